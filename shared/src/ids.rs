@@ -1,0 +1,81 @@
+//! Typed ids. Each is a UUIDv7: ids sort by the time they were made, and an id of one kind cannot be passed as another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The text was not a UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id")]
+pub struct InvalidId;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id for the present moment.
+            #[must_use]
+            #[expect(clippy::new_without_default, reason = "an id is made on purpose, never by default")]
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self).map_err(|_| InvalidId)
+            }
+        }
+    };
+}
+
+id!(
+    /// A person who signs in.
+    UserId
+);
+id!(
+    /// A hosting account: one Linux user on its servers.
+    AccountId
+);
+id!(
+    /// A site of an account.
+    SiteId
+);
+id!(
+    /// A PHP pool of an account, one per PHP version.
+    PhpPoolId
+);
+id!(
+    /// A host that runs a worker.
+    ServerId
+);
+id!(
+    /// What the panel shows for one request.
+    OperationId
+);
+id!(
+    /// One resource's desired state on its way to one server.
+    JobId
+);
+id!(
+    /// The panel's instance. A restored copy of a panel gets a new one, and workers refuse jobs of any other.
+    Epoch
+);
+id!(
+    /// An event's identity, for de-duplication.
+    EventId
+);

@@ -1,0 +1,20 @@
+//! Gantry's vocabulary: what the panel and the workers say to each other, and the bus they say it over.
+//!
+//! - [`names`]: every name, path and version that crosses a boundary, as a type that cannot hold a bad value.
+//! - [`jobs`]: the desired state of one resource, wrapped in an envelope with its generation.
+//! - [`events`]: what a worker reports.
+//! - [`operation`], [`failure`]: the states a request goes through, and the ways it can end badly.
+//! - [`bus`]: subjects, streams, credentials, signatures. The only module that knows NATS.
+//!
+//! **Everything outside [`bus`] is pure**: no IO, no clock, no SQL, no HTML.
+//! **Both sides parse with the same types**: a worker re-validates each field of a job because decoding is validating.
+
+pub mod bus;
+pub mod events;
+pub mod failure;
+pub mod ids;
+pub mod jobs;
+pub mod names;
+pub mod operation;
+pub mod role;
+pub mod secret;
