@@ -1,1 +1,2 @@
-
+//! The panel.
+pub mod store;

@@ -1,1 +1,2 @@
 //! The bus.
+pub mod topology;
