@@ -18,3 +18,5 @@ pub mod names;
 pub mod operation;
 pub mod role;
 pub mod secret;
+#[cfg(feature = "testing")]
+pub mod testing;
