@@ -10,6 +10,7 @@
 //! **Both sides parse with the same types**: a worker re-validates each field of a job because decoding is validating.
 
 pub mod bus;
+pub mod enrolment;
 pub mod events;
 pub mod failure;
 pub mod ids;

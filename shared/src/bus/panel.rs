@@ -95,15 +95,16 @@ impl DispatchBus {
         topology::ensure(&self.context, &self.ingest_secret).await
     }
 
-    /// Signs and publishes a job. Returns once the bus has stored it. The same job and attempt is stored once.
+    /// Signs and publishes a job. Returns once the bus has stored it. A repeat of the same job, attempt and sending is
+    /// stored once; `sending` tells a repeat after a lost confirmation (the same) from a new sending on purpose.
     ///
     /// # Errors
     /// The bus does not confirm; the job stays in the queue.
-    pub async fn publish_job(&self, envelope: &JobEnvelope) -> Result<(), BusError> {
+    pub async fn publish_job(&self, envelope: &JobEnvelope, sending: i64) -> Result<(), BusError> {
         let signed = sign(Purpose::Job, &self.signer, envelope)?;
         let mut headers = HeaderMap::new();
         headers.insert(SIGNATURE_HEADER, signed.signature.as_str());
-        headers.insert(async_nats::header::NATS_MESSAGE_ID, format!("{}.{}", envelope.id, envelope.attempt).as_str());
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, format!("{}.{}.{sending}", envelope.id, envelope.attempt).as_str());
         self.context
             .publish_with_headers(subjects::ingest(&self.ingest_secret, &envelope.server, envelope.account), headers, signed.payload.into())
             .await

@@ -61,8 +61,8 @@ async fn a_job_reaches_its_server_signed_and_only_once() {
     let nats = NatsServer::start();
     let bus = dispatch(&nats).await;
     let sent = job("web1");
-    bus.publish_job(&sent).await.unwrap();
-    bus.publish_job(&sent).await.unwrap();
+    bus.publish_job(&sent, 0).await.unwrap();
+    bus.publish_job(&sent, 0).await.unwrap();
 
     let (credentials, _) = worker_credentials(&nats.keys, "web1");
     let worker = WorkerBus::connect(&nats.url(), &server("web1"), &credentials).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_job_reaches_its_server_signed_and_only_once() {
 
     let mut second = sent.clone();
     second.attempt = 2;
-    bus.publish_job(&second).await.unwrap();
+    bus.publish_job(&second, 0).await.unwrap();
     let chunk = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
     assert_eq!(chunk.into_iter().next().unwrap().unwrap().open(&bus.signer_public_key()).unwrap(), second);
 }
@@ -120,7 +120,7 @@ async fn is_answered(client: &async_nats::Client, subject: &str, payload: &'stat
 async fn a_worker_is_denied_everything_that_is_not_its_own() {
     let nats = NatsServer::start();
     let bus = dispatch(&nats).await;
-    bus.publish_job(&job("web2")).await.unwrap();
+    bus.publish_job(&job("web2"), 0).await.unwrap();
     let client = raw_worker(&nats, "web1").await;
 
     assert!(is_answered(&client, "$JS.API.CONSUMER.INFO.CMD_0.web1", "").await, "its own consumer is answered");
@@ -159,7 +159,7 @@ async fn a_worker_hears_nothing_that_is_not_its_own() {
     other.publish("hb.web2", "x".into()).await.unwrap();
     other.publish("prog.web2.x", "x".into()).await.unwrap();
     other.flush().await.unwrap();
-    bus.publish_job(&job("web2")).await.unwrap();
+    bus.publish_job(&job("web2"), 0).await.unwrap();
     bus.hint(&Hint { resource: None, account: None, operation: None, server: None }).await.unwrap();
     // Its own heartbeat comes back to nobody; a last own request proves that all before it was processed.
     assert!(is_answered(&client, "$JS.API.CONSUMER.INFO.CMD_0.web1", "").await);
@@ -174,9 +174,9 @@ async fn a_forged_acknowledgement_deletes_nobody_elses_job() {
     let nats = NatsServer::start();
     let bus = dispatch(&nats).await;
     for _ in 0..5 {
-        bus.publish_job(&job("web2")).await.unwrap();
+        bus.publish_job(&job("web2"), 0).await.unwrap();
     }
-    bus.publish_job(&job("web1")).await.unwrap();
+    bus.publish_job(&job("web1"), 0).await.unwrap();
     let client = raw_worker(&nats, "web1").await;
     for sequence in 1..=6 {
         client.publish(format!("$JS.ACK.CMD_0.web1.1.{sequence}.{sequence}.1.0"), "+ACK".into()).await.unwrap();
@@ -266,7 +266,7 @@ async fn acknowledged_jobs_survive_the_kill_of_the_bus() {
     let mut nats = NatsServer::start();
     let bus = dispatch(&nats).await;
     let sent = job("web1");
-    bus.publish_job(&sent).await.unwrap();
+    bus.publish_job(&sent, 0).await.unwrap();
     nats.restart();
 
     let (credentials, _) = worker_credentials(&nats.keys, "web1");

@@ -6,6 +6,7 @@
 //! **Nothing slow inside a transaction**: no network, no password hash.
 
 pub mod error;
+pub mod event;
 pub mod job;
 pub mod lease;
 pub mod operation;
