@@ -113,7 +113,7 @@ CREATE TABLE account_keys (
     account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
     public_key TEXT NOT NULL,
     created_ms BIGINT NOT NULL,
-    CONSTRAINT account_keys_key UNIQUE (account_id, public_key)
+    CONSTRAINT account_keys_public_key_key UNIQUE (account_id, public_key)
 );
 
 CREATE TABLE php_pools (
@@ -175,7 +175,7 @@ CREATE TABLE operations (
     idempotency_key TEXT,
     created_ms BIGINT NOT NULL,
     finished_ms BIGINT,
-    CONSTRAINT operations_idempotency_key UNIQUE (asked_by, idempotency_key)
+    CONSTRAINT operations_idempotency_key_key UNIQUE (asked_by, idempotency_key)
 );
 CREATE INDEX operations_state ON operations (state, id);
 CREATE INDEX operations_owner ON operations (owner_id, id);

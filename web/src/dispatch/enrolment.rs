@@ -6,9 +6,9 @@ use std::time::Duration;
 use shared::enrolment::EnrolmentReply;
 
 use super::{Dispatch, DispatchError, chain};
-use crate::store::enrolment::{PendingEnrolment, enrolment_answer_in_tx, enrolment_list_pending};
+use crate::store::enrolment::{EnrolmentRow, enrolment_answer_in_tx, enrolment_list_pending};
 use crate::store::server::{server_fetch, server_list};
-use crate::store::{StoreError, now_ms};
+use crate::store::{StoreError, now_ms, to_json};
 
 /// How often pending enrolments are looked for; a worker waits for its answer meanwhile.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -41,19 +41,20 @@ async fn answer_all(dispatch: &Dispatch) -> Result<(), DispatchError> {
     Ok(())
 }
 
-async fn answer(dispatch: &Dispatch, pending: &PendingEnrolment) -> Result<(), DispatchError> {
-    let Some(server) = server_fetch(&dispatch.db, pending.server_id).await? else { return Ok(()) };
+async fn answer(dispatch: &Dispatch, pending: &EnrolmentRow) -> Result<(), DispatchError> {
+    let Some(server) = server_fetch(&dispatch.db, pending.server).await? else { return Ok(()) };
+    let Some(public_key) = pending.public_key.as_deref() else { return Ok(()) };
     dispatch.bus.ensure_server(&server.stream, &server.name).await?;
     let reply = EnrolmentReply {
         server: server.name.clone(),
         epoch: dispatch.epoch,
-        jwt: dispatch.keys.worker_jwt(&server.name, &pending.public_key, now_ms() / 1000)?,
+        jwt: dispatch.keys.worker_jwt(&server.name, public_key, now_ms() / 1000)?,
         panel_key: dispatch.bus.signer_public_key(),
         stream: server.stream.clone(),
         bus_url: dispatch.bus_url_for_workers.clone(),
     };
     let mut tx = dispatch.db.write().await?;
-    enrolment_answer_in_tx(&mut tx, pending, &reply).await?;
+    enrolment_answer_in_tx(&mut tx, pending, &to_json("enrolments.reply", &reply)?).await?;
     tx.commit().await.map_err(StoreError::from)?;
     tracing::info!(server.name = %server.name, "a worker has joined");
     Ok(())

@@ -5,13 +5,28 @@
 //! **A write transaction is always [`Db::write`]** (`BEGIN IMMEDIATE` on SQLite: a plain one fails under contention).
 //! **Nothing slow inside a transaction**: no network, no password hash.
 
+pub mod account;
+pub mod audit;
+pub mod enrolment;
 pub mod error;
 pub mod event;
+pub mod ids;
 pub mod job;
 pub mod lease;
+pub mod list;
 pub mod operation;
+pub mod operation_list;
 pub mod panel;
+pub mod php_pool;
+pub mod placement;
+pub mod resource;
 pub mod server;
+pub mod session;
+pub mod sftp_key;
+pub mod site;
+pub mod site_name;
+pub mod throttle;
+pub mod user;
 
 use std::str::FromStr;
 use std::time::Duration;
