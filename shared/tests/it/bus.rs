@@ -160,7 +160,7 @@ async fn a_worker_hears_nothing_that_is_not_its_own() {
     other.publish("prog.web2.x", "x".into()).await.unwrap();
     other.flush().await.unwrap();
     bus.publish_job(&job("web2"), 0).await.unwrap();
-    bus.hint(&Hint { resource: None, account: None, operation: None, server: None }).await.unwrap();
+    bus.hint(&Hint::default()).await.unwrap();
     // Its own heartbeat comes back to nobody; a last own request proves that all before it was processed.
     assert!(is_answered(&client, "$JS.API.CONSUMER.INFO.CMD_0.web1", "").await);
     for (subject, subscriber) in &mut heard {
@@ -229,7 +229,7 @@ async fn serve_can_wake_dispatch_and_hear_hints_and_nothing_else() {
     }
     serve.wake().await.unwrap();
     assert!(tokio::time::timeout(PATIENCE, wakes.next()).await.unwrap().is_some());
-    let hint = Hint { resource: None, account: Some(account), operation: None, server: None };
+    let hint = Hint { account: Some(account), ..Hint::default() };
     bus.hint(&hint).await.unwrap();
     assert_eq!(tokio::time::timeout(PATIENCE, hints.next()).await.unwrap(), Some(hint));
 }
