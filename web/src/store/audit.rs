@@ -27,16 +27,18 @@ pub struct NewAudit<'a> {
 /// # Errors
 /// The database fails.
 pub async fn audit_insert_in_tx(tx: &mut Tx, line: &NewAudit<'_>) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO audit (id, at_ms, user_id, user_name, action, subject, address, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
-        .bind(AuditId::new().as_str())
-        .bind(now_ms())
-        .bind(line.user.map(|user| user.to_string()).unwrap_or_default())
-        .bind(line.user_name)
-        .bind(line.action)
-        .bind(line.subject)
-        .bind(line.address)
-        .bind(line.detail)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO audit (id, at_ms, user_id, user_name, action, subject, address, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(AuditId::new().as_str())
+    .bind(now_ms())
+    .bind(line.user.map(|user| user.to_string()).unwrap_or_default())
+    .bind(line.user_name)
+    .bind(line.action)
+    .bind(line.subject)
+    .bind(line.address)
+    .bind(line.detail)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }

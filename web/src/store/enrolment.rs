@@ -50,10 +50,7 @@ macro_rules! enrolment_columns {
 /// # Errors
 /// The database fails.
 pub async fn enrolment_insert_in_tx(tx: &mut Tx, server: ServerId, token_hash: &str, expires_ms: i64) -> Result<EnrolmentId, StoreError> {
-    sqlx::query("DELETE FROM enrolments WHERE server_id = $1 AND requested_ms IS NULL")
-        .bind(server.to_string())
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query("DELETE FROM enrolments WHERE server_id = $1 AND requested_ms IS NULL").bind(server.to_string()).execute(&mut **tx).await?;
     let id = EnrolmentId::new();
     sqlx::query("INSERT INTO enrolments (id, server_id, token_hash, created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5)")
         .bind(id.as_str())
@@ -154,10 +151,11 @@ pub async fn enrolment_reply(db: &Db, id: &EnrolmentId) -> Result<Option<String>
 /// # Errors
 /// The database fails.
 pub async fn enrolment_open_until(db: &Db, server: ServerId) -> Result<Option<i64>, StoreError> {
-    let row = sqlx::query("SELECT MAX(expires_ms) AS until FROM enrolments WHERE server_id = $1 AND requested_ms IS NULL AND expires_ms > $2")
-        .bind(server.to_string())
-        .bind(now_ms())
-        .fetch_one(db.read())
-        .await?;
+    let row =
+        sqlx::query("SELECT MAX(expires_ms) AS until FROM enrolments WHERE server_id = $1 AND requested_ms IS NULL AND expires_ms > $2")
+            .bind(server.to_string())
+            .bind(now_ms())
+            .fetch_one(db.read())
+            .await?;
     Ok(row.try_get("until")?)
 }

@@ -337,3 +337,36 @@ pub async fn job_list_silent(db: &Db, sent_before_ms: i64) -> Result<Vec<JobRow>
     .await?;
     rows.iter().map(JobRow::try_from).collect()
 }
+
+/// For each resource on a server whose newest job was applied: that job. Compared with the worker's ledger.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_list_applied(tx: &mut Tx, server: ServerId) -> Result<Vec<JobRow>, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        job_columns!(),
+        " FROM jobs WHERE server_id = $1 AND state = 'done' AND NOT EXISTS (SELECT 1 FROM jobs AS newer \
+         WHERE newer.resource = jobs.resource AND newer.generation > jobs.generation) ORDER BY id"
+    ))
+    .bind(server.to_string())
+    .fetch_all(&mut **tx)
+    .await?;
+    let jobs = rows.iter().map(JobRow::try_from).collect::<Result<Vec<_>, _>>()?;
+    Ok(jobs.into_iter().filter(|job| !job.job.is_deletion()).collect())
+}
+
+/// Queues an applied job again because the host has lost what it applied.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_resend_in_tx(tx: &mut Tx, job: &JobRow) -> Result<(), StoreError> {
+    if job.state.advance(JobEvent::Resent).is_err() {
+        return Ok(());
+    }
+    sqlx::query("UPDATE jobs SET state = 'queued', attempt = attempt + 1, progress_sequence = 0, finished_ms = NULL WHERE id = $1")
+        .bind(job.id.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}

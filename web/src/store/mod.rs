@@ -9,6 +9,7 @@ pub mod account;
 pub mod audit;
 pub mod enrolment;
 pub mod error;
+pub mod event;
 pub mod ids;
 pub mod job;
 pub mod lease;

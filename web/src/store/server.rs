@@ -158,13 +158,12 @@ pub async fn server_fetch_by_name(db: &Db, name: &ServerName) -> Result<Option<S
 ///
 /// # Errors
 /// The database fails.
-pub async fn server_heartbeat(db: &Db, id: ServerId, heartbeat: &Heartbeat) -> Result<bool, StoreError> {
+pub async fn server_heartbeat_in_tx(tx: &mut Tx, id: ServerId, heartbeat: &Heartbeat) -> Result<bool, StoreError> {
     let now = now_ms();
-    let mut tx = db.write().await?;
     let back = sqlx::query("UPDATE servers SET online = 1, changed_ms = $1 WHERE id = $2 AND online = 0")
         .bind(now)
         .bind(id.to_string())
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     sqlx::query("UPDATE servers SET version = $1, php_versions = $2, heartbeat = $3, last_seen_ms = $4 WHERE id = $5")
         .bind(&heartbeat.version)
@@ -172,9 +171,8 @@ pub async fn server_heartbeat(db: &Db, id: ServerId, heartbeat: &Heartbeat) -> R
         .bind(to_json("servers.heartbeat", heartbeat)?)
         .bind(now)
         .bind(id.to_string())
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-    tx.commit().await?;
     Ok(back.rows_affected() == 1)
 }
 
