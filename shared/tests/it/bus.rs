@@ -5,8 +5,9 @@ use std::time::Duration;
 use async_nats::jetstream;
 use futures::StreamExt;
 use shared::bus::client::{Connection, connect};
-use shared::bus::credentials::{BusKeys, Credentials, PanelUser, Revocation, new_user_key};
+use shared::bus::credentials::{BusKeys, Credentials, PanelUser, Revocation, new_user_key, user_key};
 use shared::bus::panel::{DispatchBus, Hint, ServeBus};
+use shared::bus::signing::{Purpose, sign};
 use shared::bus::worker::WorkerBus;
 use shared::events::{Event, EventEnvelope, Resync};
 use shared::ids::{AccountId, Epoch, EventId, JobId, OperationId};
@@ -94,7 +95,8 @@ async fn an_event_reaches_dispatch_with_its_sender() {
         server: server("web1"),
         event: Event::Resync(Resync { ledger_lost: false, applied: Vec::new() }),
     };
-    worker.publish_event(&event.id.to_string(), &worker.sign_event(&event).unwrap()).await.unwrap();
+    let signed = sign(Purpose::Event, &user_key(&credentials.seed).unwrap(), &event).unwrap();
+    worker.publish_event(&event.id.to_string(), &signed).await.unwrap();
 
     let mut events = Box::pin(bus.events().await.unwrap());
     let chunk = tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap();
