@@ -69,8 +69,8 @@ impl TlsFiles {
     /// # Errors
     /// The file cannot be read or holds no certificate.
     pub fn fingerprint(&self) -> Result<String, TlsError> {
-        let text = std::fs::read_to_string(&self.certificate)
-            .map_err(|source| TlsError::File { path: self.certificate.clone(), source })?;
+        let text =
+            std::fs::read_to_string(&self.certificate).map_err(|source| TlsError::File { path: self.certificate.clone(), source })?;
         let der = first_certificate(&text).ok_or_else(|| TlsError::Empty { path: self.certificate.clone() })?;
         Ok(Sha256::digest(der).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":"))
     }
