@@ -9,32 +9,6 @@ use shared::jobs::JobEnvelope;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Connection, Row};
 
-/// The tables of this module and of `outbox`.
-pub const SCHEMA: &str = "
-CREATE TABLE inbox (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    job TEXT NOT NULL UNIQUE,
-    attempt INTEGER NOT NULL,
-    account TEXT NOT NULL,
-    envelope TEXT NOT NULL,
-    -- When the job may start again after a passing failure, and how often it was tried by itself.
-    not_before_ms INTEGER NOT NULL DEFAULT 0,
-    tries INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE ended (
-    job TEXT PRIMARY KEY,
-    attempt INTEGER NOT NULL,
-    outcome TEXT NOT NULL,
-    at_ms INTEGER NOT NULL
-);
-CREATE TABLE outbox (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    payload BLOB NOT NULL,
-    signature TEXT NOT NULL
-);
-";
-
 /// What became of a delivered job.
 #[derive(Debug, PartialEq)]
 pub enum Received {
@@ -55,7 +29,8 @@ pub async fn inbox_receive(pool: &SqlitePool, envelope: &JobEnvelope) -> Result<
     let attempt = i64::from(envelope.attempt);
     let mut connection = pool.acquire().await?;
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let ended = sqlx::query("SELECT outcome FROM ended WHERE job = ? AND attempt >= ?").bind(&job).bind(attempt).fetch_optional(&mut *tx).await?;
+    let ended =
+        sqlx::query("SELECT outcome FROM ended WHERE job = ? AND attempt >= ?").bind(&job).bind(attempt).fetch_optional(&mut *tx).await?;
     if let Some(row) = ended
         && let Ok(outcome) = serde_json::from_str(row.get("outcome"))
     {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use worker::config::{Identity, STATE_DIR, identity_path};
 use worker::enrol::{EnrolOptions, enrol};
 use worker::run::{WorkerConfig, run};
-use worker::system::Real;
+use worker::system::Host;
 
 /// Gantry's agent on a host.
 #[derive(Debug, Parser)]
@@ -70,7 +70,7 @@ async fn start(command: Command) -> anyhow::Result<()> {
         Command::Run { state_dir } => {
             let identity = Identity::load(&state_dir)?;
             tracing::info!(server.name = %identity.server, version = env!("CARGO_PKG_VERSION"), "starting");
-            let config = WorkerConfig { identity, database: state_dir.join("worker.db"), system: Arc::new(Real::new()) };
+            let config = WorkerConfig { identity, database: state_dir.join("worker.db"), system: Arc::new(Host::open()?) };
             run(config, stop_signal()?).await?;
             Ok(())
         }
