@@ -1,5 +1,11 @@
 //! The panel: pages and desired state (`gantry serve`), and the process that commands the workers (`gantry dispatch`).
+//!
+//! - [`routes`]: HTTP in, one use case, one view. [`paths`]: every address.
+//! - [`app`]: use cases, one transaction each. [`auth`]: proofs of who somebody is. [`store`]: the database.
+//! - [`views`]: HTML as pure functions. [`live`]: changed parts of a page over one stream.
+//! - [`dispatch`]: the other process, which holds the keys. [`cli`]: the commands.
 
+pub mod app;
 pub mod auth;
 pub mod dispatch;
 pub mod live;

@@ -14,6 +14,9 @@ use crate::store::job::{NewJob, job_insert_in_tx};
 use crate::store::operation::{NewOperation, OperationKind, operation_fetch_by_key, operation_insert_in_tx, operation_settle_in_tx};
 use crate::store::{StoreError, Tx};
 
+/// Longer keys are cut; ours are shorter.
+const KEY_LENGTH: usize = 64;
+
 /// A request's transaction.
 pub(super) struct Unit<'a> {
     app: &'a App,
@@ -78,7 +81,7 @@ impl<'a> Unit<'a> {
             server: place.server,
             asked_by: self.actor.user,
             asked_by_name: self.actor.name.clone(),
-            idempotency_key: asked.key.filter(|key| !key.is_empty()).map(|key| key.chars().take(64).collect()),
+            idempotency_key: asked.key.filter(|key| !key.is_empty()).map(|key| key.chars().take(KEY_LENGTH).collect()),
         };
         match operation_insert_in_tx(&mut self.tx, &new).await {
             Ok(()) => {}
@@ -110,14 +113,8 @@ impl<'a> Unit<'a> {
 
     /// Adds a line to the audit log.
     pub(super) async fn audit(&mut self, action: &str, subject: &str, detail: &str) -> Result<(), StoreError> {
-        let line = NewAudit {
-            user: Some(self.actor.user),
-            user_name: &self.actor.name,
-            action,
-            subject,
-            address: &self.actor.address,
-            detail,
-        };
+        let line =
+            NewAudit { user: Some(self.actor.user), user_name: &self.actor.name, action, subject, address: &self.actor.address, detail };
         audit_insert_in_tx(&mut self.tx, &line).await
     }
 
@@ -138,18 +135,18 @@ impl<'a> Unit<'a> {
     }
 }
 
-/// Turns "the same form was sent before" into what came of it the first time.
+/// If the form's key was recorded before, what came of it then: a repeated post is the same request, whatever the first
+/// one has changed since.
 pub(super) async fn settle(
     app: &App,
     actor: &Actor,
     key: Option<&str>,
     result: Result<Requested, AppError>,
 ) -> Result<Requested, AppError> {
-    match (result, key) {
-        (Err(AppError::Repeated), Some(key)) => {
-            let operation = operation_fetch_by_key(&app.db, actor.user, key).await?.ok_or(AppError::NotFound)?;
-            Ok(Requested { operation: operation.id, resource: operation.resource })
-        }
-        (result, _) => result,
+    let (Err(_), Some(key)) = (&result, key.filter(|key| !key.is_empty())) else { return result };
+    let key: String = key.chars().take(KEY_LENGTH).collect();
+    match operation_fetch_by_key(&app.db, actor.user, &key).await? {
+        Some(operation) => Ok(Requested { operation: operation.id, resource: operation.resource }),
+        None => result,
     }
 }

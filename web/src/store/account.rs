@@ -2,7 +2,7 @@
 
 use shared::ids::{AccountId, OperationId, ServerId, UserId};
 use shared::jobs::{AccountLimits, Generation, Presence};
-use shared::names::{CryptHash, LinuxUser, ServerName, Uid};
+use shared::names::{CryptHash, LinuxUser, PhpVersion, ServerName, Uid};
 use shared::operation::{EverApplied, ResourceState};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -52,6 +52,8 @@ pub struct AccountRow {
     pub server_online: bool,
     /// The public key secrets for that server are sealed to.
     pub server_seal_key: Option<String>,
+    /// PHP versions that server reports.
+    pub server_php: Vec<PhpVersion>,
     /// How many sites it has.
     pub sites: i64,
 }
@@ -69,7 +71,7 @@ macro_rules! account_select {
         "SELECT a.id, a.owner_id, u.name AS owner_name, u.state AS owner_state, a.linux_user, a.uid, a.presence, a.state, a.generation, \
          a.applied_generation, a.sftp_password_hash, a.cpu_percent, a.memory_mib, a.tasks, a.last_operation_id, a.created_ms, \
          v.id AS server_id, v.name AS server_name, v.address AS server_address, v.online AS server_online, \
-         v.seal_key AS server_seal_key, (SELECT COUNT(*) FROM sites s WHERE s.account_id = a.id) AS sites "
+         v.seal_key AS server_seal_key, v.php_versions AS server_php, (SELECT COUNT(*) FROM sites s WHERE s.account_id = a.id) AS sites "
     };
 }
 
@@ -130,6 +132,7 @@ impl TryFrom<&AnyRow> for AccountRow {
             server_address: row.try_get("server_address")?,
             server_online: row.try_get::<i32, _>("server_online")? != 0,
             server_seal_key: row.try_get("server_seal_key")?,
+            server_php: parse_json("servers.php_versions", row.try_get("server_php")?)?,
             sites: row.try_get("sites")?,
         })
     }
@@ -211,6 +214,19 @@ pub async fn account_lock_in_tx(tx: &mut Tx, visible: Visible, id: AccountId) ->
         .fetch_optional(&mut **tx)
         .await?;
     row.as_ref().map(AccountRow::try_from).transpose()
+}
+
+/// The Linux user of an account, if it may be seen.
+///
+/// # Errors
+/// The database fails.
+pub async fn account_user_in_tx(tx: &mut Tx, visible: Visible, id: AccountId) -> Result<Option<LinuxUser>, StoreError> {
+    let row = sqlx::query("SELECT linux_user FROM accounts WHERE id = $1 AND ($2 = '' OR owner_id = $2)")
+        .bind(id.to_string())
+        .bind(visible.owner())
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.map(|row| parse("accounts.linux_user", row.try_get("linux_user")?)).transpose()
 }
 
 /// What a request changes about an account.

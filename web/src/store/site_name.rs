@@ -58,7 +58,10 @@ pub async fn domain_claims_release_in_tx(tx: &mut Tx, account: AccountId) -> Res
 pub async fn site_names_replace_in_tx(tx: &mut Tx, site: SiteId, domain: &DomainName, aliases: &[SiteName]) -> Result<(), NamesError> {
     sqlx::query("DELETE FROM site_names WHERE site_id = $1").bind(site.to_string()).execute(&mut **tx).await.map_err(StoreError::from)?;
     let primary = SiteName::from(domain.clone());
-    for (position, name) in std::iter::once(&primary).chain(aliases).enumerate() {
+    let mut names: Vec<_> = std::iter::once(&primary).chain(aliases).enumerate().collect();
+    // Always in one order, so that two requests for the same names wait for each other instead of locking up.
+    names.sort_by(|one, other| one.1.cmp(other.1));
+    for (position, name) in names {
         let done = sqlx::query("INSERT INTO site_names (name, site_id, position) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING")
             .bind(name.as_str())
             .bind(site.to_string())
