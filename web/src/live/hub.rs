@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(40);
 /// Every page is read again this often without any hint: a lost hint is made up for.
 const SLOW_READ: Duration = Duration::from_secs(30);
 
+/// Where the newest rendering of a page is put.
+type Rendering = watch::Sender<Option<Arc<Rendered>>>;
+
 /// The newest rendering of a watched page.
 pub type Watched = watch::Receiver<Option<Arc<Rendered>>>;
 
@@ -29,7 +32,7 @@ pub type Watched = watch::Receiver<Option<Arc<Rendered>>>;
 #[derive(Clone)]
 pub struct Hub {
     hints: broadcast::Sender<Hint>,
-    pages: Arc<Mutex<HashMap<ViewKey, Weak<watch::Sender<Option<Arc<Rendered>>>>>>>,
+    pages: Arc<Mutex<HashMap<ViewKey, Weak<Rendering>>>>,
 }
 
 impl Default for Hub {
@@ -78,7 +81,7 @@ impl Hub {
 async fn keep_rendered(
     key: ViewKey,
     render: Renderer,
-    sender: Arc<watch::Sender<Option<Arc<Rendered>>>>,
+    sender: Arc<Rendering>,
     mut hints: broadcast::Receiver<Hint>,
 ) {
     loop {
