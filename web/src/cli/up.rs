@@ -28,6 +28,9 @@ pub(super) struct Up {
     /// Where the panel listens.
     #[arg(long, default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
+    /// Further addresses the panel listens on, such as the one hosts join by; may be repeated.
+    #[arg(long)]
+    also_listen: Vec<SocketAddr>,
     /// Where the bus listens; workers connect here.
     #[arg(long, default_value = "127.0.0.1:4222")]
     bus_listen: SocketAddr,
@@ -141,6 +144,9 @@ impl Up {
             "--tls-dir".into(), text(layout.tls()), "--bus-url".into(), bus_url.clone(),
             "--bus-credentials".into(), text(layout.credentials()),
         ];
+        for listen in &self.also_listen {
+            serve.extend(["--listen".into(), listen.to_string()]);
+        }
         for name in &self.name {
             serve.extend(["--name".into(), name.clone()]);
         }
