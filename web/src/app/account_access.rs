@@ -115,8 +115,7 @@ async fn change(app: &App, actor: &Actor, id: AccountId, change: Change<'_>, key
 async fn change_once(app: &App, actor: &Actor, id: AccountId, change: Change<'_>, key: Option<&str>) -> Result<Requested, AppError> {
     let mut unit = Unit::begin(app, actor).await?;
     let (account, state) = account_for_change(&mut unit, actor, id).await?;
-    let asked =
-        Asked { kind: OperationKind::AccountUpdate, resource: ResourceKey::Account(id), subject: account.linux_user.as_str(), key };
+    let asked = Asked { kind: OperationKind::AccountUpdate, resource: ResourceKey::Account(id), subject: account.linux_user.as_str(), key };
     let mut open = unit.operation(Place::from(&account), asked).await?;
     let mut account = AccountRow { state, generation: account.generation.next(), last_operation: open.id, ..account };
     apply(&mut unit, &mut account, change).await?;

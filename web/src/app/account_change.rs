@@ -178,11 +178,7 @@ async fn delete_contents(unit: &mut Unit<'_>, account: &AccountRow, open: &mut O
 }
 
 /// An account, locked, and its state once it is asked to change.
-pub(super) async fn account_for_change(
-    unit: &mut Unit<'_>,
-    actor: &Actor,
-    id: AccountId,
-) -> Result<(AccountRow, ResourceState), AppError> {
+pub(super) async fn account_for_change(unit: &mut Unit<'_>, actor: &Actor, id: AccountId) -> Result<(AccountRow, ResourceState), AppError> {
     let account = account_lock_in_tx(&mut unit.tx, actor.visible(), id).await?.ok_or(AppError::NotFound)?;
     let state = change_state(&account)?;
     Ok((account, state))

@@ -4,7 +4,9 @@
 //! what follows from all three. So bringing an account back restores exactly what was.
 
 use shared::bus::sealing::seal_hash;
-use shared::jobs::{AccountSpec, Generation, Job, PhpPoolSpec, PoolPresence, Presence, Requirement, ResourceKey, SealedCryptHash, SftpAccess, SiteSpec};
+use shared::jobs::{
+    AccountSpec, Generation, Job, PhpPoolSpec, PoolPresence, Presence, Requirement, ResourceKey, SealedCryptHash, SftpAccess, SiteSpec,
+};
 use shared::names::{SiteName, SshPublicKey};
 
 use super::AppError;
@@ -51,13 +53,7 @@ pub(super) fn account_job(
     let presence = account_presence(account);
     // What goes needs no way in.
     let sftp = if presence == Presence::Deleted { SftpAccess::default() } else { SftpAccess { password: sealed(account)?, keys } };
-    let spec = AccountSpec {
-        user: account.linux_user.clone(),
-        uid: account.uid,
-        presence,
-        sftp,
-        limits: account.limits,
-    };
+    let spec = AccountSpec { user: account.linux_user.clone(), uid: account.uid, presence, sftp, limits: account.limits };
     Ok(NewJob { resource: ResourceKey::Account(account.id), generation, requires, job: Job::Account(spec) })
 }
 

@@ -107,7 +107,8 @@ impl PhpForm {
 
     fn parse(&self) -> Result<PhpSettings, AppError> {
         let mut errors = FieldErrors::new();
-        let mut number = |field, text: &str| errors.take(field, text.trim().parse::<u32>().map_err(|_| "Enter a whole number.")).unwrap_or(0);
+        let mut number =
+            |field, text: &str| errors.take(field, text.trim().parse::<u32>().map_err(|_| "Enter a whole number.")).unwrap_or(0);
         let (max_children, max_requests) = (number("max_children", &self.max_children), number("max_requests", &self.max_requests));
         let process_manager = match self.pm.as_str() {
             "ondemand" => {

@@ -96,12 +96,8 @@ async fn delete(app: &App, actor: &Actor, id: SiteId, form: &ConfirmDelete) -> R
     if typed != site.domain.as_str() && typed != site.domain.to_unicode() {
         return Err(AppError::invalid("confirm", format!("Type {} to confirm.", site.domain.to_unicode())));
     }
-    let asked = Asked {
-        kind: OperationKind::SiteDelete,
-        resource: ResourceKey::Site(id),
-        subject: site.domain.as_str(),
-        key: form.key.as_deref(),
-    };
+    let asked =
+        Asked { kind: OperationKind::SiteDelete, resource: ResourceKey::Site(id), subject: site.domain.as_str(), key: form.key.as_deref() };
     let mut open = unit.operation(Place::from(&account), asked).await?;
     let gone = || AppError::conflict("This site is being deleted already.");
     if site.state == ResourceState::Deleting {

@@ -113,14 +113,8 @@ impl<'a> Unit<'a> {
 
     /// Adds a line to the audit log.
     pub(super) async fn audit(&mut self, action: &str, subject: &str, detail: &str) -> Result<(), StoreError> {
-        let line = NewAudit {
-            user: Some(self.actor.user),
-            user_name: &self.actor.name,
-            action,
-            subject,
-            address: &self.actor.address,
-            detail,
-        };
+        let line =
+            NewAudit { user: Some(self.actor.user), user_name: &self.actor.name, action, subject, address: &self.actor.address, detail };
         audit_insert_in_tx(&mut self.tx, &line).await
     }
 

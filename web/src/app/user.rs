@@ -7,7 +7,9 @@ use super::{App, AppError};
 use crate::auth::password::one_time_password;
 use crate::store::audit::{NewAudit, audit_insert_in_tx};
 use crate::store::session::session_delete_of_user_in_tx;
-use crate::store::user::{Login, NewUser, PasswordLife, UserRole, user_count, user_fetch_by_login, user_insert_in_tx, user_set_password_in_tx};
+use crate::store::user::{
+    Login, NewUser, PasswordLife, UserRole, user_count, user_fetch_by_login, user_insert_in_tx, user_set_password_in_tx,
+};
 use crate::store::{StoreError, Tx};
 
 /// Makes the first admin, unless there is one. Returns the one-time password to print.

@@ -115,7 +115,8 @@ fn repeats(password: &str) -> bool {
 /// One row upwards or downwards: 123456789012345.
 fn runs(plain: &str) -> bool {
     let codes: Vec<u32> = plain.chars().map(u32::from).collect();
-    let steps = codes.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1 || (pair[0] == u32::from('9') && pair[1] == u32::from('0'))).count();
+    let steps =
+        codes.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1 || (pair[0] == u32::from('9') && pair[1] == u32::from('0'))).count();
     codes.len() < 2 || steps >= codes.len() - 2
 }
 
@@ -134,7 +135,8 @@ mod tests {
     fn short_long_common_and_repeated_passwords_are_refused() {
         assert_eq!(check("fourteen chars", &[]), Err(Refused::Short));
         assert_eq!(check(&"aé".repeat(90), &[]), Err(Refused::Long));
-        for common in ["PasswordPassword", "correct horse battery staple", "aaaaaaaaaaaaaaaaaa", "abcabcabcabcabcabc", "123456789012345678"] {
+        for common in ["PasswordPassword", "correct horse battery staple", "aaaaaaaaaaaaaaaaaa", "abcabcabcabcabcabc", "123456789012345678"]
+        {
             assert_eq!(check(common, &[]), Err(Refused::Common), "{common:?}");
         }
     }
