@@ -1,2 +1,4 @@
+//! Gantry's panel.
+
 pub mod paths;
 pub mod views;

@@ -64,9 +64,11 @@ fn words(kind: ErrorKind) -> Words {
         ErrorKind::NotFound => {
             (Icon::Search, "There is nothing here", "It was deleted, or the address is wrong, or it belongs to somebody else.".to_owned())
         }
-        ErrorKind::Conflict => {
-            (Icon::RefreshCw, "This has changed meanwhile", "Somebody else, or another window, was quicker. Look at it as it is now.".to_owned())
-        }
+        ErrorKind::Conflict => (
+            Icon::RefreshCw,
+            "This has changed meanwhile",
+            "Somebody else, or another window, was quicker. Look at it as it is now.".to_owned(),
+        ),
         ErrorKind::TooMany { seconds } => {
             (Icon::Clock, "Too many tries", format!("For your safety there is a pause now. Try again in {}.", time::duration_s(seconds)))
         }

@@ -149,7 +149,8 @@ fn groups(model: &HomeClient) -> Vec<TileGroup> {
 /// PHP settings belong to an account and a version: the tile leads to the newest, or to the account if PHP is not there yet.
 fn php_tile(card: &AccountCard) -> Tile {
     let versions: Vec<String> = card.php_versions.iter().map(ToString::to_string).collect();
-    let href = card.php_versions.first().map_or_else(|| paths::account(card.account.id), |version| paths::account_php(card.account.id, *version));
+    let href =
+        card.php_versions.first().map_or_else(|| paths::account(card.account.id), |version| paths::account_php(card.account.id, *version));
     let note = (!versions.is_empty()).then(|| versions.join(", "));
     Tile { note, ..tile(Icon::FileCode, "PHP", href, "version memory limit workers settings") }
 }

@@ -247,10 +247,7 @@ const ADMIN: &[(&str, &[Entry])] = &[
     ),
     (
         "Hosting",
-        &[
-            entry(Nav::Accounts, Icon::FolderKey, "Accounts", paths::ACCOUNTS),
-            entry(Nav::Sites, Icon::Globe, "Sites", paths::SITES),
-        ],
+        &[entry(Nav::Accounts, Icon::FolderKey, "Accounts", paths::ACCOUNTS), entry(Nav::Sites, Icon::Globe, "Sites", paths::SITES)],
     ),
     ("People", &[entry(Nav::Clients, Icon::Users, "Clients", paths::CLIENTS)]),
 ];

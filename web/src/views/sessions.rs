@@ -45,7 +45,8 @@ const COLUMNS: &[Column] =
 pub fn page(viewer: &Viewer, model: &Sessions) -> Markup {
     let others = model.rows.iter().filter(|row| !row.is_this).count();
     let line = html! { "Where you are signed in right now: " (stat::counted(model.rows.len() as u64, "device", "devices")) "." };
-    let actions = html! { @if others > 0 { (button::post(Size::Normal, Icon::LogOut, "Sign out everywhere else", paths::SESSIONS_END_OTHERS)) } };
+    let actions =
+        html! { @if others > 0 { (button::post(Size::Normal, Icon::LogOut, "Sign out everywhere else", paths::SESSIONS_END_OTHERS)) } };
     let rows = html! { @for session in &model.rows { (row(viewer, session)) } };
     let body = html! {
         (layout::page_head(&html! { "Signed-in devices" }, &line, &actions))

@@ -40,6 +40,7 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
         question: &question,
         consequences,
         name: model.user.as_str(),
+        or: None,
         name_is: "user name",
         button: "Delete account",
         action: &paths::account_delete(model.id),
@@ -48,6 +49,7 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
         errors: &model.errors,
     });
     let body = html! { (layout::page_head(&html! { "Delete account" }, &html! { (model.user) }, &layout::nothing())) (card) };
-    let page = Page::new("Delete", Nav::Accounts, body).below("Accounts", paths::ACCOUNTS).below(model.user.as_str(), paths::account(model.id));
+    let page =
+        Page::new("Delete", Nav::Accounts, body).below("Accounts", paths::ACCOUNTS).below(model.user.as_str(), paths::account(model.id));
     layout::page(viewer, &page)
 }

@@ -69,7 +69,12 @@ fn no_server() -> Markup {
 
 fn no_client() -> Markup {
     let action = button::link(Weight::Primary, Some(Icon::Plus), "Create a client", paths::CLIENT_NEW);
-    empty_state::empty_state(Icon::Users, "No clients yet", "An account belongs to a client: the person who signs in and manages it.", &action)
+    empty_state::empty_state(
+        Icon::Users,
+        "No clients yet",
+        "An account belongs to a client: the person who signs in and manages it.",
+        &action,
+    )
 }
 
 fn form(model: &NewModel) -> Markup {

@@ -63,7 +63,8 @@ pub fn limits_page(viewer: &Viewer, model: &LimitsModel) -> Markup {
             }
         }
     };
-    let page = Page::new("Limits", Nav::Accounts, body).below("Accounts", paths::ACCOUNTS).below(model.user.as_str(), paths::account(model.id));
+    let page =
+        Page::new("Limits", Nav::Accounts, body).below("Accounts", paths::ACCOUNTS).below(model.user.as_str(), paths::account(model.id));
     layout::page(viewer, &page)
 }
 

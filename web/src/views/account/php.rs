@@ -113,7 +113,8 @@ pub fn php_page(viewer: &Viewer, model: &PhpModel) -> Markup {
             }
         }
     };
-    let page = Page::new(title, Nav::Accounts, body).below("Accounts", paths::ACCOUNTS).below(model.user.as_str(), paths::account(model.id));
+    let page =
+        Page::new(title, Nav::Accounts, body).below("Accounts", paths::ACCOUNTS).below(model.user.as_str(), paths::account(model.id));
     layout::page(viewer, &page)
 }
 

@@ -193,8 +193,12 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
     } else {
         confirm(&Confirm {
             question: &question,
-            consequences: vec!["They are signed out everywhere and cannot sign in again.".to_owned(), "What they did stays in the record.".to_owned()],
+            consequences: vec![
+                "They are signed out everywhere and cannot sign in again.".to_owned(),
+                "What they did stays in the record.".to_owned(),
+            ],
             name: &model.login,
+            or: None,
             name_is: "sign-in name",
             button: "Delete client",
             action: &paths::client_delete(model.id),

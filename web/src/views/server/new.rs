@@ -91,7 +91,12 @@ fn what_happens() -> Markup {
 }
 
 fn firewall() -> Markup {
-    note::note(Tone::Off, Icon::Info, "Firewall:", "the server opens connections to the panel, never the other way. Ports 80 and 443 are for visitors.")
+    note::note(
+        Tone::Off,
+        Icon::Info,
+        "Firewall:",
+        "the server opens connections to the panel, never the other way. Ports 80 and 443 are for visitors.",
+    )
 }
 
 /// A server that has just been added. Shown once, in the answer to the request that added it.
@@ -121,7 +126,10 @@ const STATUS: &str = "enrol-status";
 #[must_use]
 pub fn enrol_page(viewer: &Viewer, model: &EnrolModel) -> Markup {
     let line = html! { "Run the command on the host as root. This page shows when the worker has called." };
-    let sentence = format!("Shown once. It enrols one worker and then stops working. It ends {}.", time::until_text(model.token_expires_at, model.now));
+    let sentence = format!(
+        "Shown once. It enrols one worker and then stops working. It ends {}.",
+        time::until_text(model.token_expires_at, model.now)
+    );
     let body = html! {
         (layout::page_head(&html! { "Install the worker on " (model.name) }, &line, &layout::nothing()))
         div.split {

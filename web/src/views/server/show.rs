@@ -122,17 +122,17 @@ fn figures(model: &ShowModel) -> Fragment {
     let server = &model.server;
     let none = || html! { small { "no data" } };
     let load = server.load.map_or_else(none, |load| html! { (format!("{:.2}", load.load1)) " " small { "on " (load.cpus) " cores" } });
-    let queue = if server.jobs_waiting == 0 { html! { "none" } } else { html! { (count(server.jobs_waiting)) } };
+    let queue = html! { @if server.jobs_waiting == 0 { span.none { "none" } } @else { (count(server.jobs_waiting)) } };
     let most = server.max_accounts.map(|most| html! { "of " (count(most)) });
     let items = [
         Stat { label: "Load", value: load, note: None },
         Stat { label: "Accounts", value: html! { (count(server.accounts)) }, note: most },
-        Stat { label: "Changes waiting", value: queue, note: (model.jobs_working > 0).then(|| html! { (count(model.jobs_working)) " under way" }) },
         Stat {
-            label: "Up for",
-            value: model.uptime_s.map_or_else(none, |seconds| html! { (time::duration_s(seconds)) }),
-            note: None,
+            label: "Changes waiting",
+            value: queue,
+            note: (model.jobs_working > 0).then(|| html! { (count(model.jobs_working)) " under way" }),
         },
+        Stat { label: "Up for", value: model.uptime_s.map_or_else(none, |seconds| html! { (time::duration_s(seconds)) }), note: None },
     ];
     Fragment::new(STATS, stats(STATS, &items))
 }

@@ -134,8 +134,7 @@ pub fn edit_page(viewer: &Viewer, model: &EditModel) -> Markup {
 }
 
 fn kind_field(versions: &[PhpVersion], form: &SiteForm, errors: &Errors) -> Markup {
-    let mut choices: Vec<Choice> =
-        versions.iter().map(|version| Choice::new(version.to_string(), format!("PHP {version}"))).collect();
+    let mut choices: Vec<Choice> = versions.iter().map(|version| Choice::new(version.to_string(), format!("PHP {version}"))).collect();
     choices.push(Choice::new("static", "Static files"));
     let chosen = if form.php.is_empty() { "static" } else { &form.php };
     let help = Some("PHP runs as the account's own user. Static files need no PHP.");

@@ -86,8 +86,7 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
     };
     let home = if viewer.audience == Audience::Admin { "Overview" } else { "Home" };
     let busy = model.rows.iter().any(Row::is_busy);
-    let page =
-        Page::new("Sites", Nav::Sites, body).below(home, paths::HOME).live(model.live.as_deref(), busy).toast(model.toast.clone());
+    let page = Page::new("Sites", Nav::Sites, body).below(home, paths::HOME).live(model.live.as_deref(), busy).toast(model.toast.clone());
     layout::page(viewer, &page)
 }
 

@@ -188,7 +188,9 @@ fn facts(model: &ShowModel) -> Fragment {
     }
     facts.push(("Server", html! { (reference::server(&site.server)) br; small { (model.hostname) } }));
     let kind = match site.kind.php() {
-        Some(version) => html! { "PHP " (version) ", " a.inline-link href=(paths::account_php(site.account.id, version)) { "PHP settings" } },
+        Some(version) => {
+            html! { "PHP " (version) ", " a.inline-link href=(paths::account_php(site.account.id, version)) { "PHP settings" } }
+        }
         None => kv::text("Static files"),
     };
     facts.push(("Type", kind));

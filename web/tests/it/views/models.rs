@@ -39,7 +39,15 @@ pub(super) fn viewer(audience: Audience, theme: Theme) -> Viewer {
         Audience::Admin => "Tomas Nyberg",
         Audience::Client => "Maja Lindqvist",
     };
-    Viewer { name: name.to_owned(), audience, theme, nav_mini: false, here: "/sites?q=a&page=2".to_owned(), now: now(), failed_operations: 2 }
+    Viewer {
+        name: name.to_owned(),
+        audience,
+        theme,
+        nav_mini: false,
+        here: "/sites?q=a&page=2".to_owned(),
+        now: now(),
+        failed_operations: 2,
+    }
 }
 
 pub(super) fn step(name: &str, state: StepState, ms: Option<u32>) -> StepReport {
@@ -121,7 +129,10 @@ pub(super) fn site(number: u8, domain: &str, state: ResourceState, admin: bool) 
 pub(super) fn sites(admin: bool) -> Vec<site::Row> {
     let offline = Waiting { server: parse("web2"), offline_since: Some(ago(409)) };
     vec![
-        site::Row { aliases: vec![parse("www.fjordbikes.example"), parse("*.fjordbikes.example")], ..site(41, "fjordbikes.example", ResourceState::Active, admin) },
+        site::Row {
+            aliases: vec![parse("www.fjordbikes.example"), parse("*.fjordbikes.example")],
+            ..site(41, "fjordbikes.example", ResourceState::Active, admin)
+        },
         site::Row {
             progress: Some(progress("shop.fjordbikes.example")),
             created_at: ago(1),
@@ -130,7 +141,10 @@ pub(super) fn sites(admin: bool) -> Vec<site::Row> {
         site::Row { failure: Some(failure(false)), ..site(43, "lindqvist.example", ResourceState::Failed, admin) },
         site::Row { kind: SiteKind::Static, ..site(44, "müller-garten.example", ResourceState::Active, admin) },
         site::Row { waiting: Some(offline), ..site(45, "quietpress.example", ResourceState::Updating, admin) },
-        site::Row { can: Can { unsuspend: true, delete: true, ..Can::default() }, ..site(46, "oldharbour.example", ResourceState::Suspended, admin) },
+        site::Row {
+            can: Can { unsuspend: true, delete: true, ..Can::default() },
+            ..site(46, "oldharbour.example", ResourceState::Suspended, admin)
+        },
         site::Row { can: Can::default(), ..site(47, "gone.example", ResourceState::Deleting, admin) },
         site(48, &format!("{}.{}.{}.example", &LONG[..63], &LONG[..63], &LONG[..50]), ResourceState::Active, admin),
     ]
@@ -181,9 +195,16 @@ pub(super) fn operation(number: u8, action: &str, name: &str, state: OperationSt
 pub(super) fn operations(admin: bool) -> Vec<operation::Row> {
     let waiting = Waiting { server: parse("web2"), offline_since: Some(ago(409)) };
     vec![
-        operation::Row { progress: Some(progress("shop.fjordbikes.example")), ..operation(90, "Create site", "shop.fjordbikes.example", OperationState::Working, admin) },
+        operation::Row {
+            progress: Some(progress("shop.fjordbikes.example")),
+            ..operation(90, "Create site", "shop.fjordbikes.example", OperationState::Working, admin)
+        },
         operation::Row { waiting: Some(waiting), ..operation(91, "Change site", "quietpress.example", OperationState::Waiting, admin) },
-        operation::Row { failure: Some(failure(false)), took_ms: Some(94), ..operation(92, "Change site", "lindqvist.example", OperationState::Failed, admin) },
+        operation::Row {
+            failure: Some(failure(false)),
+            took_ms: Some(94),
+            ..operation(92, "Change site", "lindqvist.example", OperationState::Failed, admin)
+        },
         operation(93, "Change PHP settings", "lindqvist, PHP 8.3", OperationState::Succeeded, admin),
         operation(94, "Suspend account", "oldharbour", OperationState::Superseded, admin),
         operation(95, "Create account", &"a".repeat(31), OperationState::Succeeded, admin),

@@ -22,7 +22,10 @@ fn no_page_has_inline_style_or_script() {
     for (name, page) in parsed() {
         for element in page.select(&selector("*")) {
             for (attribute, value) in element.value().attrs() {
-                assert!(attribute != "style" && !attribute.starts_with("on") && !attribute.starts_with("hx-on"), "{name}: {attribute}={value}");
+                assert!(
+                    attribute != "style" && !attribute.starts_with("on") && !attribute.starts_with("hx-on"),
+                    "{name}: {attribute}={value}"
+                );
                 assert!(!value.trim_start().starts_with("javascript:") && !value.starts_with("js:"), "{name}: {attribute}={value}");
             }
         }
@@ -37,7 +40,10 @@ fn every_control_has_a_label() {
         for control in page.select(&selector("input:not([type=hidden]), select, textarea")) {
             let labelled = control.attr("aria-label").is_some()
                 || control.attr("id").is_some_and(|id| page.select(&selector(&format!("label[for={id}]"))).next().is_some())
-                || control.ancestors().filter_map(ElementRef::wrap).any(|parent| parent.value().name() == "label" && !text(parent).is_empty());
+                || control
+                    .ancestors()
+                    .filter_map(ElementRef::wrap)
+                    .any(|parent| parent.value().name() == "label" && !text(parent).is_empty());
             assert!(labelled, "{name}: {}", control.html());
         }
         for button in page.select(&selector("button, a")) {

@@ -13,9 +13,7 @@ use web::views::layout::{Audience, Theme, Viewer};
 use web::views::listing::Listing;
 use web::views::model::Errors;
 use web::views::server::Reach;
-use web::views::{
-    account, client, error, home_admin, home_client, operation, password, search, server, sessions, sign_in, site,
-};
+use web::views::{account, client, error, home_admin, home_client, operation, password, search, server, sessions, sign_in, site};
 
 use super::models;
 
@@ -160,14 +158,24 @@ impl Samples {
     }
 
     fn without_session(&mut self, theme: Theme) {
-        let form = sign_in::SignIn { theme, panel: "panel.harbourweb.example".to_owned(), back: "/sites".to_owned(), ..sign_in::SignIn::default() };
+        let form = sign_in::SignIn {
+            theme,
+            panel: "panel.harbourweb.example".to_owned(),
+            back: "/sites".to_owned(),
+            ..sign_in::SignIn::default()
+        };
         let refused = sign_in::SignIn {
             login: "maja@lindqvist.example".to_owned(),
             errors: Errors::one("", "That name and password do not match. Three tries left before a one-minute pause."),
             ..form.clone()
         };
         let left = sign_in::SignIn { notice: Some("You have been signed out.".to_owned()), ..form.clone() };
-        let broken = ErrorModel { kind: ErrorKind::Unavailable, reference: Some("01JD7QAX3M".to_owned()), at: models::now(), again: Some("/".to_owned()) };
+        let broken = ErrorModel {
+            kind: ErrorKind::Unavailable,
+            reference: Some("01JD7QAX3M".to_owned()),
+            at: models::now(),
+            again: Some("/".to_owned()),
+        };
         let pages = [
             ("sign-in", sign_in::page(&form)),
             ("sign-in-refused", sign_in::page(&refused)),
@@ -183,8 +191,12 @@ impl Samples {
     fn own_pages(&mut self, viewer: &Viewer) {
         let mut errors = Errors::one("current", "That is not your current password.");
         errors.add("repeat", "The two do not agree.");
-        self.add(viewer, "password", password::page(viewer, &password::Password { forced: false, least: 12, errors }));
-        let forced = password::Password { forced: true, least: 12, errors: Errors::default() };
+        self.add(
+            viewer,
+            "password",
+            password::page(viewer, &password::Password { login: "maja".to_owned(), forced: false, least: 12, errors }),
+        );
+        let forced = password::Password { login: "maja".to_owned(), forced: true, least: 12, errors: Errors::default() };
         self.add(viewer, "password-forced", password::page(viewer, &forced));
         let session = |handle: &str, device: &str, is_this| sessions::Session {
             handle: handle.to_owned(),
@@ -214,7 +226,8 @@ impl Samples {
     }
 
     fn search(&mut self, viewer: &Viewer) {
-        let hit = |kind, label: &str, note: &str| search::Hit { kind, label: label.to_owned(), note: note.to_owned(), href: "/sites".to_owned() };
+        let hit =
+            |kind, label: &str, note: &str| search::Hit { kind, label: label.to_owned(), note: note.to_owned(), href: "/sites".to_owned() };
         let hits = vec![
             hit(search::HitKind::Site, "fjordbikes.example", "lindqvist on web1"),
             hit(search::HitKind::Account, "lindqvist", "8 sites on web1"),
@@ -228,11 +241,19 @@ impl Samples {
     fn sites(&mut self, viewer: &Viewer) {
         let admin = viewer.audience == Audience::Admin;
         self.add(viewer, "sites", site::list_page(viewer, &site_list(admin)));
-        let empty = |can_create, listing| site::ListModel { listing, counts: site::Counts::default(), rows: vec![], can_create, ..site_list(admin) };
+        let empty = |can_create, listing| site::ListModel {
+            listing,
+            counts: site::Counts::default(),
+            rows: vec![],
+            can_create,
+            ..site_list(admin)
+        };
         self.add(viewer, "sites-empty", site::list_page(viewer, &empty(true, Listing::new("/sites", 50, 0))));
         self.add(viewer, "sites-empty-no-account", site::list_page(viewer, &empty(false, Listing::new("/sites", 50, 0))));
         self.add(viewer, "sites-nothing", site::list_page(viewer, &empty(true, narrowed("/sites"))));
-        for (number, name) in [(0, "active"), (1, "provisioning"), (2, "failed"), (3, "international"), (4, "waiting"), (5, "suspended"), (7, "long")] {
+        for (number, name) in
+            [(0, "active"), (1, "provisioning"), (2, "failed"), (3, "international"), (4, "waiting"), (5, "suspended"), (7, "long")]
+        {
             let mut model = site_show(number, admin);
             if name == "failed" {
                 model.site.failure = Some(models::failure(admin));
@@ -254,12 +275,18 @@ impl Samples {
         let form = site::SiteForm { domain: "http://x/<b>".to_owned(), aliases: "a b".to_owned(), ..new.form.clone() };
         let refused = site::NewModel { form, errors: errors.clone(), accounts: vec![account, other], php_versions: php() };
         self.add(viewer, "site-new-refused", site::new_page(viewer, &refused));
-        let edit = site::EditModel { id: models::id(41), domain: models::parse("fjordbikes.example"), form: refused.form, errors, php_versions: php() };
+        let edit = site::EditModel {
+            id: models::id(41),
+            domain: models::parse("fjordbikes.example"),
+            form: refused.form,
+            errors,
+            php_versions: php(),
+        };
         self.add(viewer, "site-edit", site::edit_page(viewer, &edit));
         let delete = site::DeleteModel {
             id: models::id(44),
             domain: models::parse("müller-garten.example"),
-            folder: "htdocs/xn--mller-garten-thb.example".to_owned(),
+            folder: "htdocs/xn--mller-garten-dlb.example".to_owned(),
             typed: "fjord".to_owned(),
             errors: Errors::one("confirm", "That is not the domain of this site."),
         };
@@ -278,7 +305,8 @@ impl Samples {
             toast: None,
         };
         self.add(viewer, "accounts", account::list_page(viewer, &list));
-        let empty = account::ListModel { rows: vec![], listing: Listing::new("/accounts", 50, 0), counts: account::Counts::default(), ..list };
+        let empty =
+            account::ListModel { rows: vec![], listing: Listing::new("/accounts", 50, 0), counts: account::Counts::default(), ..list };
         self.add(viewer, "accounts-empty", account::list_page(viewer, &empty));
         for (row, name) in models::accounts(admin).into_iter().zip(["active", "provisioning", "failed", "suspended"]) {
             let mut model = account_show(row, admin);
@@ -289,7 +317,11 @@ impl Samples {
                 model.sites.clear();
                 model.pools.clear();
                 model.operations.clear();
-                model.sftp = account::SftpModel { can_edit: true, errors: Errors::one("key", "Paste one public key."), ..account::SftpModel::default() };
+                model.sftp = account::SftpModel {
+                    can_edit: true,
+                    errors: Errors::one("key", "Paste one public key."),
+                    ..account::SftpModel::default()
+                };
             }
             self.add(viewer, &format!("account-{name}"), account::show_page(viewer, &model));
         }
@@ -331,7 +363,13 @@ impl Samples {
             };
             self.add(viewer, &format!("account-php-{name}"), account::php_page(viewer, &model));
         }
-        let delete = account::DeleteModel { id: models::id(10), user: models::parse("lindqvist"), sites: 8, typed: String::new(), errors: Errors::default() };
+        let delete = account::DeleteModel {
+            id: models::id(10),
+            user: models::parse("lindqvist"),
+            sites: 8,
+            typed: String::new(),
+            errors: Errors::default(),
+        };
         self.add(viewer, "account-delete", account::delete_page(viewer, &delete));
     }
 
@@ -346,13 +384,22 @@ impl Samples {
             live: live(),
         };
         self.add(viewer, "operations", operation::list_page(viewer, &list));
-        let empty = operation::ListModel { rows: vec![], listing: Listing::new("/operations", 50, 0), counts: operation::Counts::default(), ..list };
+        let empty = operation::ListModel {
+            rows: vec![],
+            listing: Listing::new("/operations", 50, 0),
+            counts: operation::Counts::default(),
+            ..list
+        };
         self.add(viewer, "operations-empty", operation::list_page(viewer, &empty));
         let rows = models::operations(admin);
         let cases = [
             ("working", rows[0].clone(), models::job(JobState::Working, models::working_steps())),
             ("waiting", rows[1].clone(), models::job(JobState::Queued, vec![])),
-            ("failed", operation::Row { failure: Some(models::failure(admin)), ..rows[2].clone() }, models::job(JobState::Failed, models::failed_steps())),
+            (
+                "failed",
+                operation::Row { failure: Some(models::failure(admin)), ..rows[2].clone() },
+                models::job(JobState::Failed, models::failed_steps()),
+            ),
             ("succeeded", rows[3].clone(), models::job(JobState::Done, models::done_steps())),
         ];
         for (name, row, job) in cases {
@@ -365,7 +412,11 @@ impl Samples {
             now: models::now(),
             sites: 8,
             failed_sites: 1,
-            accounts: vec![home_client::AccountCard { account: models::lindqvist(), hostname: "web1.harbourweb.example".to_owned(), php_versions: php() }],
+            accounts: vec![home_client::AccountCard {
+                account: models::lindqvist(),
+                hostname: "web1.harbourweb.example".to_owned(),
+                php_versions: php(),
+            }],
             busy: models::sites(false).into_iter().skip(1).take(2).collect(),
             usage: vec![
                 Usage { label: "Disk".to_owned(), used: 184, limit: Some(250), text: Some("18.4 of 25 GB".to_owned()) },
@@ -378,11 +429,27 @@ impl Samples {
             toast: None,
         };
         self.add(client, "home", home_client::page(client, &home));
-        let bare = home_client::HomeClient { accounts: vec![], busy: vec![], usage: vec![], operations: vec![], sites: 0, can_create_site: false, ..home };
+        let bare = home_client::HomeClient {
+            accounts: vec![],
+            busy: vec![],
+            usage: vec![],
+            operations: vec![],
+            sites: 0,
+            can_create_site: false,
+            ..home
+        };
         self.add(client, "home-empty", home_client::page(client, &bare));
         let figures = home_admin::Figures {
-            servers_online: 2, servers: 3, servers_waiting: 1, sites: 1_186, sites_failed: 1, accounts: 1_102, clients: 640,
-            operations_working: 2, operations_waiting: 6, operations_failed: 2,
+            servers_online: 2,
+            servers: 3,
+            servers_waiting: 1,
+            sites: 1_186,
+            sites_failed: 1,
+            accounts: 1_102,
+            clients: 640,
+            operations_working: 2,
+            operations_waiting: 6,
+            operations_failed: 2,
         };
         let failed = models::operations(true).swap_remove(2);
         let home = home_admin::HomeAdmin {
@@ -397,7 +464,12 @@ impl Samples {
         };
         self.add(admin, "home", home_admin::page(admin, &home));
         let bare = home_admin::HomeAdmin {
-            figures: home_admin::Figures::default(), oldest_waiting: None, failures: vec![], servers: vec![], operations: vec![], ..home
+            figures: home_admin::Figures::default(),
+            oldest_waiting: None,
+            failures: vec![],
+            servers: vec![],
+            operations: vec![],
+            ..home
         };
         self.add(admin, "home-empty", home_admin::page(admin, &bare));
         let mini = Viewer { nav_mini: true, ..admin.clone() };
@@ -435,7 +507,12 @@ impl Samples {
         }
         for (name, accounts) in [("blocked", 2), ("delete", 0)] {
             let model = client::DeleteModel {
-                id: models::id(30), name: "Maja Lindqvist".to_owned(), login: "maja@lindqvist.example".to_owned(), accounts, typed: String::new(), errors: Errors::default(),
+                id: models::id(30),
+                name: "Maja Lindqvist".to_owned(),
+                login: "maja@lindqvist.example".to_owned(),
+                accounts,
+                typed: String::new(),
+                errors: Errors::default(),
             };
             self.add(viewer, &format!("client-{name}"), client::delete_page(viewer, &model));
         }
@@ -443,10 +520,16 @@ impl Samples {
 
     fn servers(&mut self, viewer: &Viewer) {
         self.add(viewer, "servers", server::list_page(viewer, &server_list()));
-        let empty = server::ListModel { rows: vec![], listing: Listing::new("/servers", 50, 0), counts: server::Counts::default(), ..server_list() };
+        let empty = server::ListModel {
+            rows: vec![],
+            listing: Listing::new("/servers", 50, 0),
+            counts: server::Counts::default(),
+            ..server_list()
+        };
         self.add(viewer, "servers-empty", server::list_page(viewer, &empty));
         self.add(viewer, "server-new", server::new_page(viewer, &server::NewModel::default()));
-        let form = server::ServerForm { name: "web5".to_owned(), hostname: "web5".to_owned(), max_accounts: "many".to_owned(), active: true };
+        let form =
+            server::ServerForm { name: "web5".to_owned(), hostname: "web5".to_owned(), max_accounts: "many".to_owned(), active: true };
         let mut errors = Errors::one("hostname", "Not a full name: add the domain, as in web5.example.com.");
         errors.add("max_accounts", "Enter a whole number.");
         self.add(viewer, "server-new-refused", server::new_page(viewer, &server::NewModel { form, errors }));
@@ -479,7 +562,10 @@ pub(super) fn server_show(row: server::Row) -> server::ShowModel {
     server::ShowModel {
         now: models::now(),
         health: if online {
-            vec![health(shared::role::Role::Web, true, "nginx 1.22.1, PHP-FPM 8.2 to 8.4"), health(shared::role::Role::Db, false, "mariadb is not running")]
+            vec![
+                health(shared::role::Role::Web, true, "nginx 1.22.1, PHP-FPM 8.2 to 8.4"),
+                health(shared::role::Role::Db, false, "mariadb is not running"),
+            ]
         } else {
             vec![]
         },
