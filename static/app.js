@@ -78,7 +78,7 @@ on('submit', '[data-theme-form]', (form, event) => {
 // A deletion waits until the name is typed.
 const confirmable = (form) => {
   const typed = form.elements.confirm.value.trim().toLowerCase();
-  form.querySelector('[type=submit]').disabled = typed !== form.dataset.confirm.toLowerCase();
+  form.querySelector('[type=submit]').disabled = !form.dataset.confirm.toLowerCase().split(' ').includes(typed);
 };
 on('input', 'form[data-confirm]', confirmable);
 

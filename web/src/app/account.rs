@@ -1,12 +1,14 @@
 //! Making hosting accounts.
 
 use serde::Deserialize;
-use shared::ids::{AccountId, ServerId, UserId};
+use shared::ids::{AccountId, ServerId, SiteId, UserId};
 use shared::jobs::{AccountLimits, Generation, ResourceKey};
-use shared::names::{DomainName, LinuxUser};
+use shared::names::{DomainName, InvalidName, LinuxUser};
 use shared::role::Role;
 
 use super::desired::account_job;
+use super::site::{Wanted, site_create_in};
+use super::site_rules::{check_reserved, parse_kind};
 use super::unit::{Asked, Place, Unit, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::store::account::{NewAccount, account_insert_in_tx, account_lock_in_tx};
@@ -26,6 +28,10 @@ pub struct AccountCreate {
     pub user: String,
     /// The server's id; empty leaves the choice to the panel.
     pub server: String,
+    /// The domain of a first site; empty is none.
+    pub domain: String,
+    /// The first site's PHP version, or `static` or nothing.
+    pub php: String,
     /// Limits of the slice.
     #[serde(flatten)]
     pub limits: LimitsForm,
@@ -48,7 +54,7 @@ pub struct LimitsForm {
 /// Asks for a new account. It has no way in yet: the password or a key is set on its page.
 ///
 /// # Errors
-/// [`AppError::Forbidden`] for clients; [`AppError::Invalid`] on `owner`, `user`, `server`, `cpu_percent`, `memory_mib` or
+/// [`AppError::Forbidden`] for clients; [`AppError::Invalid`] on `owner`, `user`, `server`, `domain`, `php`, `cpu_percent`, `memory_mib` or
 /// `tasks`.
 pub async fn account_create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Requested, AppError> {
     actor.require_admin()?;
@@ -64,8 +70,13 @@ async fn create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Reques
         "" | "auto" => None,
         text => errors.take("server", text.parse::<ServerId>().map_err(|_| "Choose a server.")),
     };
+    let domain = match form.domain.trim() {
+        "" => None,
+        text => errors.take("domain", text.parse::<DomainName>()),
+    };
     errors.check()?;
     let (Some(owner), Some(user)) = (owner, user) else { return Err(AppError::Invalid(errors)) };
+    check_reserved(app, actor, domain.as_ref(), &[]).await?;
 
     let mut unit = Unit::begin(app, actor).await?;
     let owner = user_lock_in_tx(&mut unit.tx, owner).await?.filter(|owner| owner.role == UserRole::Client);
@@ -99,6 +110,12 @@ async fn create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Reques
     })?;
     let row = account_lock_in_tx(&mut unit.tx, Visible::All, id).await?.ok_or(AppError::NotFound)?;
     unit.job(&mut open, &account_job(&row, Vec::new(), Generation::FIRST, Vec::new())?).await?;
+    if let Some(domain) = domain {
+        let root = domain.as_str().parse().map_err(|error: InvalidName| AppError::invalid("domain", error.to_string()))?;
+        let kind = parse_kind(&row, &form.php, None)?;
+        let wanted = Wanted { id: SiteId::new(), domain, aliases: Vec::new(), root, kind };
+        site_create_in(&mut unit, &mut open, &row, wanted).await?;
+    }
     let requested = unit.close(open).await?;
     unit.commit().await?;
     Ok(requested)

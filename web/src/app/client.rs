@@ -29,6 +29,8 @@ pub struct ClientCreate {
     pub name: String,
     /// What they sign in with.
     pub login: String,
+    /// `client`, or `admin` for somebody who runs the fleet.
+    pub role: String,
 }
 
 /// A client, if there is one.
@@ -40,23 +42,36 @@ pub async fn client_fetch(app: &App, actor: &Actor, id: UserId) -> Result<UserRo
     user_fetch(&app.db, id).await?.filter(|user| user.role == UserRole::Client).ok_or(AppError::NotFound)
 }
 
+/// Anybody who signs in.
+///
+/// # Errors
+/// [`AppError::Forbidden`] for clients; [`AppError::NotFound`].
+pub async fn person_fetch(app: &App, actor: &Actor, id: UserId) -> Result<UserRow, AppError> {
+    actor.require_admin()?;
+    user_fetch(&app.db, id).await?.ok_or(AppError::NotFound)
+}
+
 /// Adds a client. Returns their one-time password, to be shown once.
 ///
 /// # Errors
-/// [`AppError::Forbidden`] for clients; [`AppError::Invalid`] on `name` or `login`.
+/// [`AppError::Forbidden`] for clients; [`AppError::Invalid`] on `name`, `login` or `role`.
 pub async fn client_create(app: &App, actor: &Actor, form: &ClientCreate) -> Result<(UserId, Secret<String>), AppError> {
     actor.require_admin()?;
     let mut errors = FieldErrors::new();
     let login = errors.take("login", form.login.parse::<Login>());
     let name = errors.take("name", parse_name(&form.name));
+    let role = match form.role.as_str() {
+        "" => Some(UserRole::Client),
+        text => errors.take("role", text.parse::<UserRole>().map_err(|_| "Choose a role.")),
+    };
     errors.check()?;
-    let (Some(login), Some(name)) = (login, name) else { return Err(AppError::Invalid(errors)) };
+    let (Some(login), Some(name), Some(role)) = (login, name, role) else { return Err(AppError::Invalid(errors)) };
     let password = one_time_password();
     let password_hash = app.hasher.hash(password.clone()).await?;
     let mut unit = Unit::begin(app, actor).await?;
-    let new = NewUser { id: UserId::new(), login: login.clone(), name, role: UserRole::Client, password_hash };
+    let new = NewUser { id: UserId::new(), login: login.clone(), name, role, password_hash };
     user_insert_in_tx(&mut unit.tx, &new).await.map_err(login_taken)?;
-    unit.audit("client.create", login.as_str(), "").await?;
+    unit.audit("client.create", login.as_str(), role.as_str()).await?;
     unit.signal(Signal::UserChanged(new.id));
     unit.commit().await?;
     Ok((new.id, password))

@@ -29,6 +29,8 @@ pub struct ServerAdd {
     pub address: String,
     /// Placement stops here; empty is no limit.
     pub max_accounts: String,
+    /// Whether it takes accounts: a switch sends something, or nothing at all.
+    pub active: String,
 }
 
 /// A server and the token with which its worker joins, to be shown once.
@@ -87,6 +89,18 @@ pub async fn server_token(app: &App, actor: &Actor, id: ServerId) -> Result<Serv
 }
 
 impl ServerAdd {
+    /// The form before anything was typed.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self { active: "on".to_owned(), ..Self::default() }
+    }
+
+    /// Whether the switch is on.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        !self.active.is_empty()
+    }
+
     fn parse(&self) -> Result<NewServer, AppError> {
         let mut errors = FieldErrors::new();
         let name = errors.take("name", self.name.trim().parse::<ServerName>());
@@ -102,6 +116,14 @@ impl ServerAdd {
         errors.check()?;
         let (Some(name), Some(hostname)) = (name, hostname) else { return Err(AppError::Invalid(errors)) };
         let address = if address.is_empty() { hostname.as_str().to_owned() } else { address.to_owned() };
-        Ok(NewServer { name, hostname: hostname.into(), roles: vec![Role::Web], address, max_accounts: max_accounts.map(i64::from) })
+        let active = self.is_active();
+        Ok(NewServer {
+            name,
+            hostname: hostname.into(),
+            roles: vec![Role::Web],
+            address,
+            max_accounts: max_accounts.map(i64::from),
+            active,
+        })
     }
 }

@@ -2,14 +2,14 @@
 
 use serde::Deserialize;
 use shared::ids::{AccountId, SiteId};
-use shared::jobs::{Presence, ResourceKey};
-use shared::names::{DocumentRoot, DomainName};
+use shared::jobs::{Presence, ResourceKey, SiteKind};
+use shared::names::{DocumentRoot, DomainName, SiteName};
 use shared::operation::{EverApplied, ResourceEvent, ResourceState};
 
 use super::desired::{account_presence, needs_account, site_job};
 use super::pool::{pool_release, pool_want};
 use super::site_rules::{check_reserved, claim_all, names_error, parse_aliases, parse_kind};
-use super::unit::{Asked, Place, Unit, settle};
+use super::unit::{Asked, Open, Place, Unit, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::store::account::{AccountRow, account_lock_in_tx};
 use crate::store::operation::OperationKind;
@@ -77,20 +77,34 @@ async fn create(app: &App, actor: &Actor, form: &SiteCreate) -> Result<Requested
     let asked =
         Asked { kind: OperationKind::SiteCreate, resource: ResourceKey::Site(site), subject: domain.as_str(), key: form.key.as_deref() };
     let mut open = unit.operation(Place::from(&account), asked).await?;
-    claim_all(&mut unit.tx, &account, &domain, &aliases).await?;
-    let new = NewSite { id: site, account: account.id, domain: domain.clone(), document_root: root.clone(), kind, operation: open.id };
-    site_insert_in_tx(&mut unit.tx, &new).await?;
-    site_names_replace_in_tx(&mut unit.tx, site, &domain, &aliases).await.map_err(|error| names_error(error, &domain))?;
-
-    let mut requires = vec![needs_account(&account)];
-    if let Some(version) = kind.php() {
-        requires.push(pool_want(&mut unit, &mut open, &account, version).await?);
-    }
-    let row = sites_of(&mut unit, &account).await?.into_iter().find(|row| row.id == site).ok_or(AppError::NotFound)?;
-    unit.job(&mut open, &site_job(&account, &row, aliases, requires)).await?;
+    site_create_in(&mut unit, &mut open, &account, Wanted { id: site, domain, aliases, root, kind }).await?;
     let requested = unit.close(open).await?;
     unit.commit().await?;
     Ok(requested)
+}
+
+/// A site to be made, checked.
+pub(super) struct Wanted {
+    pub(super) id: SiteId,
+    pub(super) domain: DomainName,
+    pub(super) aliases: Vec<SiteName>,
+    pub(super) root: DocumentRoot,
+    pub(super) kind: SiteKind,
+}
+
+/// Claims a site's names, makes it, and queues its jobs.
+pub(super) async fn site_create_in(unit: &mut Unit<'_>, open: &mut Open, account: &AccountRow, wanted: Wanted) -> Result<(), AppError> {
+    let Wanted { id, domain, aliases, root, kind } = wanted;
+    claim_all(&mut unit.tx, account, &domain, &aliases).await?;
+    let new = NewSite { id, account: account.id, domain: domain.clone(), document_root: root, kind, operation: open.id };
+    site_insert_in_tx(&mut unit.tx, &new).await?;
+    site_names_replace_in_tx(&mut unit.tx, id, &domain, &aliases).await.map_err(|error| names_error(error, &domain))?;
+    let mut requires = vec![needs_account(account)];
+    if let Some(version) = kind.php() {
+        requires.push(pool_want(unit, open, account, version).await?);
+    }
+    let row = sites_of(unit, account).await?.into_iter().find(|row| row.id == id).ok_or(AppError::NotFound)?;
+    unit.job(open, &site_job(account, &row, aliases, requires)).await
 }
 
 /// Asks for other settings of a site. What serves goes on until the new ones are proved to work.

@@ -106,9 +106,11 @@ impl Up {
     }
 
     async fn check_bus_version(&self) -> anyhow::Result<()> {
-        let output = Command::new(&self.nats_server).arg("-v").output().await.with_context(|| {
-            format!("{} does not run; put nats-server 2.15.1 or newer there", self.nats_server.display())
-        })?;
+        let output = Command::new(&self.nats_server)
+            .arg("-v")
+            .output()
+            .await
+            .with_context(|| format!("{} does not run; put nats-server 2.15.1 or newer there", self.nats_server.display()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.trim().rsplit([' ', 'v']).next().unwrap_or_default();
         if !is_new_enough(version) {
@@ -140,9 +142,17 @@ impl Up {
             arguments,
         };
         let mut serve = vec![
-            "serve".into(), "--database".into(), database.clone(), "--listen".into(), self.listen.to_string(),
-            "--tls-dir".into(), text(layout.tls()), "--bus-url".into(), bus_url.clone(),
-            "--bus-credentials".into(), text(layout.credentials()),
+            "serve".into(),
+            "--database".into(),
+            database.clone(),
+            "--listen".into(),
+            self.listen.to_string(),
+            "--tls-dir".into(),
+            text(layout.tls()),
+            "--bus-url".into(),
+            bus_url.clone(),
+            "--bus-credentials".into(),
+            text(layout.credentials()),
         ];
         for listen in &self.also_listen {
             serve.extend(["--listen".into(), listen.to_string()]);
@@ -151,8 +161,15 @@ impl Up {
             serve.extend(["--name".into(), name.clone()]);
         }
         let dispatch = vec![
-            "dispatch".into(), "--database".into(), database.clone(), "--bus-url".into(), bus_url,
-            "--keys".into(), text(layout.keys()), "--serve-credentials".into(), text(layout.credentials()),
+            "dispatch".into(),
+            "--database".into(),
+            database.clone(),
+            "--bus-url".into(),
+            bus_url,
+            "--keys".into(),
+            text(layout.keys()),
+            "--serve-credentials".into(),
+            text(layout.credentials()),
         ];
         let mut parts = vec![
             part("bus", &self.nats_server, BUS, vec!["-c".into(), text(layout.bus().join("nats.conf"))]),

@@ -7,7 +7,7 @@ use shared::operation::{EverApplied, ResourceState};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::list::{Direction, Page, Paging, Visible, contains};
+use super::list::{Direction, GroupCounts, Page, Paging, StateGroup, Visible, contains, state_group};
 use super::user::UserState;
 use super::{Db, StoreError, Tx, now_ms, parse, parse_json};
 
@@ -303,7 +303,7 @@ pub struct AccountFilter {
     /// In the Linux user or the owner's name; empty for all.
     pub search: String,
     /// In this state only.
-    pub state: Option<ResourceState>,
+    pub state: Option<StateGroup>,
     /// Of this owner only.
     pub owner: Option<UserId>,
     /// On this server only.
@@ -316,8 +316,12 @@ pub struct AccountFilter {
 
 macro_rules! account_where {
     () => {
-        "WHERE ($1 = '' OR a.owner_id = $1) AND ($2 = '' OR a.state = $2) AND ($3 = '' OR a.owner_id = $3) AND ($4 = '' OR v.id = $4) \
+        concat!(
+            "WHERE ($1 = '' OR a.owner_id = $1) AND ($2 = '' OR ",
+            state_group!("a.state"),
+            " = $2) AND ($3 = '' OR a.owner_id = $3) AND ($4 = '' OR v.id = $4) \
          AND ($5 = '' OR a.linux_user LIKE $5 ESCAPE '\\' OR LOWER(u.name) LIKE $5 ESCAPE '\\')"
+        )
     };
 }
 
@@ -327,7 +331,7 @@ macro_rules! account_where {
 /// The database fails.
 pub async fn account_list(db: &Db, visible: Visible, filter: &AccountFilter, paging: Paging) -> Result<Page<AccountRow>, StoreError> {
     let visible = visible.owner();
-    let state = filter.state.map_or("", ResourceState::as_str);
+    let state = filter.state.map_or("", StateGroup::as_str);
     let owner = filter.owner.map(|id| id.to_string()).unwrap_or_default();
     let server = filter.server.map(|id| id.to_string()).unwrap_or_default();
     let search = contains(&filter.search);
@@ -363,4 +367,24 @@ pub async fn account_list(db: &Db, visible: Visible, filter: &AccountFilter, pag
         .fetch_all(db.read())
         .await?;
     Ok(Page { rows: rows.iter().map(AccountRow::try_from).collect::<Result<_, _>>()?, total: total.try_get("n")? })
+}
+
+/// How many accounts of each group may be seen.
+///
+/// # Errors
+/// The database fails.
+pub async fn account_counts(db: &Db, visible: Visible) -> Result<GroupCounts, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        state_group!("a.state"),
+        " AS state_group, COUNT(*) AS n FROM accounts a WHERE ($1 = '' OR a.owner_id = $1) GROUP BY state_group"
+    ))
+    .bind(visible.owner())
+    .fetch_all(db.read())
+    .await?;
+    let mut counts = GroupCounts::default();
+    for row in &rows {
+        counts.add(row.try_get("state_group")?, row.try_get("n")?);
+    }
+    Ok(counts)
 }

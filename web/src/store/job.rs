@@ -370,3 +370,20 @@ pub async fn job_resend_in_tx(tx: &mut Tx, job: &JobRow) -> Result<(), StoreErro
         .await?;
     Ok(())
 }
+
+/// How many jobs wait for each server, and how many it has.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_counts_by_server(db: &Db) -> Result<Vec<(ServerId, i64, i64)>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT server_id, CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), 0) AS BIGINT) AS queued, \
+         CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 0 ELSE 1 END), 0) AS BIGINT) AS begun \
+         FROM jobs WHERE state IN ('queued', 'sent', 'working') GROUP BY server_id",
+    )
+    .fetch_all(db.read())
+    .await?;
+    rows.iter()
+        .map(|row| Ok((parse("jobs.server_id", row.try_get("server_id")?)?, row.try_get("queued")?, row.try_get("begun")?)))
+        .collect()
+}

@@ -48,6 +48,77 @@ pub struct Page<T> {
     pub total: i64,
 }
 
+/// States of accounts and sites as lists filter them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateGroup {
+    /// Proved to work.
+    Active,
+    /// A change is on its way.
+    Busy,
+    /// The last change failed.
+    Failed,
+    /// Switched off.
+    Suspended,
+}
+
+impl StateGroup {
+    /// All groups.
+    pub const ALL: [Self; 4] = [Self::Active, Self::Busy, Self::Failed, Self::Suspended];
+
+    /// The spelling in addresses and in SQL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// The group of a filter's text, if it is one.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|group| group.as_str() == text)
+    }
+}
+
+/// How many resources each group has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GroupCounts {
+    /// All.
+    pub all: i64,
+    /// Proved to work.
+    pub active: i64,
+    /// A change is on its way.
+    pub busy: i64,
+    /// The last change failed.
+    pub failed: i64,
+    /// Switched off.
+    pub suspended: i64,
+}
+
+impl GroupCounts {
+    pub(crate) fn add(&mut self, group: &str, count: i64) {
+        self.all += count;
+        match StateGroup::of(group) {
+            Some(StateGroup::Active) => self.active += count,
+            Some(StateGroup::Busy) => self.busy += count,
+            Some(StateGroup::Failed) => self.failed += count,
+            Some(StateGroup::Suspended) => self.suspended += count,
+            None => {}
+        }
+    }
+}
+
+/// SQL that gives the group of a state column, as a literal.
+macro_rules! state_group {
+    ($column:literal) => {
+        concat!("CASE WHEN ", $column, " IN ('provisioning', 'updating', 'deleting') THEN 'busy' ELSE ", $column, " END")
+    };
+}
+pub(crate) use state_group;
+
 /// Which way a list is sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Direction {

@@ -1,14 +1,14 @@
 //! Lists of operations, and trying failed ones again.
 
-use shared::ids::{AccountId, OperationId, ServerId};
-use shared::jobs::ResourceKey;
+use shared::ids::{AccountId, OperationId, UserId};
+use shared::jobs::{ResourceKey, ResourceKind};
 use shared::names::ServerName;
 use shared::operation::{JobEvent, JobState, OperationState};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::job::{job_advance_in_tx, job_list_of_operation_in_tx, job_retry_in_tx};
 use super::list::{Direction, Page, Paging, Visible, contains};
-use super::operation::{OperationKind, OperationRow, operation_settle_in_tx};
+use super::operation::{OperationRow, operation_settle_in_tx};
 use super::resource::{resource_is_newest_in_tx, resource_retried_in_tx};
 use super::{Db, StoreError, Tx, parse};
 
@@ -37,12 +37,14 @@ pub struct OperationFilter {
     pub search: String,
     /// In this state only.
     pub state: Option<OperationState>,
-    /// Of this kind only.
-    pub kind: Option<OperationKind>,
-    /// On this server only.
-    pub server: Option<ServerId>,
+    /// About resources of this kind only.
+    pub kind: Option<ResourceKind>,
+    /// On the server of this name only.
+    pub server: Option<ServerName>,
     /// Of this account only.
     pub account: Option<AccountId>,
+    /// Of this owner's accounts only.
+    pub owner: Option<UserId>,
     /// Sorted by.
     pub sort: OperationSort,
     /// Which way.
@@ -78,8 +80,8 @@ macro_rules! operation_from {
 
 macro_rules! operation_where {
     () => {
-        "WHERE ($1 = '' OR o.owner_id = $1) AND ($2 = '' OR o.state = $2) AND ($3 = '' OR o.kind = $3) AND ($4 = '' OR o.server_id = $4) \
-         AND ($5 = '' OR o.account_id = $5) \
+        "WHERE ($1 = '' OR o.owner_id = $1) AND ($2 = '' OR o.state = $2) AND ($3 = '' OR o.resource LIKE $3 || ':%') AND ($4 = '' OR v.name = $4) \
+         AND ($5 = '' OR o.account_id = $5) AND ($7 = '' OR o.owner_id = $7) \
          AND ($6 = '' OR LOWER(o.subject) LIKE $6 ESCAPE '\\' OR LOWER(o.asked_by_name) LIKE $6 ESCAPE '\\' OR o.id LIKE $6 ESCAPE '\\')"
     };
 }
@@ -106,17 +108,19 @@ pub async fn operation_list(
 ) -> Result<Page<OperationListRow>, StoreError> {
     let visible = visible.owner();
     let state = filter.state.map_or("", OperationState::as_str);
-    let kind = filter.kind.map_or("", OperationKind::as_str);
-    let server = filter.server.map(|id| id.to_string()).unwrap_or_default();
+    let kind = filter.kind.map_or("", ResourceKind::as_str);
+    let server = filter.server.as_ref().map_or("", ServerName::as_str);
     let account = filter.account.map(|id| id.to_string()).unwrap_or_default();
     let search = contains(&filter.search);
+    let owner = filter.owner.map(|id| id.to_string()).unwrap_or_default();
     let total = sqlx::query(concat!("SELECT COUNT(*) AS n ", operation_from!(), operation_where!()))
         .bind(&visible)
         .bind(state)
         .bind(kind)
-        .bind(&server)
+        .bind(server)
         .bind(&account)
         .bind(&search)
+        .bind(&owner)
         .fetch_one(db.read())
         .await?;
     let order = match filter.sort {
@@ -129,7 +133,7 @@ pub async fn operation_list(
         OperationSort::AskedBy => "LOWER(o.asked_by_name)",
     };
     let sql = format!(
-        concat!(operation_select!(), operation_from!(), operation_where!(), " ORDER BY {order} {direction}, o.id DESC LIMIT $7 OFFSET $8"),
+        concat!(operation_select!(), operation_from!(), operation_where!(), " ORDER BY {order} {direction}, o.id DESC LIMIT $8 OFFSET $9"),
         order = order,
         direction = filter.direction.sql()
     );
@@ -137,9 +141,10 @@ pub async fn operation_list(
         .bind(&visible)
         .bind(state)
         .bind(kind)
-        .bind(&server)
+        .bind(server)
         .bind(&account)
         .bind(&search)
+        .bind(&owner)
         .bind(paging.limit)
         .bind(paging.offset)
         .fetch_all(db.read())

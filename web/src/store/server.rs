@@ -96,6 +96,8 @@ pub struct NewServer {
     pub address: String,
     /// Placement stops here.
     pub max_accounts: Option<i64>,
+    /// Whether it takes accounts.
+    pub active: bool,
 }
 
 /// Adds a server.
@@ -105,8 +107,8 @@ pub struct NewServer {
 pub async fn server_insert_in_tx(tx: &mut Tx, new: &NewServer) -> Result<ServerId, StoreError> {
     let id = ServerId::new();
     sqlx::query(
-        "INSERT INTO servers (id, name, hostname, roles, stream, max_accounts, address, created_ms, changed_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+        "INSERT INTO servers (id, name, hostname, roles, stream, max_accounts, address, created_ms, changed_ms, active) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
     )
     .bind(id.to_string())
     .bind(new.name.as_str())
@@ -116,6 +118,7 @@ pub async fn server_insert_in_tx(tx: &mut Tx, new: &NewServer) -> Result<ServerI
     .bind(new.max_accounts)
     .bind(&new.address)
     .bind(now_ms())
+    .bind(i32::from(new.active))
     .execute(&mut **tx)
     .await?;
     Ok(id)

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::account::{presence, presence_word};
-use super::list::{Direction, Page, Paging, Visible, contains};
+use super::list::{Direction, GroupCounts, Page, Paging, StateGroup, Visible, contains, state_group};
 use super::{Db, StoreError, Tx, now_ms, parse};
 
 /// A site as stored, with its account and server.
@@ -252,7 +252,7 @@ pub struct SiteFilter {
     /// In any name of the site, or its Linux user; empty for all.
     pub search: String,
     /// In this state only.
-    pub state: Option<ResourceState>,
+    pub state: Option<StateGroup>,
     /// Of this account only.
     pub account: Option<AccountId>,
     /// On this server only.
@@ -265,9 +265,13 @@ pub struct SiteFilter {
 
 macro_rules! site_where {
     () => {
-        "WHERE ($1 = '' OR a.owner_id = $1) AND ($2 = '' OR s.state = $2) AND ($3 = '' OR s.account_id = $3) AND ($4 = '' OR v.id = $4) \
+        concat!(
+            "WHERE ($1 = '' OR a.owner_id = $1) AND ($2 = '' OR ",
+            state_group!("s.state"),
+            " = $2) AND ($3 = '' OR s.account_id = $3) AND ($4 = '' OR v.id = $4) \
          AND ($5 = '' OR a.linux_user LIKE $5 ESCAPE '\\' \
          OR EXISTS (SELECT 1 FROM site_names n WHERE n.site_id = s.id AND n.name LIKE $5 ESCAPE '\\'))"
+        )
     };
 }
 
@@ -277,7 +281,7 @@ macro_rules! site_where {
 /// The database fails.
 pub async fn site_list(db: &Db, visible: Visible, filter: &SiteFilter, paging: Paging) -> Result<Page<SiteRow>, StoreError> {
     let visible = visible.owner();
-    let state = filter.state.map_or("", ResourceState::as_str);
+    let state = filter.state.map_or("", StateGroup::as_str);
     let account = filter.account.map(|id| id.to_string()).unwrap_or_default();
     let server = filter.server.map(|id| id.to_string()).unwrap_or_default();
     let search = contains(&filter.search);
@@ -314,4 +318,24 @@ pub async fn site_list(db: &Db, visible: Visible, filter: &SiteFilter, paging: P
         .fetch_all(db.read())
         .await?;
     Ok(Page { rows: rows.iter().map(SiteRow::try_from).collect::<Result<_, _>>()?, total: total.try_get("n")? })
+}
+
+/// How many sites of each group may be seen.
+///
+/// # Errors
+/// The database fails.
+pub async fn site_counts(db: &Db, visible: Visible) -> Result<GroupCounts, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        state_group!("s.state"),
+        " AS state_group, COUNT(*) AS n FROM sites s JOIN accounts a ON a.id = s.account_id WHERE ($1 = '' OR a.owner_id = $1) GROUP BY state_group"
+    ))
+    .bind(visible.owner())
+    .fetch_all(db.read())
+    .await?;
+    let mut counts = GroupCounts::default();
+    for row in &rows {
+        counts.add(row.try_get("state_group")?, row.try_get("n")?);
+    }
+    Ok(counts)
 }

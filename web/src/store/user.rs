@@ -313,16 +313,18 @@ pub struct ClientRow {
     pub accounts: i64,
     /// How many sites those have.
     pub sites: i64,
+    /// When a session of theirs was last used, if one is left.
+    pub seen_ms: Option<i64>,
 }
 
 macro_rules! client_where {
     () => {
-        " FROM users u WHERE u.role = 'client' AND ($1 = '' OR u.state = $1) \
+        " FROM users u WHERE ($1 = '' OR u.state = $1) \
          AND ($2 = '' OR LOWER(u.login) LIKE $2 ESCAPE '\\' OR LOWER(u.name) LIKE $2 ESCAPE '\\')"
     };
 }
 
-/// Clients, with what they own.
+/// People, with what they own and when they were last seen.
 ///
 /// # Errors
 /// The database fails.
@@ -339,7 +341,8 @@ pub async fn client_list(db: &Db, filter: &ClientFilter, paging: Paging) -> Resu
             "SELECT ",
             user_columns!(),
             ", (SELECT COUNT(*) FROM accounts a WHERE a.owner_id = u.id) AS accounts, \
-             (SELECT COUNT(*) FROM sites s JOIN accounts a ON a.id = s.account_id WHERE a.owner_id = u.id) AS sites",
+             (SELECT COUNT(*) FROM sites s JOIN accounts a ON a.id = s.account_id WHERE a.owner_id = u.id) AS sites, \
+             (SELECT MAX(x.last_seen_ms) FROM sessions x WHERE x.user_id = u.id) AS seen_ms",
             client_where!(),
             " ORDER BY {order} {direction}, u.id LIMIT $3 OFFSET $4"
         ),
@@ -348,9 +351,31 @@ pub async fn client_list(db: &Db, filter: &ClientFilter, paging: Paging) -> Resu
     );
     let rows =
         sqlx::query(AssertSqlSafe(sql)).bind(state).bind(&search).bind(paging.limit).bind(paging.offset).fetch_all(db.read()).await?;
-    let rows = rows
-        .iter()
-        .map(|row| Ok(ClientRow { user: UserRow::try_from(row)?, accounts: row.try_get("accounts")?, sites: row.try_get("sites")? }))
-        .collect::<Result<_, StoreError>>()?;
+    let rows = rows.iter().map(client_row).collect::<Result<_, _>>()?;
     Ok(Page { rows, total: total.try_get("n")? })
+}
+
+fn client_row(row: &AnyRow) -> Result<ClientRow, StoreError> {
+    Ok(ClientRow {
+        user: UserRow::try_from(row)?,
+        accounts: row.try_get("accounts")?,
+        sites: row.try_get("sites")?,
+        seen_ms: row.try_get("seen_ms")?,
+    })
+}
+
+/// How many people are active, and how many suspended.
+///
+/// # Errors
+/// The database fails.
+pub async fn client_counts(db: &Db) -> Result<(i64, i64), StoreError> {
+    let rows = sqlx::query("SELECT state, COUNT(*) AS n FROM users GROUP BY state").fetch_all(db.read()).await?;
+    let mut counts = (0, 0);
+    for row in &rows {
+        match parse("users.state", row.try_get("state")?)? {
+            UserState::Active => counts.0 = row.try_get("n")?,
+            UserState::Suspended => counts.1 = row.try_get("n")?,
+        }
+    }
+    Ok(counts)
 }

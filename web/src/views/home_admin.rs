@@ -102,19 +102,16 @@ pub fn container(model: &HomeAdmin) -> Fragment {
 
 fn figures(model: &HomeAdmin) -> Fragment {
     let f = model.figures;
-    let number = |value: u64| html! { (count(value)) };
-    let alarm = |value: u64| html! { @if value > 0 { span.bad { (count(value)) } } @else { "none" } };
+    let number = |value: u64| html! { @if value > 0 { (count(value)) } @else { span.none { "none" } } };
+    let alarm = |value: u64| html! { @if value > 0 { span.bad { (count(value)) } } @else { span.none { "none" } } };
     let offline = f.servers - f.servers_online.min(f.servers);
     let servers_note = html! {
-        @if offline > 0 { span.bad { (count(offline)) " offline" } } @else if f.servers_waiting > 0 { (count(f.servers_waiting)) " waiting to enrol" } @else { "all answer" }
+        @if offline > 0 { span.bad { (count(offline)) " offline" } } @else if f.servers_waiting > 0 { (count(f.servers_waiting)) " waiting to enrol" } @else if f.servers > 0 { "all answer" }
     };
+    let online = html! { (number(f.servers_online)) @if f.servers > 0 { " " small { "of " (count(f.servers)) } } };
     let waiting_note = model.oldest_waiting.map(|at| html! { "oldest " (time::ago(at, model.now)) });
     let items = [
-        Stat {
-            label: "Servers online",
-            value: html! { (count(f.servers_online)) " " small { "of " (count(f.servers)) } },
-            note: Some(servers_note),
-        },
+        Stat { label: "Servers online", value: online, note: Some(servers_note) },
         Stat {
             label: "Sites",
             value: number(f.sites),
@@ -125,24 +122,8 @@ fn figures(model: &HomeAdmin) -> Fragment {
             value: number(f.accounts),
             note: Some(html! { (super::components::stat::counted(f.clients, "client", "clients")) }),
         },
-        Stat {
-            label: "Operations under way",
-            value: if f.operations_working == 0 {
-                html! { "none" }
-            } else {
-                number(f.operations_working)
-            },
-            note: None,
-        },
-        Stat {
-            label: "Waiting",
-            value: if f.operations_waiting == 0 {
-                html! { "none" }
-            } else {
-                number(f.operations_waiting)
-            },
-            note: waiting_note,
-        },
+        Stat { label: "Operations under way", value: number(f.operations_working), note: None },
+        Stat { label: "Waiting", value: number(f.operations_waiting), note: waiting_note },
         Stat { label: "Need a decision", value: alarm(f.operations_failed), note: None },
     ];
     Fragment::new(STATS, stats(STATS, &items))

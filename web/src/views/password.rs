@@ -12,6 +12,8 @@ use crate::paths;
 /// The form.
 #[derive(Debug, Clone, Default)]
 pub struct Password {
+    /// What one signs in with, so that a password manager knows whose password it is.
+    pub login: String,
     /// Whether it has to be changed before anything else.
     pub forced: bool,
     /// The least number of characters.
@@ -54,6 +56,7 @@ fn fields(model: &Password) -> Markup {
     let current = if model.forced { "One-time password" } else { "Current password" };
     html! {
         (note::form_errors(&model.errors))
+        input type="text" name="login" value=(model.login) autocomplete="username" aria-label="Signs in as" readonly hidden;
         (Field::password("current", current).autocomplete("current-password").required().autofocus().error(model.errors.get("current")))
         (Field::password("new", "New password").autocomplete("new-password").required().help(&help).error(model.errors.get("new")))
         (Field::password("repeat", "New password again").autocomplete("new-password").required().error(model.errors.get("repeat")))

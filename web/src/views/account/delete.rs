@@ -40,6 +40,7 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
         question: &question,
         consequences,
         name: model.user.as_str(),
+        or: None,
         name_is: "user name",
         button: "Delete account",
         action: &paths::account_delete(model.id),

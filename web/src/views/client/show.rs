@@ -198,6 +198,7 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
                 "What they did stays in the record.".to_owned(),
             ],
             name: &model.login,
+            or: None,
             name_is: "sign-in name",
             button: "Delete client",
             action: &paths::client_delete(model.id),

@@ -14,8 +14,10 @@ pub struct Confirm<'a> {
     pub question: &'a str,
     /// What goes, a sentence each.
     pub consequences: Vec<String>,
-    /// What has to be typed. The server compares it again.
+    /// What has to be typed, without spaces. The server compares it again.
     pub name: &'a str,
+    /// Another spelling that is as good, such as a domain's punycode.
+    pub or: Option<&'a str>,
     /// What that is called, such as `domain`.
     pub name_is: &'a str,
     /// The button, such as `Delete site`.
@@ -35,7 +37,7 @@ pub struct Confirm<'a> {
 pub fn confirm(confirm: &Confirm<'_>) -> Markup {
     let label = format!("Type the {} to confirm", confirm.name_is);
     html! {
-        form.card.is-narrow method="post" action=(confirm.action) data-confirm=(confirm.name) {
+        form.card.is-narrow method="post" action=(confirm.action) data-confirm={ (confirm.name) @if let Some(or) = confirm.or { " " (or) } } {
             div.card-body.form {
                 div.note data-state="bad" { (Icon::TriangleAlert)
                     div { b { (confirm.question) }

@@ -113,11 +113,11 @@ fn feed_line(row: &Row, now: Timestamp) -> Markup {
     html! {
         li data-state=(badge.tone) {
             @if badge.tone == Tone::Work { (badge.icon.spinning()) } @else { (badge.icon) }
-            a.grow href=(paths::operation(row.id)) {
-                (row.action) " " span.strong { (row.name) }
-                @if badge.tone != Tone::Ok { ", " (badge.label.to_lowercase()) } @else { span.sr { ", succeeded" } }
+            span.grow {
+                a href=(paths::operation(row.id)) { (row.action) " " span.strong { (row.name) } }
+                br;
+                small { (badge.label) @if let Some(ms) = row.took_ms { " in " (time::duration_ms(ms)) } ", " (time::ago(row.asked_at, now)) }
             }
-            small { @if let Some(ms) = row.took_ms { (time::duration_ms(ms)) ", " } (time::ago(row.asked_at, now)) }
         }
     }
 }

@@ -122,11 +122,7 @@ fn figures(model: &ShowModel) -> Fragment {
     let server = &model.server;
     let none = || html! { small { "no data" } };
     let load = server.load.map_or_else(none, |load| html! { (format!("{:.2}", load.load1)) " " small { "on " (load.cpus) " cores" } });
-    let queue = if server.jobs_waiting == 0 {
-        html! { "none" }
-    } else {
-        html! { (count(server.jobs_waiting)) }
-    };
+    let queue = html! { @if server.jobs_waiting == 0 { span.none { "none" } } @else { (count(server.jobs_waiting)) } };
     let most = server.max_accounts.map(|most| html! { "of " (count(most)) });
     let items = [
         Stat { label: "Load", value: load, note: None },

@@ -15,7 +15,7 @@ use crate::views::model::Errors;
 pub struct DeleteModel {
     /// The site.
     pub id: SiteId,
-    /// Its domain, which has to be typed.
+    /// Its domain, which has to be typed, in either spelling.
     pub domain: DomainName,
     /// Its folder, such as `htdocs/shop.example`.
     pub folder: String,
@@ -38,7 +38,8 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
     let card = confirm(&Confirm {
         question: &question,
         consequences,
-        name: model.domain.as_str(),
+        name: &name,
+        or: Some(model.domain.as_str()),
         name_is: "domain",
         button: "Delete site",
         action: &paths::site_delete(model.id),
