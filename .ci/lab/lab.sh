@@ -6,6 +6,7 @@
 #   lab.sh exec NAME COMMAND...     run a command in it (exit code and standard input passed through)
 #   lab.sh put NAME SRC DEST [MODE] copy a file into it (atomically; owner root, mode 0644 unless told)
 #   lab.sh address NAME [6]         its IPv4 (or IPv6) address
+#   lab.sh gateway                  this machine's own address on the bridge
 #   lab.sh root NAME                its root directory as seen from here
 #   lab.sh init NAME                the process id of its init, as seen from here
 #   lab.sh list                     NAME INDEX ADDRESS STATE INIT, one host a line
@@ -465,6 +466,8 @@ cmd_address() {
     echo
 }
 
+cmd_gateway() { net4 1; echo; }
+
 cmd_root() { need_host "${1:-}"; printf '%s/root\n' "$(host_dir "$1")"; }
 
 cmd_init() { need_host "${1:-}"; init_pid "$1" || die "$1 is not running"; echo; }
@@ -550,6 +553,7 @@ main() {
         exec) cmd_exec "$@" ;;
         put) cmd_put "$@" ;;
         address) cmd_address "$@" ;;
+        gateway) cmd_gateway ;;
         root) cmd_root "$@" ;;
         init) cmd_init "$@" ;;
         list) cmd_list ;;

@@ -70,7 +70,7 @@ impl Drop for NatsServer {
     }
 }
 
-#[expect(clippy::expect_used, reason = "a test that cannot have its server must fail loudly")]
+#[expect(clippy::expect_used, clippy::zombie_processes, reason = "a test that cannot have its server must fail loudly")]
 fn launch(dir: &Path, keys: &BusKeys, port: Option<u16>) -> (Child, u16) {
     let ports = dir.join("ports");
     let _ = std::fs::remove_dir_all(&ports);

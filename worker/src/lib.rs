@@ -1,1 +1,25 @@
+//! Gantry's agent on a host: takes jobs and makes the host match them.
+//!
+//! - [`run`](mod@run): the whole worker. [`inbox`]: jobs the bus handed over. [`outbox`]: events on their way back.
+//!   [`heartbeat`]: presence. [`enrol`]: joining a panel. [`config`]: who this worker is.
+//! - [`registry`]: the entry point. One verified job in, one outcome with its steps out.
+//! - [`roles`]: pure planning. What the host should look like for a desired state.
+//! - [`engine`]: carries plans out, undoes them, survives a crash. Knows no feature.
+//! - [`ledger`]: what each resource was last made to look like.
+//! - [`system`]: the only module that touches the operating system.
+//! - [`store`]: the one database file all of it shares.
+//!
+//! **Only `system` runs programs or touches privileged files.** **`roles` is pure**: no files, no processes, no clock.
 
+pub mod config;
+pub mod engine;
+pub mod enrol;
+pub mod heartbeat;
+pub mod inbox;
+pub mod ledger;
+pub mod outbox;
+pub mod registry;
+pub mod roles;
+pub mod run;
+pub mod store;
+pub mod system;

@@ -1,1 +1,110 @@
-fn main() {}
+//! `gantry-worker`: see [`worker`].
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use worker::config::{Identity, STATE_DIR, identity_path};
+use worker::enrol::{EnrolOptions, enrol};
+use worker::run::{WorkerConfig, run};
+use worker::system::Host;
+
+/// Gantry's agent on a host.
+#[derive(Debug, Parser)]
+#[command(name = "gantry-worker", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take jobs from the bus and make this host match them.
+    Run {
+        /// Where the identity and the database are.
+        #[arg(long, env = "GANTRY_STATE_DIR", default_value = STATE_DIR)]
+        state_dir: PathBuf,
+    },
+    /// Join a panel. The keys are made here and stay here.
+    Enroll {
+        /// The panel, such as https://panel.example:8443.
+        #[arg(long, env = "GANTRY_PANEL")]
+        panel: String,
+        /// The single-use token the panel shows.
+        #[arg(long, env = "GANTRY_TOKEN")]
+        token: String,
+        /// SHA-256 of the panel's certificate, as the panel shows it.
+        #[arg(long, env = "GANTRY_FINGERPRINT")]
+        fingerprint: String,
+        /// Where the identity is kept.
+        #[arg(long, env = "GANTRY_STATE_DIR", default_value = STATE_DIR)]
+        state_dir: PathBuf,
+    },
+    /// Test a staged configuration in a namespace of its own. Used by the worker itself.
+    #[command(hide = true)]
+    Stage,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The stage child must be single-threaded when it leaves the host's mount namespace: no runtime, no logger thread.
+    if let Command::Stage = cli.command {
+        return worker::system::stage_child();
+    }
+    install_log();
+    match start(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn start(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run { state_dir } => {
+            let identity = Identity::load(&state_dir)?;
+            tracing::info!(server.name = %identity.server, version = env!("CARGO_PKG_VERSION"), "starting");
+            let config = WorkerConfig { identity, database: state_dir.join("worker.db"), system: Arc::new(Host::open()?) };
+            run(config, stop_signal()?).await?;
+            Ok(())
+        }
+        Command::Enroll { panel, token, fingerprint, state_dir } => {
+            let identity = enrol(&EnrolOptions { panel, token, fingerprint }).await?;
+            identity.store(&state_dir)?;
+            tracing::info!(server.name = %identity.server, file = %identity_path(&state_dir).display(), "this worker has joined");
+            Ok(())
+        }
+        Command::Stage => Ok(()),
+    }
+}
+
+fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(token)
+}
+
+/// The journal takes standard error, and its own time stamps.
+fn install_log() {
+    let level = std::env::var("GANTRY_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO);
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        log.without_time().init();
+    } else {
+        log.init();
+    }
+}

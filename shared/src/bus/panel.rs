@@ -15,12 +15,12 @@ use super::credentials::{BusKeys, Credentials, PanelUser};
 use super::signing::{Purpose, SIGNATURE_HEADER, open, sign};
 use super::{subjects, topology};
 use crate::events::{EventEnvelope, Heartbeat, Progress};
-use crate::ids::{AccountId, OperationId, ServerId};
+use crate::ids::{AccountId, OperationId, ServerId, UserId};
 use crate::jobs::{JobEnvelope, ResourceKey};
 use crate::names::ServerName;
 
 /// "This has changed": ids only. Whoever shows it reads it again, with the viewer's rights.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hint {
     /// The resource, if one changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +34,9 @@ pub struct Hint {
     /// The server, if its presence or health changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerId>,
+    /// The person whose sessions or rights changed: their streams check again at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
 }
 
 /// Dispatch's connection.

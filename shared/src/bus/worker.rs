@@ -13,7 +13,7 @@ use super::client::{Connection, REQUEST_TIMEOUT, connect};
 use super::credentials::{Credentials, user_key};
 use super::signing::{Purpose, SIGNATURE_HEADER, Signed, open, sign};
 use super::subjects;
-use crate::events::{EventEnvelope, Heartbeat, Progress};
+use crate::events::{Heartbeat, Progress};
 use crate::jobs::JobEnvelope;
 use crate::names::ServerName;
 
@@ -83,14 +83,6 @@ impl WorkerBus {
         Ok(())
     }
 
-    /// Signs an event, so that it can be stored in the outbox as it will travel.
-    ///
-    /// # Errors
-    /// The key is damaged.
-    pub fn sign_event(&self, event: &EventEnvelope) -> Result<Signed, BusError> {
-        sign(Purpose::Event, &self.key, event)
-    }
-
     /// Publishes progress. It may be lost; the next one holds all of it again.
     ///
     /// # Errors
@@ -115,6 +107,12 @@ impl WorkerBus {
             .publish_with_headers(subject, headers, signed.payload.into())
             .await
             .map_err(|source| BusError::refused("take a message", source))
+    }
+
+    /// Whether the connection stands.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self.client.connection_state(), async_nats::connection::State::Connected)
     }
 
     /// Sends what is buffered, and closes.

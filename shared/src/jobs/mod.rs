@@ -14,7 +14,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use account::{AccountLimits, AccountSpec, SealedCryptHash, SftpAccess};
-pub use php_pool::{PhpPoolSpec, PhpSettings, PoolPresence, ProcessManager};
+pub use php_pool::{PhpPoolSpec, PhpSettings, PoolPresence, ProcessManager, SettingOutOfRange};
 pub use site::{SiteKind, SiteSpec};
 
 use crate::ids::{AccountId, Epoch, InvalidId, JobId, OperationId, PhpPoolId, SiteId};
@@ -156,7 +156,7 @@ pub struct Requirement {
 
 /// The desired state of one resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Job {
     /// An account.
     Account(AccountSpec),

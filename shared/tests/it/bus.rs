@@ -5,8 +5,9 @@ use std::time::Duration;
 use async_nats::jetstream;
 use futures::StreamExt;
 use shared::bus::client::{Connection, connect};
-use shared::bus::credentials::{BusKeys, Credentials, PanelUser, Revocation, new_user_key};
+use shared::bus::credentials::{BusKeys, Credentials, PanelUser, Revocation, new_user_key, user_key};
 use shared::bus::panel::{DispatchBus, Hint, ServeBus};
+use shared::bus::signing::{Purpose, sign};
 use shared::bus::worker::WorkerBus;
 use shared::events::{Event, EventEnvelope, Resync};
 use shared::ids::{AccountId, Epoch, EventId, JobId, OperationId};
@@ -94,7 +95,8 @@ async fn an_event_reaches_dispatch_with_its_sender() {
         server: server("web1"),
         event: Event::Resync(Resync { ledger_lost: false, applied: Vec::new() }),
     };
-    worker.publish_event(&event.id.to_string(), &worker.sign_event(&event).unwrap()).await.unwrap();
+    let signed = sign(Purpose::Event, &user_key(&credentials.seed).unwrap(), &event).unwrap();
+    worker.publish_event(&event.id.to_string(), &signed).await.unwrap();
 
     let mut events = Box::pin(bus.events().await.unwrap());
     let chunk = tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap();
@@ -160,7 +162,7 @@ async fn a_worker_hears_nothing_that_is_not_its_own() {
     other.publish("prog.web2.x", "x".into()).await.unwrap();
     other.flush().await.unwrap();
     bus.publish_job(&job("web2"), 0).await.unwrap();
-    bus.hint(&Hint { resource: None, account: None, operation: None, server: None }).await.unwrap();
+    bus.hint(&Hint::default()).await.unwrap();
     // Its own heartbeat comes back to nobody; a last own request proves that all before it was processed.
     assert!(is_answered(&client, "$JS.API.CONSUMER.INFO.CMD_0.web1", "").await);
     for (subject, subscriber) in &mut heard {
@@ -229,7 +231,7 @@ async fn serve_can_wake_dispatch_and_hear_hints_and_nothing_else() {
     }
     serve.wake().await.unwrap();
     assert!(tokio::time::timeout(PATIENCE, wakes.next()).await.unwrap().is_some());
-    let hint = Hint { resource: None, account: Some(account), operation: None, server: None };
+    let hint = Hint { account: Some(account), ..Hint::default() };
     bus.hint(&hint).await.unwrap();
     assert_eq!(tokio::time::timeout(PATIENCE, hints.next()).await.unwrap(), Some(hint));
 }

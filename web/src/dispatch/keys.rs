@@ -42,20 +42,20 @@ pub fn load_or_create(path: &Path) -> Result<BusKeys, KeyFileError> {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| KeyFileError::Damaged { path: path.to_owned(), source }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let keys = BusKeys::generate().map_err(KeyFileError::Generate)?;
-            write_private(path, &serde_json::to_vec_pretty(&keys).map_err(|e| file(e.into()))?).map_err(file)?;
+            write_private(path, &serde_json::to_vec_pretty(&keys).map_err(|e| file(e.into()))?, 0o600).map_err(file)?;
             Ok(keys)
         }
         Err(error) => Err(file(error)),
     }
 }
 
-/// Writes credentials for a process that serves pages.
+/// Writes credentials for a process that serves pages; its group may read them.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn write_credentials(path: &Path, credentials: &Credentials) -> Result<(), KeyFileError> {
     let file = |source| KeyFileError::File { path: path.to_owned(), source };
-    write_private(path, &serde_json::to_vec(credentials).map_err(|e| file(e.into()))?).map_err(file)
+    write_private(path, &serde_json::to_vec(credentials).map_err(|e| file(e.into()))?, 0o640).map_err(file)
 }
 
 /// Reads credentials.
@@ -67,11 +67,11 @@ pub fn read_credentials(path: &Path) -> Result<Credentials, KeyFileError> {
     serde_json::from_slice(&bytes).map_err(|source| KeyFileError::Damaged { path: path.to_owned(), source })
 }
 
-/// Writes a file only its owner can read, whole or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes a file with a mode from its first moment, whole or not at all.
+fn write_private(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     let temporary = path.with_extension("new");
     let _ = std::fs::remove_file(&temporary);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;

@@ -151,7 +151,13 @@ fn ending(state: JobState, outcome: &Outcome) -> Ending<'_> {
 
 /// The hint that a job has moved.
 pub(crate) fn hint_of(job: &JobRow) -> Hint {
-    Hint { resource: Some(job.resource), account: Some(job.account_id), operation: Some(job.operation_id), server: Some(job.server_id) }
+    Hint {
+        resource: Some(job.resource),
+        account: Some(job.account_id),
+        operation: Some(job.operation_id),
+        server: Some(job.server_id),
+        user: None,
+    }
 }
 
 /// Compares a worker's ledger with what the panel believes, and sends again what the host has lost.

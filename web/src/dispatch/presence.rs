@@ -107,5 +107,5 @@ async fn write(dispatch: &Dispatch, pending: &mut HashMap<ServerId, Heartbeat>) 
 }
 
 const fn hint_of(server: ServerId) -> Hint {
-    Hint { resource: None, account: None, operation: None, server: Some(server) }
+    Hint { resource: None, account: None, operation: None, server: Some(server), user: None }
 }

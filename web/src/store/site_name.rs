@@ -110,3 +110,21 @@ pub async fn site_aliases_in_tx(tx: &mut Tx, site: SiteId) -> Result<Vec<SiteNam
         .await?;
     rows.iter().map(|row| parse("site_names.name", row.try_get("name")?)).collect()
 }
+
+/// The address of the server that holds the site of this name, wildcards included; empty if the server told none.
+///
+/// # Errors
+/// The database fails.
+pub async fn site_address_by_name(db: &Db, name: &str) -> Result<Option<String>, StoreError> {
+    let wildcard = name.split_once('.').map_or_else(String::new, |(_, parent)| format!("*.{parent}"));
+    let row = sqlx::query(
+        "SELECT v.address FROM site_names n JOIN sites s ON s.id = n.site_id \
+         JOIN account_servers a ON a.account_id = s.account_id AND a.role = 'web' JOIN servers v ON v.id = a.server_id \
+         WHERE n.name IN ($1, $2) ORDER BY CASE WHEN n.name = $1 THEN 0 ELSE 1 END LIMIT 1",
+    )
+    .bind(name)
+    .bind(wildcard)
+    .fetch_optional(db.read())
+    .await?;
+    Ok(row.map(|row| row.try_get("address")).transpose()?)
+}

@@ -1,0 +1,118 @@
+//! Judges what daemons and sites say.
+
+use super::error::StepError;
+use super::image::is_below;
+use super::plan::{Action, Expect, Step};
+use crate::system::{Check, NGINX_TREE, NginxTest, ProbeAnswer, StagedChange};
+
+/// What steps will change below nginx's directory: the candidate is tested with all of it.
+pub(crate) fn nginx_changes(steps: &[Step]) -> Vec<StagedChange> {
+    let ours = |path: &std::path::Path| is_below(path, NGINX_TREE);
+    steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::WriteFile(file) if ours(&file.path) => Some(StagedChange::Write(file.clone())),
+            Action::Link { path, target } if ours(path) => Some(StagedChange::Link { path: path.clone(), target: target.clone() }),
+            Action::Remove { path } if ours(path) => Some(StagedChange::Remove { path: path.clone() }),
+            Action::WriteFile(_) | Action::Link { .. } | Action::Remove { .. } => None,
+            Action::EnsureUser(_)
+            | Action::SetPassword { .. }
+            | Action::SetSignIn { .. }
+            | Action::EndProcesses { .. }
+            | Action::EnsureDirectory(_)
+            | Action::CreateFile(_)
+            | Action::RemoveDirectory { .. }
+            | Action::MoveAside { .. }
+            | Action::StartUnit { .. }
+            | Action::StopUnit { .. }
+            | Action::LoadUnits
+            | Action::ReloadUnit { .. }
+            | Action::TestNginx
+            | Action::ReloadNginx
+            | Action::TestPhp { .. }
+            | Action::TestSshd
+            | Action::RememberNeighbour { .. }
+            | Action::CompareNeighbour { .. }
+            | Action::Probe { .. } => None,
+        })
+        .collect()
+}
+
+/// Whether the candidate may go live.
+///
+/// A refusal is the host's fault if the live tree is refused too. A name that nginx would ignore fails the job, since the
+/// first file wins silently; other new warnings (hash sizes, deprecations) are noted and do no harm.
+pub(crate) fn nginx(test: &NginxTest) -> Result<(), StepError> {
+    let live = test.live.as_ref();
+    if !test.candidate.accepted {
+        return Err(match live {
+            Some(live) if !live.accepted => StepError::HostConfigBroken(live.output.trim().to_owned()),
+            Some(_) | None => StepError::NginxRefused(test.candidate.output.trim().to_owned()),
+        });
+    }
+    let conflicts = |text: &str| text.lines().filter_map(conflict).map(str::to_owned).collect::<Vec<_>>();
+    let known = live.map(|live| conflicts(&live.output)).unwrap_or_default();
+    match conflicts(&test.candidate.output).into_iter().find(|name| !known.contains(name)) {
+        Some(new) => Err(StepError::NameTaken(new)),
+        None => Ok(()),
+    }
+}
+
+/// The part of a warning that says which name is ignored, without the time and process before it.
+fn conflict(line: &str) -> Option<&str> {
+    line.find("conflicting server name").map(|start| line[start..].trim())
+}
+
+/// A refusal becomes the error that fits the daemon.
+pub(crate) fn accepted(check: Check, refused: fn(String) -> StepError) -> Result<(), StepError> {
+    if check.accepted { Ok(()) } else { Err(refused(check.output.trim().to_owned())) }
+}
+
+/// Whether an answer is the one that counts.
+pub(crate) fn meets(answer: &ProbeAnswer, expect: Expect) -> bool {
+    match (answer, expect) {
+        (ProbeAnswer::Serving { generation, uid }, Expect::Serving { generation: wanted, uid: wanted_uid }) => {
+            *generation == wanted.0 && *uid == wanted_uid
+        }
+        (ProbeAnswer::Unknown, Expect::Gone) => true,
+        // On a host whose default server is not ours, anything that is not the site itself is good enough.
+        (ProbeAnswer::Other(text), Expect::Gone) => text.starts_with("HTTP/"),
+        (ProbeAnswer::Serving { .. }, Expect::Gone) | (ProbeAnswer::Unknown | ProbeAnswer::Other(_), Expect::Serving { .. }) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::failure::FailureCode;
+
+    use super::nginx;
+    use crate::system::{Check, NginxTest};
+
+    fn check(accepted: bool, output: &str) -> Check {
+        Check { accepted, output: output.to_owned() }
+    }
+
+    fn code(candidate: Check, live: Option<Check>) -> Option<FailureCode> {
+        nginx(&NginxTest { candidate, live }).err().map(|error| error.code())
+    }
+
+    #[test]
+    fn a_refused_candidate_is_the_hosts_fault_only_if_the_live_tree_is_refused_too() {
+        let bad = || check(false, "nginx: [emerg] unknown directive \"x\" in /etc/nginx/conf.d/a.conf:3");
+        assert_eq!(code(bad(), Some(bad())), Some(FailureCode::HostConfigBroken));
+        assert_eq!(code(bad(), Some(check(true, "ok"))), Some(FailureCode::WebServerRefused));
+    }
+
+    #[test]
+    fn a_name_nginx_would_ignore_fails_the_job_unless_it_was_ignored_before() {
+        let warned =
+            |pid: u32| check(true, &format!("nginx: [warn] {pid}#0: conflicting server name \"a.example\" on 0.0.0.0:80, ignored"));
+        assert_eq!(code(warned(1), Some(check(true, "ok"))), Some(FailureCode::NameTaken));
+        assert_eq!(code(warned(1), Some(warned(2))), None);
+    }
+
+    #[test]
+    fn another_warning_does_not_fail_the_job() {
+        assert_eq!(code(check(true, "nginx: [warn] could not build optimal server_names_hash"), Some(check(true, "ok"))), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! Plans what every web host needs before the first job: done at the worker's start, and nothing to do when it is so.
+
+use std::path::{Path, PathBuf};
+
+use shared::names::PhpVersion;
+
+use super::draft::{Changed, Draft};
+use super::{WEB_USER, nginx, pages, paths, sshd, systemd};
+use crate::engine::facts::Facts;
+use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner};
+use crate::engine::plan::{Action, Plan, Step};
+use crate::roles::PlanError;
+
+const FOLDERS: &str = "Folders";
+const UNITS: &str = "Units";
+const SSHD: &str = "SFTP";
+const NGINX: &str = "nginx";
+
+/// Plans the base of a web host.
+///
+/// # Errors
+/// nginx is not installed, or something lies in the way.
+pub fn plan(facts: Facts<'_>) -> Result<Plan, PlanError> {
+    if facts.entry(Path::new("/usr/sbin/nginx"))? == Entry::Absent {
+        return Err(PlanError::NotInstalled("nginx"));
+    }
+    let web_gid = facts.group(WEB_USER)?.ok_or(PlanError::NotInstalled("nginx"))?;
+    let mut draft = Draft::new(facts);
+    folders(&mut draft, web_gid)?;
+    files(&mut draft)?;
+    units(&mut draft, &facts.php_versions()?)?;
+    sftp(&mut draft)?;
+    web_server(&mut draft)?;
+    Ok(draft.plan)
+}
+
+fn root_file(path: impl Into<PathBuf>, content: String) -> FileImage {
+    FileImage { path: path.into(), owner: Owner::ROOT, mode: 0o644, content: Content::from(content) }
+}
+
+fn folders(draft: &mut Draft<'_>, web_gid: u32) -> Result<(), PlanError> {
+    let mut directory = |path: String, gid, mode| {
+        let owner = Owner { uid: 0, gid };
+        draft.directory(FOLDERS, DirectoryImage { path: path.into(), owner, mode, acl: Acl::default() })
+    };
+    directory(paths::CONFIG.to_owned(), 0, 0o755)?;
+    // Passable, so that a pool's user reads its own file; not listable, so that it learns of no other.
+    directory(format!("{}/php", paths::CONFIG), 0, 0o711)?;
+    directory(format!("{}/keys", paths::CONFIG), 0, 0o711)?;
+    directory(paths::LIBRARY.to_owned(), 0, 0o755)?;
+    directory(paths::TRASH.to_owned(), 0, 0o700)?;
+    directory(paths::SOCKETS.to_owned(), web_gid, 0o710)?;
+    Ok(())
+}
+
+fn files(draft: &mut Draft<'_>) -> Result<(), PlanError> {
+    draft.file(FOLDERS, root_file(format!("{}/probe.php", paths::LIBRARY), pages::PROBE_SCRIPT.to_owned()))?;
+    draft.file(FOLDERS, root_file(format!("{}/suspended.html", paths::LIBRARY), pages::suspended()))?;
+    draft.file(FOLDERS, root_file("/etc/tmpfiles.d/gantry.conf", systemd::tmpfiles()))?;
+    draft.file(FOLDERS, root_file("/etc/sysctl.d/60-gantry.conf", SYSCTL.to_owned()))?;
+    if draft.facts.entry(Path::new("/etc/logrotate.d"))? != Entry::Absent {
+        draft.file(FOLDERS, root_file("/etc/logrotate.d/gantry", LOGROTATE.to_owned()))?;
+    }
+    Ok(())
+}
+
+/// Tenants cannot make root follow their links or open their pipes, should a program forget to guard itself (proc(5)).
+const SYSCTL: &str = "# Made by Gantry. Changes here are overwritten.\nfs.protected_hardlinks = 1\nfs.protected_symlinks = 1\n\
+    fs.protected_fifos = 2\nfs.protected_regular = 2\n";
+
+/// Copied and cut rather than renamed: nginx would give a new file to its own user, and PHP could make none.
+const LOGROTATE: &str = "# Made by Gantry. Changes here are overwritten.\n/home/*/logs/*.log {\n    daily\n    rotate 14\n    maxsize 100M\n    \
+    missingok\n    notifempty\n    compress\n    delaycompress\n    copytruncate\n}\n";
+
+fn units(draft: &mut Draft<'_>, versions: &[PhpVersion]) -> Result<(), PlanError> {
+    let directory = |path: &str| DirectoryImage { path: path.into(), owner: Owner::ROOT, mode: 0o755, acl: Acl::default() };
+    draft.directory(UNITS, directory("/etc/systemd/system/sockets.target.wants"))?;
+    draft.directory(UNITS, directory("/etc/systemd/system/nginx.service.d"))?;
+    let mut changed = draft.file(UNITS, root_file(paths::unit("gantry.slice"), systemd::outer_slice()))?;
+    let limits = paths::unit("nginx.service.d/gantry.conf");
+    changed = changed.or(draft.file(UNITS, root_file(limits, systemd::nginx_limits()))?);
+    for version in versions {
+        let socket = paths::unit(&paths::php_socket_template(*version));
+        let service = paths::unit(&paths::php_service_template(*version));
+        changed = changed.or(draft.file(UNITS, root_file(socket, systemd::php_socket(*version)))?);
+        changed = changed.or(draft.file(UNITS, root_file(service, systemd::php_service(*version)))?);
+    }
+    if changed.yes() {
+        draft.plan.step(UNITS, Action::LoadUnits);
+    }
+    Ok(())
+}
+
+fn sftp(draft: &mut Draft<'_>) -> Result<(), PlanError> {
+    if draft.facts.entry(Path::new("/etc/ssh/sshd_config.d"))? == Entry::Absent {
+        return Ok(());
+    }
+    let changed = draft.file(SSHD, root_file("/etc/ssh/sshd_config.d/50-gantry.conf", sshd::baseline()))?;
+    if changed.yes() {
+        draft.plan.step(SSHD, Action::TestSshd);
+        if draft.facts.runs("ssh.service")? {
+            draft.plan.step(SSHD, Action::ReloadUnit { unit: "ssh.service".to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Debian's own default site claims the place of the default server, so its link goes; its file stays.
+fn web_server(draft: &mut Draft<'_>) -> Result<(), PlanError> {
+    let at = draft.plan.steps.len();
+    let stock = Path::new(paths::SITES_ENABLED).join("default");
+    let mut changed = Changed::No;
+    if draft.facts.holds_link(&stock, Path::new("/etc/nginx/sites-available/default"))? {
+        changed = draft.no_file(NGINX, stock)?;
+    }
+    let text = nginx::baseline(draft.facts.has_ipv6());
+    changed = changed.or(draft.file(NGINX, root_file("/etc/nginx/conf.d/gantry.conf", text))?);
+    if changed.yes() {
+        draft.plan.steps.insert(at, Step { name: NGINX.into(), action: Action::TestNginx });
+    }
+    let started = draft.running(NGINX, "nginx.service")?;
+    if changed.yes() && !started.yes() {
+        draft.plan.step(NGINX, Action::ReloadNginx);
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! Plans a PHP pool: one unprivileged, socket-activated PHP-FPM master per account and version.
+
+use std::path::PathBuf;
+
+use shared::jobs::{PhpPoolSpec, PoolPresence, Presence};
+
+use super::account::no_pool;
+use super::draft::{Changed, Draft};
+use super::{paths, php_fpm};
+use crate::engine::facts::Facts;
+use crate::engine::image::{Content, FileImage, Owner};
+use crate::engine::plan::{Action, Expect, Plan};
+use crate::roles::PlanError;
+
+const LOGS: &str = "Logs";
+const TEST: &str = "PHP test";
+const POOL: &str = "PHP pool";
+const RELOAD: &str = "Reload";
+const PROBE: &str = "Test request";
+
+/// Plans a pool.
+///
+/// # Errors
+/// A setting is out of range, the version is not installed, the account is not there.
+pub fn plan(spec: &PhpPoolSpec, facts: Facts<'_>) -> Result<Plan, PlanError> {
+    let mut draft = Draft::new(facts);
+    if spec.presence == PoolPresence::Deleted {
+        no_pool(&mut draft, &spec.user, spec.version)?;
+        return Ok(draft.plan);
+    }
+    spec.settings.check()?;
+    if !facts.php_versions()?.contains(&spec.version) {
+        return Err(PlanError::PhpMissing(spec.version));
+    }
+    if facts.user(spec.user.as_str())?.is_none_or(|user| user.uid != spec.uid.get()) {
+        return Err(PlanError::Missing(format!("account {}", spec.user)));
+    }
+    logs(&mut draft, spec)?;
+    let changed = config(&mut draft, spec)?;
+    match spec.presence {
+        PoolPresence::Present => serve(&mut draft, spec, changed)?,
+        PoolPresence::Suspended | PoolPresence::Deleted => rest(&mut draft, spec)?,
+    }
+    Ok(draft.plan)
+}
+
+/// The master runs as the account's user, which may not make files in `logs`.
+fn logs(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<(), PlanError> {
+    for path in [php_fpm::log(&spec.user, spec.version), php_fpm::slow_log(&spec.user, spec.version)] {
+        let owner = Owner::tenant(spec.uid.get());
+        draft.some_file(LOGS, FileImage { path, owner, mode: 0o640, content: Content::from("") })?;
+    }
+    Ok(())
+}
+
+fn config(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<Changed, PlanError> {
+    let config = php_fpm::pool(&spec.user, spec.version, &spec.settings);
+    let image = FileImage {
+        path: paths::php_config(&spec.user, spec.version),
+        owner: Owner::root_for(spec.uid.get()),
+        mode: 0o640,
+        content: Content::from(config.as_str()),
+    };
+    if draft.facts.holds_file(&image)? {
+        return Ok(Changed::No);
+    }
+    draft.plan.step(TEST, Action::TestPhp { version: spec.version, user: spec.user.clone(), uid: spec.uid.get(), config });
+    draft.file(POOL, image)
+}
+
+fn serve(draft: &mut Draft<'_>, spec: &PhpPoolSpec, changed: Changed) -> Result<(), PlanError> {
+    let socket = paths::php_socket_unit(&spec.user, spec.version);
+    let template = paths::unit(&paths::php_socket_template(spec.version));
+    draft.link(POOL, paths::socket_wanted(&socket), template)?;
+    draft.running(POOL, &socket)?;
+    let service = paths::php_service_unit(&spec.user, spec.version);
+    // A master that is not running reads the new file when it starts.
+    if changed.yes() && draft.facts.runs(&service)? {
+        draft.plan.step(RELOAD, Action::ReloadUnit { unit: service });
+        probe(draft, spec);
+    }
+    Ok(())
+}
+
+/// A site of the pool proves that the master came back.
+fn probe(draft: &mut Draft<'_>, spec: &PhpPoolSpec) {
+    let site = draft
+        .facts
+        .sites()
+        .find(|(_, _, site)| site.user == spec.user && site.kind.php() == Some(spec.version) && site.presence == Presence::Active);
+    if let Some((_, generation, site)) = site {
+        let expect = Expect::Serving { generation: shared::jobs::Generation(generation), uid: Some(spec.uid.get()) };
+        draft.plan.step(PROBE, Action::Probe { domain: site.domain.clone(), expect });
+    }
+}
+
+/// Nothing listens, everything stays.
+fn rest(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<(), PlanError> {
+    let socket = paths::php_socket_unit(&spec.user, spec.version);
+    draft.stopped(POOL, &socket)?;
+    draft.stopped(POOL, &paths::php_service_unit(&spec.user, spec.version))?;
+    let wanted: PathBuf = paths::socket_wanted(&socket);
+    draft.no_file(POOL, wanted)?;
+    Ok(())
+}

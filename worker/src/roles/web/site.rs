@@ -1,0 +1,214 @@
+//! Plans a site: its document root and its vhost.
+//!
+//! Deleting a site takes its vhost away and keeps the tenant's files; only a folder that still holds nothing but our
+//! placeholder goes with it. The account's deletion removes everything.
+
+use std::path::{Path, PathBuf};
+
+use shared::jobs::{Generation, Presence, ResourceKey, SiteKind, SiteSpec};
+use shared::names::{DomainName, SiteName};
+
+use super::account::web_logs;
+use super::draft::Draft;
+use super::{nginx, pages, paths, web_uid};
+use crate::engine::facts::Facts;
+use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner, WebRights};
+use crate::engine::plan::{Action, Expect, Plan};
+use crate::roles::PlanError;
+
+const FOLDERS: &str = "Folders";
+const TEST: &str = "nginx test";
+const VHOST: &str = "Site";
+const RELOAD: &str = "Reload";
+const PROBE: &str = "Test request";
+
+/// Plans a site.
+///
+/// # Errors
+/// A name is taken, the PHP version is not installed, the account is not there, something lies in the way.
+pub fn plan(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Facts<'_>) -> Result<Plan, PlanError> {
+    match spec.presence {
+        Presence::Active | Presence::Suspended => present(own, spec, generation, facts),
+        Presence::Deleted => absent(own, spec, facts),
+    }
+}
+
+fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Facts<'_>) -> Result<Plan, PlanError> {
+    check_names(own, spec, facts)?;
+    if facts.user(spec.user.as_str())?.is_none_or(|user| user.uid != spec.uid.get()) {
+        return Err(PlanError::Missing(format!("account {}", spec.user)));
+    }
+    if let Some(version) = spec.kind.php()
+        && spec.presence == Presence::Active
+        && !facts.php_versions()?.contains(&version)
+    {
+        return Err(PlanError::PhpMissing(version));
+    }
+    let mut draft = Draft::new(facts);
+    folders(&mut draft, spec)?;
+    web_logs(&mut draft, FOLDERS, &spec.user, spec.uid.get())?;
+    let file = FileImage {
+        path: available(&spec.domain),
+        owner: Owner::ROOT,
+        mode: 0o644,
+        content: Content::from(nginx::vhost(spec, generation, facts.has_ipv6())?),
+    };
+    let link = (enabled(&spec.domain), link_target(&spec.domain));
+    if !facts.holds_file(&file)? || !facts.holds_link(&link.0, &link.1)? {
+        check_foreign_file(spec, facts)?;
+        go_live(&mut draft, own, spec, generation, |draft| {
+            // The file first: a link to nothing would break nginx.
+            draft.file(VHOST, file)?;
+            draft.link(VHOST, link.0, link.1)?;
+            Ok(())
+        })?;
+    }
+    Ok(draft.plan)
+}
+
+/// Test, change, reload, prove; and the neighbour serves as before.
+fn go_live<'a>(
+    draft: &mut Draft<'a>,
+    own: ResourceKey,
+    spec: &SiteSpec,
+    generation: Generation,
+    change: impl FnOnce(&mut Draft<'a>) -> Result<(), PlanError>,
+) -> Result<(), PlanError> {
+    let neighbour = draft.facts.sites().find(|(key, _, _)| *key != own).map(|(_, _, site)| site.domain.clone());
+    if let Some(domain) = neighbour.clone() {
+        draft.plan.step(TEST, Action::RememberNeighbour { domain });
+    }
+    draft.plan.step(TEST, Action::TestNginx);
+    change(draft)?;
+    draft.plan.step(RELOAD, Action::ReloadNginx);
+    let expect = match (spec.presence, spec.kind) {
+        (Presence::Deleted, SiteKind::Static | SiteKind::Php { .. }) => Expect::Gone,
+        (Presence::Active, SiteKind::Php { .. }) => Expect::Serving { generation, uid: Some(spec.uid.get()) },
+        (Presence::Active, SiteKind::Static) | (Presence::Suspended, SiteKind::Static | SiteKind::Php { .. }) => {
+            Expect::Serving { generation, uid: None }
+        }
+    };
+    draft.plan.step(PROBE, Action::Probe { domain: spec.domain.clone(), expect });
+    if let Some(domain) = neighbour {
+        draft.plan.step(PROBE, Action::CompareNeighbour { domain });
+    }
+    Ok(())
+}
+
+fn available(domain: &DomainName) -> PathBuf {
+    Path::new(paths::SITES_AVAILABLE).join(paths::vhost_name(domain))
+}
+
+fn enabled(domain: &DomainName) -> PathBuf {
+    Path::new(paths::SITES_ENABLED).join(paths::vhost_name(domain))
+}
+
+fn link_target(domain: &DomainName) -> PathBuf {
+    Path::new("../sites-available").join(paths::vhost_name(domain))
+}
+
+/// nginx would only warn, and the file that sorts first would win.
+fn check_names(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> Result<(), PlanError> {
+    let mut names = vec![SiteName::from(spec.domain.clone())];
+    names.extend(spec.aliases.iter().cloned());
+    match facts.site_answering(own, &names) {
+        Some((other, name)) => Err(PlanError::taken_by_site(name, &other.domain)),
+        None => Ok(()),
+    }
+}
+
+/// A vhost file of this name that somebody wrote by hand is not overwritten.
+fn check_foreign_file(spec: &SiteSpec, facts: Facts<'_>) -> Result<(), PlanError> {
+    let path = available(&spec.domain);
+    match facts.entry(&path)? {
+        Entry::Absent | Entry::Link { .. } | Entry::Directory { .. } | Entry::Other { .. } => return Ok(()),
+        Entry::File { .. } => {}
+    }
+    if facts.content(&path)?.starts_with(nginx::MARK.as_bytes()) {
+        return Ok(());
+    }
+    Err(PlanError::NameTaken { name: SiteName::from(spec.domain.clone()), by: path.display().to_string() })
+}
+
+/// The top of the document root is the tenant's, in a directory that is root's: he cannot swap it. What lies below is his;
+/// only when the top is new, what the document root needs is made with it.
+fn folders(draft: &mut Draft<'_>, spec: &SiteSpec) -> Result<(), PlanError> {
+    let top = paths::document_top(&spec.user, &spec.document_root);
+    let fresh = draft.facts.entry(&top)? == Entry::Absent;
+    draft.directory(FOLDERS, tenant_directory(draft.facts, top.clone(), spec)?)?;
+    if !fresh {
+        return Ok(());
+    }
+    let mut path = top;
+    for part in spec.document_root.below_top().into_iter().flat_map(|below| below.split('/')) {
+        path = path.join(part);
+        draft.directory(FOLDERS, tenant_directory(draft.facts, path.clone(), spec)?)?;
+    }
+    draft.some_file(FOLDERS, placeholder(spec, path))?;
+    Ok(())
+}
+
+fn tenant_directory(facts: Facts<'_>, path: PathBuf, spec: &SiteSpec) -> Result<DirectoryImage, PlanError> {
+    let acl = Acl::for_web_server(WebRights::Read, web_uid(facts)?);
+    Ok(DirectoryImage { path, owner: Owner::tenant(spec.uid.get()), mode: 0o750, acl })
+}
+
+fn placeholder(spec: &SiteSpec, directory: PathBuf) -> FileImage {
+    let name = match spec.kind {
+        SiteKind::Static => "index.html",
+        SiteKind::Php { .. } => "index.php",
+    };
+    let content = Content::from(pages::placeholder(&spec.domain));
+    FileImage { path: directory.join(name), owner: Owner::tenant(spec.uid.get()), mode: 0o644, content }
+}
+
+fn absent(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> Result<Plan, PlanError> {
+    let mut draft = Draft::new(facts);
+    let (file, link) = (available(&spec.domain), enabled(&spec.domain));
+    let ours = match facts.entry(&file)? {
+        Entry::Absent => facts.holds_link(&link, &link_target(&spec.domain))?,
+        Entry::File { .. } => facts.content(&file)?.starts_with(nginx::MARK.as_bytes()),
+        Entry::Directory { .. } | Entry::Link { .. } | Entry::Other { .. } => false,
+    };
+    if ours {
+        go_live(&mut draft, own, spec, Generation::FIRST, |draft| {
+            // The link first: a link to nothing would break nginx.
+            draft.no_file(VHOST, link)?;
+            draft.no_file(VHOST, file)?;
+            Ok(())
+        })?;
+    }
+    untouched_placeholder(&mut draft, own, spec)?;
+    Ok(draft.plan)
+}
+
+/// Takes the document root away if it holds our placeholder and nothing else, and no other site uses it.
+fn untouched_placeholder(draft: &mut Draft<'_>, own: ResourceKey, spec: &SiteSpec) -> Result<(), PlanError> {
+    let facts = draft.facts;
+    let shared =
+        facts.sites().any(|(key, _, site)| key != own && site.user == spec.user && site.document_root.top() == spec.document_root.top());
+    let mut directories = vec![paths::document_top(&spec.user, &spec.document_root)];
+    for part in spec.document_root.below_top().into_iter().flat_map(|below| below.split('/')) {
+        let deeper = directories.last().map(|path| path.join(part)).unwrap_or_default();
+        directories.push(deeper);
+    }
+    let file = placeholder(spec, directories.last().cloned().unwrap_or_default());
+    if shared || !matches!(facts.entry(&directories[0])?, Entry::Directory { .. }) || !holds_quietly(facts, &file) {
+        return Ok(());
+    }
+    // Each directory holds exactly one thing: the next, or the placeholder.
+    let alone = directories.iter().all(|path| facts.list(path).is_ok_and(|names| names.len() == 1));
+    if !alone {
+        return Ok(());
+    }
+    draft.plan.step(FOLDERS, Action::Remove { path: file.path });
+    for path in directories.into_iter().rev() {
+        draft.plan.step(FOLDERS, Action::RemoveDirectory { path });
+    }
+    Ok(())
+}
+
+/// What a tenant has made of his folder must not keep his site from being deleted.
+fn holds_quietly(facts: Facts<'_>, file: &FileImage) -> bool {
+    facts.holds_file(file).unwrap_or(false)
+}

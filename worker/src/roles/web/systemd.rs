@@ -1,0 +1,86 @@
+//! systemd units as text.
+
+use std::fmt::Write;
+
+use shared::jobs::AccountLimits;
+use shared::names::{LinuxUser, PhpVersion};
+
+use super::{WEB_USER, paths};
+
+const MARK: &str = "# Made by Gantry. Changes here are overwritten.\n";
+
+/// An account's slice: everything the account runs is in it.
+#[must_use]
+pub fn slice(user: &LinuxUser, limits: AccountLimits) -> String {
+    let AccountLimits { cpu_percent, memory_mib, tasks } = limits;
+    let mut text = format!("{MARK}[Unit]\nDescription=Gantry account {user}\n\n[Slice]\n");
+    let mut line = |key: &str, value: Option<u32>, unit: &str| {
+        if let Some(value) = value {
+            let _ = writeln!(text, "{key}={value}{unit}");
+        }
+    };
+    line("CPUQuota", cpu_percent, "%");
+    line("MemoryMax", memory_mib, "M");
+    line("TasksMax", tasks, "");
+    text
+}
+
+/// The slice around all accounts.
+#[must_use]
+pub fn outer_slice() -> String {
+    format!("{MARK}[Unit]\nDescription=Gantry accounts\n\n[Slice]\n")
+}
+
+/// The socket of a pool: it listens while the pool sleeps, in a directory that is root's.
+#[must_use]
+pub fn php_socket(version: PhpVersion) -> String {
+    let sockets = paths::SOCKETS;
+    format!(
+        "{MARK}[Unit]\nDescription=PHP {version} socket of account %i\n\n[Socket]\nListenStream={sockets}/%i-{version}.sock\n\
+         SocketUser=%i\nSocketGroup={WEB_USER}\nSocketMode=0660\nRemoveOnStop=yes\n\
+         # A burst of requests must never close the socket for good.\nTriggerLimitIntervalSec=0\n\n\
+         [Install]\nWantedBy=sockets.target\n"
+    )
+}
+
+/// The master of a pool, as the account's user: it can read nothing but its own cell and the system.
+#[must_use]
+pub fn php_service(version: PhpVersion) -> String {
+    let (sockets, config, homes) = (paths::SOCKETS, paths::CONFIG, paths::HOMES);
+    format!(
+        "{MARK}[Unit]\nDescription=PHP {version} of account %i\nRequires=gantry-php{version}@%i.socket\n\
+         After=gantry-php{version}@%i.socket network.target\nStartLimitIntervalSec=0\nCollectMode=inactive-or-failed\n\n\
+         [Service]\nType=notify\nNotifyAccess=main\nUser=%i\nGroup=%i\nSlice=gantry-%i.slice\nUMask=0027\n\
+         Environment=FPM_SOCKETS={sockets}/%i-{version}.sock=3\n\
+         ExecStart=/usr/sbin/php-fpm{version} --nodaemonize --fpm-config {config}/php/%i-{version}.conf\n\
+         ExecReload=/bin/kill -USR2 $MAINPID\nKillMode=mixed\nKillSignal=SIGQUIT\nTimeoutStartSec=20s\nTimeoutStopSec=20s\n\
+         Restart=on-failure\nRestartSec=1s\n\n{}",
+        confinement(homes)
+    )
+}
+
+/// What the master and its scripts cannot do.
+fn confinement(homes: &str) -> String {
+    format!(
+        "NoNewPrivileges=yes\nCapabilityBoundingSet=\nAmbientCapabilities=\nPrivateTmp=yes\nPrivateDevices=yes\nPrivateIPC=yes\n\
+         ProtectSystem=strict\nProtectHome=tmpfs\nBindPaths={homes}/%i\nReadWritePaths={homes}/%i\n\
+         InaccessiblePaths=-{}/keys -/var/lib/gantry-worker -/run/gantry-worker\n\
+         ProtectProc=invisible\nProtectClock=yes\nProtectHostname=yes\nProtectKernelLogs=yes\nProtectKernelModules=yes\n\
+         ProtectKernelTunables=yes\nProtectControlGroups=yes\nLockPersonality=yes\nRestrictNamespaces=yes\nRestrictRealtime=yes\n\
+         RestrictSUIDSGID=yes\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\nSystemCallArchitectures=native\n\
+         SystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM\n",
+        paths::CONFIG
+    )
+}
+
+/// nginx opens two logs per account, and twice as many while it reloads.
+#[must_use]
+pub fn nginx_limits() -> String {
+    format!("{MARK}[Service]\nLimitNOFILE=262144\n")
+}
+
+/// The sockets' directory after a reboot: passable for the web server, listable for nobody.
+#[must_use]
+pub fn tmpfiles() -> String {
+    format!("{MARK}d {} 0710 root {WEB_USER} -\n", paths::SOCKETS)
+}

@@ -1,0 +1,177 @@
+//! The worker's one database: `/var/lib/gantry-worker/worker.db`.
+//!
+//! **Everything committed here survives a power cut** (WAL, synchronous FULL), and everything the worker must not forget is
+//! here: jobs taken, states applied, what is in flight, what has to be reported.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shared::failure::FailureCode;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+/// The worker's database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// One connection: writers of one file wait for each other anyway, and here nobody is ever told "busy".
+    pub pool: SqlitePool,
+}
+
+/// A database that has been opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The database.
+    pub store: Store,
+    /// Whether it was begun anew, because there was none or it was damaged. Then the panel must be asked what should be
+    /// here.
+    pub fresh: bool,
+}
+
+/// Why the database could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite failed.
+    #[error("the worker's database failed")]
+    Sql(#[from] sqlx::Error),
+    /// A stored value does not decode.
+    #[error("a value in the table {table} does not decode")]
+    Decode {
+        /// Which table.
+        table: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A value does not encode.
+    #[error("a value could not be written as JSON")]
+    Encode(#[source] serde_json::Error),
+    /// The file of a damaged database could not be moved aside.
+    #[error("could not move the damaged database {} aside", path.display())]
+    MoveAside {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database was made by a newer worker.
+    #[error("the database has version {found}, this worker knows {known}")]
+    Newer {
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// The thread that did the work ended without a result.
+    #[error("the thread of a job panicked or was cancelled")]
+    WorkerThread,
+}
+
+impl StoreError {
+    /// The failure a job ends with.
+    #[must_use]
+    pub fn code(&self) -> FailureCode {
+        match self {
+            // SQLITE_FULL, and the read-only and I/O errors of a file system that has run out.
+            Self::Sql(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("13" | "8" | "778")) => FailureCode::DiskFull,
+            Self::Sql(_) | Self::Decode { .. } | Self::Encode(_) | Self::MoveAside { .. } | Self::Newer { .. } | Self::WorkerThread => {
+                FailureCode::Internal
+            }
+        }
+    }
+}
+
+/// Forward only; the position is the version (`PRAGMA user_version`). Never change one that has been released.
+const MIGRATIONS: &[&str] = &[include_str!("store/001_engine.sql"), include_str!("store/002_inbox.sql")];
+
+impl Store {
+    /// Opens the database, makes it if there is none, and begins anew beside a damaged one.
+    ///
+    /// # Errors
+    /// The directory cannot be written, or a newer worker made the file.
+    pub async fn open(path: &Path) -> Result<Opened, StoreError> {
+        let existed = path.exists();
+        match connect(path).await {
+            Ok(store) => Ok(Opened { store, fresh: !existed }),
+            Err(error) if existed && is_damage(&error) => {
+                move_aside(path)?;
+                tracing::error!(path = %path.display(), error = %error, "the worker's database was damaged; began a new one");
+                Ok(Opened { store: connect(path).await?, fresh: true })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+async fn connect(path: &Path) -> Result<Store, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10))
+        // A password hash in a before-image does not stay in free pages.
+        .pragma("secure_delete", "ON");
+    let pool = SqlitePoolOptions::new().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+    let store = Store { pool: pool.connect_with(options).await? };
+    migrate(&store).await?;
+    Ok(store)
+}
+
+async fn migrate(store: &Store) -> Result<(), StoreError> {
+    sqlx::query("PRAGMA quick_check").execute(&store.pool).await?;
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&store.pool).await?;
+    let known = MIGRATIONS.len() as i64;
+    if version > known {
+        return Err(StoreError::Newer { found: version, known });
+    }
+    for (number, sql) in (1_i64..).zip(MIGRATIONS).skip(usize::try_from(version).unwrap_or(0)) {
+        let mut tx = store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::raw_sql(*sql).execute(&mut *tx).await?;
+        // A pragma takes no parameters; the number is our own.
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}"))).execute(&mut *tx).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// SQLITE_CORRUPT (11) and SQLITE_NOTADB (26).
+fn is_damage(error: &StoreError) -> bool {
+    matches!(error, StoreError::Sql(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("11" | "26")))
+}
+
+fn move_aside(path: &Path) -> Result<(), StoreError> {
+    let stamp = now_ms();
+    for suffix in ["", "-wal", "-shm"] {
+        let mut from = path.as_os_str().to_owned();
+        from.push(suffix);
+        let from = PathBuf::from(from);
+        let mut to = path.as_os_str().to_owned();
+        to.push(format!(".damaged-{stamp}{suffix}"));
+        match std::fs::rename(&from, &to) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(StoreError::MoveAside { path: from, source }),
+        }
+    }
+    Ok(())
+}
+
+/// The host's clock, epoch milliseconds.
+#[must_use]
+pub fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A value as a table holds it.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(StoreError::Encode)
+}
+
+/// A value out of a table.
+pub(crate) fn decode<T: DeserializeOwned>(table: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|source| StoreError::Decode { table, source })
+}

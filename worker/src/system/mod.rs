@@ -1,0 +1,274 @@
+//! The host: the only privileged surface of the worker.
+//!
+//! **Nothing outside this module runs a program or opens a privileged file.** Programs are absolute paths with argument
+//! vectors in an empty environment and under a time limit; there is no shell.
+//! **No link is ever followed**: the directory of every path is opened component by component beneath `/` with links
+//! refused, and the last component is never resolved.
+
+mod command;
+#[cfg(feature = "testing")]
+pub mod fake;
+mod files;
+mod host;
+mod inspect;
+mod probe;
+mod services;
+mod stage;
+mod users;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared::events::{HostFacts, RoleHealth};
+use shared::failure::FailureCode;
+use shared::names::{DomainName, LinuxUser, PhpVersion};
+
+use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
+
+pub use command::CommandError;
+pub(crate) use command::cut;
+pub use host::Host;
+pub use probe::PROBE_PATH;
+pub(crate) use stage::NGINX_TREE;
+pub use stage::stage_child;
+
+/// Everything the worker can see and do on a host. The real one is [`Host`].
+///
+/// Calls block; the engine makes them on a thread for that. A call either has its whole effect or, if it fails, none
+/// that repeating it would not heal.
+pub trait System: Send + Sync {
+    /// What lies at a path. Links are not followed.
+    fn entry(&self, path: &Path) -> Result<Entry, SystemError>;
+    /// The bytes of a regular file, up to [`CONTENT_LIMIT`].
+    fn content(&self, path: &Path) -> Result<Vec<u8>, SystemError>;
+    /// The names in a directory, sorted.
+    fn list(&self, path: &Path) -> Result<Vec<String>, SystemError>;
+    /// Replaces a file: temporary file, fsync, rename, fsync of the directory.
+    fn write_file(&self, file: &FileImage) -> Result<(), SystemError>;
+    /// Makes a file; leaves a regular file that is there.
+    fn create_file(&self, file: &FileImage) -> Result<(), SystemError>;
+    /// Removes a file or link; fine if there is none.
+    fn remove_file(&self, path: &Path) -> Result<(), SystemError>;
+    /// Puts a symbolic link in place of what is there (nothing, a file or a link).
+    fn link(&self, path: &Path, target: &Path) -> Result<(), SystemError>;
+    /// Makes a directory or corrects its attributes.
+    fn ensure_directory(&self, directory: &DirectoryImage) -> Result<(), SystemError>;
+    /// Removes an empty directory; fine if there is none.
+    fn remove_directory(&self, path: &Path) -> Result<(), SystemError>;
+    /// Moves a tree within a file system; never replaces anything. Fine if it has been moved already.
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), SystemError>;
+    /// Removes a tree; fine if there is none.
+    fn remove_tree(&self, path: &Path) -> Result<(), SystemError>;
+
+    /// A user by name.
+    fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError>;
+    /// The name of the user with a number.
+    fn user_of_uid(&self, uid: u32) -> Result<Option<String>, SystemError>;
+    /// The number of a group.
+    fn group(&self, name: &str) -> Result<Option<u32>, SystemError>;
+    /// The name of the group with a number.
+    fn group_of_gid(&self, gid: u32) -> Result<Option<String>, SystemError>;
+    /// Makes a user, its group and its membership, and checks that they are what was asked.
+    fn add_user(&self, user: &UserImage) -> Result<(), SystemError>;
+    /// Removes a user and its group; fine if there is none.
+    fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError>;
+    /// Sets the password field. A secret: it goes through standard input.
+    fn set_password(&self, name: &LinuxUser, field: &str) -> Result<(), SystemError>;
+    /// Sets or clears the expiry day.
+    fn set_expiry(&self, name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError>;
+    /// Ends every process of a user, and returns when none is left.
+    fn end_processes(&self, uid: u32) -> Result<(), SystemError>;
+
+    /// Whether a unit runs.
+    fn unit(&self, unit: &str) -> Result<UnitState, SystemError>;
+    /// Starts a unit and waits for it.
+    fn start_unit(&self, unit: &str) -> Result<(), SystemError>;
+    /// Stops a unit and waits for it; fine if it is unknown.
+    fn stop_unit(&self, unit: &str) -> Result<(), SystemError>;
+    /// Reloads a unit.
+    fn reload_unit(&self, unit: &str) -> Result<(), SystemError>;
+    /// `systemctl daemon-reload`.
+    fn load_units(&self) -> Result<(), SystemError>;
+
+    /// Runs nginx's own test on the tree with `changes` applied, in a private copy.
+    fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError>;
+    /// Asks the running nginx to read its configuration. It says nothing about the result.
+    fn reload_nginx(&self) -> Result<(), SystemError>;
+    /// Runs PHP-FPM's own test on a configuration, as the pool's user.
+    fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError>;
+    /// Runs sshd's own test on the live configuration.
+    fn test_sshd(&self) -> Result<Check, SystemError>;
+    /// Asks a site on this host for its generation, once.
+    fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError>;
+    /// Waits a little before asking again.
+    fn pause(&self, time: Duration);
+
+    /// Installed PHP versions, ascending.
+    fn php_versions(&self) -> Result<Vec<PhpVersion>, SystemError>;
+    /// Whether the host speaks IPv6.
+    fn has_ipv6(&self) -> bool;
+    /// How the web role is, for the heartbeat.
+    fn web_health(&self) -> RoleHealth;
+    /// About the machine, for the heartbeat.
+    fn host_facts(&self) -> HostFacts;
+}
+
+/// The largest file that is read whole. Configuration files are a few KiB.
+pub const CONTENT_LIMIT: u64 = 1024 * 1024;
+
+/// One difference between the live nginx tree and the one to be tested.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StagedChange {
+    /// A file is written.
+    Write(FileImage),
+    /// A link is put in place.
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Where it points.
+        target: PathBuf,
+    },
+    /// A file or link is removed.
+    Remove {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// What a daemon said about its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Whether it accepts it.
+    pub accepted: bool,
+    /// What it printed.
+    pub output: String,
+}
+
+/// nginx's word on the candidate, and on the live tree where that is needed to judge the first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NginxTest {
+    /// With the changes.
+    pub candidate: Check,
+    /// Without them. Absent if the candidate was accepted without a warning.
+    pub live: Option<Check>,
+}
+
+/// A pool to be tested.
+#[derive(Debug, Clone, Copy)]
+pub struct PhpTest<'a> {
+    /// Which PHP.
+    pub version: PhpVersion,
+    /// As whom.
+    pub user: &'a LinuxUser,
+    /// The user's and group's number.
+    pub uid: u32,
+    /// The whole configuration.
+    pub config: &'a str,
+}
+
+/// What a site answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeAnswer {
+    /// The vhost answered with its generation, and PHP with its uid.
+    Serving {
+        /// The generation.
+        generation: i64,
+        /// The uid PHP runs under.
+        uid: Option<u32>,
+    },
+    /// nginx closed the connection: no site of this name.
+    Unknown,
+    /// Something else answered, or nothing did.
+    Other(String),
+}
+
+/// Why the host did not do as it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemError {
+    /// A file operation failed.
+    #[error("could not {doing} {}", path.display())]
+    File {
+        /// The verb.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Something else lies where a file, directory or link of ours belongs.
+    #[error("{} is {found}, expected {expected}", path.display())]
+    Obstructed {
+        /// Where.
+        path: PathBuf,
+        /// What lies there.
+        found: &'static str,
+        /// What belongs there.
+        expected: &'static str,
+    },
+    /// A program failed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A user or group came out different from what was asked.
+    #[error("user {name}: {reason}")]
+    User {
+        /// Whose.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A service does not run or does not do as asked.
+    #[error("{unit} {reason}")]
+    Service {
+        /// Which.
+        unit: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A call into the operating system failed that concerns no file.
+    #[error("could not {doing}")]
+    Os {
+        /// The verb.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The worker is being cut off. Nothing more may be done, not even undoing; the next start recovers.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Where tenants have a say. Below it, something unexpected is a tenant's doing.
+pub(crate) const HOMES: &str = "/home";
+
+impl SystemError {
+    /// The failure a job ends with.
+    #[must_use]
+    pub fn code(&self) -> FailureCode {
+        match self {
+            Self::File { path, source, .. } => file_code(path, source),
+            Self::Obstructed { path, .. } if path.starts_with(HOMES) => FailureCode::TenantInterference,
+            Self::Command(error) => error.code(),
+            Self::User { .. } => FailureCode::UserConflict,
+            Self::Service { .. } => FailureCode::ServiceDown,
+            Self::Obstructed { .. } | Self::Os { .. } | Self::Interrupted => FailureCode::Internal,
+        }
+    }
+}
+
+fn file_code(path: &Path, source: &io::Error) -> FailureCode {
+    use io::ErrorKind as K;
+    match source.kind() {
+        K::StorageFull | K::QuotaExceeded | K::ReadOnlyFilesystem => FailureCode::DiskFull,
+        // ELOOP: a component is a link. ENOTDIR, ENOTEMPTY, EISDIR: a tenant put one thing where another belongs.
+        K::NotADirectory | K::IsADirectory | K::DirectoryNotEmpty if path.starts_with(HOMES) => FailureCode::TenantInterference,
+        _ if source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) && path.starts_with(HOMES) => {
+            FailureCode::TenantInterference
+        }
+        _ => FailureCode::Internal,
+    }
+}

@@ -1,0 +1,109 @@
+//! systemd units, and the daemons' own tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::command::{CommandError, Program, cut};
+use super::{Check, PhpTest, SystemError, files};
+use crate::engine::image::{Content, FileImage, Owner, UnitState};
+
+const SYSTEMCTL: &str = "/usr/bin/systemctl";
+pub(super) const NGINX: &str = "/usr/sbin/nginx";
+const SSHD: &str = "/usr/sbin/sshd";
+/// Debian's, from nginx.conf.
+const NGINX_PID: &str = "/run/nginx.pid";
+/// A unit may take this long to start or stop; systemd's own limits in the units are shorter.
+const UNIT_LIMIT: Duration = Duration::from_secs(60);
+/// Where candidates lie while a daemon looks at them. root's, and passable for the pool's user.
+pub(super) const CANDIDATES: &str = "/run/gantry-worker/candidates";
+
+fn systemctl(verb: &str, unit: &str) -> Result<(), SystemError> {
+    match Program::new(SYSTEMCTL).arg("--no-ask-password").arg(verb).arg("--").arg(unit).limit(UNIT_LIMIT).run() {
+        Ok(_) => Ok(()),
+        Err(CommandError::Failed { output, .. }) => {
+            Err(SystemError::Service { unit: unit.to_owned(), reason: format!("did not {verb}: {}{}", output.trim(), recent_log(unit)) })
+        }
+        Err(error @ (CommandError::Start { .. } | CommandError::TimedOut { .. })) => Err(error.into()),
+    }
+}
+
+/// The last lines of a unit's log: the reason is there, not in what systemctl prints.
+fn recent_log(unit: &str) -> String {
+    let journal = Program::new("/usr/bin/journalctl").arg("--unit").arg(unit).arg("--lines=8").arg("--no-pager").arg("--output=cat");
+    journal.limit(Duration::from_secs(5)).run().map_or_else(|_| String::new(), |log| cut(format!("\n{}", log.stdout), 2048))
+}
+
+pub(super) fn unit(unit: &str) -> Result<UnitState, SystemError> {
+    let shown = Program::new(SYSTEMCTL).arg("show").arg("--property=ActiveState").arg("--value").arg("--").arg(unit).run()?;
+    Ok(match shown.stdout.trim() {
+        "active" | "reloading" | "activating" => UnitState::Active,
+        _ => UnitState::Inactive,
+    })
+}
+
+pub(super) fn start_unit(unit: &str) -> Result<(), SystemError> {
+    systemctl("start", unit)
+}
+
+pub(super) fn stop_unit(name: &str) -> Result<(), SystemError> {
+    match systemctl("stop", name) {
+        // A unit that was never loaded cannot be stopped, and need not be.
+        Err(SystemError::Service { .. }) if unit(name)? == UnitState::Inactive => Ok(()),
+        other => other,
+    }
+}
+
+pub(super) fn reload_unit(unit: &str) -> Result<(), SystemError> {
+    systemctl("reload", unit)
+}
+
+pub(super) fn load_units() -> Result<(), SystemError> {
+    Program::new(SYSTEMCTL).arg("daemon-reload").limit(UNIT_LIMIT).run()?;
+    Ok(())
+}
+
+/// Sends the master the signal itself: `nginx -s reload` would parse the whole configuration once more before it does
+/// the same.
+pub(super) fn reload_nginx() -> Result<(), SystemError> {
+    let down = |reason: &str| SystemError::Service { unit: "nginx".to_owned(), reason: reason.to_owned() };
+    let text = fs::read_to_string(NGINX_PID).map_err(|_| down("is not running"))?;
+    let pid = text.trim().parse().ok().and_then(Pid::from_raw).ok_or_else(|| down("has no process id"))?;
+    let descriptor = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| down("is not running"))?;
+    let name = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
+    if name.trim() != "nginx" {
+        return Err(down("left a stale process id"));
+    }
+    pidfd_send_signal(&descriptor, Signal::HUP).map_err(|_| down("does not take signals"))
+}
+
+pub(super) fn test_php(test: &PhpTest<'_>) -> Result<Check, SystemError> {
+    let path = PathBuf::from(CANDIDATES).join(format!("{}-{}.conf", test.user, test.version));
+    files::write_file(&FileImage {
+        path: path.clone(),
+        owner: Owner::root_for(test.uid),
+        mode: 0o640,
+        content: Content::from(test.config),
+    })?;
+    let checked = Program::new(format!("/usr/sbin/php-fpm{}", test.version))
+        .arg("--test")
+        .arg("--fpm-config")
+        .arg(&path.display().to_string())
+        .identity(test.uid, test.uid)
+        .finish();
+    files::remove_file(&path)?;
+    let finished = checked?;
+    let output = cut(format!("{}{}", finished.stderr, finished.stdout), 8192);
+    // FPM prints the candidate's place; the real one is what a reader looks for.
+    Ok(Check { accepted: finished.status.success(), output })
+}
+
+pub(super) fn test_sshd() -> Result<Check, SystemError> {
+    if !Path::new(SSHD).exists() {
+        return Ok(Check { accepted: true, output: "sshd is not installed".to_owned() });
+    }
+    let finished = Program::new(SSHD).arg("-t").finish()?;
+    Ok(Check { accepted: finished.status.success(), output: cut(finished.stderr, 8192) })
+}

@@ -1,0 +1,151 @@
+//! Users: made by systemd-sysusers, changed and removed by the shadow tools.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use nix::unistd::{Gid, Group, Uid, User};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use shared::names::LinuxUser;
+
+use super::SystemError;
+use super::command::Program;
+use crate::engine::image::{UserImage, UserRecord};
+
+fn lookup<T>(doing: &'static str, found: nix::Result<T>) -> Result<T, SystemError> {
+    found.map_err(|errno| SystemError::Os { doing, source: errno.into() })
+}
+
+pub(super) fn user(name: &str) -> Result<Option<UserRecord>, SystemError> {
+    let Some(user) = lookup("look up a user", User::from_name(name))? else { return Ok(None) };
+    let group = lookup("look up a group", Group::from_gid(user.gid))?;
+    let (password, expires) = shadow(name)?;
+    Ok(Some(UserRecord {
+        uid: user.uid.as_raw(),
+        gid: user.gid.as_raw(),
+        group: group.map(|group| group.name).unwrap_or_default(),
+        comment: user.gecos.to_string_lossy().into_owned(),
+        groups: groups_of(name)?,
+        password,
+        expires,
+    }))
+}
+
+/// Password field and expiry day of a user.
+fn shadow(name: &str) -> Result<(String, Option<i64>), SystemError> {
+    let path = Path::new("/etc/shadow");
+    let text = fs::read_to_string(path).map_err(|source| SystemError::File { doing: "read", path: path.to_owned(), source })?;
+    let line = text.lines().find(|line| line.split(':').next() == Some(name)).unwrap_or_default();
+    let mut fields = line.split(':').skip(1);
+    let password = fields.next().unwrap_or_default().to_owned();
+    let expires = fields.nth(5).and_then(|field| field.parse().ok());
+    Ok((password, expires))
+}
+
+fn groups_of(name: &str) -> Result<Vec<String>, SystemError> {
+    let path = Path::new("/etc/group");
+    let text = fs::read_to_string(path).map_err(|source| SystemError::File { doing: "read", path: path.to_owned(), source })?;
+    let member = |line: &&str| line.rsplit(':').next().is_some_and(|members| members.split(',').any(|member| member == name));
+    Ok(text.lines().filter(member).filter_map(|line| line.split(':').next()).map(str::to_owned).collect())
+}
+
+pub(super) fn user_of_uid(uid: u32) -> Result<Option<String>, SystemError> {
+    Ok(lookup("look up a user", User::from_uid(Uid::from_raw(uid)))?.map(|user| user.name))
+}
+
+pub(super) fn group(name: &str) -> Result<Option<u32>, SystemError> {
+    Ok(lookup("look up a group", Group::from_name(name))?.map(|group| group.gid.as_raw()))
+}
+
+pub(super) fn group_of_gid(gid: u32) -> Result<Option<String>, SystemError> {
+    Ok(lookup("look up a group", Group::from_gid(Gid::from_raw(gid)))?.map(|group| group.name))
+}
+
+/// systemd-sysusers answers a taken number by quietly choosing another, so what it made is checked, and taken away
+/// again if it is not what was asked.
+pub(super) fn add_user(wanted: &UserImage) -> Result<(), SystemError> {
+    let UserImage { name, uid, comment, home, shell, member_of } = wanted;
+    let lines = format!(
+        "g {member_of} -\ng {name} {uid}\nu {name} {uid}:{uid} \"{comment}\" {} {}\nm {name} {member_of}\n",
+        home.display(),
+        shell.display()
+    );
+    Program::new("/usr/bin/systemd-sysusers").arg("-").input(lines).run()?;
+    let Some(made) = user(name.as_str())? else {
+        return Err(SystemError::User { name: name.to_string(), reason: "was not made".to_owned() });
+    };
+    if made.uid == *uid && made.gid == *uid && made.group == name.as_str() && made.groups.contains(member_of) {
+        return Ok(());
+    }
+    let reason = format!("came out as {}:{} ({}), wanted {uid}:{uid}: the number is taken", made.uid, made.gid, made.group);
+    if made.comment == *comment {
+        remove_user(name)?;
+    }
+    Err(SystemError::User { name: name.to_string(), reason })
+}
+
+pub(super) fn remove_user(name: &LinuxUser) -> Result<(), SystemError> {
+    if user(name.as_str())?.is_some() {
+        Program::new("/usr/sbin/userdel").arg("--").arg(name.as_str()).run()?;
+    }
+    // userdel keeps a group that has other members.
+    if group(name.as_str())?.is_some() {
+        Program::new("/usr/sbin/groupdel").arg("--").arg(name.as_str()).run()?;
+    }
+    Ok(())
+}
+
+pub(super) fn set_password(name: &LinuxUser, field: &str) -> Result<(), SystemError> {
+    Program::new("/usr/sbin/chpasswd").arg("-e").input(format!("{name}:{field}\n")).run()?;
+    Ok(())
+}
+
+pub(super) fn set_expiry(name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError> {
+    let day = day.map_or_else(|| "-1".to_owned(), |day| day.to_string());
+    Program::new("/usr/bin/chage").arg("--expiredate").arg(&day).arg("--").arg(name.as_str()).run()?;
+    Ok(())
+}
+
+/// How often the process list is read again for what was started in between.
+const ROUNDS: u32 = 50;
+
+pub(super) fn end_processes(uid: u32) -> Result<(), SystemError> {
+    for round in 0..ROUNDS {
+        let mut found = false;
+        for pid in process_ids()? {
+            found |= end_if_owned(pid, uid);
+        }
+        if !found {
+            return Ok(());
+        }
+        // A killed process leaves the list within a moment; a fork bomb needs several rounds.
+        thread::sleep(Duration::from_millis(2 + u64::from(round)));
+    }
+    Err(SystemError::Os { doing: "end the user's processes", source: io::Error::from(io::ErrorKind::TimedOut) })
+}
+
+fn process_ids() -> Result<Vec<i32>, SystemError> {
+    let listed = fs::read_dir("/proc").map_err(|source| SystemError::Os { doing: "list processes", source })?;
+    Ok(listed.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// Kills a process if one of its uids is the given one. The descriptor is taken first, so the number cannot be reused
+/// for somebody else's process in between.
+fn end_if_owned(number: i32, uid: u32) -> bool {
+    let Some(pid) = Pid::from_raw(number) else { return false };
+    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    let Ok(status) = fs::read_to_string(format!("/proc/{number}/status")) else { return false };
+    // A zombie is dead already; its parent has to take notice.
+    let zombie = status.lines().any(|line| line.starts_with("State:") && line.contains('Z'));
+    let owned = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .is_some_and(|uids| uids.split_whitespace().take(3).any(|field| field.parse() == Ok(uid)));
+    if zombie || !owned {
+        return false;
+    }
+    let _ = pidfd_send_signal(&descriptor, Signal::KILL);
+    true
+}
