@@ -123,7 +123,6 @@ impl ServerAdd {
             roles: vec![Role::Web],
             address,
             max_accounts: max_accounts.map(i64::from),
-            active,
         })
     }
 }
