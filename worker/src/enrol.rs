@@ -63,7 +63,7 @@ pub enum EnrolError {
     Keys(#[source] shared::bus::BusError),
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The reply is about one KiB.
 const MAX_REPLY: usize = 64 * 1024;
 
@@ -75,9 +75,14 @@ pub async fn enrol(options: &EnrolOptions) -> Result<Identity, EnrolError> {
     let (seed, public_key) = new_user_key().map_err(EnrolError::Keys)?;
     let seal = SealKey::generate();
     let request = EnrolmentRequest { token: options.token.clone(), public_key, seal_key: seal.public_key() };
-    let reply = tokio::time::timeout(PATIENCE, ask(options, &request))
-        .await
-        .map_err(|_| EnrolError::Http("no answer within 30 seconds".into()))??;
+    let answer = async {
+        loop {
+            if let Some(reply) = ask(options, &request).await? {
+                return Ok::<_, EnrolError>(reply);
+            }
+        }
+    };
+    let reply = tokio::time::timeout(PATIENCE, answer).await.map_err(|_| EnrolError::Http("no answer within a minute".into()))??;
     Ok(Identity {
         server: reply.server,
         epoch: reply.epoch,
@@ -89,7 +94,8 @@ pub async fn enrol(options: &EnrolOptions) -> Result<Identity, EnrolError> {
     })
 }
 
-async fn ask(options: &EnrolOptions, request: &EnrolmentRequest) -> Result<EnrolmentReply, EnrolError> {
+/// One request. `None` if the panel has it but no answer yet.
+async fn ask(options: &EnrolOptions, request: &EnrolmentRequest) -> Result<Option<EnrolmentReply>, EnrolError> {
     let authority = options
         .panel
         .strip_prefix("https://")
@@ -116,10 +122,14 @@ async fn ask(options: &EnrolOptions, request: &EnrolmentRequest) -> Result<Enrol
     let response = sender.send_request(request).await.map_err(|error| EnrolError::Http(error.into()))?;
     let status = response.status();
     let body = Limited::new(response.into_body(), MAX_REPLY).collect().await.map_err(EnrolError::Http)?.to_bytes();
+    if status == hyper::StatusCode::ACCEPTED {
+        // Dispatch has not answered yet. The same request with the same keys is the same request.
+        return Ok(None);
+    }
     if !status.is_success() {
         return Err(EnrolError::Refused(format!("{status} {}", String::from_utf8_lossy(&body).trim())));
     }
-    serde_json::from_slice(&body).map_err(|error| EnrolError::Http(error.into()))
+    serde_json::from_slice(&body).map(Some).map_err(|error| EnrolError::Http(error.into()))
 }
 
 fn tls_config(fingerprint: &str) -> Result<rustls::ClientConfig, EnrolError> {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use worker::config::{Identity, STATE_DIR, identity_path};
 use worker::enrol::{EnrolOptions, enrol};
 use worker::run::{WorkerConfig, run};
-use worker::system::Host;
+use worker::system::{Host, System};
 
 /// Gantry's agent on a host.
 #[derive(Debug, Parser)]
@@ -70,7 +70,7 @@ async fn start(command: Command) -> anyhow::Result<()> {
         Command::Run { state_dir } => {
             let identity = Identity::load(&state_dir)?;
             tracing::info!(server.name = %identity.server, version = env!("CARGO_PKG_VERSION"), "starting");
-            let config = WorkerConfig { identity, database: state_dir.join("worker.db"), system: Arc::new(Host::open()?) };
+            let config = WorkerConfig { identity, database: state_dir.join("worker.db"), system: host()? };
             run(config, stop_signal()?).await?;
             Ok(())
         }
@@ -82,6 +82,14 @@ async fn start(command: Command) -> anyhow::Result<()> {
         }
         Command::Stage => Ok(()),
     }
+}
+
+/// The host; in a build for tests, one whose worker can be made to die.
+fn host() -> anyhow::Result<Arc<dyn System>> {
+    let host: Arc<dyn System> = Arc::new(Host::open()?);
+    #[cfg(feature = "testing")]
+    let host: Arc<dyn System> = Arc::new(worker::system::crashing::Crashing::new(host));
+    Ok(host)
 }
 
 fn stop_signal() -> anyhow::Result<CancellationToken> {

@@ -27,22 +27,6 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Eyes for a rendering that several people share. It reads with their rights; it can be nobody who asks for a change,
-    /// because there is no such session.
-    #[must_use]
-    pub fn watcher(user: Option<UserId>) -> Self {
-        let role = if user.is_some() { UserRole::Client } else { UserRole::Admin };
-        Self {
-            user: user.unwrap_or_else(UserId::new),
-            login: Login::nobody(),
-            name: String::new(),
-            role,
-            session: SessionId::new(),
-            address: String::new(),
-            must_change_password: false,
-        }
-    }
-
     /// Whose resources they see.
     #[must_use]
     pub const fn visible(&self) -> Visible {

@@ -1,19 +1,17 @@
 //! `gantry admin`: the way in for the operator of the panel.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use shared::ids::UserId;
-use shared::secret::Secret;
 
 use super::DatabaseArgs;
-use crate::auth::password::{Hasher, one_time_password};
+use crate::app::App;
+use crate::app::signal::NoSignals;
+use crate::app::user::{first_admin, password_reset};
+use crate::auth::password::Hasher;
 use crate::store::Db;
-use crate::store::audit::{NewAudit, audit_insert_in_tx};
-use crate::store::session::session_delete_of_user_in_tx;
-use crate::store::user::{
-    Login, NewUser, PasswordLife, UserRole, UserState, user_count, user_fetch_by_login, user_insert_in_tx, user_set_password_in_tx,
-    user_set_state_in_tx,
-};
+use crate::store::user::Login;
 
 #[derive(Debug, Args)]
 pub(super) struct Admin {
@@ -45,16 +43,16 @@ impl Admin {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::First { database, login } => {
-                let db = open(&database).await?;
-                if let Some(password) = first(&db, &login).await? {
+                let app = app(open(&database).await?)?;
+                if let Some(password) = first_admin(&app, &login).await? {
                     print_line(password.expose());
                 }
-                db.close().await;
+                app.db.close().await;
             }
             Command::Reset { database, login } => {
-                let db = open(&database).await?;
-                print_line(reset(&db, &login).await?.expose());
-                db.close().await;
+                let app = app(open(&database).await?)?;
+                print_line(password_reset(&app, &login).await?.expose());
+                app.db.close().await;
             }
         }
         Ok(())
@@ -65,38 +63,9 @@ async fn open(database: &DatabaseArgs) -> anyhow::Result<Db> {
     Db::open(&database.database).await.context("the database could not be opened")
 }
 
-async fn first(db: &Db, login: &Login) -> anyhow::Result<Option<Secret<String>>> {
-    if user_count(db, UserRole::Admin).await? > 0 {
-        return Ok(None);
-    }
-    let password = one_time_password();
-    let password_hash = Hasher::new()?.hash(password.clone()).await?;
-    let new = NewUser { id: UserId::new(), login: login.clone(), name: "Administrator".to_owned(), role: UserRole::Admin, password_hash };
-    let mut tx = db.write().await?;
-    user_insert_in_tx(&mut tx, &new).await.with_context(|| format!("{login} could not be made"))?;
-    audit_insert_in_tx(&mut tx, &by_operator("admin.create", login)).await?;
-    tx.commit().await?;
-    Ok(Some(password))
-}
-
-async fn reset(db: &Db, login: &Login) -> anyhow::Result<Secret<String>> {
-    let user = user_fetch_by_login(db, login)
-        .await?
-        .filter(|user| user.role == UserRole::Admin)
-        .with_context(|| format!("there is no admin called {login}"))?;
-    let password = one_time_password();
-    let hash = Hasher::new()?.hash(password.clone()).await?;
-    let mut tx = db.write().await?;
-    user_set_password_in_tx(&mut tx, user.id, &hash, PasswordLife::Once).await?;
-    user_set_state_in_tx(&mut tx, user.id, UserState::Active).await?;
-    session_delete_of_user_in_tx(&mut tx, user.id, None).await?;
-    audit_insert_in_tx(&mut tx, &by_operator("admin.reset", login)).await?;
-    tx.commit().await?;
-    Ok(password)
-}
-
-fn by_operator<'a>(action: &'a str, login: &'a Login) -> NewAudit<'a> {
-    NewAudit { user: None, user_name: "command line", action, subject: login.as_str(), address: "", detail: "" }
+/// The use cases without a bus: whoever is signed in notices at the next look at the tables.
+fn app(db: Db) -> anyhow::Result<App> {
+    Ok(App { db, hasher: Hasher::new()?, signals: Arc::new(NoSignals), panel_host: "localhost".into() })
 }
 
 /// The command's result goes to standard output, alone, so that scripts can take it.

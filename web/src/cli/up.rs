@@ -28,6 +28,9 @@ pub(super) struct Up {
     /// Where the panel listens.
     #[arg(long, default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
+    /// Further addresses the panel listens on, such as the one hosts join by; may be repeated.
+    #[arg(long)]
+    also_listen: Vec<SocketAddr>,
     /// Where the bus listens; workers connect here.
     #[arg(long, default_value = "127.0.0.1:4222")]
     bus_listen: SocketAddr,
@@ -103,9 +106,11 @@ impl Up {
     }
 
     async fn check_bus_version(&self) -> anyhow::Result<()> {
-        let output = Command::new(&self.nats_server).arg("-v").output().await.with_context(|| {
-            format!("{} does not run; put nats-server 2.15.1 or newer there", self.nats_server.display())
-        })?;
+        let output = Command::new(&self.nats_server)
+            .arg("-v")
+            .output()
+            .await
+            .with_context(|| format!("{} does not run; put nats-server 2.15.1 or newer there", self.nats_server.display()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.trim().rsplit([' ', 'v']).next().unwrap_or_default();
         if !is_new_enough(version) {
@@ -137,16 +142,34 @@ impl Up {
             arguments,
         };
         let mut serve = vec![
-            "serve".into(), "--database".into(), database.clone(), "--listen".into(), self.listen.to_string(),
-            "--tls-dir".into(), text(layout.tls()), "--bus-url".into(), bus_url.clone(),
-            "--bus-credentials".into(), text(layout.credentials()),
+            "serve".into(),
+            "--database".into(),
+            database.clone(),
+            "--listen".into(),
+            self.listen.to_string(),
+            "--tls-dir".into(),
+            text(layout.tls()),
+            "--bus-url".into(),
+            bus_url.clone(),
+            "--bus-credentials".into(),
+            text(layout.credentials()),
         ];
+        for listen in &self.also_listen {
+            serve.extend(["--listen".into(), listen.to_string()]);
+        }
         for name in &self.name {
             serve.extend(["--name".into(), name.clone()]);
         }
         let dispatch = vec![
-            "dispatch".into(), "--database".into(), database.clone(), "--bus-url".into(), bus_url,
-            "--keys".into(), text(layout.keys()), "--serve-credentials".into(), text(layout.credentials()),
+            "dispatch".into(),
+            "--database".into(),
+            database.clone(),
+            "--bus-url".into(),
+            bus_url,
+            "--keys".into(),
+            text(layout.keys()),
+            "--serve-credentials".into(),
+            text(layout.credentials()),
         ];
         let mut parts = vec![
             part("bus", &self.nats_server, BUS, vec!["-c".into(), text(layout.bus().join("nats.conf"))]),

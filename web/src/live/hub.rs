@@ -78,12 +78,7 @@ impl Hub {
     }
 }
 
-async fn keep_rendered(
-    key: ViewKey,
-    render: Renderer,
-    sender: Arc<Rendering>,
-    mut hints: broadcast::Receiver<Hint>,
-) {
+async fn keep_rendered(key: ViewKey, render: Renderer, sender: Arc<Rendering>, mut hints: broadcast::Receiver<Hint>) {
     loop {
         let rendered = render(key.clone()).await.map(Arc::new);
         let gone = rendered.is_none();

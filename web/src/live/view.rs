@@ -1,41 +1,35 @@
-//! Which pages are live, and whom a rendering may be shared by.
+//! Which pages are live, and by whom a rendering may be shared.
 
 use shared::bus::panel::Hint;
 use shared::ids::{AccountId, OperationId, ServerId, SiteId, UserId};
 use shared::jobs::ResourceKey;
 
-/// A live page, by its address. The query of a list is kept as it was asked, so that a reload shows the same.
+use crate::app::Actor;
+use crate::paths;
+use crate::routes::model::ListQuery;
+
+/// A page that has live parts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LiveView {
-    /// A client's or an admin's home.
+    /// The first page.
     Home,
     /// The list of sites.
-    Sites {
-        /// The list's query.
-        query: String,
-    },
-    /// One site.
+    Sites(ListQuery),
+    /// A site.
     Site(SiteId),
     /// The list of accounts.
-    Accounts {
-        /// The list's query.
-        query: String,
-    },
-    /// One account.
+    Accounts(ListQuery),
+    /// An account.
     Account(AccountId),
+    /// The list of clients.
+    Clients(ListQuery),
     /// The list of operations.
-    Operations {
-        /// The list's query.
-        query: String,
-    },
-    /// One operation.
+    Operations(ListQuery),
+    /// An operation.
     Operation(OperationId),
     /// The list of servers.
-    Servers {
-        /// The list's query.
-        query: String,
-    },
-    /// One server.
+    Servers(ListQuery),
+    /// A server.
     Server(ServerId),
 }
 
@@ -48,6 +42,12 @@ pub enum Scope {
     Client(UserId),
 }
 
+impl From<&Actor> for Scope {
+    fn from(actor: &Actor) -> Self {
+        if actor.is_admin() { Self::Admin } else { Self::Client(actor.user) }
+    }
+}
+
 /// What is rendered once and shared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ViewKey {
@@ -58,24 +58,33 @@ pub struct ViewKey {
 }
 
 impl LiveView {
-    /// The live page at an address such as `/sites?state=failed`; `None` if that page is not live.
+    /// The page at an address such as `/sites?state=failed`; `None` if that page has no live parts.
     #[must_use]
     pub fn at(address: &str) -> Option<Self> {
-        let (path, query) = address.split_once('?').unwrap_or((address, ""));
-        let query = query.to_owned();
-        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-        match segments[..] {
-            [] => Some(Self::Home),
-            ["sites"] => Some(Self::Sites { query }),
-            ["sites", id] => id.parse().ok().map(Self::Site),
-            ["accounts"] => Some(Self::Accounts { query }),
-            ["accounts", id] => id.parse().ok().map(Self::Account),
-            ["operations"] => Some(Self::Operations { query }),
-            ["operations", id] => id.parse().ok().map(Self::Operation),
-            ["servers"] => Some(Self::Servers { query }),
-            ["servers", id] => id.parse().ok().map(Self::Server),
-            _ => None,
+        let uri: axum::http::Uri = address.parse().ok().filter(|uri: &axum::http::Uri| uri.host().is_none())?;
+        let query = || axum::extract::Query::<ListQuery>::try_from_uri(&uri).map(|query| query.0).unwrap_or_default();
+        let path = uri.path();
+        match path {
+            paths::HOME => return Some(Self::Home),
+            paths::SITES => return Some(Self::Sites(query())),
+            paths::ACCOUNTS => return Some(Self::Accounts(query())),
+            paths::CLIENTS => return Some(Self::Clients(query())),
+            paths::OPERATIONS => return Some(Self::Operations(query())),
+            paths::SERVERS => return Some(Self::Servers(query())),
+            _ => {}
         }
+        let below = |list: &str| path.strip_prefix(list).and_then(|rest| rest.strip_prefix('/'));
+        if let Some(id) = below(paths::SITES) {
+            return id.parse().ok().map(Self::Site);
+        }
+        if let Some(id) = below(paths::ACCOUNTS) {
+            // The page of an account is also the answer to the forms on it.
+            return id.split('/').next().and_then(|id| id.parse().ok()).map(Self::Account);
+        }
+        if let Some(id) = below(paths::OPERATIONS) {
+            return id.parse().ok().map(Self::Operation);
+        }
+        below(paths::SERVERS).and_then(|id| id.parse().ok()).map(Self::Server)
     }
 
     /// Whether the page may show something else after this hint.
@@ -83,10 +92,11 @@ impl LiveView {
     pub fn shows(&self, hint: &Hint) -> bool {
         let provisioning = hint.resource.is_some() || hint.account.is_some() || hint.operation.is_some();
         match self {
-            Self::Home | Self::Servers { .. } => true,
-            Self::Sites { .. } | Self::Accounts { .. } | Self::Operations { .. } => provisioning,
+            Self::Home | Self::Servers(_) => true,
+            Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning,
+            Self::Clients(_) => provisioning || hint.user.is_some(),
             // A site's page shows its account's state too.
-            Self::Site(id) => provisioning && (hint.account.is_none() || hint.resource == Some(ResourceKey::Site(*id)) || !is_site(hint)),
+            Self::Site(id) => provisioning && (hint.resource == Some(ResourceKey::Site(*id)) || !is_site(hint)),
             Self::Account(id) => hint.account == Some(*id),
             Self::Operation(id) => hint.operation == Some(*id),
             Self::Server(id) => hint.server == Some(*id),
@@ -105,31 +115,32 @@ mod tests {
     use shared::jobs::ResourceKey;
 
     use super::LiveView;
+    use crate::paths;
 
     #[test]
-    fn a_page_is_found_by_its_address() {
+    fn a_stream_is_opened_by_the_address_of_its_page() {
         let id = SiteId::new();
         assert_eq!(LiveView::at("/"), Some(LiveView::Home));
-        assert_eq!(LiveView::at("/sites?q=a&page=2"), Some(LiveView::Sites { query: "q=a&page=2".to_owned() }));
-        assert_eq!(LiveView::at(&format!("/sites/{id}")), Some(LiveView::Site(id)));
-        for dead in ["/sites/new", "/password", "/sites/x/y", "//evil.example/sites/new"] {
-            assert_eq!(LiveView::at(dead), None, "{dead}");
+        assert!(matches!(LiveView::at("/sites?q=shop&page=2"), Some(LiveView::Sites(query)) if query.q == "shop"));
+        assert_eq!(LiveView::at(&paths::site(id)), Some(LiveView::Site(id)));
+        for dead in ["/sites/new", "/password", "https://evil.example/", "//evil.example/sites", "/../etc", "", "/accounts/new"] {
+            assert_eq!(LiveView::at(dead), None, "{dead:?}");
         }
     }
 
     #[test]
     fn a_heartbeat_renders_servers_and_home_only() {
         let server = ServerId::new();
-        let beat = Hint { resource: None, account: None, operation: None, server: Some(server), user: None };
+        let beat = Hint { server: Some(server), ..Hint::default() };
         assert!(LiveView::Server(server).shows(&beat) && LiveView::Home.shows(&beat));
         assert!(!LiveView::Server(ServerId::new()).shows(&beat));
-        assert!(!LiveView::Sites { query: String::new() }.shows(&beat) && !LiveView::Site(SiteId::new()).shows(&beat));
+        assert!(!LiveView::at("/sites").unwrap().shows(&beat) && !LiveView::Site(SiteId::new()).shows(&beat));
     }
 
     #[test]
     fn a_sites_page_follows_its_own_site_and_its_account() {
         let (site, account) = (SiteId::new(), AccountId::new());
-        let hint = |resource| Hint { resource: Some(resource), account: Some(account), operation: None, server: None, user: None };
+        let hint = |resource| Hint { resource: Some(resource), account: Some(account), ..Hint::default() };
         assert!(LiveView::Site(site).shows(&hint(ResourceKey::Site(site))));
         assert!(LiveView::Site(site).shows(&hint(ResourceKey::Account(account))));
         assert!(!LiveView::Site(site).shows(&hint(ResourceKey::Site(SiteId::new()))));

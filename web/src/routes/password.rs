@@ -24,7 +24,12 @@ pub fn router() -> Router<AppState> {
 }
 
 fn model(signed_in: &SignedIn, refusal: &FieldErrors) -> view::Password {
-    view::Password { login: signed_in.actor.login.to_string(), forced: signed_in.actor.must_change_password, least: LEAST_CHARACTERS, errors: errors(refusal) }
+    view::Password {
+        forced: signed_in.actor.must_change_password,
+        least: LEAST_CHARACTERS,
+        login: signed_in.actor.login.to_string(),
+        errors: errors(refusal),
+    }
 }
 
 async fn form(signed_in: SignedIn) -> Response {

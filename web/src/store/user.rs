@@ -83,11 +83,6 @@ pub struct Login(String);
 pub struct InvalidLogin;
 
 impl Login {
-    /// A login nobody can have.
-    pub(crate) const fn nobody() -> Self {
-        Self(String::new())
-    }
-
     /// The text in its one normal form.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -7,6 +7,8 @@
 
 mod command;
 #[cfg(feature = "testing")]
+pub mod crashing;
+#[cfg(feature = "testing")]
 pub mod fake;
 mod files;
 mod host;

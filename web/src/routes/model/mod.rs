@@ -28,7 +28,7 @@ pub const PER_PAGE: u64 = 50;
 pub const FEED: i64 = 8;
 
 /// What the address of a list says.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct ListQuery {
     /// Search text.
