@@ -84,10 +84,9 @@ impl Rows {
 impl Ledger {
     pub(crate) async fn open(store: &Store) -> Result<Self, StoreError> {
         type Stored = (String, i64, String, String, Option<i64>, Option<String>);
-        let stored: Vec<Stored> =
-            sqlx::query_as("SELECT resource, generation, state, spec, applied_generation, applied_spec FROM ledger")
-                .fetch_all(&store.pool)
-                .await?;
+        let stored: Vec<Stored> = sqlx::query_as("SELECT resource, generation, state, spec, applied_generation, applied_spec FROM ledger")
+            .fetch_all(&store.pool)
+            .await?;
         let mut rows = BTreeMap::new();
         for (resource, generation, state, spec, applied_generation, applied_spec) in stored {
             let applied = match (applied_generation, applied_spec) {
@@ -110,6 +109,11 @@ impl Ledger {
     #[must_use]
     pub fn generations(&self) -> Vec<(ResourceKey, Generation)> {
         self.rows().applied().map(|(key, generation, _)| (key, generation)).collect()
+    }
+
+    /// Closes the database it shares with its store.
+    pub async fn close(&self) {
+        self.pool.close().await;
     }
 
     /// How many resources it holds, for the heartbeat.

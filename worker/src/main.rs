@@ -62,7 +62,7 @@ async fn apply_files(database: PathBuf, files: Vec<PathBuf>) -> anyhow::Result<E
         std::fs::create_dir_all(directory)?;
     }
     let opened = Store::open(&database).await?;
-    let engine = Engine::open(&opened.store, Arc::new(system::Host::open()?), Arc::new(Unsealed)).await?;
+    let engine = Engine::open(&opened.store, Arc::new(system::Real::new()), Arc::new(Unsealed)).await?;
     let recovery = engine.recover().await?;
     eprintln!("{recovery:?}");
     let prepared = registry::prepare_host(&engine, &mut |_| ()).await?;

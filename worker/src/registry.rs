@@ -104,12 +104,7 @@ fn newest(engine: &Engine, envelope: &JobEnvelope) -> Option<Row> {
     engine.ledger.rows().get(envelope.resource).cloned()
 }
 
-async fn attempt(
-    engine: &Engine,
-    envelope: &JobEnvelope,
-    change: Change<'_>,
-    progress: &mut Progress<'_>,
-) -> (Verdict, Vec<StepReport>) {
+async fn attempt(engine: &Engine, envelope: &JobEnvelope, change: Change<'_>, progress: &mut Progress<'_>) -> (Verdict, Vec<StepReport>) {
     let planned = match missing(engine, envelope) {
         Some(missing) => Err(missing),
         None => plan(engine, envelope).await,

@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_name_nginx_would_ignore_fails_the_job_unless_it_was_ignored_before() {
-        let warned = |pid: u32| check(true, &format!("nginx: [warn] {pid}#0: conflicting server name \"a.example\" on 0.0.0.0:80, ignored"));
+        let warned =
+            |pid: u32| check(true, &format!("nginx: [warn] {pid}#0: conflicting server name \"a.example\" on 0.0.0.0:80, ignored"));
         assert_eq!(code(warned(1), Some(check(true, "ok"))), Some(FailureCode::NameTaken));
         assert_eq!(code(warned(1), Some(warned(2))), None);
     }

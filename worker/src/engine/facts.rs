@@ -156,7 +156,9 @@ impl<'a> Facts<'a> {
     /// The site, other than `own`, that answers to one of `names`.
     #[must_use]
     pub fn site_answering(&self, own: ResourceKey, names: &[SiteName]) -> Option<(&'a SiteSpec, SiteName)> {
-        let taken = |spec: &SiteSpec| names.iter().find(|name| **name == SiteName::from(spec.domain.clone()) || spec.aliases.contains(name)).cloned();
+        let taken = |spec: &SiteSpec| {
+            names.iter().find(|name| **name == SiteName::from(spec.domain.clone()) || spec.aliases.contains(name)).cloned()
+        };
         self.sites().filter(|(key, _, _)| *key != own).find_map(|(_, _, spec)| Some((spec, taken(spec)?)))
     }
 }

@@ -55,8 +55,7 @@ impl From<StoredContent> for Content {
 
 impl From<Content> for StoredContent {
     fn from(content: Content) -> Self {
-        String::from_utf8(content.0)
-            .map_or_else(|bytes| Self::Binary { base64: BASE64.encode(bytes.as_bytes()) }, Self::Text)
+        String::from_utf8(content.0).map_or_else(|bytes| Self::Binary { base64: BASE64.encode(bytes.as_bytes()) }, Self::Text)
     }
 }
 
@@ -147,13 +146,8 @@ const EXECUTE: u16 = 1;
 /// 2, then tag, rights and id of each entry, little-endian, sorted by tag.
 fn encode(web_uid: u32, rights: u16) -> String {
     const NO_ID: u32 = u32::MAX;
-    let entries = [
-        (0x01_u16, 7_u16, NO_ID),
-        (0x02, rights, web_uid),
-        (0x04, READ | EXECUTE, NO_ID),
-        (0x10, READ | EXECUTE, NO_ID),
-        (0x20, 0, NO_ID),
-    ];
+    let entries =
+        [(0x01_u16, 7_u16, NO_ID), (0x02, rights, web_uid), (0x04, READ | EXECUTE, NO_ID), (0x10, READ | EXECUTE, NO_ID), (0x20, 0, NO_ID)];
     let mut bytes = 2_u32.to_le_bytes().to_vec();
     for (tag, rights, id) in entries {
         bytes.extend(tag.to_le_bytes());

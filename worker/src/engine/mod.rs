@@ -32,8 +32,8 @@ use shared::jobs::SealedCryptHash;
 use shared::names::CryptHash;
 use tokio::sync::Mutex;
 
-use self::execute::{finish_action, undo_all};
 use self::error::chain;
+use self::execute::{finish_action, undo_all};
 use crate::ledger::Ledger;
 use crate::store::{Store, StoreError};
 use crate::system::System;

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, Uid, XattrFlags, fchmod, fchown, fgetxattr,
-    fremovexattr, fsetxattr, fstat, fsync, mkdirat, openat2, readlinkat, renameat, renameat_with, statat, symlinkat, unlinkat,
+    AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, Uid, XattrFlags, fchmod, fchown, fgetxattr, fremovexattr,
+    fsetxattr, fstat, fsync, mkdirat, openat2, readlinkat, renameat, renameat_with, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 

@@ -8,7 +8,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::command::{CommandError, Program, cut};
 use super::{Check, PhpTest, SystemError, files};
-use crate::engine::image::{Content, FileImage, Owner, UnitState};
+use crate::engine::image::{Acl, Content, DirectoryImage, FileImage, Owner, UnitState};
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 pub(super) const NGINX: &str = "/usr/sbin/nginx";
@@ -18,15 +18,14 @@ const NGINX_PID: &str = "/run/nginx.pid";
 /// A unit may take this long to start or stop; systemd's own limits in the units are shorter.
 const UNIT_LIMIT: Duration = Duration::from_secs(60);
 /// Where candidates lie while a daemon looks at them. root's, and passable for the pool's user.
-pub(super) const CANDIDATES: &str = "/run/gantry-worker/candidates";
+const CANDIDATES: &str = "/run/gantry-candidates";
 
 fn systemctl(verb: &str, unit: &str) -> Result<(), SystemError> {
     match Program::new(SYSTEMCTL).arg("--no-ask-password").arg(verb).arg("--").arg(unit).limit(UNIT_LIMIT).run() {
         Ok(_) => Ok(()),
-        Err(CommandError::Failed { output, .. }) => Err(SystemError::Service {
-            unit: unit.to_owned(),
-            reason: format!("did not {verb}: {}{}", output.trim(), recent_log(unit)),
-        }),
+        Err(CommandError::Failed { output, .. }) => {
+            Err(SystemError::Service { unit: unit.to_owned(), reason: format!("did not {verb}: {}{}", output.trim(), recent_log(unit)) })
+        }
         Err(error @ (CommandError::Start { .. } | CommandError::TimedOut { .. })) => Err(error.into()),
     }
 }
@@ -81,6 +80,8 @@ pub(super) fn reload_nginx() -> Result<(), SystemError> {
 }
 
 pub(super) fn test_php(test: &PhpTest<'_>) -> Result<Check, SystemError> {
+    let acl = Acl::default();
+    files::ensure_directory(&DirectoryImage { path: CANDIDATES.into(), owner: Owner::ROOT, mode: 0o711, acl })?;
     let path = PathBuf::from(CANDIDATES).join(format!("{}-{}.conf", test.user, test.version));
     files::write_file(&FileImage {
         path: path.clone(),

@@ -10,8 +10,8 @@ use nix::unistd::{Gid, Group, Uid, User};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use shared::names::LinuxUser;
 
-use super::command::Program;
 use super::SystemError;
+use super::command::Program;
 use crate::engine::image::{UserImage, UserRecord};
 
 fn lookup<T>(doing: &'static str, found: nix::Result<T>) -> Result<T, SystemError> {

@@ -73,9 +73,7 @@ impl<'a> Draft<'a> {
                 self.plan.step(name, Action::CreateFile(image));
                 Ok(Changed::Yes)
             }
-            other @ (Entry::Directory { .. } | Entry::Link { .. } | Entry::Other { .. }) => {
-                Err(in_the_way(&image.path, &other, "a file"))
-            }
+            other @ (Entry::Directory { .. } | Entry::Link { .. } | Entry::Other { .. }) => Err(in_the_way(&image.path, &other, "a file")),
         }
     }
 

@@ -19,7 +19,9 @@ pub fn placeholder(domain: &DomainName) -> String {
     // A domain has no character that means anything in HTML or PHP.
     page(
         domain.as_str(),
-        &format!("<h1>{domain} is ready</h1>\n<p>The site works. There is nothing here yet.</p>\n<p>Upload your files to the folder of this site, and this page makes way for yours.</p>"),
+        &format!(
+            "<h1>{domain} is ready</h1>\n<p>The site works. There is nothing here yet.</p>\n<p>Upload your files to the folder of this site, and this page makes way for yours.</p>"
+        ),
     )
 }
 

@@ -185,9 +185,8 @@ fn absent(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> Result<Plan, P
 /// Takes the document root away if it holds our placeholder and nothing else, and no other site uses it.
 fn untouched_placeholder(draft: &mut Draft<'_>, own: ResourceKey, spec: &SiteSpec) -> Result<(), PlanError> {
     let facts = draft.facts;
-    let shared = facts.sites().any(|(key, _, site)| {
-        key != own && site.user == spec.user && site.document_root.top() == spec.document_root.top()
-    });
+    let shared =
+        facts.sites().any(|(key, _, site)| key != own && site.user == spec.user && site.document_root.top() == spec.document_root.top());
     let mut directories = vec![paths::document_top(&spec.user, &spec.document_root)];
     for part in spec.document_root.below_top().into_iter().flat_map(|below| below.split('/')) {
         let deeper = directories.last().map(|path| path.join(part)).unwrap_or_default();

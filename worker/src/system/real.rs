@@ -8,27 +8,22 @@ use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
 use super::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError, files, inspect, probe, services, stage, users};
-use crate::engine::image::{DirectoryImage, Entry, FileImage, Owner, UnitState, UserImage, UserRecord};
+use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
 /// The host this program runs on, as root.
 #[derive(Debug, Clone, Copy)]
-pub struct Host(());
+pub struct Real(());
 
-impl Host {
-    /// Takes hold of the host: makes the worker's own directories below `/run`.
-    ///
-    /// # Errors
-    /// They cannot be made: not root, or no systemd host.
-    pub fn open() -> Result<Self, SystemError> {
-        for (path, mode) in [("/run/gantry-worker", 0o711), (services::CANDIDATES, 0o711)] {
-            let acl = crate::engine::image::Acl::default();
-            files::ensure_directory(&DirectoryImage { path: path.into(), owner: Owner::ROOT, mode, acl })?;
-        }
-        Ok(Self(()))
+impl Real {
+    /// Takes hold of the host.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a hold on the real host is taken on purpose, never by default")]
+    pub const fn new() -> Self {
+        Self(())
     }
 }
 
-impl System for Host {
+impl System for Real {
     fn entry(&self, path: &Path) -> Result<Entry, SystemError> {
         files::entry(path)
     }
