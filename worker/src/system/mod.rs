@@ -94,7 +94,8 @@ pub trait System: Send + Sync {
 
     /// Runs nginx's own test on the tree with `changes` applied, in a private copy.
     fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError>;
-    /// Asks the running nginx to read its configuration. It says nothing about the result.
+    /// Has the running nginx read its configuration, and returns when only workers that have read it take connections.
+    /// What they serve is for a probe to say.
     fn reload_nginx(&self) -> Result<(), SystemError>;
     /// Runs PHP-FPM's own test on a configuration, as the pool's user.
     fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError>;

@@ -26,7 +26,7 @@ async fn fails(lab: &Lab, job: &JobEnvelope, code: FailureCode, effect: Effect) 
 async fn a_configuration_broken_by_hand_is_the_hosts_fault_and_nothing_is_touched() {
     let lab = lab().await;
     lab.host.put_file("/etc/nginx/conf.d/by-hand.conf", "BROKEN;");
-    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::HostConfigBroken, Effect::RolledBack).await;
+    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::HostConfigBroken, Effect::NothingChanged).await;
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_name_in_a_vhost_made_by_hand_is_taken_whichever_file_sorts_first() {
     for name in ["000.conf", "zzz.conf"] {
         let lab = lab().await;
         lab.host.put_file(&format!("/etc/nginx/sites-enabled/{name}"), "server { server_name shop.example; }");
-        fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::NameTaken, Effect::RolledBack).await;
+        fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::NameTaken, Effect::NothingChanged).await;
     }
 }
 
@@ -99,7 +99,7 @@ async fn a_php_site_without_its_pool_does_not_count_as_active() {
     let undone = StepState::Undone;
     assert_eq!(
         states,
-        [("Folders", undone), ("nginx test", undone), ("Site", undone), ("Reload", undone), ("Test request", StepState::Failed)]
+        [("nginx test", undone), ("Folders", undone), ("Site", undone), ("Reload", undone), ("Test request", StepState::Failed)]
     );
     assert!(outcome.steps[4].detail.contains("502"), "{:?}", outcome.steps[4]);
 }

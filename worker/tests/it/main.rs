@@ -1,5 +1,7 @@
 //! Tests of the worker above the operating system.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod failures;
 mod laws;
 mod plans;

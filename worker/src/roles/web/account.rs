@@ -185,7 +185,10 @@ fn absent(spec: &AccountSpec, existing: Option<&UserRecord>, generation: Generat
     }
     draft.no_file(SFTP, paths::keys(user))?;
     draft.stopped(LIMITS, &paths::slice(user))?;
-    draft.no_file(LIMITS, paths::unit(&paths::slice(user)))?;
+    if draft.no_file(LIMITS, paths::unit(&paths::slice(user)))?.yes() {
+        // Or systemd would remember the limits, for the next account of this name.
+        draft.plan.step(LIMITS, Action::LoadUnits);
+    }
     no_cell(&mut draft, spec, generation)?;
     if existing.is_some() {
         draft.plan.finally(CLEAN_UP, FinishAction::EndProcesses { uid });
