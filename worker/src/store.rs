@@ -87,9 +87,13 @@ impl StoreError {
         match self {
             // SQLITE_FULL, and the read-only and I/O errors of a file system that has run out.
             Self::Sql(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("13" | "8" | "778")) => FailureCode::DiskFull,
-            Self::Sql(_) | Self::Decode { .. } | Self::Encode(_) | Self::MoveAside { .. } | Self::Unusable { .. } | Self::Newer { .. } | Self::WorkerThread => {
-                FailureCode::Internal
-            }
+            Self::Sql(_)
+            | Self::Decode { .. }
+            | Self::Encode(_)
+            | Self::MoveAside { .. }
+            | Self::Unusable { .. }
+            | Self::Newer { .. }
+            | Self::WorkerThread => FailureCode::Internal,
         }
     }
 }

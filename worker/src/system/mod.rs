@@ -49,7 +49,7 @@ pub trait System: Send + Sync {
     fn write_file(&self, file: &FileImage) -> Result<(), SystemError>;
     /// Makes a file; leaves a regular file that is there.
     fn create_file(&self, file: &FileImage) -> Result<(), SystemError>;
-    /// Removes a file or link; fine if there is none.
+    /// Removes a file or link, and what a cut may have left of a new one beside it; fine if there is none.
     fn remove_file(&self, path: &Path) -> Result<(), SystemError>;
     /// Puts a symbolic link in place of what is there (nothing, a file or a link).
     fn link(&self, path: &Path, target: &Path) -> Result<(), SystemError>;
