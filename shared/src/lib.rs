@@ -10,6 +10,7 @@
 //! **Both sides parse with the same types**: a worker re-validates each field of a job because decoding is validating.
 
 pub mod bus;
+pub mod enrolment;
 pub mod events;
 pub mod failure;
 pub mod ids;
@@ -18,3 +19,5 @@ pub mod names;
 pub mod operation;
 pub mod role;
 pub mod secret;
+#[cfg(feature = "testing")]
+pub mod testing;

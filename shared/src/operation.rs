@@ -90,6 +90,8 @@ pub enum JobEvent {
     Retried,
     /// A person takes it back.
     Cancelled,
+    /// The host has lost what it had applied: the same state goes out again.
+    Resent,
 }
 
 impl JobState {
@@ -111,7 +113,7 @@ impl JobState {
             (Self::Queued | Self::Sent | Self::Working, E::Applied) => Ok(Self::Done),
             (Self::Queued | Self::Sent | Self::Working, E::Failed) => Ok(Self::Failed),
             (Self::Queued | Self::Sent | Self::Working | Self::Failed, E::Superseded) => Ok(Self::Superseded),
-            (Self::Failed, E::Retried) => Ok(Self::Queued),
+            (Self::Failed, E::Retried) | (Self::Done, E::Resent) => Ok(Self::Queued),
             (Self::Queued, E::Cancelled) => Ok(Self::Cancelled),
             _ => Err(IllegalTransition { state: self.to_string(), event: format!("{event:?}") }),
         }

@@ -1,35 +1,57 @@
-//! `gantry-worker`: see the library for what it does.
+//! `gantry-worker`: see [`worker`].
+
+mod apply_file;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
-use shared::events::Verdict;
-use shared::jobs::{JobEnvelope, SealedCryptHash};
-use shared::names::CryptHash;
-use worker::engine::{Engine, UnsealError, Unsealer};
-use worker::store::Store;
-use worker::{registry, system};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use worker::config::{Identity, STATE_DIR, identity_path};
+use worker::enrol::{EnrolOptions, enrol};
+use worker::run::{WorkerConfig, run};
+use worker::system::{Host, System};
 
 /// Gantry's agent on a host.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
+#[derive(Debug, Parser)]
+#[command(name = "gantry-worker", version, about)]
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
-    /// Validates a configuration in a private copy of the tree; the worker starts this itself.
+    /// Take jobs from the bus and make this host match them.
+    Run {
+        /// Where the identity and the database are.
+        #[arg(long, env = "GANTRY_STATE_DIR", default_value = STATE_DIR)]
+        state_dir: PathBuf,
+    },
+    /// Join a panel. The keys are made here and stay here.
+    Enroll {
+        /// The panel, such as https://panel.example:8443.
+        #[arg(long, env = "GANTRY_PANEL")]
+        panel: String,
+        /// The single-use token the panel shows.
+        #[arg(long, env = "GANTRY_TOKEN")]
+        token: String,
+        /// SHA-256 of the panel's certificate, as the panel shows it.
+        #[arg(long, env = "GANTRY_FINGERPRINT")]
+        fingerprint: String,
+        /// Where the identity is kept.
+        #[arg(long, env = "GANTRY_STATE_DIR", default_value = STATE_DIR)]
+        state_dir: PathBuf,
+    },
+    /// Test a staged configuration in a namespace of its own. Used by the worker itself.
     #[command(hide = true)]
     Stage,
-    /// Carries out jobs from files, one envelope each, and prints each outcome. For looking into a host by hand.
+    /// Carry out jobs from files, one envelope each, and print each outcome. For looking into a host by hand.
     #[command(hide = true)]
     ApplyFile {
-        /// The worker's database.
+        /// The worker's database; not that of a worker that runs.
         #[arg(long, default_value = "/var/lib/gantry-worker/apply-file.db")]
         database: PathBuf,
         /// Envelopes in JSON.
@@ -37,46 +59,72 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().command {
-        // Before anything starts a thread: a namespace is left by a process with one thread only.
-        Command::Stage => Ok(system::stage_child()),
-        Command::ApplyFile { database, files } => {
-            tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-            tokio::runtime::Runtime::new()?.block_on(apply_files(database, files))
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // The stage child must be single-threaded when it leaves the host's mount namespace: no runtime, no logger thread.
+    if let Command::Stage = cli.command {
+        return worker::system::stage_child();
+    }
+    install_log();
+    match start(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
         }
     }
 }
 
-/// Hashes in files are not sealed: the field holds the hash itself.
-struct Unsealed;
-
-impl Unsealer for Unsealed {
-    fn unseal(&self, sealed: &SealedCryptHash) -> Result<CryptHash, UnsealError> {
-        sealed.sealed.parse().map_err(|_| UnsealError("not a hash".to_owned()))
+#[tokio::main]
+async fn start(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run { state_dir } => {
+            let identity = Identity::load(&state_dir)?;
+            tracing::info!(server.name = %identity.server, version = env!("CARGO_PKG_VERSION"), "starting");
+            let config = WorkerConfig { identity, database: state_dir.join("worker.db"), system: host()? };
+            run(config, stop_signal()?).await?;
+            Ok(())
+        }
+        Command::Enroll { panel, token, fingerprint, state_dir } => {
+            let identity = enrol(&EnrolOptions { panel, token, fingerprint }).await?;
+            identity.store(&state_dir)?;
+            tracing::info!(server.name = %identity.server, file = %identity_path(&state_dir).display(), "this worker has joined");
+            Ok(())
+        }
+        Command::ApplyFile { database, files } => apply_file::apply_files(&database, &files, host()?).await,
+        Command::Stage => Ok(()),
     }
 }
 
-async fn apply_files(database: PathBuf, files: Vec<PathBuf>) -> anyhow::Result<ExitCode> {
-    if let Some(directory) = database.parent() {
-        std::fs::create_dir_all(directory)?;
+/// The host; in a build for tests, one whose worker can be made to die.
+fn host() -> anyhow::Result<Arc<dyn System>> {
+    let host: Arc<dyn System> = Arc::new(Host::open()?);
+    #[cfg(feature = "testing")]
+    let host: Arc<dyn System> = Arc::new(worker::system::crashing::Crashing::new(host));
+    Ok(host)
+}
+
+fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(token)
+}
+
+/// The journal takes standard error, and its own time stamps.
+fn install_log() {
+    let level = std::env::var("GANTRY_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO);
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        log.without_time().init();
+    } else {
+        log.init();
     }
-    let opened = Store::open(&database).await?;
-    let engine = Engine::open(&opened.store, Arc::new(system::Real::new()), Arc::new(Unsealed)).await?;
-    let recovery = engine.recover().await?;
-    eprintln!("{recovery:?}");
-    let prepared = registry::prepare_host(&engine, &mut |_| ()).await?;
-    eprintln!("{}", serde_json::to_string_pretty(&prepared.steps)?);
-    if let Some(failure) = prepared.failure {
-        eprintln!("{failure:?}");
-    }
-    let mut all_well = true;
-    for file in files {
-        let text = std::fs::read(&file).with_context(|| format!("could not read {}", file.display()))?;
-        let envelope: JobEnvelope = serde_json::from_slice(&text).with_context(|| format!("{} is no job", file.display()))?;
-        let outcome = registry::carry_out(&engine, &envelope, &mut |_| ()).await;
-        all_well &= outcome.verdict == Verdict::Applied;
-        println!("{}", serde_json::to_string_pretty(&outcome)?);
-    }
-    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -99,7 +99,7 @@ impl StoreError {
 }
 
 /// Forward only; the position is the version (`PRAGMA user_version`). Never change one that has been released.
-const MIGRATIONS: &[&str] = &[include_str!("store/001_engine.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("store/001_engine.sql"), include_str!("store/002_inbox.sql")];
 
 impl Store {
     /// Opens the database, makes it if there is none, and begins anew beside a damaged one.

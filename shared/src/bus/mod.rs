@@ -1,1 +1,83 @@
-//! The bus.
+//! The bus: NATS JetStream, and everything that is said over it.
+//!
+//! - [`subjects`]: the only place where a subject is spelled.
+//! - [`topology`]: streams and consumers; made and updated here, never deleted.
+//! - [`credentials`]: operator, account and user JWTs, and the permissions of each kind of client.
+//! - [`signing`]: jobs are signed by dispatch and events by workers, so a client of the bus can forge neither.
+//! - [`sealing`]: secrets only one worker can read.
+//! - [`server_config`]: the configuration of the nats-server that Gantry starts itself.
+//! - [`client`], [`panel`], [`worker`]: connections with the rights of each program.
+//!
+//! **The bus is transport, never the truth**: losing all it holds costs time, not data.
+//! **This is the only module that imports async-nats.**
+
+pub mod client;
+pub mod credentials;
+pub mod panel;
+pub mod sealing;
+pub mod server_config;
+pub mod signing;
+pub mod subjects;
+pub mod topology;
+pub mod worker;
+
+/// What can go wrong with the bus.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// No connection.
+    #[error("the bus at {url} cannot be reached")]
+    Connect {
+        /// Where.
+        url: String,
+        /// Why.
+        #[source]
+        source: async_nats::ConnectError,
+    },
+    /// The server is too old to be trusted with jobs.
+    #[error("nats-server {found} is too old: {needed} or newer is needed (older ones lose or leak jobs)")]
+    TooOld {
+        /// Its version.
+        found: String,
+        /// The oldest one accepted.
+        needed: &'static str,
+    },
+    /// The bus refused or did not answer.
+    #[error("the bus did not {action}")]
+    Refused {
+        /// What was attempted.
+        action: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A key or credential is not usable.
+    #[error("{what} is not a usable key")]
+    Key {
+        /// Which key.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: nkeys::error::Error,
+    },
+    /// The signature does not belong to the message.
+    #[error("the signature of the {what} is missing or wrong")]
+    BadSignature {
+        /// Which message.
+        what: &'static str,
+    },
+    /// The message does not decode.
+    #[error("the {what} does not decode")]
+    Undecodable {
+        /// Which message.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl BusError {
+    pub(crate) fn refused(action: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Refused { action: action.into(), source: source.into() }
+    }
+}

@@ -7,11 +7,13 @@
 
 mod command;
 #[cfg(feature = "testing")]
+pub mod crashing;
+#[cfg(feature = "testing")]
 pub mod fake;
 mod files;
+mod host;
 mod inspect;
 mod probe;
-mod real;
 mod services;
 mod stage;
 mod users;
@@ -29,12 +31,12 @@ use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImag
 
 pub use command::CommandError;
 pub(crate) use command::cut;
+pub use host::Host;
 pub use probe::PROBE_PATH;
-pub use real::Real;
 pub(crate) use stage::NGINX_TREE;
 pub use stage::stage_child;
 
-/// Everything the worker can see and do on a host. The real one is [`Real`].
+/// Everything the worker can see and do on a host. The real one is [`Host`].
 ///
 /// Calls block; the engine makes them on a thread for that. A call either has its whole effect or, if it fails, none
 /// that repeating it would not heal.

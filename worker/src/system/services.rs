@@ -114,9 +114,13 @@ fn accepting_workers(master: Pid) -> BTreeSet<i32> {
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(accepting).collect()
 }
 
-pub(super) fn test_php(test: &PhpTest<'_>) -> Result<Check, SystemError> {
+/// Passable for every pool's user, listable for none.
+pub(super) fn make_candidates() -> Result<(), SystemError> {
     let acl = Acl::default();
-    files::ensure_directory(&DirectoryImage { path: CANDIDATES.into(), owner: Owner::ROOT, mode: 0o711, acl })?;
+    files::ensure_directory(&DirectoryImage { path: CANDIDATES.into(), owner: Owner::ROOT, mode: 0o711, acl })
+}
+
+pub(super) fn test_php(test: &PhpTest<'_>) -> Result<Check, SystemError> {
     let path = PathBuf::from(CANDIDATES).join(format!("{}-{}.conf", test.user, test.version));
     files::write_file(&FileImage {
         path: path.clone(),

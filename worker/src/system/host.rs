@@ -12,18 +12,20 @@ use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImag
 
 /// The host this program runs on, as root.
 #[derive(Debug, Clone, Copy)]
-pub struct Real(());
+pub struct Host(());
 
-impl Real {
-    /// Takes hold of the host.
-    #[must_use]
-    #[expect(clippy::new_without_default, reason = "a hold on the real host is taken on purpose, never by default")]
-    pub const fn new() -> Self {
-        Self(())
+impl Host {
+    /// Takes hold of the host: makes the place where candidates lie while a daemon looks at them.
+    ///
+    /// # Errors
+    /// It cannot be made: not root, or a host unlike Debian's.
+    pub fn open() -> Result<Self, SystemError> {
+        services::make_candidates()?;
+        Ok(Self(()))
     }
 }
 
-impl System for Real {
+impl System for Host {
     fn entry(&self, path: &Path) -> Result<Entry, SystemError> {
         files::entry(path)
     }

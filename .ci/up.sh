@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# `make up`: tries Gantry without touching this machine. The bus and the panel run here under users of their own; the
+# managed hosts are systemd-nspawn machines on a private bridge. Ctrl-C stops all of it; the next start finds it as it was.
+#
+#   HOSTS=n           how many managed hosts (default 1)
+#   GANTRY_UP         where the panel keeps its state (default /var/lib/gantry-up)
+#   GANTRY_PANEL      where the panel listens (default 127.0.0.1:8443)
+#   GANTRY_SITES      where sites answer (default 127.0.0.1:8080)
+#   GANTRY_PROFILE    cargo profile (default dev)
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+REPO=$(cd "$HERE/.." && pwd -P)
+STATE=${GANTRY_UP:-/var/lib/gantry-up}
+PANEL=${GANTRY_PANEL:-127.0.0.1:8443}
+SITES=${GANTRY_SITES:-127.0.0.1:8080}
+HOSTS=${HOSTS:-1}
+PROFILE=${GANTRY_PROFILE:-dev}
+PREFIX=${GANTRY_HOST_PREFIX:-web}
+LAB=$HERE/lab/lab.sh
+DATABASE=sqlite:$STATE/panel/panel.db
+UP_PID=
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+gantry() { GANTRY_LOG=warn "$STATE/bin/gantry" "$@"; }
+host_names() { local i; for ((i = 1; i <= HOSTS; i++)); do printf '%s%s\n' "$PREFIX" "$i"; done; }
+
+stop() {
+    trap '' INT TERM
+    say ''
+    say 'Stopping.'
+    local name
+    if [[ -n $UP_PID ]]; then kill -TERM "$UP_PID" 2>/dev/null || true; fi
+    for name in $(host_names); do "$LAB" down "$name" 2>/dev/null || true; done
+    if [[ -n $UP_PID ]]; then wait "$UP_PID" 2>/dev/null || true; fi
+}
+
+build() {
+    say 'Building (the first time takes a few minutes).'
+    (cd "$REPO" && cargo build --quiet --workspace --bins --profile "$PROFILE")
+    local target=${CARGO_TARGET_DIR:-$REPO/target}
+    BUILT=$target/$([[ $PROFILE == dev ]] && echo debug || echo "$PROFILE")
+    # A copy that the panel's own users can read wherever this checkout lies.
+    mkdir -p "$STATE/bin"
+    chmod 711 "$STATE"
+    install -m 755 "$BUILT/gantry" "$STATE/bin/gantry.new" && mv "$STATE/bin/gantry.new" "$STATE/bin/gantry"
+    install -m 755 "$REPO/.gantry/bin/nats-server" "$STATE/bin/nats-server.new" && mv "$STATE/bin/nats-server.new" "$STATE/bin/nats-server"
+}
+
+# start_host NAME: boots it and gives it the worker just built.
+start_host() {
+    local name=$1
+    "$LAB" up "$name"
+    if ! "$LAB" exec "$name" sha256sum /usr/bin/gantry-worker 2>/dev/null | cut -d' ' -f1 | grep -qx "$(sha256sum < "$BUILT/gantry-worker" | cut -d' ' -f1)"; then
+        "$LAB" put "$name" "$BUILT/gantry-worker" /usr/bin/gantry-worker 0755
+        "$LAB" put "$name" "$REPO/worker/package/gantry-worker.service" /etc/systemd/system/gantry-worker.service
+        "$LAB" exec "$name" systemctl daemon-reload
+        "$LAB" exec "$name" systemctl try-restart gantry-worker
+    fi
+}
+
+start_panel() {
+    local bridge=$1
+    "$STATE/bin/gantry" up --state-dir "$STATE" --listen "$PANEL" --bus-listen "$bridge:4222" --nats-server "$STATE/bin/nats-server" \
+        --also-listen "$bridge:8443" --name "$bridge" --forward-sites "$SITES" 2> "$STATE/panel.log" &
+    UP_PID=$!
+    local try
+    for ((try = 0; try < 300; try++)); do
+        curl --silent --insecure --fail --output /dev/null "https://$PANEL/healthz" && return 0
+        kill -0 "$UP_PID" 2>/dev/null || break
+        sleep 0.1
+    done
+    tail -n 20 "$STATE/panel.log" >&2
+    die "The panel did not start; its log is $STATE/panel.log."
+}
+
+# join_host NAME: lets its worker join once, and starts it.
+join_host() {
+    local name=$1 bridge=$2 token
+    token=$(gantry server ensure "$name" --database "$DATABASE" --hostname "$name.localhost" --role web --address "$("$LAB" address "$name")")
+    if [[ -n $token ]] || ! "$LAB" exec "$name" test -e /var/lib/gantry-worker/identity.json; then
+        [[ -n $token ]] || token=$(gantry server token "$name" --database "$DATABASE")
+        "$LAB" exec "$name" gantry-worker enroll --panel "https://$bridge:8443" --token "$token" \
+            --fingerprint "$(gantry server fingerprint --tls-dir "$STATE/tls")"
+    fi
+    "$LAB" exec "$name" systemctl enable --quiet --now gantry-worker
+}
+
+main() {
+    [[ $(id -u) == 0 ]] || die 'make up makes network namespaces and mounts: run it as root.'
+    [[ $HOSTS =~ ^[1-9][0-9]?$ ]] || die "HOSTS=$HOSTS is not a number of hosts."
+    "$HERE/tools.sh" run
+    build
+    trap 'stop; exit 0' INT TERM
+    trap stop EXIT
+    local name bridge
+    "$LAB" tree
+    for name in $(host_names); do start_host "$name"; done
+    bridge=$("$LAB" gateway)
+    start_panel "$bridge"
+    local password
+    password=$(gantry admin first --database "$DATABASE")
+    for name in $(host_names); do join_host "$name" "$bridge"; done
+    say ''
+    say "  Gantry is up.   https://$PANEL"
+    say '  (the certificate is self-signed: your browser asks once)'
+    say "  fingerprint     $(gantry server fingerprint --tls-dir "$STATE/tls")"
+    if [[ -n $password ]]; then
+        say '  sign in as      admin'
+        say "  with password   $password   (once: you choose your own then)"
+    else
+        say '  sign in as      admin, with the password you chose (forgotten: see README)'
+    fi
+    say "  sites           http://<name>.localhost:${SITES##*:}   for a site called <name>.localhost"
+    say "  hosts           $(host_names | tr '\n' ' ')"
+    say "  log             $STATE/panel.log"
+    say '  Ctrl-C stops all of it.'
+    trap - EXIT
+    trap 'stop; exit 0' EXIT
+    wait "$UP_PID"
+}
+
+main

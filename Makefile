@@ -1,0 +1,26 @@
+# What people type. Each target installs what it needs and is missing (as root, on Debian 12 or newer).
+
+.PHONY: up clean-up test bench tools check
+
+# Try it: bus and panel here, managed hosts (HOSTS=n, default 1) as systemd-nspawn machines. Ctrl-C stops all of it.
+up:
+	@.ci/up.sh
+
+# Remove what `make up` made.
+clean-up:
+	@.ci/clean-up.sh
+
+# Everything CI runs.
+test:
+	@.ci/test.sh
+
+# The quick part: formatting, lints, fast tests.
+check:
+	@.ci/test.sh fast
+
+# Measure (ONLY=page runs a part); figures go to target/bench/*.json.
+bench:
+	@.ci/bench.sh
+
+tools:
+	@.ci/tools.sh test

@@ -1,0 +1,64 @@
+//! A connection, however it is used.
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event};
+
+use super::BusError;
+use super::credentials::{Credentials, user_key};
+use super::server_config::{OLDEST_SERVER, is_new_enough};
+
+/// How a client presents itself.
+#[derive(Debug, Clone)]
+pub struct Connection<'a> {
+    /// `nats://host:port`, several separated by commas.
+    pub url: &'a str,
+    /// Shown in the bus's own listings, and the prefix of reply subjects: `_INBOX.<name>`.
+    pub name: &'a str,
+    /// The way in.
+    pub credentials: &'a Credentials,
+}
+
+/// How long a request to the bus may take. A missing permission shows as this, so it is short.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connects and keeps connecting: after the first success a lost connection is taken up again for ever.
+///
+/// # Errors
+/// The first attempt fails, or the server is too old.
+pub async fn connect(connection: &Connection<'_>) -> Result<Client, BusError> {
+    let seed = user_key(&connection.credentials.seed)?;
+    let seed = std::sync::Arc::new(seed);
+    let options = ConnectOptions::with_jwt(connection.credentials.jwt.clone(), move |nonce| {
+        let seed = std::sync::Arc::clone(&seed);
+        async move { seed.sign(&nonce).map_err(async_nats::AuthError::new) }
+    })
+    .name(connection.name)
+    .custom_inbox_prefix(format!("_INBOX.{}", connection.name))
+    .connection_timeout(Duration::from_secs(5))
+    .ping_interval(Duration::from_secs(10))
+    .request_timeout(Some(REQUEST_TIMEOUT))
+    .max_reconnects(None)
+    .reconnect_delay_callback(|attempt| Duration::from_millis(100 * (1_u64 << attempt.min(6))))
+    .event_callback(|event| async move { log(&event) });
+    let servers: Vec<&str> = connection.url.split(',').map(str::trim).collect();
+    let client = options.connect(servers).await.map_err(|source| BusError::Connect { url: connection.url.to_owned(), source })?;
+    let found = client.server_info().version;
+    if !is_new_enough(&found) {
+        return Err(BusError::TooOld { found, needed: OLDEST_SERVER });
+    }
+    Ok(client)
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to the bus"),
+        Event::Disconnected => tracing::warn!("the connection to the bus was lost; connecting again"),
+        // A permission the bus denies is otherwise only a timeout somewhere: it means a forged client or a bug.
+        Event::ServerError(error) => tracing::error!(bus.error = %error, "the bus refuses something"),
+        Event::ClientError(error) => tracing::error!(bus.error = %error, "the bus client failed"),
+        Event::SlowConsumer(id) => tracing::warn!(bus.subscription = id, "a subscription is too slow; messages are lost"),
+        Event::LameDuckMode => tracing::info!("the bus server is about to stop"),
+        Event::Draining | Event::Closed => tracing::debug!("the bus connection closes"),
+    }
+}

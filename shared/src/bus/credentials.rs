@@ -1,0 +1,264 @@
+//! The bus's identities: one operator, a system account, the panel's account, and the users in it.
+//!
+//! A worker makes its own user key and never shows its seed; the panel signs a JWT for the public half with a *scoped*
+//! signing key, whose template in the account's JWT holds the permissions, spelled with the server's name. So a new
+//! worker touches no server configuration, and a stolen signing key makes workers and nothing else.
+//!
+//! The encoding is NATS's JWT version 2 (ADR-14); only what is needed of it is written here.
+
+use data_encoding::{BASE32HEX_NOPAD, BASE64URL_NOPAD};
+use nkeys::KeyPair;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::BusError;
+use crate::names::ServerName;
+
+/// The seeds of everything that signs on the panel's side. Held by dispatch alone, in a file only it can read.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct BusKeys {
+    operator: String,
+    system_account: String,
+    panel_account: String,
+    worker_scope: String,
+    job_signer: String,
+    /// The unguessable part of the subject that jobs are published on.
+    pub ingest_secret: String,
+}
+
+impl std::fmt::Debug for BusKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BusKeys(..)")
+    }
+}
+
+/// A client's way in: its JWT and the seed that answers the server's challenge.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The user JWT.
+    pub jwt: String,
+    /// The seed (`SU...`).
+    pub seed: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+/// Who a client of the panel's account is, and so what it may do. Workers are not here: their rights are the template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PanelUser {
+    /// Everything in the panel's account.
+    Dispatch,
+    /// Waking dispatch and hearing hints.
+    Serve,
+}
+
+/// A worker revoked at a moment: JWTs issued to this key before it no longer let anyone in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// The worker's public key.
+    pub public_key: String,
+    /// Epoch seconds.
+    pub at_s: i64,
+}
+
+fn seed_of(key: &KeyPair) -> Result<String, BusError> {
+    key.seed().map_err(|source| BusError::Key { what: "a new key", source })
+}
+
+fn key(what: &'static str, seed: &str) -> Result<KeyPair, BusError> {
+    KeyPair::from_seed(seed).map_err(|source| BusError::Key { what, source })
+}
+
+/// A new user key: seed and public key.
+///
+/// # Errors
+/// Never for a key made here.
+pub fn new_user_key() -> Result<(String, String), BusError> {
+    let key = KeyPair::new_user();
+    Ok((seed_of(&key)?, key.public_key()))
+}
+
+/// The user key of a seed, for signing.
+///
+/// # Errors
+/// The seed is not one.
+pub fn user_key(seed: &str) -> Result<KeyPair, BusError> {
+    key("the user's seed", seed.trim())
+}
+
+/// Whether a text is the public key of a user, as a worker sends it when it joins.
+#[must_use]
+pub fn is_user_public_key(text: &str) -> bool {
+    text.starts_with('U') && KeyPair::from_public_key(text).is_ok()
+}
+
+/// Whether a text is a public curve key, as a worker sends it when it joins.
+#[must_use]
+pub fn is_seal_public_key(text: &str) -> bool {
+    text.starts_with('X') && nkeys::XKey::from_public_key(text).is_ok()
+}
+
+impl BusKeys {
+    /// New keys for a new installation.
+    ///
+    /// # Errors
+    /// Never for keys made here.
+    pub fn generate() -> Result<Self, BusError> {
+        Ok(Self {
+            operator: seed_of(&KeyPair::new_operator())?,
+            system_account: seed_of(&KeyPair::new_account())?,
+            panel_account: seed_of(&KeyPair::new_account())?,
+            worker_scope: seed_of(&KeyPair::new_account())?,
+            job_signer: seed_of(&KeyPair::new_user())?,
+            ingest_secret: data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>()),
+        })
+    }
+
+    /// The key that signs jobs.
+    ///
+    /// # Errors
+    /// The stored seed is damaged.
+    pub fn job_signer(&self) -> Result<KeyPair, BusError> {
+        key("the job signer's seed", &self.job_signer)
+    }
+
+    /// The system account's public key.
+    ///
+    /// # Errors
+    /// The stored seed is damaged.
+    pub fn system_account(&self) -> Result<String, BusError> {
+        Ok(key("the system account's seed", &self.system_account)?.public_key())
+    }
+
+    /// The panel account's public key.
+    ///
+    /// # Errors
+    /// The stored seed is damaged.
+    pub fn panel_account(&self) -> Result<String, BusError> {
+        Ok(key("the panel account's seed", &self.panel_account)?.public_key())
+    }
+
+    /// The operator's JWT.
+    ///
+    /// # Errors
+    /// A stored seed is damaged.
+    pub fn operator_jwt(&self, now_s: i64) -> Result<String, BusError> {
+        let operator = key("the operator's seed", &self.operator)?;
+        let nats = json!({"type": "operator", "version": 2, "system_account": self.system_account()?});
+        encode(&operator, &operator.public_key(), "gantry", now_s, nats)
+    }
+
+    /// The system account's JWT.
+    ///
+    /// # Errors
+    /// A stored seed is damaged.
+    pub fn system_account_jwt(&self, now_s: i64) -> Result<String, BusError> {
+        let nats = json!({"type": "account", "version": 2, "limits": limits(&json!({})), "default_permissions": {}});
+        encode(&key("the operator's seed", &self.operator)?, &self.system_account()?, "SYS", now_s, nats)
+    }
+
+    /// The panel account's JWT, with the workers' template and the revoked ones.
+    ///
+    /// # Errors
+    /// A stored seed is damaged.
+    pub fn panel_account_jwt(&self, now_s: i64, revoked: &[Revocation]) -> Result<String, BusError> {
+        let scope = key("the worker scope's seed", &self.worker_scope)?.public_key();
+        let revocations: serde_json::Map<String, Value> =
+            revoked.iter().map(|revoked| (revoked.public_key.clone(), json!(revoked.at_s))).collect();
+        let jetstream = json!({"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1, "max_ack_pending": -1});
+        let nats = json!({
+            "type": "account", "version": 2, "limits": limits(&jetstream), "default_permissions": {},
+            "signing_keys": [{"kind": "user_scope", "key": scope, "role": "worker", "template": worker_template()}],
+            "revocations": revocations,
+        });
+        encode(&key("the operator's seed", &self.operator)?, &self.panel_account()?, "PANEL", now_s, nats)
+    }
+
+    /// The JWT of a worker that has this public key. It holds the name alone: the permissions are the template's.
+    ///
+    /// # Errors
+    /// A stored seed is damaged.
+    pub fn worker_jwt(&self, server: &ServerName, public_key: &str, now_s: i64) -> Result<String, BusError> {
+        let nats = json!({"type": "user", "version": 2, "issuer_account": self.panel_account()?});
+        encode(&key("the worker scope's seed", &self.worker_scope)?, public_key, server.as_str(), now_s, nats)
+    }
+
+    /// New credentials for one of the panel's own programs.
+    ///
+    /// # Errors
+    /// A stored seed is damaged.
+    pub fn panel_credentials(&self, user: PanelUser, now_s: i64) -> Result<Credentials, BusError> {
+        let (seed, public_key) = new_user_key()?;
+        let (name, publish, subscribe) = match user {
+            PanelUser::Dispatch => ("dispatch", json!([">"]), json!([">"])),
+            PanelUser::Serve => {
+                ("serve", json!([super::subjects::WAKE, super::subjects::HINT]), json!([super::subjects::HINT, "_INBOX.serve.>"]))
+            }
+        };
+        let nats = json!({
+            "type": "user", "version": 2, "pub": {"allow": publish}, "sub": {"allow": subscribe}, "subs": -1, "data": -1, "payload": -1,
+        });
+        let jwt = encode(&key("the panel account's seed", &self.panel_account)?, &public_key, name, now_s, nats)?;
+        Ok(Credentials { jwt, seed })
+    }
+
+    /// New credentials in the system account, for presence and for pushing account JWTs.
+    ///
+    /// # Errors
+    /// A stored seed is damaged.
+    pub fn system_credentials(&self, now_s: i64) -> Result<Credentials, BusError> {
+        let (seed, public_key) = new_user_key()?;
+        let nats = json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1});
+        let jwt = encode(&key("the system account's seed", &self.system_account)?, &public_key, "dispatch", now_s, nats)?;
+        Ok(Credentials { jwt, seed })
+    }
+}
+
+/// What a worker may do, by its name. Proved against a real server, each right and each denial, in `tests/it/bus.rs`.
+fn worker_template() -> Value {
+    json!({
+        "pub": {"allow": [
+            "$JS.API.CONSUMER.MSG.NEXT.*.{{name()}}",
+            "$JS.API.CONSUMER.INFO.*.{{name()}}",
+            "$JS.ACK.*.{{name()}}.>",
+            "$JS.ACK.*.*.*.{{name()}}.>",
+            "evt.{{name()}}.>",
+            "prog.{{name()}}.>",
+            "hb.{{name()}}",
+        ]},
+        "sub": {"allow": ["_INBOX.{{name()}}.>", "req.{{name()}}.>"]},
+        "resp": {"max": 1, "ttl": 30_000_000_000_i64},
+        "subs": 100,
+        "data": -1,
+        // 1 MiB: the server's own limit for a message.
+        "payload": 1_048_576,
+    })
+}
+
+/// No limits but those of the server, and JetStream's if given.
+fn limits(jetstream: &Value) -> Value {
+    let mut all = json!({
+        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1,
+    });
+    if let (Some(all), Some(jetstream)) = (all.as_object_mut(), jetstream.as_object()) {
+        all.extend(jetstream.clone());
+    }
+    all
+}
+
+fn encode(issuer: &KeyPair, subject: &str, name: &str, now_s: i64, nats: Value) -> Result<String, BusError> {
+    let mut claims = json!({"iat": now_s, "iss": issuer.public_key(), "name": name, "sub": subject, "nats": nats});
+    let id = BASE32HEX_NOPAD.encode(&Sha256::digest(claims.to_string()));
+    if let Some(claims) = claims.as_object_mut() {
+        claims.insert("jti".to_owned(), Value::String(id));
+    }
+    let header = BASE64URL_NOPAD.encode(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
+    let signed = format!("{header}.{}", BASE64URL_NOPAD.encode(claims.to_string().as_bytes()));
+    let signature = issuer.sign(signed.as_bytes()).map_err(|source| BusError::Key { what: "the issuer's key", source })?;
+    Ok(format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature)))
+}

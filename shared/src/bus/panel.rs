@@ -1,0 +1,339 @@
+//! The bus as the panel sees it: [`DispatchBus`] holds the keys and commands; [`ServeBus`] may wake it and listen.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::{self, AckKind, Context, Message};
+use async_nats::{Client, HeaderMap, Subscriber};
+use futures::{Stream, StreamExt};
+use nkeys::KeyPair;
+use serde::{Deserialize, Serialize};
+
+use super::BusError;
+use super::client::{Connection, REQUEST_TIMEOUT, connect};
+use super::credentials::{BusKeys, Credentials, PanelUser};
+use super::signing::{Purpose, SIGNATURE_HEADER, open, sign};
+use super::{subjects, topology};
+use crate::events::{EventEnvelope, Heartbeat, Progress};
+use crate::ids::{AccountId, OperationId, ServerId, UserId};
+use crate::jobs::{JobEnvelope, ResourceKey};
+use crate::names::ServerName;
+
+/// "This has changed": ids only. Whoever shows it reads it again, with the viewer's rights.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The resource, if one changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceKey>,
+    /// The account it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// The operation, if one moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+    /// The server, if its presence or health changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerId>,
+    /// The person whose sessions or rights changed: their streams check again at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
+}
+
+/// Dispatch's connection.
+pub struct DispatchBus {
+    client: Client,
+    system: Client,
+    context: Context,
+    signer: KeyPair,
+    ingest_secret: String,
+    panel_account: String,
+}
+
+/// A worker's durable event as it was delivered.
+pub struct EventMessage {
+    message: Message,
+}
+
+impl DispatchBus {
+    /// Connects, and makes the streams.
+    ///
+    /// # Errors
+    /// The first attempt fails, the server is too old, or the streams cannot be made.
+    pub async fn connect(url: &str, keys: &BusKeys, now_s: i64) -> Result<Self, BusError> {
+        let credentials = keys.panel_credentials(PanelUser::Dispatch, now_s)?;
+        let client = connect(&Connection { url, name: "dispatch", credentials: &credentials }).await?;
+        let system = keys.system_credentials(now_s)?;
+        let system = connect(&Connection { url, name: "dispatch-system", credentials: &system }).await?;
+        let context = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
+        topology::ensure(&context, &keys.ingest_secret).await?;
+        Ok(Self {
+            client,
+            system,
+            context,
+            signer: keys.job_signer()?,
+            ingest_secret: keys.ingest_secret.clone(),
+            panel_account: keys.panel_account()?,
+        })
+    }
+
+    /// The public half of the key that signs jobs; workers pin it when they join.
+    #[must_use]
+    pub fn signer_public_key(&self) -> String {
+        self.signer.public_key()
+    }
+
+    /// Makes a server's consumer of jobs. Safe to repeat.
+    ///
+    /// # Errors
+    /// The bus refuses.
+    pub async fn ensure_server(&self, stream: &str, server: &ServerName) -> Result<(), BusError> {
+        topology::ensure_server(&self.context, stream, server).await
+    }
+
+    /// Makes the streams again, after the bus has lost its store. Safe to repeat.
+    ///
+    /// # Errors
+    /// The bus refuses.
+    pub async fn ensure_streams(&self) -> Result<(), BusError> {
+        topology::ensure(&self.context, &self.ingest_secret).await
+    }
+
+    /// Signs and publishes a job. Returns once the bus has stored it. A repeat of the same job, attempt and sending is
+    /// stored once; `sending` tells a repeat after a lost confirmation (the same) from a new sending on purpose.
+    ///
+    /// # Errors
+    /// The bus does not confirm; the job stays in the queue.
+    pub async fn publish_job(&self, envelope: &JobEnvelope, sending: i64) -> Result<(), BusError> {
+        let signed = sign(Purpose::Job, &self.signer, envelope)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(SIGNATURE_HEADER, signed.signature.as_str());
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, format!("{}.{}.{sending}", envelope.id, envelope.attempt).as_str());
+        self.context
+            .publish_with_headers(subjects::ingest(&self.ingest_secret, &envelope.server, envelope.account), headers, signed.payload.into())
+            .await
+            .map_err(|source| BusError::refused("take a job", source))?
+            .await
+            .map_err(|source| BusError::refused("store a job", source))?;
+        Ok(())
+    }
+
+    /// The workers' events, in chunks of what is there. Ends or fails when the bus does.
+    ///
+    /// # Errors
+    /// The bus does not answer.
+    pub async fn events(&self) -> Result<impl Stream<Item = Vec<Result<EventMessage, BusError>>> + use<>, BusError> {
+        let consumer: jetstream::consumer::Consumer<pull::Config> = self
+            .context
+            .get_consumer_from_stream(topology::EVENT_CONSUMER, topology::EVENT_STREAM)
+            .await
+            .map_err(|source| BusError::refused("find the consumer of events", source))?;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(256)
+            .expires(Duration::from_secs(30))
+            .heartbeat(Duration::from_secs(10))
+            .messages()
+            .await
+            .map_err(|source| BusError::refused("deliver events", source))?;
+        Ok(messages
+            .map(|next| next.map(|message| EventMessage { message }).map_err(|source| BusError::refused("deliver an event", source)))
+            .ready_chunks(64))
+    }
+
+    /// All workers' progress.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn progress(&self) -> Result<Signals, BusError> {
+        self.subscribe(subjects::ALL_PROGRESS).await
+    }
+
+    /// All workers' heartbeats.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn heartbeats(&self) -> Result<Signals, BusError> {
+        self.subscribe(subjects::ALL_HEARTBEATS).await
+    }
+
+    /// "There is something in the queue."
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn wakes(&self) -> Result<Signals, BusError> {
+        self.subscribe(subjects::WAKE).await
+    }
+
+    async fn subscribe(&self, subject: &'static str) -> Result<Signals, BusError> {
+        let subscriber = self.client.subscribe(subject).await.map_err(|source| BusError::refused("subscribe", source))?;
+        Ok(Signals { subscriber })
+    }
+
+    /// The public keys of workers whose connection has just closed.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn disconnects(&self) -> Result<impl Stream<Item = String> + use<>, BusError> {
+        let subject = format!("$SYS.ACCOUNT.{}.DISCONNECT", self.panel_account);
+        let subscriber = self.system.subscribe(subject).await.map_err(|source| BusError::refused("report presence", source))?;
+        Ok(subscriber.filter_map(|message| async move {
+            let event: serde_json::Value = serde_json::from_slice(&message.payload).ok()?;
+            event.pointer("/client/user")?.as_str().map(str::to_owned)
+        }))
+    }
+
+    /// Puts a new JWT of the panel's account in force, for one with more revoked workers: their connections drop.
+    ///
+    /// # Errors
+    /// The bus refuses it.
+    pub async fn push_account(&self, account_jwt: String) -> Result<(), BusError> {
+        self.system
+            .request("$SYS.REQ.CLAIMS.UPDATE", account_jwt.into())
+            .await
+            .map_err(|source| BusError::refused("take the account's new credentials", source))?;
+        Ok(())
+    }
+
+    /// Tells every panel process that something has changed.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn hint(&self, hint: &Hint) -> Result<(), BusError> {
+        publish_hint(&self.client, hint).await
+    }
+
+    /// Sends what is buffered, and closes.
+    pub async fn close(&self) {
+        let _ = self.client.drain().await;
+        let _ = self.system.drain().await;
+    }
+}
+
+async fn publish_hint(client: &Client, hint: &Hint) -> Result<(), BusError> {
+    let payload = serde_json::to_vec(hint).map_err(|source| BusError::Undecodable { what: "hint", source })?;
+    client.publish(subjects::HINT, payload.into()).await.map_err(|source| BusError::refused("take a hint", source))
+}
+
+impl EventMessage {
+    /// The server that sent it, by its subject.
+    #[must_use]
+    pub fn sender(&self) -> Option<ServerName> {
+        subjects::sender(&self.message.subject)
+    }
+
+    /// The event, if the signature is that of the sender's key.
+    ///
+    /// # Errors
+    /// The signature is wrong or the event does not decode.
+    pub fn open(&self, sender_key: &str) -> Result<EventEnvelope, BusError> {
+        open(Purpose::Event, sender_key, &self.message.payload, header(self.message.headers.as_ref()))
+    }
+
+    /// Says that the event is applied.
+    ///
+    /// # Errors
+    /// The bus cannot be reached; the event comes again, which does no harm.
+    pub async fn acknowledge(&self) -> Result<(), BusError> {
+        self.message.ack().await.map_err(|source| BusError::refused("take an acknowledgement", source))
+    }
+
+    /// Says that this message must never come again: it is nobody's event.
+    ///
+    /// # Errors
+    /// The bus cannot be reached.
+    pub async fn refuse(&self) -> Result<(), BusError> {
+        self.message.ack_with(AckKind::Term).await.map_err(|source| BusError::refused("drop a message", source))
+    }
+}
+
+fn header(headers: Option<&HeaderMap>) -> Option<&str> {
+    headers.and_then(|headers| headers.get(SIGNATURE_HEADER)).map(|value| value.as_str())
+}
+
+/// Messages that may be lost.
+pub struct Signals {
+    subscriber: Subscriber,
+}
+
+/// One of them.
+pub struct Signal {
+    message: async_nats::Message,
+}
+
+impl Signals {
+    /// The next one; `None` when the client is closed.
+    pub async fn next(&mut self) -> Option<Signal> {
+        self.subscriber.next().await.map(|message| Signal { message })
+    }
+}
+
+impl Signal {
+    /// The server that sent it, by its subject.
+    #[must_use]
+    pub fn sender(&self) -> Option<ServerName> {
+        subjects::sender(&self.message.subject)
+    }
+
+    /// It as progress, if the signature is that of the sender's key.
+    ///
+    /// # Errors
+    /// The signature is wrong or it does not decode.
+    pub fn open_progress(&self, sender_key: &str) -> Result<Progress, BusError> {
+        open(Purpose::Progress, sender_key, &self.message.payload, header(self.message.headers.as_ref()))
+    }
+
+    /// It as a heartbeat, if the signature is that of the sender's key.
+    ///
+    /// # Errors
+    /// The signature is wrong or it does not decode.
+    pub fn open_heartbeat(&self, sender_key: &str) -> Result<Heartbeat, BusError> {
+        open(Purpose::Heartbeat, sender_key, &self.message.payload, header(self.message.headers.as_ref()))
+    }
+}
+
+/// The connection of a process that serves pages.
+#[derive(Clone)]
+pub struct ServeBus {
+    client: Client,
+}
+
+impl ServeBus {
+    /// Connects.
+    ///
+    /// # Errors
+    /// The first attempt fails, or the server is too old.
+    pub async fn connect(url: &str, credentials: &Credentials) -> Result<Self, BusError> {
+        Ok(Self { client: connect(&Connection { url, name: "serve", credentials }).await? })
+    }
+
+    /// Tells dispatch that there is something in the queue.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn wake(&self) -> Result<(), BusError> {
+        self.client.publish(subjects::WAKE, "".into()).await.map_err(|source| BusError::refused("take a message", source))
+    }
+
+    /// Tells every panel process that something has changed.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn hint(&self, hint: &Hint) -> Result<(), BusError> {
+        publish_hint(&self.client, hint).await
+    }
+
+    /// Hints of all panel processes. A hint that does not decode is one of another release, and skipped.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn hints(&self) -> Result<impl Stream<Item = Hint> + use<>, BusError> {
+        let subscriber = self.client.subscribe(subjects::HINT).await.map_err(|source| BusError::refused("subscribe", source))?;
+        Ok(subscriber.filter_map(|message| async move { serde_json::from_slice(&message.payload).ok() }))
+    }
+
+    /// Whether the connection stands.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self.client.connection_state(), async_nats::connection::State::Connected)
+    }
+}

@@ -1,0 +1,87 @@
+//! The configuration of the nats-server that Gantry starts itself.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::BusError;
+use super::credentials::BusKeys;
+
+/// The oldest nats-server that is safe: before it, forged acknowledgements delete other servers' jobs (2.9), and
+/// `sync_interval: always` misses the compaction of work queues (2.15.0).
+pub const OLDEST_SERVER: &str = "2.15.1";
+
+/// Whether a version, such as `2.15.1` or `2.16.0-preview.1`, is at least [`OLDEST_SERVER`].
+#[must_use]
+pub fn is_new_enough(version: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u32> {
+        let release = text.split(['-', '+']).next().unwrap_or_default();
+        release.trim_start_matches('v').split('.').map(|part| part.parse().unwrap_or(0)).collect()
+    };
+    numbers(version) >= numbers(OLDEST_SERVER)
+}
+
+/// Where and how the server runs.
+#[derive(Debug, Clone)]
+pub struct ServerConfig<'a> {
+    /// Addresses to listen on, such as `127.0.0.1`. nats-server takes one; `0.0.0.0` means all.
+    pub host: &'a str,
+    /// The port; `None` lets the system choose and writes it into `ports_dir`.
+    pub port: Option<u16>,
+    /// Where streams and account JWTs are kept.
+    pub data_dir: &'a Path,
+    /// Where the chosen port is written.
+    pub ports_dir: &'a Path,
+}
+
+/// The configuration file's text.
+///
+/// # Errors
+/// A stored key is damaged.
+pub fn render(config: &ServerConfig<'_>, keys: &BusKeys, now_s: i64) -> Result<String, BusError> {
+    let port = config.port.map_or(-1, i32::from);
+    let mut text = String::new();
+    let mut line = |text_line: String| {
+        let _ = writeln!(text, "{text_line}");
+    };
+    line("# Written by gantry at each start; changes here are lost.".to_owned());
+    line("server_name: gantry".to_owned());
+    line(format!("listen: \"{}:{port}\"", config.host));
+    line(format!("ports_file_dir: {}", quoted(config.ports_dir)));
+    // A host without power shows within 40 s: two pings of 20 s.
+    line("ping_interval: \"20s\"\nping_max: 2".to_owned());
+    line("max_payload: 1MB".to_owned());
+    line(format!("jetstream {{ store_dir: {}, sync_interval: always }}", quoted(&config.data_dir.join("streams"))));
+    line(format!("operator: \"{}\"", keys.operator_jwt(now_s)?));
+    line(format!("system_account: {}", keys.system_account()?));
+    line(format!("resolver {{ type: full, dir: {}, allow_delete: false, interval: \"2m\" }}", quoted(&config.data_dir.join("accounts"))));
+    line("resolver_preload {".to_owned());
+    line(format!("  {}: \"{}\"", keys.system_account()?, keys.system_account_jwt(now_s)?));
+    line(format!("  {}: \"{}\"", keys.panel_account()?, keys.panel_account_jwt(now_s, &[])?));
+    line("}".to_owned());
+    Ok(text)
+}
+
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", path.display().to_string().replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_new_enough;
+
+    #[test]
+    fn servers_older_than_2_15_1_are_refused() {
+        for (version, expected) in [
+            ("2.9.10", false),
+            ("2.14.6", false),
+            ("2.15.0", false),
+            ("2.15.1", true),
+            ("2.15.10", true),
+            ("2.16.0-preview.1", true),
+            ("3.0.0", true),
+            ("junk", false),
+        ] {
+            assert_eq!(is_new_enough(version), expected, "{version}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Streams and consumers. Made and changed by dispatch; **no code deletes a stream**: a stream whose configuration
+//! cannot be updated is reported and left alone.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform};
+use async_nats::jetstream::{Context, context::CreateStreamErrorKind};
+
+use super::BusError;
+use super::subjects;
+use crate::names::ServerName;
+
+/// The stream that carries the jobs of the first 500 servers. A work queue's acknowledgements cost time in proportion
+/// to its consumers, so a stream takes no more than that; later servers go to `CMD_1` and so on.
+pub const FIRST_COMMAND_STREAM: &str = "CMD_0";
+/// The stream that carries the workers' events.
+pub const EVENT_STREAM: &str = "EVT";
+/// The one consumer of events, shared by all dispatch processes.
+pub const EVENT_CONSUMER: &str = "dispatch";
+
+/// Jobs that nobody fetched for two weeks: the panel still has them and sends them again.
+const COMMAND_MAX_AGE: Duration = Duration::from_hours(14 * 24);
+/// Events are applied within seconds; a week outlives any outage of the panel. Longer ones are covered by resync.
+const EVENT_MAX_AGE: Duration = Duration::from_hours(7 * 24);
+/// Longer than the pause after which a silent job is sent again (see the sweeper), so a repeat is recognised.
+const DUPLICATE_WINDOW: Duration = Duration::from_hours(1);
+/// Any explicit number lifts the default of 1,000 consumers per stream (nats-server 2.15).
+const MAX_CONSUMERS: i32 = 20_000;
+/// 1 GiB of waiting jobs at about 2 KiB each is half a million; publishing more fails and the queue keeps them.
+const COMMAND_MAX_BYTES: i64 = 1 << 30;
+
+/// Makes the streams, or brings them up to date.
+///
+/// # Errors
+/// The bus refuses, for one because a stream of the same name cannot be changed into ours.
+pub async fn ensure(context: &Context, ingest_secret: &str) -> Result<(), BusError> {
+    let commands = Config {
+        name: FIRST_COMMAND_STREAM.to_owned(),
+        subjects: vec![subjects::ingest_filter(ingest_secret)],
+        subject_transform: Some(SubjectTransform {
+            source: subjects::ingest_filter(ingest_secret),
+            destination: subjects::COMMAND_TRANSFORM.to_owned(),
+        }),
+        retention: RetentionPolicy::WorkQueue,
+        discard: DiscardPolicy::New,
+        storage: StorageType::File,
+        max_consumers: MAX_CONSUMERS,
+        max_age: COMMAND_MAX_AGE,
+        max_bytes: COMMAND_MAX_BYTES,
+        duplicate_window: DUPLICATE_WINDOW,
+        allow_direct: false,
+        ..Config::default()
+    };
+    let events = Config {
+        name: EVENT_STREAM.to_owned(),
+        subjects: vec![subjects::ALL_EVENTS.to_owned()],
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::Old,
+        storage: StorageType::File,
+        max_age: EVENT_MAX_AGE,
+        max_bytes: COMMAND_MAX_BYTES,
+        duplicate_window: DUPLICATE_WINDOW,
+        allow_direct: false,
+        ..Config::default()
+    };
+    for config in [commands, events] {
+        let name = config.name.clone();
+        context.create_or_update_stream(config).await.map_err(|source| {
+            let action = match source.kind() {
+                CreateStreamErrorKind::JetStreamUnavailable => "run JetStream".to_owned(),
+                _ => format!("make or update the stream {name}"),
+            };
+            BusError::refused(action, source)
+        })?;
+    }
+    let consumer = pull::Config {
+        durable_name: Some(EVENT_CONSUMER.to_owned()),
+        ack_policy: AckPolicy::Explicit,
+        deliver_policy: DeliverPolicy::All,
+        ack_wait: Duration::from_secs(30),
+        max_deliver: -1,
+        max_ack_pending: 1024,
+        ..pull::Config::default()
+    };
+    context
+        .create_consumer_on_stream(consumer, EVENT_STREAM)
+        .await
+        .map_err(|source| BusError::refused("make the consumer of events", source))?;
+    Ok(())
+}
+
+/// Makes a server's own consumer of jobs, or brings it up to date.
+///
+/// # Errors
+/// The bus refuses.
+pub async fn ensure_server(context: &Context, stream: &str, server: &ServerName) -> Result<(), BusError> {
+    let consumer = pull::Config {
+        durable_name: Some(server.as_str().to_owned()),
+        filter_subject: subjects::commands_of(server),
+        ack_policy: AckPolicy::Explicit,
+        deliver_policy: DeliverPolicy::All,
+        // The worker acknowledges as soon as the job is in its inbox, not when it is done.
+        ack_wait: Duration::from_secs(30),
+        max_deliver: -1,
+        max_ack_pending: 1024,
+        max_waiting: 8,
+        ..pull::Config::default()
+    };
+    context
+        .create_consumer_on_stream(consumer, stream)
+        .await
+        .map_err(|source| BusError::refused(format!("make the consumer of server {server}"), source))?;
+    Ok(())
+}

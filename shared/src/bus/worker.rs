@@ -1,0 +1,155 @@
+//! The bus as a worker sees it: its own jobs in, its own events out, nothing else.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::{self, AckKind, Context, Message};
+use async_nats::{Client, HeaderMap};
+use futures::{Stream, StreamExt};
+use nkeys::KeyPair;
+
+use super::BusError;
+use super::client::{Connection, REQUEST_TIMEOUT, connect};
+use super::credentials::{Credentials, user_key};
+use super::signing::{Purpose, SIGNATURE_HEADER, Signed, open, sign};
+use super::subjects;
+use crate::events::{Heartbeat, Progress};
+use crate::jobs::JobEnvelope;
+use crate::names::ServerName;
+
+/// A worker's connection.
+pub struct WorkerBus {
+    client: Client,
+    context: Context,
+    server: ServerName,
+    key: KeyPair,
+}
+
+/// A job as it was delivered. It must be acknowledged once it is durably kept; dropped, it comes again.
+pub struct Command {
+    message: Message,
+}
+
+impl WorkerBus {
+    /// Connects with the worker's own credentials.
+    ///
+    /// # Errors
+    /// The first attempt fails, the server is too old, or the seed is damaged.
+    pub async fn connect(url: &str, server: &ServerName, credentials: &Credentials) -> Result<Self, BusError> {
+        let key = user_key(&credentials.seed)?;
+        let client = connect(&Connection { url, name: server.as_str(), credentials }).await?;
+        let context = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
+        Ok(Self { client, context, server: server.clone(), key })
+    }
+
+    /// Jobs as they arrive, in chunks of what is there: one job alone does not wait for company.
+    ///
+    /// The stream ends or fails when the bus does; the caller asks for a new one.
+    ///
+    /// # Errors
+    /// The bus does not know this server's consumer, or does not answer.
+    pub async fn commands(&self, stream: &str) -> Result<impl Stream<Item = Vec<Result<Command, BusError>>> + use<>, BusError> {
+        let consumer: jetstream::consumer::Consumer<pull::Config> = self
+            .context
+            .get_consumer_from_stream(self.server.as_str(), stream)
+            .await
+            .map_err(|source| BusError::refused("find this server's consumer", source))?;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(128)
+            .expires(Duration::from_secs(30))
+            .heartbeat(Duration::from_secs(10))
+            .messages()
+            .await
+            .map_err(|source| BusError::refused("deliver jobs", source))?;
+        Ok(messages
+            .map(|next| next.map(|message| Command { message }).map_err(|source| BusError::refused("deliver a job", source)))
+            .ready_chunks(64))
+    }
+
+    /// Publishes a durable event. Returns once the bus has stored it.
+    ///
+    /// # Errors
+    /// The bus does not confirm.
+    pub async fn publish_event(&self, id: &str, signed: &Signed) -> Result<(), BusError> {
+        let mut headers = signature_header(signed);
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
+        self.context
+            .publish_with_headers(subjects::event(&self.server), headers, signed.payload.clone().into())
+            .await
+            .map_err(|source| BusError::refused("take an event", source))?
+            .await
+            .map_err(|source| BusError::refused("store an event", source))?;
+        Ok(())
+    }
+
+    /// Publishes progress. It may be lost; the next one holds all of it again.
+    ///
+    /// # Errors
+    /// The key is damaged, or the client is closed.
+    pub async fn publish_progress(&self, progress: &Progress) -> Result<(), BusError> {
+        let signed = sign(Purpose::Progress, &self.key, progress)?;
+        self.publish(subjects::progress(&self.server, progress.job), signed).await
+    }
+
+    /// Publishes a heartbeat.
+    ///
+    /// # Errors
+    /// The key is damaged, or the client is closed.
+    pub async fn publish_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), BusError> {
+        let signed = sign(Purpose::Heartbeat, &self.key, heartbeat)?;
+        self.publish(subjects::heartbeat(&self.server), signed).await
+    }
+
+    async fn publish(&self, subject: String, signed: Signed) -> Result<(), BusError> {
+        let headers = signature_header(&signed);
+        self.client
+            .publish_with_headers(subject, headers, signed.payload.into())
+            .await
+            .map_err(|source| BusError::refused("take a message", source))
+    }
+
+    /// Whether the connection stands.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self.client.connection_state(), async_nats::connection::State::Connected)
+    }
+
+    /// Sends what is buffered, and closes.
+    pub async fn close(&self) {
+        let _ = self.client.drain().await;
+    }
+}
+
+fn signature_header(signed: &Signed) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(SIGNATURE_HEADER, signed.signature.as_str());
+    headers
+}
+
+impl Command {
+    /// The job, if the signature is the panel's. Neither server nor epoch is checked here.
+    ///
+    /// # Errors
+    /// The signature is wrong or the job does not decode.
+    pub fn open(&self, panel_key: &str) -> Result<JobEnvelope, BusError> {
+        let signature = self.message.headers.as_ref().and_then(|headers| headers.get(SIGNATURE_HEADER)).map(|value| value.as_str());
+        open(Purpose::Job, panel_key, &self.message.payload, signature)
+    }
+
+    /// Says that the job is durably kept, and waits for the bus to confirm.
+    ///
+    /// # Errors
+    /// The bus does not confirm; the job will come again, which does no harm.
+    pub async fn acknowledge(&self) -> Result<(), BusError> {
+        self.message.double_ack().await.map_err(|source| BusError::refused("confirm an acknowledgement", source))
+    }
+
+    /// Says that this message must never come again, because it is no job for this worker.
+    ///
+    /// # Errors
+    /// The bus cannot be reached.
+    pub async fn refuse(&self) -> Result<(), BusError> {
+        self.message.ack_with(AckKind::Term).await.map_err(|source| BusError::refused("drop a message", source))
+    }
+}

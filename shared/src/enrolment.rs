@@ -1,0 +1,40 @@
+//! How a worker joins: one HTTPS request with a single-use token and the public halves of keys made on the host.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Epoch;
+use crate::names::ServerName;
+
+/// What a worker sends.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct EnrolmentRequest {
+    /// The token an admin was shown.
+    pub token: String,
+    /// The worker's public nkey (`U...`).
+    pub public_key: String,
+    /// The worker's public x25519 key (`X...`), to which secrets are sealed.
+    pub seal_key: String,
+}
+
+impl std::fmt::Debug for EnrolmentRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EnrolmentRequest({})", self.public_key)
+    }
+}
+
+/// What it gets back. Nothing in it is a secret: the JWT is useless without the worker's seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolmentReply {
+    /// Its name on the bus.
+    pub server: ServerName,
+    /// The panel's instance; jobs of any other are refused.
+    pub epoch: Epoch,
+    /// Its user JWT.
+    pub jwt: String,
+    /// The public key that signs jobs; the worker pins it.
+    pub panel_key: String,
+    /// The stream that carries its jobs.
+    pub stream: String,
+    /// Where the bus is.
+    pub bus_url: String,
+}

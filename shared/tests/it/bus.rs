@@ -1,0 +1,279 @@
+//! What each client of the bus may do, and may not, against a real nats-server.
+
+use std::time::Duration;
+
+use async_nats::jetstream;
+use futures::StreamExt;
+use shared::bus::client::{Connection, connect};
+use shared::bus::credentials::{BusKeys, Credentials, PanelUser, Revocation, new_user_key, user_key};
+use shared::bus::panel::{DispatchBus, Hint, ServeBus};
+use shared::bus::signing::{Purpose, sign};
+use shared::bus::worker::WorkerBus;
+use shared::events::{Event, EventEnvelope, Resync};
+use shared::ids::{AccountId, Epoch, EventId, JobId, OperationId};
+use shared::jobs::{AccountLimits, AccountSpec, ENVELOPE_VERSION, Generation, Job, JobEnvelope, Presence, ResourceKey, SftpAccess};
+use shared::names::{ServerName, Uid};
+use shared::testing::{NatsServer, now_s};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn server(name: &str) -> ServerName {
+    name.parse().unwrap()
+}
+
+fn worker_credentials(keys: &BusKeys, name: &str) -> (Credentials, String) {
+    let (seed, public_key) = new_user_key().unwrap();
+    (Credentials { jwt: keys.worker_jwt(&server(name), &public_key, now_s()).unwrap(), seed }, public_key)
+}
+
+fn job(server_name: &str) -> JobEnvelope {
+    let account = AccountId::new();
+    JobEnvelope {
+        v: ENVELOPE_VERSION,
+        id: JobId::new(),
+        operation: OperationId::new(),
+        epoch: Epoch::new(),
+        server: server(server_name),
+        account,
+        resource: ResourceKey::Account(account),
+        generation: Generation::FIRST,
+        requires: Vec::new(),
+        attempt: 1,
+        job: Job::Account(AccountSpec {
+            user: "shop".parse().unwrap(),
+            uid: Uid::try_from(200_000).unwrap(),
+            presence: Presence::Active,
+            sftp: SftpAccess::default(),
+            limits: AccountLimits::default(),
+        }),
+    }
+}
+
+async fn dispatch(nats: &NatsServer) -> DispatchBus {
+    let bus = DispatchBus::connect(&nats.url(), &nats.keys, now_s()).await.unwrap();
+    for name in ["web1", "web2"] {
+        bus.ensure_server("CMD_0", &server(name)).await.unwrap();
+    }
+    bus
+}
+
+#[tokio::test]
+async fn a_job_reaches_its_server_signed_and_only_once() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let sent = job("web1");
+    bus.publish_job(&sent, 0).await.unwrap();
+    bus.publish_job(&sent, 0).await.unwrap();
+
+    let (credentials, _) = worker_credentials(&nats.keys, "web1");
+    let worker = WorkerBus::connect(&nats.url(), &server("web1"), &credentials).await.unwrap();
+    let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
+    let chunk = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
+    assert_eq!(chunk.len(), 1, "the same job and attempt is stored once");
+    let command = chunk.into_iter().next().unwrap().unwrap();
+    assert_eq!(command.open(&bus.signer_public_key()).unwrap(), sent);
+    assert!(command.open(&new_user_key().unwrap().1).is_err(), "another panel's signature is refused");
+    command.acknowledge().await.unwrap();
+
+    let mut second = sent.clone();
+    second.attempt = 2;
+    bus.publish_job(&second, 0).await.unwrap();
+    let chunk = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
+    assert_eq!(chunk.into_iter().next().unwrap().unwrap().open(&bus.signer_public_key()).unwrap(), second);
+}
+
+#[tokio::test]
+async fn an_event_reaches_dispatch_with_its_sender() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let (credentials, public_key) = worker_credentials(&nats.keys, "web1");
+    let worker = WorkerBus::connect(&nats.url(), &server("web1"), &credentials).await.unwrap();
+    let event = EventEnvelope {
+        v: ENVELOPE_VERSION,
+        id: EventId::new(),
+        epoch: Epoch::new(),
+        server: server("web1"),
+        event: Event::Resync(Resync { ledger_lost: false, applied: Vec::new() }),
+    };
+    let signed = sign(Purpose::Event, &user_key(&credentials.seed).unwrap(), &event).unwrap();
+    worker.publish_event(&event.id.to_string(), &signed).await.unwrap();
+
+    let mut events = Box::pin(bus.events().await.unwrap());
+    let chunk = tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap();
+    let message = chunk.into_iter().next().unwrap().unwrap();
+    assert_eq!(message.sender(), Some(server("web1")));
+    assert_eq!(message.open(&public_key).unwrap(), event);
+    assert!(message.open(&new_user_key().unwrap().1).is_err());
+}
+
+/// A raw client with a worker's credentials, and what the bus said about it.
+async fn raw_worker(nats: &NatsServer, name: &str) -> async_nats::Client {
+    let (credentials, _) = worker_credentials(&nats.keys, name);
+    connect(&Connection { url: &nats.url(), name, credentials: &credentials }).await.unwrap()
+}
+
+/// Whether a request is answered. A denied one is not, so a short wait is enough: allowed ones answer within milliseconds.
+async fn is_answered(client: &async_nats::Client, subject: &str, payload: &'static str) -> bool {
+    let request = client.request(subject.to_owned(), payload.into());
+    matches!(tokio::time::timeout(Duration::from_millis(400), request).await, Ok(Ok(_)))
+}
+
+#[tokio::test]
+async fn a_worker_is_denied_everything_that_is_not_its_own() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    bus.publish_job(&job("web2"), 0).await.unwrap();
+    let client = raw_worker(&nats, "web1").await;
+
+    assert!(is_answered(&client, "$JS.API.CONSUMER.INFO.CMD_0.web1", "").await, "its own consumer is answered");
+    for (subject, payload) in [
+        ("$JS.API.CONSUMER.INFO.CMD_0.web2", ""),
+        ("$JS.API.CONSUMER.MSG.NEXT.CMD_0.web2", r#"{"batch":1,"no_wait":true}"#),
+        ("$JS.API.STREAM.INFO.CMD_0", ""),
+        ("$JS.API.STREAM.NAMES", ""),
+        ("$JS.API.STREAM.PURGE.CMD_0", ""),
+        ("$JS.API.STREAM.DELETE.CMD_0", ""),
+        ("$JS.API.STREAM.MSG.GET.CMD_0", r#"{"seq":1}"#),
+        ("$JS.API.DIRECT.GET.CMD_0", r#"{"seq":1}"#),
+        ("$JS.API.CONSUMER.CREATE.CMD_0.evil", "{}"),
+        ("$JS.API.CONSUMER.DELETE.CMD_0.web1", ""),
+        ("$JS.API.INFO", ""),
+        ("$SYS.REQ.CLAIMS.UPDATE", "x"),
+        ("evt.web2.event", "x"),
+        ("in.guess.web2.x", "x"),
+        ("cmd.web2.x", "x"),
+    ] {
+        assert!(!is_answered(&client, subject, payload).await, "{subject} was answered");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_hears_nothing_that_is_not_its_own() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let client = raw_worker(&nats, "web1").await;
+    let mut heard = Vec::new();
+    for subject in ["cmd.>", "evt.>", "prog.>", "hb.*", "in.>", "ui.hint", "_INBOX.>", "_INBOX.web2.>", "$JS.EVENT.>", "$SYS.>", ">"] {
+        heard.push((subject, client.subscribe(subject).await.unwrap()));
+    }
+    client.flush().await.unwrap();
+    let other = raw_worker(&nats, "web2").await;
+    other.publish("hb.web2", "x".into()).await.unwrap();
+    other.publish("prog.web2.x", "x".into()).await.unwrap();
+    other.flush().await.unwrap();
+    bus.publish_job(&job("web2"), 0).await.unwrap();
+    bus.hint(&Hint::default()).await.unwrap();
+    // Its own heartbeat comes back to nobody; a last own request proves that all before it was processed.
+    assert!(is_answered(&client, "$JS.API.CONSUMER.INFO.CMD_0.web1", "").await);
+    for (subject, subscriber) in &mut heard {
+        let nothing = tokio::time::timeout(Duration::from_millis(20), subscriber.next()).await;
+        assert!(!matches!(nothing, Ok(Some(_))), "{subject} was heard");
+    }
+}
+
+#[tokio::test]
+async fn a_forged_acknowledgement_deletes_nobody_elses_job() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    for _ in 0..5 {
+        bus.publish_job(&job("web2"), 0).await.unwrap();
+    }
+    bus.publish_job(&job("web1"), 0).await.unwrap();
+    let client = raw_worker(&nats, "web1").await;
+    for sequence in 1..=6 {
+        client.publish(format!("$JS.ACK.CMD_0.web1.1.{sequence}.{sequence}.1.0"), "+ACK".into()).await.unwrap();
+        client.publish(format!("$JS.ACK.CMD_0.web2.1.{sequence}.{sequence}.1.0"), "+ACK".into()).await.unwrap();
+    }
+    client.flush().await.unwrap();
+
+    let (credentials, _) = worker_credentials(&nats.keys, "web2");
+    let worker = WorkerBus::connect(&nats.url(), &server("web2"), &credentials).await.unwrap();
+    let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
+    let mut arrived = 0;
+    while arrived < 5 {
+        arrived += tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap().len();
+    }
+    assert_eq!(arrived, 5);
+}
+
+#[tokio::test]
+async fn a_reply_subject_makes_the_bus_publish_no_job_for_a_worker() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let client = raw_worker(&nats, "web1").await;
+    // The bus answers these two to the reply subject on the worker's behalf.
+    client.publish_with_reply("evt.web1.event", "cmd.web2.evil", "x".into()).await.unwrap();
+    let pull = r#"{"batch":1,"no_wait":true}"#;
+    client.publish_with_reply("$JS.API.CONSUMER.MSG.NEXT.CMD_0.web1", "cmd.web2.evil", pull.into()).await.unwrap();
+    client.flush().await.unwrap();
+    assert!(is_answered(&client, "$JS.API.CONSUMER.INFO.CMD_0.web1", "").await);
+
+    let system = nats.keys.panel_credentials(PanelUser::Dispatch, now_s()).unwrap();
+    let admin = connect(&Connection { url: &nats.url(), name: "admin", credentials: &system }).await.unwrap();
+    let mut stream = jetstream::new(admin).get_stream("CMD_0").await.unwrap();
+    assert_eq!(stream.info().await.unwrap().state.messages, 0);
+    drop(bus);
+}
+
+#[tokio::test]
+async fn serve_can_wake_dispatch_and_hear_hints_and_nothing_else() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let credentials = nats.keys.panel_credentials(PanelUser::Serve, now_s()).unwrap();
+    let serve = ServeBus::connect(&nats.url(), &credentials).await.unwrap();
+    let mut wakes = bus.wakes().await.unwrap();
+    let mut hints = Box::pin(serve.hints().await.unwrap());
+    let account = AccountId::new();
+    let raw = connect(&Connection { url: &nats.url(), name: "serve", credentials: &credentials }).await.unwrap();
+    // A request of its own proves that the subscriptions above have reached the server.
+    for subject in ["$JS.API.INFO", "$JS.API.STREAM.INFO.CMD_0", "in.guess.web1.x", "cmd.web1.x", "evt.web1.event", "hb.web1"] {
+        assert!(!is_answered(&raw, subject, "").await, "{subject} was answered");
+    }
+    serve.wake().await.unwrap();
+    assert!(tokio::time::timeout(PATIENCE, wakes.next()).await.unwrap().is_some());
+    let hint = Hint { account: Some(account), ..Hint::default() };
+    bus.hint(&hint).await.unwrap();
+    assert_eq!(tokio::time::timeout(PATIENCE, hints.next()).await.unwrap(), Some(hint));
+}
+
+#[tokio::test]
+async fn a_revoked_worker_is_cut_off_and_the_others_stay() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let (credentials, public_key) = worker_credentials(&nats.keys, "web1");
+    let worker = connect(&Connection { url: &nats.url(), name: "web1", credentials: &credentials }).await.unwrap();
+    let other = raw_worker(&nats, "web2").await;
+    let mut gone = Box::pin(bus.disconnects().await.unwrap());
+    let revoked = [Revocation { public_key: public_key.clone(), at_s: now_s() + 1 }];
+    bus.push_account(nats.keys.panel_account_jwt(now_s() + 1, &revoked).unwrap()).await.unwrap();
+
+    assert_eq!(tokio::time::timeout(PATIENCE, gone.next()).await.unwrap(), Some(public_key));
+    assert!(connect(&Connection { url: &nats.url(), name: "web1", credentials: &credentials }).await.is_err());
+    assert!(is_answered(&other, "$JS.API.CONSUMER.INFO.CMD_0.web2", "").await);
+    drop(worker);
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused() {
+    let nats = NatsServer::start();
+    let _bus = dispatch(&nats).await;
+    let strangers = BusKeys::generate().unwrap();
+    let (credentials, _) = worker_credentials(&strangers, "web1");
+    assert!(WorkerBus::connect(&nats.url(), &server("web1"), &credentials).await.is_err());
+    assert!(async_nats::connect(nats.url()).await.is_err());
+}
+
+#[tokio::test]
+async fn acknowledged_jobs_survive_the_kill_of_the_bus() {
+    let mut nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let sent = job("web1");
+    bus.publish_job(&sent, 0).await.unwrap();
+    nats.restart();
+
+    let (credentials, _) = worker_credentials(&nats.keys, "web1");
+    let worker = WorkerBus::connect(&nats.url(), &server("web1"), &credentials).await.unwrap();
+    let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
+    let chunk = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
+    assert_eq!(chunk.into_iter().next().unwrap().unwrap().open(&bus.signer_public_key()).unwrap(), sent);
+}

@@ -1,0 +1,135 @@
+// Behaviours of the panel, each hung on a data-* attribute and delegated from the document, so that what htmx brings in
+// later behaves as well. Everything works without this file; it only makes it quicker.
+'use strict';
+
+const on = (type, selector, handle) =>
+  document.addEventListener(type, (event) => {
+    const element = event.target instanceof Element && event.target.closest(selector);
+    if (element) handle(element, event);
+  });
+
+// What only works with scripts is hidden until they run.
+const reveal = (root) => {
+  for (const element of root.querySelectorAll('[data-copy][hidden], [data-dismiss][hidden], [data-tile-filter][hidden]')) element.hidden = false;
+};
+
+// Copy buttons: the text is their neighbour.
+on('click', '[data-copy]', async (button) => {
+  const text = button.parentElement.querySelector('code').textContent;
+  await navigator.clipboard.writeText(text);
+  const label = button.getAttribute('aria-label');
+  button.setAttribute('aria-label', 'Copied');
+  button.dataset.done = '';
+  setTimeout(() => {
+    button.setAttribute('aria-label', label);
+    delete button.dataset.done;
+  }, 1500);
+});
+
+// Toasts go by a click.
+on('click', '[data-dismiss]', (button) => button.closest('[data-toast]').remove());
+
+// Tiles narrow as one types.
+on('input', '[data-tile-filter] input', (input) => {
+  const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+  let left = 0;
+  for (const group of document.querySelectorAll('[data-tile-group]')) {
+    let shown = 0;
+    for (const tile of group.querySelectorAll('.tile')) {
+      const text = `${tile.textContent} ${tile.dataset.words} ${group.querySelector('h2').textContent}`.toLowerCase();
+      tile.hidden = !words.every((word) => text.includes(word));
+      if (!tile.hidden) shown += 1;
+    }
+    group.hidden = shown === 0;
+    left += shown;
+  }
+  document.querySelector('[data-tile-empty]').hidden = left > 0;
+});
+on('keydown', '[data-tile-filter] input', (input, event) => {
+  if (event.key === 'Enter') document.querySelector('[data-tile-group]:not([hidden]) .tile:not([hidden])')?.click();
+});
+
+// The search takes the cursor with / and Ctrl+K.
+document.addEventListener('keydown', (event) => {
+  const typing = event.target instanceof Element && event.target.closest('input, textarea, select, [contenteditable]');
+  const slash = event.key === '/' && !typing && !event.ctrlKey && !event.metaKey && !event.altKey;
+  const k = event.key.toLowerCase() === 'k' && (event.ctrlKey || event.metaKey);
+  const search = document.querySelector('[data-search]');
+  if (search && (slash || k)) {
+    event.preventDefault();
+    search.focus();
+    search.select();
+  }
+});
+
+// Lists are searched when a choice changes; typing waits for Enter.
+on('change', 'form[data-auto] select', (select) => select.form.requestSubmit());
+
+// The theme changes at once; the cookie is set behind it.
+on('submit', '[data-theme-form]', (form, event) => {
+  event.preventDefault();
+  const theme = event.submitter.value;
+  if (theme === 'system') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  for (const button of document.querySelectorAll('[data-theme-form] button')) button.setAttribute('aria-pressed', String(button.value === theme));
+  void fetch(form.action, { method: 'POST', body: new URLSearchParams({ theme, back: form.elements.back.value }), redirect: 'manual' });
+});
+
+// A deletion waits until the name is typed.
+const confirmable = (form) => {
+  const typed = form.elements.confirm.value.trim().toLowerCase();
+  form.querySelector('[type=submit]').disabled = !form.dataset.confirm.toLowerCase().split(' ').includes(typed);
+};
+on('input', 'form[data-confirm]', confirmable);
+
+// A form is sent once.
+document.addEventListener('submit', (event) => {
+  const button = event.submitter;
+  if (event.defaultPrevented || !button || event.target.method !== 'post') return;
+  button.setAttribute('aria-busy', 'true');
+  setTimeout(() => (button.disabled = true));
+});
+addEventListener('pageshow', (event) => {
+  if (!event.persisted) return;
+  for (const button of document.querySelectorAll('button[aria-busy]')) {
+    button.disabled = false;
+    button.removeAttribute('aria-busy');
+  }
+});
+
+// Times stay true while the page stays open. The words are those of views/components/time.rs.
+const ago = (seconds) => {
+  if (seconds < 5) return 'just now';
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  if (seconds < 172800) return 'yesterday';
+  if (seconds < 2592000) return `${Math.floor(seconds / 86400)} days ago`;
+  return null;
+};
+// The server's clock counts, not the browser's.
+const skew = Date.parse(document.documentElement.dataset.now ?? '') - Date.now() || 0;
+setInterval(() => {
+  if (document.hidden) return;
+  for (const time of document.querySelectorAll('time[data-ago]')) {
+    const text = ago(Math.max(0, Math.round((Date.now() + skew - Date.parse(time.dateTime)) / 1000)));
+    if (text && time.textContent !== text) time.textContent = text;
+  }
+}, 5000);
+
+// A dropped stream shows a quiet mark, after a moment in which it usually is back.
+let dropped;
+const reconnecting = (state) => {
+  clearTimeout(dropped);
+  const mark = document.querySelector('[data-reconnecting]');
+  if (!mark) return;
+  if (!state) mark.hidden = true;
+  else dropped = setTimeout(() => (mark.hidden = document.hidden), 1500);
+};
+document.addEventListener('htmx:sse:error', () => reconnecting(true));
+document.addEventListener('htmx:sse:after:connection', () => reconnecting(false));
+document.addEventListener('htmx:sse:after:message', () => reconnecting(false));
+document.addEventListener('htmx:after:swap', () => reveal(document));
+
+reveal(document);
+document.querySelectorAll('form[data-confirm]').forEach(confirmable);

@@ -1,0 +1,49 @@
+//! Trying failed operations again.
+
+use shared::ids::{AccountId, OperationId, SiteId};
+
+use super::signal::Signal;
+use super::unit::Unit;
+use super::{Actor, App, AppError, Requested};
+use crate::store::account::{account_fetch, account_lock_in_tx};
+use crate::store::list::Visible;
+use crate::store::operation_list::{operation_fetch_visible, operation_retry_in_tx};
+use crate::store::site::site_fetch;
+
+/// Queues what failed of an operation again, in its order. What a newer request has overtaken stays as it is.
+///
+/// # Errors
+/// [`AppError::NotFound`] if it is somebody else's; [`AppError::Conflict`] if nothing of it can be tried again.
+pub async fn operation_retry(app: &App, actor: &Actor, id: OperationId) -> Result<Requested, AppError> {
+    let found = operation_fetch_visible(&app.db, actor.visible(), id).await?.ok_or(AppError::NotFound)?.operation;
+    let mut unit = Unit::begin(app, actor).await?;
+    // A request about the same account waits, so that its new state is either seen here or sees this.
+    account_lock_in_tx(&mut unit.tx, Visible::All, found.account_id).await?;
+    let retried = operation_retry_in_tx(&mut unit.tx, id).await?;
+    unit.audit("operation.retry", &found.subject, &id.to_string()).await?;
+    unit.signal(Signal::JobsQueued(found.server_id));
+    unit.signal(Signal::OperationChanged { operation: id, account: found.account_id, owner: found.owner_id });
+    unit.commit().await?;
+    if retried.queued == 0 {
+        return Err(AppError::conflict("There is nothing to try again: it is under way, done, or a newer change has replaced it."));
+    }
+    Ok(Requested { operation: id, resource: found.resource })
+}
+
+/// Tries the newest request about a site again.
+///
+/// # Errors
+/// As [`operation_retry`].
+pub async fn site_retry(app: &App, actor: &Actor, id: SiteId) -> Result<Requested, AppError> {
+    let site = site_fetch(&app.db, actor.visible(), id).await?.ok_or(AppError::NotFound)?;
+    operation_retry(app, actor, site.last_operation).await
+}
+
+/// Tries the newest request about an account again.
+///
+/// # Errors
+/// As [`operation_retry`].
+pub async fn account_retry(app: &App, actor: &Actor, id: AccountId) -> Result<Requested, AppError> {
+    let account = account_fetch(&app.db, actor.visible(), id).await?.ok_or(AppError::NotFound)?;
+    operation_retry(app, actor, account.last_operation).await
+}

@@ -1,0 +1,43 @@
+//! What is said after a commit, so that others need not wait for their next look at the tables.
+//!
+//! **A signal is a hint**: losing one costs time, not truth. It carries ids only.
+
+use shared::ids::{AccountId, OperationId, ServerId, UserId};
+
+/// Something has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// A server has new jobs on its queue. For dispatch.
+    JobsQueued(ServerId),
+    /// A worker waits for an answer. For dispatch.
+    EnrolmentRequested,
+    /// A request was recorded, retried or superseded. For live pages.
+    OperationChanged {
+        /// The request.
+        operation: OperationId,
+        /// Its account.
+        account: AccountId,
+        /// The account's owner.
+        owner: UserId,
+    },
+    /// A server was added or changed by an admin. For live pages.
+    ServerChanged(ServerId),
+    /// A person was added, changed or removed. For live pages.
+    UserChanged(UserId),
+    /// Sessions of a person have ended; streams of theirs must look whether their own still exists.
+    SessionsEnded(UserId),
+}
+
+/// Takes signals. **Never fails and never waits**: the request is committed whatever becomes of the hint.
+pub trait Signals: Send + Sync {
+    /// Passes a signal on.
+    fn send(&self, signal: Signal);
+}
+
+/// Drops signals: for tests and for commands without a bus.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSignals;
+
+impl Signals for NoSignals {
+    fn send(&self, _signal: Signal) {}
+}

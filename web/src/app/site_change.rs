@@ -1,0 +1,118 @@
+//! Suspending, bringing back and deleting sites.
+
+use serde::Deserialize;
+use shared::ids::SiteId;
+use shared::jobs::{Presence, ResourceKey};
+use shared::operation::{ResourceEvent, ResourceState};
+
+use super::desired::{account_presence, needs_account, site_job};
+use super::pool::{pool_release, pool_want};
+use super::site::{change_state, site_for_change, write};
+use super::unit::{Asked, Place, Unit, settle};
+use super::{Actor, App, AppError, Requested};
+use crate::store::operation::OperationKind;
+use crate::store::site::SiteRow;
+use crate::store::site_name::site_aliases_in_tx;
+
+/// A button's form.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Press {
+    /// The form's key.
+    pub key: Option<String>,
+}
+
+/// The form that confirms a deletion.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ConfirmDelete {
+    /// The name, typed.
+    pub confirm: String,
+    /// The form's key.
+    pub key: Option<String>,
+}
+
+/// Asks for a page that says the site is suspended.
+///
+/// # Errors
+/// [`AppError::Conflict`] if it is suspended or being deleted already.
+pub async fn site_suspend(app: &App, actor: &Actor, id: SiteId, press: &Press) -> Result<Requested, AppError> {
+    settle(app, actor, press.key.as_deref(), switch(app, actor, id, press, Presence::Suspended).await).await
+}
+
+/// Asks for the site as it was.
+///
+/// # Errors
+/// [`AppError::Conflict`] if it is not suspended, its account is, or it is being deleted.
+pub async fn site_unsuspend(app: &App, actor: &Actor, id: SiteId, press: &Press) -> Result<Requested, AppError> {
+    settle(app, actor, press.key.as_deref(), switch(app, actor, id, press, Presence::Active).await).await
+}
+
+async fn switch(app: &App, actor: &Actor, id: SiteId, press: &Press, presence: Presence) -> Result<Requested, AppError> {
+    let mut unit = Unit::begin(app, actor).await?;
+    let (account, site, _) = site_for_change(&mut unit, actor, id).await?;
+    let kind = match presence {
+        Presence::Active => OperationKind::SiteUnsuspend,
+        Presence::Suspended | Presence::Deleted => OperationKind::SiteSuspend,
+    };
+    let asked = Asked { kind, resource: ResourceKey::Site(id), subject: site.domain.as_str(), key: press.key.as_deref() };
+    // The operation comes first, so that a repeated post is recognised before the state is judged.
+    let mut open = unit.operation(Place::from(&account), asked).await?;
+    let state = change_state(&site)?;
+    if account_presence(&account) != Presence::Active {
+        return Err(AppError::conflict("The site's account is suspended. Bring the account back first."));
+    }
+    if site.presence == presence {
+        return Err(AppError::conflict(match presence {
+            Presence::Active => "This site is not suspended.",
+            Presence::Suspended | Presence::Deleted => "This site is suspended already.",
+        }));
+    }
+    let mut requires = vec![needs_account(&account)];
+    if let Some(version) = site.kind.php() {
+        requires.push(pool_want(&mut unit, &mut open, &account, version).await?);
+    }
+    let site = SiteRow { presence, state, generation: site.generation.next(), last_operation: open.id, ..site };
+    write(&mut unit, &site).await?;
+    let aliases = site_aliases_in_tx(&mut unit.tx, id).await?;
+    unit.job(&mut open, &site_job(&account, &site, aliases, requires)).await?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
+/// Asks for a site and its files to go. Its names are free once it is gone from the server.
+///
+/// # Errors
+/// [`AppError::Invalid`] on `confirm` unless the domain was typed; [`AppError::Conflict`] if it is being deleted.
+pub async fn site_delete(app: &App, actor: &Actor, id: SiteId, form: &ConfirmDelete) -> Result<Requested, AppError> {
+    settle(app, actor, form.key.as_deref(), delete(app, actor, id, form).await).await
+}
+
+async fn delete(app: &App, actor: &Actor, id: SiteId, form: &ConfirmDelete) -> Result<Requested, AppError> {
+    let mut unit = Unit::begin(app, actor).await?;
+    let (account, site, sites) = site_for_change(&mut unit, actor, id).await?;
+    let typed = form.confirm.trim().to_lowercase();
+    if typed != site.domain.as_str() && typed != site.domain.to_unicode() {
+        return Err(AppError::invalid("confirm", format!("Type {} to confirm.", site.domain.to_unicode())));
+    }
+    let asked =
+        Asked { kind: OperationKind::SiteDelete, resource: ResourceKey::Site(id), subject: site.domain.as_str(), key: form.key.as_deref() };
+    let mut open = unit.operation(Place::from(&account), asked).await?;
+    let gone = || AppError::conflict("This site is being deleted already.");
+    if site.state == ResourceState::Deleting {
+        return Err(gone());
+    }
+    let state = site.state.advance(ResourceEvent::DeletionRequested, site.ever_applied()).map_err(|_| gone())?;
+    let generation = site.generation.next();
+    let site = SiteRow { presence: Presence::Deleted, state, generation, last_operation: open.id, ..site };
+    write(&mut unit, &site).await?;
+    let aliases = site_aliases_in_tx(&mut unit.tx, id).await?;
+    unit.job(&mut open, &site_job(&account, &site, aliases, Vec::new())).await?;
+    if let Some(version) = site.kind.php() {
+        pool_release(&mut unit, &mut open, &account, version, &sites, (id, generation)).await?;
+    }
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}

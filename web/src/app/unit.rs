@@ -1,0 +1,152 @@
+//! One request's transaction.
+//!
+//! **What a request changes, the operation, its jobs and the audit line commit together or not at all**; signals go out
+//! only after the commit.
+
+use shared::ids::{AccountId, OperationId, ServerId, UserId};
+use shared::jobs::ResourceKey;
+
+use super::signal::Signal;
+use super::{Actor, App, AppError, Requested};
+use crate::store::account::AccountRow;
+use crate::store::audit::{NewAudit, audit_insert_in_tx};
+use crate::store::job::{NewJob, job_insert_in_tx};
+use crate::store::operation::{NewOperation, OperationKind, operation_fetch_by_key, operation_insert_in_tx, operation_settle_in_tx};
+use crate::store::{StoreError, Tx};
+
+/// Longer keys are cut; ours are shorter.
+const KEY_LENGTH: usize = 64;
+
+/// A request's transaction.
+pub(super) struct Unit<'a> {
+    app: &'a App,
+    actor: &'a Actor,
+    /// The transaction, for the store's functions.
+    pub(super) tx: Tx,
+    signals: Vec<Signal>,
+}
+
+/// An operation of the request, while its jobs are added.
+#[derive(Debug)]
+pub(super) struct Open {
+    /// Its id.
+    pub(super) id: OperationId,
+    resource: ResourceKey,
+    server: ServerId,
+    account: AccountId,
+    owner: UserId,
+    position: usize,
+}
+
+/// What an operation is about.
+pub(super) struct Asked<'a> {
+    /// What was asked.
+    pub(super) kind: OperationKind,
+    /// Of which resource.
+    pub(super) resource: ResourceKey,
+    /// Its name.
+    pub(super) subject: &'a str,
+    /// The form's key, so that a repeated post is the same request.
+    pub(super) key: Option<&'a str>,
+}
+
+/// Where an operation belongs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) account: AccountId,
+    pub(super) owner: UserId,
+    pub(super) server: ServerId,
+}
+
+impl From<&AccountRow> for Place {
+    fn from(row: &AccountRow) -> Self {
+        Self { account: row.id, owner: row.owner_id, server: row.server_id }
+    }
+}
+
+impl<'a> Unit<'a> {
+    pub(super) async fn begin(app: &'a App, actor: &'a Actor) -> Result<Self, AppError> {
+        Ok(Self { app, actor, tx: app.db.write().await?, signals: Vec::new() })
+    }
+
+    /// Records an operation. Its id goes into the rows it makes.
+    pub(super) async fn operation(&mut self, place: Place, asked: Asked<'_>) -> Result<Open, AppError> {
+        let new = NewOperation {
+            id: OperationId::new(),
+            kind: asked.kind,
+            resource: asked.resource,
+            subject: asked.subject.to_owned(),
+            account: place.account,
+            owner: place.owner,
+            server: place.server,
+            asked_by: self.actor.user,
+            asked_by_name: self.actor.name.clone(),
+            idempotency_key: asked.key.filter(|key| !key.is_empty()).map(|key| key.chars().take(KEY_LENGTH).collect()),
+        };
+        match operation_insert_in_tx(&mut self.tx, &new).await {
+            Ok(()) => {}
+            Err(error) if error.is_duplicate_of("operations", "idempotency_key") => return Err(AppError::Repeated),
+            Err(error) => return Err(error.into()),
+        }
+        self.audit(asked.kind.as_str(), asked.subject, &new.id.to_string()).await?;
+        Ok(Open { id: new.id, resource: asked.resource, server: place.server, account: place.account, owner: place.owner, position: 0 })
+    }
+
+    /// Queues the next job of an operation. Operations that lose a job to it are brought up to date.
+    pub(super) async fn job(&mut self, open: &mut Open, job: &NewJob) -> Result<(), AppError> {
+        let (_, coalesced) = job_insert_in_tx(&mut self.tx, open.id, open.server, open.account, open.position, job).await?;
+        open.position += 1;
+        for operation in coalesced {
+            operation_settle_in_tx(&mut self.tx, operation).await?;
+            self.signals.push(Signal::OperationChanged { operation, account: open.account, owner: open.owner });
+        }
+        Ok(())
+    }
+
+    /// Ends an operation: its jobs are complete.
+    pub(super) async fn close(&mut self, open: Open) -> Result<Requested, AppError> {
+        operation_settle_in_tx(&mut self.tx, open.id).await?;
+        self.signal(Signal::JobsQueued(open.server));
+        self.signal(Signal::OperationChanged { operation: open.id, account: open.account, owner: open.owner });
+        Ok(Requested { operation: open.id, resource: open.resource })
+    }
+
+    /// Adds a line to the audit log.
+    pub(super) async fn audit(&mut self, action: &str, subject: &str, detail: &str) -> Result<(), StoreError> {
+        let line =
+            NewAudit { user: Some(self.actor.user), user_name: &self.actor.name, action, subject, address: &self.actor.address, detail };
+        audit_insert_in_tx(&mut self.tx, &line).await
+    }
+
+    /// Says something once the transaction is committed.
+    pub(super) fn signal(&mut self, signal: Signal) {
+        if !self.signals.contains(&signal) {
+            self.signals.push(signal);
+        }
+    }
+
+    /// Commits, then sends the signals.
+    pub(super) async fn commit(self) -> Result<(), AppError> {
+        self.tx.commit().await.map_err(StoreError::from)?;
+        for signal in self.signals {
+            self.app.signals.send(signal);
+        }
+        Ok(())
+    }
+}
+
+/// If the form's key was recorded before, what came of it then: a repeated post is the same request, whatever the first
+/// one has changed since.
+pub(super) async fn settle(
+    app: &App,
+    actor: &Actor,
+    key: Option<&str>,
+    result: Result<Requested, AppError>,
+) -> Result<Requested, AppError> {
+    let (Err(_), Some(key)) = (&result, key.filter(|key| !key.is_empty())) else { return result };
+    let key: String = key.chars().take(KEY_LENGTH).collect();
+    match operation_fetch_by_key(&app.db, actor.user, &key).await? {
+        Some(operation) => Ok(Requested { operation: operation.id, resource: operation.resource }),
+        None => result,
+    }
+}

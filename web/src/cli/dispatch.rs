@@ -1,0 +1,44 @@
+//! `gantry dispatch`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use shared::bus::credentials::PanelUser;
+use tokio_util::sync::CancellationToken;
+
+use super::DatabaseArgs;
+use crate::dispatch::keys::{load_or_create, write_credentials};
+use crate::dispatch::{DispatchConfig, run};
+use crate::store::{Db, now_ms};
+
+#[derive(Debug, Args)]
+pub(super) struct Dispatch {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// The bus, as this process reaches it.
+    #[arg(long, env = "GANTRY_BUS_URL", default_value = "nats://127.0.0.1:4222")]
+    bus_url: String,
+    /// The bus, as workers reach it; the same if not given.
+    #[arg(long, env = "GANTRY_BUS_URL_FOR_WORKERS")]
+    bus_url_for_workers: Option<String>,
+    /// The file of the signing keys; made at the first start.
+    #[arg(long, env = "GANTRY_BUS_KEYS", default_value = "/var/lib/gantry/dispatch/bus-keys.json")]
+    keys: PathBuf,
+    /// Write the panel's own way into the bus here at each start.
+    #[arg(long, env = "GANTRY_SERVE_CREDENTIALS")]
+    serve_credentials: Option<PathBuf>,
+}
+
+impl Dispatch {
+    pub(super) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let keys = load_or_create(&self.keys)?;
+        if let Some(path) = &self.serve_credentials {
+            write_credentials(path, &keys.panel_credentials(PanelUser::Serve, now_ms() / 1000)?)?;
+        }
+        let db = Db::open(&self.database.database).await.context("the database could not be opened")?;
+        let bus_url_for_workers = self.bus_url_for_workers.unwrap_or_else(|| self.bus_url.clone());
+        run(db, DispatchConfig { bus_url: self.bus_url, bus_url_for_workers, keys }, shutdown).await?;
+        Ok(())
+    }
+}

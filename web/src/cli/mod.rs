@@ -1,0 +1,105 @@
+//! `gantry`: the panel's commands. Each is a file here.
+
+mod admin;
+mod dispatch;
+mod forward;
+mod serve;
+mod server;
+mod up;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The Gantry web-hosting control panel.
+#[derive(Debug, Parser)]
+#[command(name = "gantry", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything on this machine: bus, dispatch, panel.
+    Up(up::Up),
+    /// Serve the panel's pages.
+    Serve(serve::Serve),
+    /// Command the workers. Holds the signing keys.
+    Dispatch(dispatch::Dispatch),
+    /// Bring the database's schema up to date.
+    Migrate(DatabaseArgs),
+    /// Make the first admin, or give an admin a new one-time password.
+    Admin(admin::Admin),
+    /// Add servers and let workers join.
+    Server(server::Server),
+    /// Forward a local port to the servers, by the site's name. For trying Gantry out.
+    ForwardSites(forward::ForwardSites),
+}
+
+/// Where the database is.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseArgs {
+    /// `sqlite:/path/to/panel.db` or `postgres://user@host/name`.
+    #[arg(long, env = "GANTRY_DATABASE", default_value = "sqlite:/var/lib/gantry/panel.db")]
+    pub database: String,
+}
+
+/// Where the panel's certificate is.
+#[derive(Debug, Clone, Args)]
+pub struct TlsArgs {
+    /// The directory of `panel.crt` and `panel.key`; made at the first start.
+    #[arg(long, env = "GANTRY_TLS_DIR", default_value = "/var/lib/gantry/tls")]
+    pub tls_dir: PathBuf,
+}
+
+/// Runs the command line.
+///
+/// # Errors
+/// Whatever stops the command, with all its causes.
+pub async fn run() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    // One TLS provider for the whole process; installing it twice is harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match cli.command {
+        Command::Up(up) => up.run(stop_signal()?).await,
+        Command::Serve(serve) => serve.run(stop_signal()?).await,
+        Command::Dispatch(dispatch) => dispatch.run(stop_signal()?).await,
+        Command::Migrate(args) => {
+            crate::store::Db::open(&args.database).await?.close().await;
+            Ok(())
+        }
+        Command::Admin(admin) => admin.run().await,
+        Command::Server(server) => server.run().await,
+        Command::ForwardSites(forward) => forward.run(stop_signal()?).await,
+    }
+}
+
+/// Cancelled by Ctrl-C or SIGTERM.
+fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(token)
+}
+
+/// Sends logs to standard error: readable in a terminal, JSON under systemd or in a container.
+pub fn install_log() {
+    use std::io::IsTerminal;
+    let level = std::env::var("GANTRY_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO);
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    if std::env::var_os("GANTRY_LOG_JSON").is_some() {
+        log.json().init();
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).init();
+    }
+}

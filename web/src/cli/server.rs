@@ -1,0 +1,97 @@
+//! `gantry server`: adds servers and makes the tokens by which their workers join.
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use shared::ids::ServerId;
+use shared::names::ServerName;
+use shared::role::Role;
+use shared::secret::Secret;
+
+use super::admin::print_line;
+use super::{DatabaseArgs, TlsArgs};
+use crate::auth::token::{token_hash, token_new};
+use crate::store::enrolment::enrolment_insert_in_tx;
+use crate::store::server::{NewServer, server_fetch_by_name, server_insert_in_tx};
+use crate::store::{Db, now_ms};
+use crate::tls::TlsFiles;
+
+#[derive(Debug, Args)]
+pub(super) struct Server {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Add a server unless it is there, and print a token for its worker; print nothing if it was there.
+    Ensure {
+        /// Its name on the bus and on pages.
+        name: ServerName,
+        #[command(flatten)]
+        database: DatabaseArgs,
+        /// Its FQDN.
+        #[arg(long)]
+        hostname: String,
+        /// What it is for; may be repeated.
+        #[arg(long = "role", required = true)]
+        roles: Vec<Role>,
+        /// The address its sites answer on.
+        #[arg(long, default_value = "")]
+        address: String,
+    },
+    /// Print a new token for a server's worker; one made before and not used stops working.
+    Token {
+        /// The server.
+        name: ServerName,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Print the fingerprint of the panel's certificate, which workers pin.
+    Fingerprint {
+        #[command(flatten)]
+        tls: TlsArgs,
+    },
+}
+
+/// A token that nobody used is worth nothing after an hour.
+const TOKEN_LIFE_MS: i64 = 3600 * 1000;
+
+impl Server {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Ensure { name, database, hostname, roles, address } => {
+                let db = open(&database).await?;
+                if server_fetch_by_name(&db, &name).await?.is_none() {
+                    let mut tx = db.write().await?;
+                    let id = server_insert_in_tx(&mut tx, &NewServer { name, hostname, roles, address, max_accounts: None, active: true })
+                        .await?;
+                    let token = token_make(&mut tx, id).await?;
+                    tx.commit().await?;
+                    print_line(token.expose());
+                }
+                db.close().await;
+            }
+            Command::Token { name, database } => {
+                let db = open(&database).await?;
+                let server = server_fetch_by_name(&db, &name).await?.with_context(|| format!("there is no server called {name}"))?;
+                let mut tx = db.write().await?;
+                let token = token_make(&mut tx, server.id).await?;
+                tx.commit().await?;
+                print_line(token.expose());
+                db.close().await;
+            }
+            Command::Fingerprint { tls } => print_line(&TlsFiles::within(&tls.tls_dir).fingerprint()?),
+        }
+        Ok(())
+    }
+}
+
+async fn open(database: &DatabaseArgs) -> anyhow::Result<Db> {
+    Db::open(&database.database).await.context("the database could not be opened")
+}
+
+async fn token_make(tx: &mut crate::store::Tx, server: ServerId) -> anyhow::Result<Secret<String>> {
+    let token = token_new();
+    enrolment_insert_in_tx(tx, server, &token_hash(token.expose()), now_ms() + TOKEN_LIFE_MS).await?;
+    Ok(token)
+}

@@ -1,0 +1,46 @@
+//! What `gantry serve` has to know. The command line fills it in.
+
+/// Settings of the web tier.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The panel's address as people type it, such as `https://panel.example.com:8443`. Every absolute address is made of
+    /// it; no header is believed.
+    pub public_url: String,
+    /// The panel's host name, of which no site may be.
+    pub host: String,
+    /// SHA-256 of the panel's certificate, for workers that join. Empty if a public authority has signed it.
+    pub fingerprint: String,
+    /// The port at which hosts answer SFTP.
+    pub sftp_port: u16,
+}
+
+impl Config {
+    /// Settings for an address; the rest as usual.
+    #[must_use]
+    pub fn new(public_url: &str) -> Self {
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        let after_scheme = public_url.split_once("://").map_or(public_url.as_str(), |(_, rest)| rest);
+        let authority = after_scheme.split('/').next().unwrap_or_default();
+        // An IPv6 address keeps its brackets' inside; a port is cut off.
+        let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        let host = host.to_ascii_lowercase();
+        Self { public_url, host, fingerprint: String::new(), sftp_port: 22 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn the_host_is_the_address_without_scheme_and_port() {
+        for (url, host) in
+            [("https://Panel.Example.com:8443/", "panel.example.com"), ("https://localhost", "localhost"), ("https://[::1]:8443", "::1")]
+        {
+            assert_eq!(Config::new(url).host, host);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Workers that join: serve has checked the token and kept the worker's public keys, dispatch answers with credentials.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::enrolment::EnrolmentReply;
+
+use super::{Dispatch, DispatchError, chain};
+use crate::store::enrolment::{EnrolmentRow, enrolment_answer_in_tx, enrolment_list_pending};
+use crate::store::server::{server_fetch, server_list};
+use crate::store::{StoreError, now_ms, to_json};
+
+/// How often pending enrolments are looked for; a worker waits for its answer meanwhile.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Answers until the process ends.
+pub(crate) async fn run(dispatch: Arc<Dispatch>) {
+    if let Err(error) = ensure_consumers(&dispatch).await {
+        tracing::warn!(error = %chain(&error), "not every server has its consumer yet");
+    }
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        if let Err(error) = answer_all(&dispatch).await {
+            tracing::warn!(error = %chain(&error), "an enrolment could not be answered; it is tried again");
+        }
+    }
+}
+
+/// Every server that has joined has its consumer, also after the bus has lost its store.
+async fn ensure_consumers(dispatch: &Dispatch) -> Result<(), DispatchError> {
+    for server in server_list(&dispatch.db).await?.iter().filter(|server| server.public_key.is_some()) {
+        dispatch.bus.ensure_server(&server.stream, &server.name).await?;
+    }
+    Ok(())
+}
+
+async fn answer_all(dispatch: &Dispatch) -> Result<(), DispatchError> {
+    for pending in enrolment_list_pending(&dispatch.db).await? {
+        answer(dispatch, &pending).await?;
+    }
+    Ok(())
+}
+
+async fn answer(dispatch: &Dispatch, pending: &EnrolmentRow) -> Result<(), DispatchError> {
+    let Some(server) = server_fetch(&dispatch.db, pending.server).await? else { return Ok(()) };
+    let Some(public_key) = pending.public_key.as_deref() else { return Ok(()) };
+    dispatch.bus.ensure_server(&server.stream, &server.name).await?;
+    let reply = EnrolmentReply {
+        server: server.name.clone(),
+        epoch: dispatch.epoch,
+        jwt: dispatch.keys.worker_jwt(&server.name, public_key, now_ms() / 1000)?,
+        panel_key: dispatch.bus.signer_public_key(),
+        stream: server.stream.clone(),
+        bus_url: dispatch.bus_url_for_workers.clone(),
+    };
+    let mut tx = dispatch.db.write().await?;
+    enrolment_answer_in_tx(&mut tx, pending, &to_json("enrolments.reply", &reply)?).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    tracing::info!(server.name = %server.name, "a worker has joined");
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! `gantry dispatch`: the process that holds the signing keys and talks to the workers.
+//!
+//! - [`scheduler`]: queue rows to signed jobs on the bus, a fair window per server.
+//! - [`outcomes`]: the workers' durable events to the database.
+//! - [`progress`]: the steps of jobs under way, the newest only.
+//! - [`presence`]: heartbeats and closed connections.
+//! - [`sweeper`]: whatever the events above missed.
+//! - [`enrolment`]: credentials for workers that join.
+//!
+//! **Two may run, one leads**, by a lease in the database. What a second one did by mistake would do no harm: publishing
+//! is de-duplicated, outcomes are applied once.
+//! **The database is the truth**: all of the bus's store may be lost, and the sweeper sends again what has not ended.
+
+pub mod enrolment;
+pub mod keys;
+pub mod outcomes;
+pub mod presence;
+pub mod progress;
+pub mod scheduler;
+pub mod sweeper;
+pub mod workers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::bus::BusError;
+use shared::bus::credentials::BusKeys;
+use shared::bus::panel::{DispatchBus, Hint};
+use shared::ids::Epoch;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::lease::{lease_release, lease_take};
+use crate::store::panel::panel_epoch;
+use crate::store::{Db, StoreError, now_ms};
+use workers::Workers;
+
+/// What dispatch is started with.
+#[derive(Debug, Clone)]
+pub struct DispatchConfig {
+    /// The bus, as dispatch reaches it.
+    pub bus_url: String,
+    /// The bus, as workers reach it: part of the answer to a worker that joins.
+    pub bus_url_for_workers: String,
+    /// Every signing key.
+    pub keys: BusKeys,
+}
+
+/// What can end a dispatch process.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// The bus failed.
+    #[error("the bus failed")]
+    Bus(#[from] BusError),
+    /// The database failed.
+    #[error("the database failed")]
+    Store(#[from] StoreError),
+}
+
+/// What all parts of a leading dispatch share.
+pub(crate) struct Dispatch {
+    pub(crate) db: Db,
+    pub(crate) bus: DispatchBus,
+    pub(crate) keys: BusKeys,
+    pub(crate) bus_url_for_workers: String,
+    pub(crate) epoch: Epoch,
+    pub(crate) workers: Workers,
+    /// Wakes the scheduler.
+    pub(crate) wake: Notify,
+}
+
+impl Dispatch {
+    /// Sends a hint; a lost one is made up for by the pages' own slow re-read.
+    pub(crate) async fn hint(&self, hint: &Hint) {
+        if let Err(error) = self.bus.hint(hint).await {
+            tracing::debug!(error = %error, "a hint was not sent");
+        }
+    }
+}
+
+const LEASE: &str = "dispatch";
+/// A dead leader is replaced after this long.
+const LEASE_TTL: Duration = Duration::from_secs(10);
+/// Three tries within the lease's life.
+const LEASE_RENEWAL: Duration = Duration::from_secs(3);
+
+/// Runs until `shutdown`. Waits for the lease, leads, and goes back to waiting if the lease is lost.
+///
+/// # Errors
+/// The database fails for good, or the keys are damaged. A bus that cannot be reached is waited for.
+pub async fn run(db: Db, config: DispatchConfig, shutdown: CancellationToken) -> Result<(), DispatchError> {
+    let holder = uuid_holder();
+    let epoch = panel_epoch(&db).await?;
+    while !shutdown.is_cancelled() {
+        if !lease_take(&db, LEASE, &holder, now_ms(), millis(LEASE_TTL)).await? {
+            wait(&shutdown, LEASE_RENEWAL).await;
+            continue;
+        }
+        let bus = match DispatchBus::connect(&config.bus_url, &config.keys, now_ms() / 1000).await {
+            Ok(bus) => bus,
+            Err(error @ (BusError::Connect { .. } | BusError::Refused { .. })) => {
+                tracing::warn!(error = %chain(&error), "waiting for the bus");
+                wait(&shutdown, Duration::from_secs(1)).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let dispatch = Arc::new(Dispatch {
+            db: db.clone(),
+            bus,
+            keys: config.keys.clone(),
+            bus_url_for_workers: config.bus_url_for_workers.clone(),
+            epoch,
+            workers: Workers::default(),
+            wake: Notify::new(),
+        });
+        tracing::info!("dispatch leads");
+        lead(&dispatch, &holder, &shutdown).await?;
+        dispatch.bus.close().await;
+    }
+    lease_release(&db, LEASE, &holder).await?;
+    Ok(())
+}
+
+/// Runs all parts until the lease is lost or the process is to stop.
+async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationToken) -> Result<(), DispatchError> {
+    let mut parts = JoinSet::new();
+    parts.spawn(scheduler::run(Arc::clone(dispatch)));
+    parts.spawn(scheduler::listen(Arc::clone(dispatch)));
+    parts.spawn(outcomes::run(Arc::clone(dispatch)));
+    parts.spawn(progress::run(Arc::clone(dispatch)));
+    parts.spawn(presence::run(Arc::clone(dispatch)));
+    parts.spawn(presence::listen_for_disconnects(Arc::clone(dispatch)));
+    parts.spawn(sweeper::run(Arc::clone(dispatch)));
+    parts.spawn(enrolment::run(Arc::clone(dispatch)));
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            ended = parts.join_next() => {
+                // A part ends only by a panic or a closed client; all are started again together.
+                tracing::error!(part = ?ended, "a part of dispatch ended; starting again");
+                return Ok(());
+            }
+            () = tokio::time::sleep(LEASE_RENEWAL) => {
+                if !lease_take(&dispatch.db, LEASE, holder, now_ms(), millis(LEASE_TTL)).await? {
+                    tracing::warn!("another dispatch leads now");
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+async fn wait(shutdown: &CancellationToken, time: Duration) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = tokio::time::sleep(time) => {}
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn uuid_holder() -> String {
+    format!("{}:{}", std::process::id(), shared::ids::EventId::new())
+}
+
+/// An error with all its causes, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,177 @@
+//! The workers' durable events, applied to the database once each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use shared::bus::panel::{EventMessage, Hint};
+use shared::events::{Event, EventEnvelope, Outcome, Resync, Verdict};
+use shared::ids::ServerId;
+use shared::operation::{JobEvent, JobState};
+
+use super::{Dispatch, DispatchError, chain};
+use crate::store::event::event_first_seen_in_tx;
+use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_list_applied, job_resend_in_tx};
+use crate::store::operation::operation_settle_in_tx;
+use crate::store::resource::{resource_applied_in_tx, resource_failed_in_tx};
+use crate::store::{StoreError, Tx};
+
+/// Applies events as they come, and takes up a broken stream again.
+pub(crate) async fn run(dispatch: Arc<Dispatch>) {
+    loop {
+        match dispatch.bus.events().await {
+            Ok(events) => {
+                let mut events = Box::pin(events);
+                while let Some(chunk) = events.next().await {
+                    for event in chunk {
+                        match event {
+                            Ok(message) => take(&dispatch, &message).await,
+                            Err(error) => tracing::debug!(error = %chain(&error), "the stream of events was interrupted"),
+                        }
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(error = %chain(&error), "events cannot be fetched yet"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if let Err(error) = dispatch.bus.ensure_streams().await {
+            tracing::debug!(error = %chain(&error), "the streams cannot be made yet");
+        }
+    }
+}
+
+/// Applies one event; acknowledges it if it is applied, drops it if it is nobody's, leaves it to come again otherwise.
+async fn take(dispatch: &Dispatch, message: &EventMessage) {
+    let (server, event) = match identify(dispatch, message).await {
+        Ok(Some(known)) => known,
+        Ok(None) => {
+            let _ = message.refuse().await;
+            return;
+        }
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "an event could not be checked; it comes again");
+            return;
+        }
+    };
+    match apply(dispatch, server, &event).await {
+        Ok(hints) => {
+            if let Err(error) = message.acknowledge().await {
+                tracing::debug!(error = %chain(&error), "an event comes again");
+            }
+            for hint in hints {
+                dispatch.hint(&hint).await;
+            }
+            // A place in the window is free.
+            dispatch.wake.notify_one();
+        }
+        Err(error) => tracing::error!(error = %chain(&error), server.name = %event.server, "an event could not be applied; it comes again"),
+    }
+}
+
+/// Who sent it, proved by the signature, and what it says. `None` if it is nobody's or for another panel.
+async fn identify(dispatch: &Dispatch, message: &EventMessage) -> Result<Option<(ServerId, EventEnvelope)>, StoreError> {
+    let Some(name) = message.sender() else { return Ok(None) };
+    let Some(worker) = dispatch.workers.find(&dispatch.db, &name).await? else {
+        tracing::error!(server.name = %name, "an event of an unknown server was dropped");
+        return Ok(None);
+    };
+    match message.open(&worker.public_key) {
+        Ok(event) if event.server == name && event.epoch == dispatch.epoch => Ok(Some((worker.id, event))),
+        Ok(_) => {
+            tracing::error!(server.name = %name, "an event for another server or another panel was dropped");
+            Ok(None)
+        }
+        Err(error) => {
+            tracing::error!(server.name = %name, error = %chain(&error), "an event that its server did not sign was dropped");
+            Ok(None)
+        }
+    }
+}
+
+/// Applies an event in one transaction. A repeated one changes nothing.
+///
+/// # Errors
+/// The database fails; nothing is changed.
+pub(crate) async fn apply(dispatch: &Dispatch, server: ServerId, event: &EventEnvelope) -> Result<Vec<Hint>, DispatchError> {
+    let mut tx = dispatch.db.write().await?;
+    if !event_first_seen_in_tx(&mut tx, event.id).await? {
+        return Ok(Vec::new());
+    }
+    let hints = match &event.event {
+        Event::Outcome(outcome) => outcome_apply_in_tx(&mut tx, server, outcome).await?.into_iter().collect(),
+        Event::Resync(resync) => resync_apply_in_tx(&mut tx, server, resync).await?,
+    };
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(hints)
+}
+
+/// Ends the outcome's job and moves its resource and its operation. An outcome of an old attempt changes nothing.
+///
+/// # Errors
+/// The database fails.
+pub async fn outcome_apply_in_tx(tx: &mut Tx, server: ServerId, outcome: &Outcome) -> Result<Option<Hint>, StoreError> {
+    let Some(job) = job_fetch_in_tx(tx, outcome.job).await? else {
+        tracing::warn!(job.id = %outcome.job, "the outcome of an unknown job was dropped");
+        return Ok(None);
+    };
+    if job.server_id != server || job.resource != outcome.resource || job.generation != outcome.generation {
+        tracing::error!(job.id = %outcome.job, "an outcome that does not fit its job was dropped");
+        return Ok(None);
+    }
+    let event = match outcome.verdict {
+        Verdict::Applied => JobEvent::Applied,
+        Verdict::Superseded => JobEvent::Superseded,
+        Verdict::Failed { .. } => JobEvent::Failed,
+    };
+    if outcome.attempt != job.attempt {
+        return Ok(None);
+    }
+    let Ok(state) = job.state.advance(event) else { return Ok(None) };
+    job_end_in_tx(tx, job.id, &ending(state, outcome)).await?;
+    match outcome.verdict {
+        Verdict::Applied => resource_applied_in_tx(tx, job.resource, job.generation, &job.job).await?,
+        Verdict::Failed { .. } => resource_failed_in_tx(tx, job.resource, job.generation).await?,
+        Verdict::Superseded => {}
+    }
+    let operation = operation_settle_in_tx(tx, job.operation_id).await?;
+    tracing::info!(
+        operation.id = %job.operation_id, operation.state = %operation, job.id = %job.id, job.kind = %job.job.kind(), job.state = %state,
+        job.attempt = job.attempt, duration_ms = outcome.finished_ms - outcome.started_ms, "a job has ended"
+    );
+    Ok(Some(hint_of(&job)))
+}
+
+fn ending(state: JobState, outcome: &Outcome) -> Ending<'_> {
+    let (failure, effect, detail) = match &outcome.verdict {
+        Verdict::Failed { code, effect, detail } => (Some(*code), Some(*effect), detail.as_str()),
+        Verdict::Applied | Verdict::Superseded => (None, None, ""),
+    };
+    Ending { state, steps: &outcome.steps, failure, effect, detail, took_ms: outcome.finished_ms - outcome.started_ms }
+}
+
+/// The hint that a job has moved.
+pub(crate) fn hint_of(job: &JobRow) -> Hint {
+    Hint {
+        resource: Some(job.resource),
+        account: Some(job.account_id),
+        operation: Some(job.operation_id),
+        server: Some(job.server_id),
+        user: None,
+    }
+}
+
+/// Compares a worker's ledger with what the panel believes, and sends again what the host has lost.
+async fn resync_apply_in_tx(tx: &mut Tx, server: ServerId, resync: &Resync) -> Result<Vec<Hint>, StoreError> {
+    let mut hints = Vec::new();
+    for job in job_list_applied(tx, server).await? {
+        let on_host = resync.applied.iter().find(|(key, _)| *key == job.resource).map(|(_, generation)| *generation);
+        if on_host.is_some_and(|generation| generation >= job.generation) {
+            continue;
+        }
+        tracing::warn!(job.id = %job.id, job.resource = %job.resource, "the host has lost a resource; it is sent again");
+        job_resend_in_tx(tx, &job).await?;
+        operation_settle_in_tx(tx, job.operation_id).await?;
+        hints.push(hint_of(&job));
+    }
+    Ok(hints)
+}

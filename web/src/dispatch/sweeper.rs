@@ -1,0 +1,49 @@
+//! Whatever the events missed. Events are hints, tables are truth: each event-driven path has its sweep here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::operation::JobEvent;
+
+use super::{Dispatch, DispatchError, chain};
+use crate::store::event::event_forget_before;
+use crate::store::job::{job_advance_in_tx, job_fetch_in_tx, job_list_silent};
+use crate::store::server::server_fetch;
+use crate::store::{StoreError, now_ms};
+
+/// How often.
+const PAUSE: Duration = Duration::from_secs(15);
+/// A job that was sent this long ago to a server that is online, and has not ended, is sent again. The worker knows a
+/// job it holds, so a repeat costs a message.
+const SILENCE_MS: i64 = 120_000;
+/// Events are remembered for longer than the stream keeps them (7 days).
+const MEMORY_MS: i64 = 10 * 24 * 3600 * 1000;
+
+/// Sweeps until the process ends.
+pub(crate) async fn run(dispatch: Arc<Dispatch>) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        if let Err(error) = sweep(&dispatch).await {
+            tracing::warn!(error = %chain(&error), "a sweep failed; the next one comes");
+        }
+    }
+}
+
+async fn sweep(dispatch: &Dispatch) -> Result<(), DispatchError> {
+    for job in job_list_silent(&dispatch.db, now_ms() - SILENCE_MS).await? {
+        // An offline server has its jobs waiting on the bus; they are delivered when it returns.
+        if !server_fetch(&dispatch.db, job.server_id).await?.is_some_and(|server| server.online) {
+            continue;
+        }
+        let mut tx = dispatch.db.write().await?;
+        if let Some(job) = job_fetch_in_tx(&mut tx, job.id).await?
+            && job_advance_in_tx(&mut tx, &job, JobEvent::Requeued).await?.is_some()
+        {
+            tracing::warn!(job.id = %job.id, operation.id = %job.operation_id, "nothing was heard of a job; it is sent again");
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        dispatch.wake.notify_one();
+    }
+    event_forget_before(&dispatch.db, now_ms() - MEMORY_MS).await?;
+    Ok(())
+}

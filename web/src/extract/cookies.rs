@@ -1,0 +1,167 @@
+//! Cookies. **All are `__Host-`**: only over HTTPS, only for this very host, so no neighbour's site can set them.
+
+use axum::http::HeaderMap;
+use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::{Cookie, SameSite};
+use shared::secret::Secret;
+
+use crate::views::components::badge::Tone;
+use crate::views::components::toast::Toast;
+use crate::views::layout::Theme;
+
+/// The session's cookie.
+pub const SESSION: &str = "__Host-gantry";
+const THEME: &str = "__Host-gantry-theme";
+const NAV: &str = "__Host-gantry-nav";
+const FLASH: &str = "__Host-gantry-flash";
+
+fn cookie(name: &'static str, value: String) -> Cookie<'static> {
+    Cookie::build((name, value)).path("/").secure(true).http_only(true).same_site(SameSite::Lax).build()
+}
+
+/// The cookie of a new session. It ends with the browser; the table knows when the session ends.
+#[must_use]
+pub fn session_cookie(token: &Secret<String>) -> Cookie<'static> {
+    cookie(SESSION, token.expose().clone())
+}
+
+/// Takes the session's cookie away.
+#[must_use]
+pub fn session_end_cookie() -> Cookie<'static> {
+    gone(SESSION)
+}
+
+fn gone(name: &'static str) -> Cookie<'static> {
+    let mut cookie = cookie(name, String::new());
+    cookie.make_removal();
+    cookie
+}
+
+/// The token a request came with.
+#[must_use]
+pub fn session_token(headers: &HeaderMap) -> Option<Secret<String>> {
+    CookieJar::from_headers(headers).get(SESSION).map(|cookie| Secret::new(cookie.value().to_owned()))
+}
+
+/// How somebody likes pages to look.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Preferences {
+    /// The theme.
+    pub theme: Theme,
+    /// Whether the sidebar is collapsed.
+    pub nav_mini: bool,
+}
+
+impl Preferences {
+    /// As the cookies say.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let jar = CookieJar::from_headers(headers);
+        let value = |name| jar.get(name).map(Cookie::value).unwrap_or_default();
+        Self { theme: Theme::of(value(THEME)), nav_mini: value(NAV) == "mini" }
+    }
+}
+
+/// Remembers a theme.
+#[must_use]
+pub fn theme_cookie(theme: Theme) -> Cookie<'static> {
+    let mut cookie = cookie(THEME, theme.as_str().to_owned());
+    cookie.make_permanent();
+    cookie
+}
+
+/// Remembers the sidebar's width.
+#[must_use]
+pub fn nav_cookie(mini: bool) -> Cookie<'static> {
+    let mut cookie = cookie(NAV, if mini { "mini" } else { "wide" }.to_owned());
+    cookie.make_permanent();
+    cookie
+}
+
+/// A message for the next page. The cookie holds its name, never its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flash {
+    /// Signed out.
+    SignedOut,
+    /// The password was changed.
+    PasswordChanged,
+    /// Other sessions were ended.
+    SessionsEnded,
+    /// A change was recorded and is on its way.
+    Requested,
+    /// A deletion was recorded and is on its way.
+    Deleting,
+    /// A client was suspended.
+    ClientSuspended,
+    /// A client was let in again.
+    ClientBack,
+    /// A client was removed.
+    ClientDeleted,
+}
+
+impl Flash {
+    const ALL: [Self; 8] = [
+        Self::SignedOut,
+        Self::PasswordChanged,
+        Self::SessionsEnded,
+        Self::Requested,
+        Self::Deleting,
+        Self::ClientSuspended,
+        Self::ClientBack,
+        Self::ClientDeleted,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SignedOut => "signed-out",
+            Self::PasswordChanged => "password-changed",
+            Self::SessionsEnded => "sessions-ended",
+            Self::Requested => "requested",
+            Self::Deleting => "deleting",
+            Self::ClientSuspended => "client-suspended",
+            Self::ClientBack => "client-back",
+            Self::ClientDeleted => "client-deleted",
+        }
+    }
+
+    /// What the page says.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::SignedOut => "You have been signed out.",
+            Self::PasswordChanged => "Your password is changed. Every other device has been signed out.",
+            Self::SessionsEnded => "The other devices have been signed out.",
+            Self::Requested => "Your change is on its way.",
+            Self::Deleting => "It is being deleted.",
+            Self::ClientSuspended => "The client is suspended and signed out; the accounts are being switched off.",
+            Self::ClientBack => "The client may sign in again; the accounts are being brought back.",
+            Self::ClientDeleted => "The client is deleted.",
+        }
+    }
+
+    /// The cookie that carries it to the next page.
+    #[must_use]
+    pub fn cookie(self) -> Cookie<'static> {
+        cookie(FLASH, self.name().to_owned())
+    }
+
+    /// The message a request brings.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let jar = CookieJar::from_headers(headers);
+        let name = jar.get(FLASH)?.value();
+        Self::ALL.into_iter().find(|flash| flash.name() == name)
+    }
+
+    /// The message as a toast.
+    #[must_use]
+    pub fn toast(self) -> Toast {
+        Toast { tone: Tone::Ok, title: self.sentence().to_owned(), text: None }
+    }
+}
+
+/// Takes the message's cookie away, once it was shown.
+#[must_use]
+pub fn clear_flash() -> Cookie<'static> {
+    gone(FLASH)
+}

@@ -1,0 +1,115 @@
+//! Hints in, renderings out. One task per distinct page being watched; it ends when nobody watches.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use shared::bus::panel::Hint;
+use tokio::sync::{broadcast, watch};
+
+use super::diff::Rendered;
+use super::view::ViewKey;
+
+/// Reads and renders a page with a viewer's rights. `None` if it is not there for this viewer any more.
+pub type Renderer = Arc<dyn Fn(ViewKey) -> Pin<Box<dyn Future<Output = Option<Rendered>> + Send>> + Send + Sync>;
+
+/// Hints held for a task that is busy rendering. If there are more, the task renders anyway: that covers them all.
+const BACKLOG: usize = 256;
+/// The shortest time between two renderings of one page: faster than the eye follows steps, slower than they come in bulk.
+const PAUSE: Duration = Duration::from_millis(40);
+/// Every page is read again this often without any hint: a lost hint is made up for.
+const SLOW_READ: Duration = Duration::from_secs(30);
+
+/// Where the newest rendering of a page is put.
+type Rendering = watch::Sender<Option<Arc<Rendered>>>;
+
+/// The newest rendering of a watched page.
+pub type Watched = watch::Receiver<Option<Arc<Rendered>>>;
+
+/// The hub of one serving process.
+#[derive(Clone)]
+pub struct Hub {
+    hints: broadcast::Sender<Hint>,
+    pages: Arc<Mutex<HashMap<ViewKey, Weak<Rendering>>>>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self { hints: broadcast::Sender::new(BACKLOG), pages: Arc::default() }
+    }
+}
+
+impl Hub {
+    /// Passes a hint on to everybody who watches something.
+    pub fn hint(&self, hint: Hint) {
+        // Nobody watching is no error.
+        let _ = self.hints.send(hint);
+    }
+
+    /// Hints as they come, for streams that must notice the end of a session.
+    #[must_use]
+    pub fn hints(&self) -> broadcast::Receiver<Hint> {
+        self.hints.subscribe()
+    }
+
+    /// Watches a page. The first value may be `None` until it has been rendered for the first time.
+    #[must_use]
+    pub fn watch(&self, key: &ViewKey, render: &Renderer) -> Watched {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = pages.get(key).and_then(Weak::upgrade) {
+            return sender.subscribe();
+        }
+        pages.retain(|_, page| page.strong_count() > 0);
+        let sender = Arc::new(watch::Sender::new(None));
+        let receiver = sender.subscribe();
+        pages.insert(key.clone(), Arc::downgrade(&sender));
+        // Subscribed before the first reading: what changes in between is rendered again.
+        tokio::spawn(keep_rendered(key.clone(), Arc::clone(render), sender, self.hints.subscribe()));
+        receiver
+    }
+
+    /// How many distinct pages are watched.
+    #[must_use]
+    pub fn watched_pages(&self) -> usize {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.values().filter(|page| page.strong_count() > 0).count()
+    }
+}
+
+async fn keep_rendered(key: ViewKey, render: Renderer, sender: Arc<Rendering>, mut hints: broadcast::Receiver<Hint>) {
+    loop {
+        let rendered = render(key.clone()).await.map(Arc::new);
+        let gone = rendered.is_none();
+        sender.send_replace(rendered);
+        if gone {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+        tokio::select! {
+            () = sender.closed() => return,
+            () = wait_for_news(&key, &mut hints) => {}
+            () = tokio::time::sleep(SLOW_READ) => {}
+        }
+    }
+}
+
+/// Returns when something was hinted at that the page shows, or when hints were lost.
+async fn wait_for_news(key: &ViewKey, hints: &mut broadcast::Receiver<Hint>) {
+    let mut news = false;
+    loop {
+        // What has gathered during the pause counts as one.
+        match hints.try_recv() {
+            Ok(hint) => news |= key.view.shows(&hint),
+            Err(broadcast::error::TryRecvError::Empty) if news => return,
+            Err(broadcast::error::TryRecvError::Empty) => match hints.recv().await {
+                Ok(hint) => news |= key.view.shows(&hint),
+                Err(broadcast::error::RecvError::Lagged(_)) => return,
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            },
+            Err(broadcast::error::TryRecvError::Lagged(_)) => return,
+            Err(broadcast::error::TryRecvError::Closed) => std::future::pending().await,
+        }
+    }
+}

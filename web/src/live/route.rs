@@ -1,0 +1,70 @@
+//! `GET /live?page=ADDRESS`: the stream of a page.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+
+use super::hub::{Hub, Renderer};
+use super::stream::stream;
+use super::view::{LiveView, ViewKey};
+use crate::app::session::session_actor;
+use crate::app::{Actor, AppError};
+use crate::error::PageError;
+use crate::extract::{SignedIn, session_token};
+use crate::paths;
+use crate::routes::model::live::live_page;
+use crate::state::AppState;
+
+/// The route, over a hub.
+pub fn router(hub: Hub) -> Router<AppState> {
+    Router::new().route(paths::LIVE, get(move |state, signed_in, query, headers| live(hub.clone(), state, signed_in, query, headers)))
+}
+
+#[derive(Deserialize)]
+struct LiveQuery {
+    /// The address of the page.
+    page: String,
+}
+
+async fn live(
+    hub: Hub,
+    State(state): State<AppState>,
+    SignedIn { actor, .. }: SignedIn,
+    Query(query): Query<LiveQuery>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let view = LiveView::at(&query.page).ok_or(AppError::NotFound)?;
+    let key = ViewKey { view, scope: (&actor).into() };
+    let token = session_token(&headers).ok_or(AppError::NotFound)?;
+    let viewer = actor.user;
+    let render = renderer(&state, actor);
+    let app = state.app.clone();
+    let session_stands = move || {
+        let (app, token) = (app.clone(), token.clone());
+        // A database that does not answer ends no stream; the next look decides.
+        async move { !matches!(session_actor(&app, token.expose()).await, Ok(None)) }
+    };
+    Ok(stream(&hub, &key, viewer, &render, session_stands).into_response())
+}
+
+/// Renders a page with the rights of the actor, who stands for all of the same scope.
+fn renderer(state: &AppState, actor: Actor) -> Renderer {
+    let state = state.clone();
+    Arc::new(move |key: ViewKey| {
+        let (state, actor) = (state.clone(), actor.clone());
+        Box::pin(async move {
+            match live_page(&state, &actor, &key.view).await {
+                Ok(page) => Some(page.into()),
+                Err(error) => {
+                    tracing::debug!(view = ?key.view, error = ?error, "a live page is not there any more");
+                    None
+                }
+            }
+        })
+    })
+}

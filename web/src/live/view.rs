@@ -1,0 +1,148 @@
+//! Which pages are live, and by whom a rendering may be shared.
+
+use shared::bus::panel::Hint;
+use shared::ids::{AccountId, OperationId, ServerId, SiteId, UserId};
+use shared::jobs::ResourceKey;
+
+use crate::app::Actor;
+use crate::paths;
+use crate::routes::model::ListQuery;
+
+/// A page that has live parts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LiveView {
+    /// The first page.
+    Home,
+    /// The list of sites.
+    Sites(ListQuery),
+    /// A site.
+    Site(SiteId),
+    /// The list of accounts.
+    Accounts(ListQuery),
+    /// An account.
+    Account(AccountId),
+    /// The list of clients.
+    Clients(ListQuery),
+    /// The list of operations.
+    Operations(ListQuery),
+    /// An operation.
+    Operation(OperationId),
+    /// The list of servers.
+    Servers(ListQuery),
+    /// A server.
+    Server(ServerId),
+}
+
+/// Whose rights a page is rendered with. Admins see the same; each client sees their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Any admin.
+    Admin,
+    /// This client.
+    Client(UserId),
+}
+
+impl From<&Actor> for Scope {
+    fn from(actor: &Actor) -> Self {
+        if actor.is_admin() { Self::Admin } else { Self::Client(actor.user) }
+    }
+}
+
+/// What is rendered once and shared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ViewKey {
+    /// The page.
+    pub view: LiveView,
+    /// The rights.
+    pub scope: Scope,
+}
+
+impl LiveView {
+    /// The page at an address such as `/sites?state=failed`; `None` if that page has no live parts.
+    #[must_use]
+    pub fn at(address: &str) -> Option<Self> {
+        let uri: axum::http::Uri = address.parse().ok().filter(|uri: &axum::http::Uri| uri.host().is_none())?;
+        let query = || axum::extract::Query::<ListQuery>::try_from_uri(&uri).map(|query| query.0).unwrap_or_default();
+        let path = uri.path();
+        match path {
+            paths::HOME => return Some(Self::Home),
+            paths::SITES => return Some(Self::Sites(query())),
+            paths::ACCOUNTS => return Some(Self::Accounts(query())),
+            paths::CLIENTS => return Some(Self::Clients(query())),
+            paths::OPERATIONS => return Some(Self::Operations(query())),
+            paths::SERVERS => return Some(Self::Servers(query())),
+            _ => {}
+        }
+        let below = |list: &str| path.strip_prefix(list).and_then(|rest| rest.strip_prefix('/'));
+        if let Some(id) = below(paths::SITES) {
+            return id.parse().ok().map(Self::Site);
+        }
+        if let Some(id) = below(paths::ACCOUNTS) {
+            // The page of an account is also the answer to the forms on it.
+            return id.split('/').next().and_then(|id| id.parse().ok()).map(Self::Account);
+        }
+        if let Some(id) = below(paths::OPERATIONS) {
+            return id.parse().ok().map(Self::Operation);
+        }
+        below(paths::SERVERS).and_then(|id| id.parse().ok()).map(Self::Server)
+    }
+
+    /// Whether the page may show something else after this hint.
+    #[must_use]
+    pub fn shows(&self, hint: &Hint) -> bool {
+        let provisioning = hint.resource.is_some() || hint.account.is_some() || hint.operation.is_some();
+        match self {
+            Self::Home | Self::Servers(_) => true,
+            Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning,
+            Self::Clients(_) => provisioning || hint.user.is_some(),
+            // A site's page shows its account's state too.
+            Self::Site(id) => provisioning && (hint.resource == Some(ResourceKey::Site(*id)) || !is_site(hint)),
+            Self::Account(id) => hint.account == Some(*id),
+            Self::Operation(id) => hint.operation == Some(*id),
+            Self::Server(id) => hint.server == Some(*id),
+        }
+    }
+}
+
+fn is_site(hint: &Hint) -> bool {
+    matches!(hint.resource, Some(ResourceKey::Site(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::bus::panel::Hint;
+    use shared::ids::{AccountId, ServerId, SiteId};
+    use shared::jobs::ResourceKey;
+
+    use super::LiveView;
+    use crate::paths;
+
+    #[test]
+    fn a_stream_is_opened_by_the_address_of_its_page() {
+        let id = SiteId::new();
+        assert_eq!(LiveView::at("/"), Some(LiveView::Home));
+        assert!(matches!(LiveView::at("/sites?q=shop&page=2"), Some(LiveView::Sites(query)) if query.q == "shop"));
+        assert_eq!(LiveView::at(&paths::site(id)), Some(LiveView::Site(id)));
+        for dead in ["/sites/new", "/password", "https://evil.example/", "//evil.example/sites", "/../etc", "", "/accounts/new"] {
+            assert_eq!(LiveView::at(dead), None, "{dead:?}");
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_renders_servers_and_home_only() {
+        let server = ServerId::new();
+        let beat = Hint { server: Some(server), ..Hint::default() };
+        assert!(LiveView::Server(server).shows(&beat) && LiveView::Home.shows(&beat));
+        assert!(!LiveView::Server(ServerId::new()).shows(&beat));
+        assert!(!LiveView::at("/sites").unwrap().shows(&beat) && !LiveView::Site(SiteId::new()).shows(&beat));
+    }
+
+    #[test]
+    fn a_sites_page_follows_its_own_site_and_its_account() {
+        let (site, account) = (SiteId::new(), AccountId::new());
+        let hint = |resource| Hint { resource: Some(resource), account: Some(account), ..Hint::default() };
+        assert!(LiveView::Site(site).shows(&hint(ResourceKey::Site(site))));
+        assert!(LiveView::Site(site).shows(&hint(ResourceKey::Account(account))));
+        assert!(!LiveView::Site(site).shows(&hint(ResourceKey::Site(SiteId::new()))));
+    }
+}

@@ -1,0 +1,209 @@
+//! Every address of the panel: a route pattern for the router and a builder for links.
+//!
+//! **No other module spells a path.** A pattern and its builder stand next to each other, and a test holds them together.
+
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use shared::ids::{AccountId, OperationId, ServerId, SiteId, UserId};
+use shared::names::PhpVersion;
+
+/// The home page: a client's tools, or an admin's fleet.
+pub const HOME: &str = "/";
+/// Sign in: form and its target.
+pub const SIGN_IN: &str = "/sign-in";
+/// Sign out (POST).
+pub const SIGN_OUT: &str = "/sign-out";
+/// Change one's password: form and its target.
+pub const PASSWORD: &str = "/password";
+/// One's signed-in devices.
+pub const SESSIONS: &str = "/sessions";
+/// Sign one device out (POST, field `session`).
+pub const SESSION_END: &str = "/sessions/end";
+/// Sign every other device out (POST).
+pub const SESSIONS_END_OTHERS: &str = "/sessions/end-others";
+/// Sites: list, and the target of the form for a new one.
+pub const SITES: &str = "/sites";
+/// The form for a new site.
+pub const SITE_NEW: &str = "/sites/new";
+/// A site.
+pub const SITE: &str = "/sites/{id}";
+/// A site's settings: form and its target.
+pub const SITE_EDIT: &str = "/sites/{id}/edit";
+/// Suspend a site (POST).
+pub const SITE_SUSPEND: &str = "/sites/{id}/suspend";
+/// Bring a suspended site back (POST).
+pub const SITE_UNSUSPEND: &str = "/sites/{id}/unsuspend";
+/// Try a site's failed change again (POST).
+pub const SITE_RETRY: &str = "/sites/{id}/retry";
+/// Delete a site: confirmation and its target.
+pub const SITE_DELETE: &str = "/sites/{id}/delete";
+/// Accounts: list, and the target of the form for a new one.
+pub const ACCOUNTS: &str = "/accounts";
+/// The form for a new account.
+pub const ACCOUNT_NEW: &str = "/accounts/new";
+/// An account.
+pub const ACCOUNT: &str = "/accounts/{id}";
+/// An account's limits: form and its target.
+pub const ACCOUNT_LIMITS: &str = "/accounts/{id}/limits";
+/// PHP settings of an account for one version: form and its target.
+pub const ACCOUNT_PHP: &str = "/accounts/{id}/php/{version}";
+/// Set a new random SFTP password (POST).
+pub const ACCOUNT_SFTP_PASSWORD: &str = "/accounts/{id}/sftp-password";
+/// Add an SFTP key (POST, field `key`).
+pub const ACCOUNT_SFTP_KEYS: &str = "/accounts/{id}/sftp-keys";
+/// Remove an SFTP key (POST, field `fingerprint`).
+pub const ACCOUNT_SFTP_KEY_REMOVE: &str = "/accounts/{id}/sftp-keys/remove";
+/// Suspend an account (POST).
+pub const ACCOUNT_SUSPEND: &str = "/accounts/{id}/suspend";
+/// Bring a suspended account back (POST).
+pub const ACCOUNT_UNSUSPEND: &str = "/accounts/{id}/unsuspend";
+/// Try an account's failed change again (POST).
+pub const ACCOUNT_RETRY: &str = "/accounts/{id}/retry";
+/// Delete an account: confirmation and its target.
+pub const ACCOUNT_DELETE: &str = "/accounts/{id}/delete";
+/// Clients: list, and the target of the form for a new one.
+pub const CLIENTS: &str = "/clients";
+/// The form for a new client.
+pub const CLIENT_NEW: &str = "/clients/new";
+/// A client.
+pub const CLIENT: &str = "/clients/{id}";
+/// Suspend a client (POST).
+pub const CLIENT_SUSPEND: &str = "/clients/{id}/suspend";
+/// Let a suspended client in again (POST).
+pub const CLIENT_UNSUSPEND: &str = "/clients/{id}/unsuspend";
+/// Give a client a new one-time password (POST).
+pub const CLIENT_RESET_PASSWORD: &str = "/clients/{id}/reset-password";
+/// Delete a client: confirmation and its target.
+pub const CLIENT_DELETE: &str = "/clients/{id}/delete";
+/// Operations: list.
+pub const OPERATIONS: &str = "/operations";
+/// An operation's record.
+pub const OPERATION: &str = "/operations/{id}";
+/// Try a failed operation again (POST).
+pub const OPERATION_RETRY: &str = "/operations/{id}/retry";
+/// Servers: list, and the target of the form for a new one.
+pub const SERVERS: &str = "/servers";
+/// The form for a new server.
+pub const SERVER_NEW: &str = "/servers/new";
+/// A server.
+pub const SERVER: &str = "/servers/{id}";
+/// Search over everything one may see (GET, field `q`).
+pub const SEARCH: &str = "/search";
+/// Choose the theme (POST, fields `theme` and `back`).
+pub const THEME: &str = "/theme";
+/// Collapse or widen the sidebar (POST, fields `nav` and `back`).
+pub const NAV: &str = "/nav";
+/// The live stream of a page.
+pub const LIVE: &str = "/live";
+/// A static file, by its fingerprinted name.
+pub const STATIC: &str = "/static/{file}";
+/// Where a new worker trades its token for credentials.
+pub const ENROL: &str = "/api/enrol";
+/// Whether this process serves.
+pub const HEALTHZ: &str = "/healthz";
+
+/// Builders that put an id into a pattern with one `{id}`.
+macro_rules! with_id {
+    ($($(#[$doc:meta])* $name:ident($id:ty) => $pattern:expr;)+) => {
+        $(
+            $(#[$doc])*
+            #[must_use]
+            pub fn $name(id: $id) -> String {
+                $pattern.replace("{id}", &id.to_string())
+            }
+        )+
+    };
+}
+
+with_id! {
+    /// [`SITE`] of one site.
+    site(SiteId) => SITE;
+    /// [`SITE_EDIT`] of one site.
+    site_edit(SiteId) => SITE_EDIT;
+    /// [`SITE_SUSPEND`] of one site.
+    site_suspend(SiteId) => SITE_SUSPEND;
+    /// [`SITE_UNSUSPEND`] of one site.
+    site_unsuspend(SiteId) => SITE_UNSUSPEND;
+    /// [`SITE_RETRY`] of one site.
+    site_retry(SiteId) => SITE_RETRY;
+    /// [`SITE_DELETE`] of one site.
+    site_delete(SiteId) => SITE_DELETE;
+    /// [`ACCOUNT`] of one account.
+    account(AccountId) => ACCOUNT;
+    /// [`ACCOUNT_LIMITS`] of one account.
+    account_limits(AccountId) => ACCOUNT_LIMITS;
+    /// [`ACCOUNT_SFTP_PASSWORD`] of one account.
+    account_sftp_password(AccountId) => ACCOUNT_SFTP_PASSWORD;
+    /// [`ACCOUNT_SFTP_KEYS`] of one account.
+    account_sftp_keys(AccountId) => ACCOUNT_SFTP_KEYS;
+    /// [`ACCOUNT_SFTP_KEY_REMOVE`] of one account.
+    account_sftp_key_remove(AccountId) => ACCOUNT_SFTP_KEY_REMOVE;
+    /// [`ACCOUNT_SUSPEND`] of one account.
+    account_suspend(AccountId) => ACCOUNT_SUSPEND;
+    /// [`ACCOUNT_UNSUSPEND`] of one account.
+    account_unsuspend(AccountId) => ACCOUNT_UNSUSPEND;
+    /// [`ACCOUNT_RETRY`] of one account.
+    account_retry(AccountId) => ACCOUNT_RETRY;
+    /// [`ACCOUNT_DELETE`] of one account.
+    account_delete(AccountId) => ACCOUNT_DELETE;
+    /// [`CLIENT`] of one client.
+    client(UserId) => CLIENT;
+    /// [`CLIENT_SUSPEND`] of one client.
+    client_suspend(UserId) => CLIENT_SUSPEND;
+    /// [`CLIENT_UNSUSPEND`] of one client.
+    client_unsuspend(UserId) => CLIENT_UNSUSPEND;
+    /// [`CLIENT_RESET_PASSWORD`] of one client.
+    client_reset_password(UserId) => CLIENT_RESET_PASSWORD;
+    /// [`CLIENT_DELETE`] of one client.
+    client_delete(UserId) => CLIENT_DELETE;
+    /// [`OPERATION`] of one operation.
+    operation(OperationId) => OPERATION;
+    /// [`OPERATION_RETRY`] of one operation.
+    operation_retry(OperationId) => OPERATION_RETRY;
+    /// [`SERVER`] of one server.
+    server(ServerId) => SERVER;
+}
+
+/// [`ACCOUNT_PHP`] of one account and version.
+#[must_use]
+pub fn account_php(id: AccountId, version: PhpVersion) -> String {
+    ACCOUNT_PHP.replace("{id}", &id.to_string()).replace("{version}", &version.to_string())
+}
+
+/// [`STATIC`] of one fingerprinted file name.
+#[must_use]
+pub fn static_file(file: &str) -> String {
+    STATIC.replace("{file}", file)
+}
+
+/// [`SITE_NEW`] with the account chosen already.
+#[must_use]
+pub fn site_new_in(account: AccountId) -> String {
+    with_query(SITE_NEW, [("account", account.to_string())])
+}
+
+/// [`ACCOUNT_NEW`] with the owner chosen already.
+#[must_use]
+pub fn account_new_for(owner: UserId) -> String {
+    with_query(ACCOUNT_NEW, [("owner", owner.to_string())])
+}
+
+/// What a query keeps as it is: RFC 3986's unreserved characters.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A path with a query string. Pairs with an empty value are left out, so that the usual case has the short address.
+#[must_use]
+pub fn with_query<K: AsRef<str>, V: AsRef<str>>(path: &str, pairs: impl IntoIterator<Item = (K, V)>) -> String {
+    let mut url = path.to_owned();
+    let mut separator = if path.contains('?') { '&' } else { '?' };
+    for (key, value) in pairs {
+        if value.as_ref().is_empty() {
+            continue;
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(url, "{separator}{}={}", utf8_percent_encode(key.as_ref(), QUERY), utf8_percent_encode(value.as_ref(), QUERY));
+        separator = '&';
+    }
+    url
+}

@@ -1,0 +1,94 @@
+//! Handlers: extract, one use case, one view. **No SQL and no policy here.**
+//!
+//! [`table`] lists every route with who may use it; the router is built from the same features, and a test holds the two
+//! together.
+
+pub mod account;
+pub mod client;
+pub mod home;
+pub mod model;
+pub mod operation;
+pub mod password;
+pub mod public;
+pub mod server;
+pub mod session;
+pub mod site;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::Markup;
+
+use crate::extract::{Flash, SignedIn, clear_flash};
+use crate::views::components::toast::Toast;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody.
+    Public,
+    /// Whoever is signed in.
+    SignedIn,
+    /// Admins; others get 403.
+    Admin,
+    /// The owner of the thing in the address, and admins; others get 404.
+    Owner,
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// `GET` or `POST`; `GET` answers `HEAD` as well.
+    pub method: &'static str,
+    /// The pattern, from [`crate::paths`].
+    pub pattern: &'static str,
+    /// Who may use it.
+    pub access: Access,
+}
+
+const fn get(pattern: &'static str, access: Access) -> Route {
+    Route { method: "GET", pattern, access }
+}
+
+const fn post(pattern: &'static str, access: Access) -> Route {
+    Route { method: "POST", pattern, access }
+}
+
+/// Every route.
+#[must_use]
+pub fn table() -> Vec<Route> {
+    [
+        public::TABLE,
+        session::TABLE,
+        password::TABLE,
+        home::TABLE,
+        site::TABLE,
+        account::TABLE,
+        client::TABLE,
+        operation::TABLE,
+        server::TABLE,
+    ]
+    .concat()
+}
+
+/// A page, and the message of the request before it taken away.
+fn shown(signed_in: &SignedIn, page: Markup) -> Response {
+    match signed_in.flash {
+        Some(_) => (axum_extra::extract::CookieJar::new().add(clear_flash()), page).into_response(),
+        None => page.into_response(),
+    }
+}
+
+/// The message of the request before, for a page's model.
+fn toast(signed_in: &SignedIn) -> Option<Toast> {
+    signed_in.flash.map(Flash::toast)
+}
+
+/// The form again, with what was typed and what was wrong.
+fn refused(page: Markup) -> Response {
+    (StatusCode::UNPROCESSABLE_ENTITY, page).into_response()
+}
+
+/// To a page, with a message.
+fn go(path: &str, flash: Flash) -> Response {
+    (axum_extra::extract::CookieJar::new().add(flash.cookie()), Redirect::to(path)).into_response()
+}

@@ -1,0 +1,106 @@
+//! The first page: a client's tools, an admin's fleet.
+
+use jiff::Timestamp;
+use shared::operation::{OperationState, ResourceState};
+
+use super::operation::{counts as operation_counts, newest};
+use super::{FEED, at, count, server, site};
+use crate::app::{Actor, AppError};
+use crate::error::PageError;
+use crate::state::AppState;
+use crate::store::account::{AccountFilter, account_counts, account_list};
+use crate::store::list::{Direction, Paging, StateGroup};
+use crate::store::operation_list::{OperationFilter, OperationSort, operation_list};
+use crate::store::server::server_fetch;
+use crate::store::site::{SiteFilter, SiteSort, site_counts, site_list};
+use crate::store::user::{UserRole, user_count};
+use crate::views::components::usage::Usage;
+use crate::views::home_admin::{Figures, HomeAdmin};
+use crate::views::home_client::{AccountCard, HomeClient};
+use crate::views::model::AccountRef;
+use crate::views::server::Reach;
+
+/// The fleet at a glance.
+///
+/// # Errors
+/// [`AppError::Forbidden`] for clients, or the database fails.
+pub async fn home_admin_model(state: &AppState, actor: &Actor, live: Option<String>) -> Result<HomeAdmin, PageError> {
+    actor.require_admin()?;
+    let servers = server::rows(state).await?;
+    let sites = site_counts(state.db(), actor.visible()).await?;
+    let accounts = account_counts(state.db(), actor.visible()).await?;
+    let operations = operation_counts(state, actor).await?;
+    let of = |wanted: fn(&Reach) -> bool| servers.iter().filter(|row| wanted(&row.reach)).count() as u64;
+    let figures = Figures {
+        servers_online: of(|reach| matches!(reach, Reach::Online { .. })),
+        servers: servers.len() as u64,
+        servers_waiting: of(|reach| matches!(reach, Reach::WaitingToEnrol { .. })),
+        sites: count(sites.all),
+        sites_failed: count(sites.failed),
+        accounts: count(accounts.all),
+        clients: count(user_count(state.db(), UserRole::Client).await?),
+        operations_working: operations.working,
+        operations_waiting: operations.waiting,
+        operations_failed: operations.failed,
+    };
+    let failed = OperationFilter { state: Some(OperationState::Failed), ..OperationFilter::default() };
+    Ok(HomeAdmin {
+        now: Timestamp::now(),
+        figures,
+        oldest_waiting: oldest_waiting(state, actor).await?,
+        failures: newest(state, actor, failed, FEED).await?,
+        servers,
+        operations: newest(state, actor, OperationFilter::default(), FEED).await?,
+        live,
+        toast: None,
+    })
+}
+
+async fn oldest_waiting(state: &AppState, actor: &Actor) -> Result<Option<Timestamp>, PageError> {
+    let filter = OperationFilter {
+        state: Some(OperationState::Waiting),
+        sort: OperationSort::Created,
+        direction: Direction::Ascending,
+        ..OperationFilter::default()
+    };
+    let found = operation_list(state.db(), actor.visible(), &filter, Paging::page(1, 1)).await?;
+    Ok(found.rows.first().map(|row| at(row.operation.created_ms)))
+}
+
+/// A client's tools, and what is going on.
+///
+/// # Errors
+/// The database fails.
+pub async fn home_client_model(state: &AppState, actor: &Actor, live: Option<String>) -> Result<HomeClient, PageError> {
+    let accounts = account_list(state.db(), actor.visible(), &AccountFilter::default(), Paging::page(1, 100)).await?;
+    let mut cards = Vec::new();
+    for account in &accounts.rows {
+        let server = server_fetch(state.db(), account.server_id).await?.ok_or(AppError::NotFound)?;
+        cards.push(AccountCard {
+            account: AccountRef { id: account.id, user: account.linux_user.clone() },
+            hostname: server.hostname,
+            php_versions: site::newest_first(account.server_php.iter().copied()),
+        });
+    }
+    let counts = site_counts(state.db(), actor.visible()).await?;
+    let mut busy = Vec::new();
+    for group in [StateGroup::Busy, StateGroup::Failed] {
+        let filter = SiteFilter { state: Some(group), sort: SiteSort::Created, direction: Direction::Descending, ..SiteFilter::default() };
+        let found = site_list(state.db(), actor.visible(), &filter, Paging::page(1, FEED)).await?;
+        busy.extend(site::rows(state, actor, &found.rows).await?);
+    }
+    let usage = |label: &str, used: u64| Usage { label: label.to_owned(), used, limit: None, text: None };
+    let active = accounts.rows.iter().any(|account| account.state != ResourceState::Deleting);
+    Ok(HomeClient {
+        now: Timestamp::now(),
+        sites: count(counts.all),
+        failed_sites: count(counts.failed),
+        usage: vec![usage("Sites", count(counts.all)), usage("Accounts", count(accounts.total))],
+        accounts: cards,
+        busy,
+        operations: newest(state, actor, OperationFilter::default(), FEED).await?,
+        can_create_site: active,
+        live,
+        toast: None,
+    })
+}

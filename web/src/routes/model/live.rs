@@ -1,0 +1,60 @@
+//! The live parts of pages. A page names itself by its address; its stream renders the same fragments from the same model.
+
+use super::account::{SftpTyped, account_list_model, account_show_model};
+use super::client::client_list_model;
+use super::home::{home_admin_model, home_client_model};
+use super::operation::{operation_list_model, operation_show_model};
+use super::server::{server_list_model, server_show_model};
+use super::site::{site_list_model, site_show_model};
+use crate::app::Actor;
+use crate::error::PageError;
+use crate::live::diff::{LiveList, LivePage};
+use crate::live::view::LiveView;
+use crate::state::AppState;
+use crate::views::fragment::Fragment;
+use crate::views::{account, client, home_admin, home_client, operation, server, site};
+
+/// The live parts of a page as they now are, for one viewer.
+///
+/// # Errors
+/// As the page's own model: what the viewer may not see is not found here either.
+pub async fn live_page(state: &AppState, actor: &Actor, view: &LiveView) -> Result<LivePage, PageError> {
+    Ok(match view {
+        LiveView::Home if actor.is_admin() => parts(home_admin::fragments(&home_admin_model(state, actor, None).await?)),
+        LiveView::Home => parts(home_client::fragments(&home_client_model(state, actor, None).await?)),
+        LiveView::Sites(query) => {
+            let model = site_list_model(state, actor, query, None).await?;
+            list(site::container(&model), site::fragments(&model))
+        }
+        LiveView::Site(id) => parts(site::show_fragments(&site_show_model(state, actor, *id, None).await?)),
+        LiveView::Accounts(query) => {
+            let model = account_list_model(state, actor, query, None).await?;
+            list(account::container(&model), account::fragments(&model))
+        }
+        LiveView::Account(id) => parts(account::show_fragments(&account_show_model(state, actor, *id, SftpTyped::default(), None).await?)),
+        LiveView::Clients(query) => {
+            let model = client_list_model(state, actor, query, None).await?;
+            list(client::container(&model), client::fragments(&model))
+        }
+        LiveView::Operations(query) => {
+            let model = operation_list_model(state, actor, query, None).await?;
+            list(operation::container(&model), operation::fragments(&model))
+        }
+        LiveView::Operation(id) => parts(operation::show_fragments(&operation_show_model(state, actor, *id, None).await?)),
+        LiveView::Servers(query) => {
+            let model = server_list_model(state, actor, query, None).await?;
+            list(server::container(&model), server::fragments(&model))
+        }
+        LiveView::Server(id) => parts(server::show_fragments(&server_show_model(state, actor, *id, None).await?)),
+    })
+}
+
+fn parts(parts: Vec<Fragment>) -> LivePage {
+    LivePage { parts, list: None }
+}
+
+/// A list: its rows, and the filters above it, which the views put last.
+fn list(container: Fragment, mut rows: Vec<Fragment>) -> LivePage {
+    let filters = rows.pop();
+    LivePage { parts: filters.into_iter().collect(), list: Some(LiveList { container, rows }) }
+}

@@ -1,0 +1,267 @@
+//! Operations as pages show them.
+
+use shared::events::StepReport;
+use shared::failure::{Effect, FailureCode};
+use shared::ids::OperationId;
+use shared::jobs::{Job, ResourceKey, ResourceKind};
+use shared::operation::{JobState, OperationState};
+
+use super::{ListQuery, at, count};
+use crate::app::{Actor, AppError};
+use crate::error::PageError;
+use crate::paths;
+use crate::state::AppState;
+use crate::store::account::account_fetch;
+use crate::store::job::{JobRow, job_list_of_operation};
+use crate::store::list::{Direction, Visible};
+use crate::store::operation_list::{
+    OperationFilter, OperationListRow, OperationSort, operation_counts, operation_fetch_visible, operation_list,
+};
+use crate::store::server::server_list;
+use crate::store::site::site_fetch;
+use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Waiting};
+use crate::views::operation::{Counts, JobBlock, ListModel, Row, ShowModel, Subject};
+
+/// A request waits visibly only after so long; before, it is merely quick.
+const QUICK_MS: i64 = 2000;
+
+/// How a request stands, in the words of one viewer.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// The steps, while it works.
+    pub progress: Option<Progress>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// Why it has not begun.
+    pub waiting: Option<Waiting>,
+}
+
+/// How a request stands. Reads its jobs only if there is something to tell.
+///
+/// # Errors
+/// The database fails.
+pub async fn standing(state: &AppState, actor: &Actor, row: &OperationListRow) -> Result<Standing, PageError> {
+    match row.operation.state {
+        OperationState::Succeeded | OperationState::Superseded | OperationState::Cancelled => Ok(Standing::default()),
+        OperationState::Waiting => Ok(Standing { waiting: waiting(row), ..Standing::default() }),
+        OperationState::Working => {
+            let jobs = job_list_of_operation(state.db(), row.operation.id).await?;
+            let label = format!("{} {}", row.operation.kind.label(), row.operation.subject);
+            Ok(Standing { progress: Some(Progress { label, steps: steps(actor, &jobs) }), ..Standing::default() })
+        }
+        OperationState::Failed => {
+            let jobs = job_list_of_operation(state.db(), row.operation.id).await?;
+            Ok(Standing { failure: failure(actor, row.operation.id, &jobs), ..Standing::default() })
+        }
+    }
+}
+
+fn waiting(row: &OperationListRow) -> Option<Waiting> {
+    let quick = crate::store::now_ms() - row.operation.created_ms < QUICK_MS;
+    let server = row.server_name.clone()?;
+    if row.server_online && quick {
+        return None;
+    }
+    Some(Waiting { server, offline_since: (!row.server_online).then(|| at(row.server_changed_ms)) })
+}
+
+/// The steps of all jobs, in order. Raw output is for admins only.
+fn steps(actor: &Actor, jobs: &[JobRow]) -> Vec<StepReport> {
+    jobs.iter().flat_map(|job| job.steps.iter()).map(|step| step_for(actor, step)).collect()
+}
+
+fn step_for(actor: &Actor, step: &StepReport) -> StepReport {
+    StepReport { detail: if actor.is_admin() { step.detail.clone() } else { String::new() }, ..step.clone() }
+}
+
+/// The failure that caused the others: the first that is not for want of another.
+fn failure(actor: &Actor, id: OperationId, jobs: &[JobRow]) -> Option<Failure> {
+    let failed: Vec<&JobRow> = jobs.iter().filter(|job| job.state == JobState::Failed).collect();
+    let cause = failed.iter().find(|job| job.failure != Some(FailureCode::RequirementFailed)).or_else(|| failed.first())?;
+    let effect = cause.effect.unwrap_or(Effect::NothingChanged);
+    let detail = actor.is_admin().then(|| cause.detail.clone()).filter(|detail| !detail.is_empty());
+    Some(Failure {
+        retry: Some(paths::operation_retry(id)),
+        operation: Some(id),
+        detail,
+        ..Failure::of(cause.failure.unwrap_or(FailureCode::Internal), effect)
+    })
+}
+
+/// The newest request about a resource, and how it stands.
+///
+/// # Errors
+/// The database fails.
+pub async fn standing_of(state: &AppState, actor: &Actor, id: OperationId) -> Result<Standing, PageError> {
+    match operation_fetch_visible(state.db(), actor.visible(), id).await? {
+        Some(row) => standing(state, actor, &row).await,
+        None => Ok(Standing::default()),
+    }
+}
+
+/// One line of a list.
+///
+/// # Errors
+/// The database fails.
+pub async fn row(state: &AppState, actor: &Actor, found: &OperationListRow) -> Result<Row, PageError> {
+    let standing = standing(state, actor, found).await?;
+    let operation = &found.operation;
+    let took = operation.finished_ms.map(|finished| count(finished - operation.created_ms));
+    Ok(Row {
+        id: operation.id,
+        action: operation.kind.label().to_owned(),
+        name: operation.subject.clone(),
+        subject: subject(state, actor.visible(), operation.resource).await?,
+        state: operation.state,
+        asked_by: operation.asked_by_name.clone(),
+        asked_at: at(operation.created_ms),
+        took_ms: took,
+        server: server_ref(actor, found),
+        waiting: standing.waiting,
+        progress: standing.progress,
+        failure: standing.failure,
+    })
+}
+
+/// Several lines of a list.
+///
+/// # Errors
+/// The database fails.
+pub async fn rows(state: &AppState, actor: &Actor, found: &[OperationListRow]) -> Result<Vec<Row>, PageError> {
+    let mut rows = Vec::with_capacity(found.len());
+    for operation in found {
+        rows.push(row(state, actor, operation).await?);
+    }
+    Ok(rows)
+}
+
+fn server_ref(actor: &Actor, found: &OperationListRow) -> Option<ServerRef> {
+    let name = found.server_name.clone()?;
+    Some(ServerRef { id: actor.is_admin().then_some(found.operation.server_id), name })
+}
+
+async fn subject(state: &AppState, visible: Visible, resource: ResourceKey) -> Result<Subject, PageError> {
+    Ok(match resource {
+        ResourceKey::Site(id) if site_fetch(state.db(), visible, id).await?.is_some() => Subject::Site(id),
+        ResourceKey::Account(id) if account_fetch(state.db(), visible, id).await?.is_some() => Subject::Account(id),
+        ResourceKey::Site(_) | ResourceKey::Account(_) | ResourceKey::PhpPool(_) => Subject::Gone,
+    })
+}
+
+/// The newest requests that match a filter.
+///
+/// # Errors
+/// The database fails.
+pub async fn newest(state: &AppState, actor: &Actor, filter: OperationFilter, limit: i64) -> Result<Vec<Row>, PageError> {
+    let filter = OperationFilter { sort: OperationSort::Created, direction: Direction::Descending, ..filter };
+    let paging = crate::store::list::Paging { limit, offset: 0 };
+    let found = operation_list(state.db(), actor.visible(), &filter, paging).await?;
+    rows(state, actor, &found.rows).await
+}
+
+/// The list.
+///
+/// # Errors
+/// The database fails.
+pub async fn operation_list_model(
+    state: &AppState,
+    actor: &Actor,
+    query: &ListQuery,
+    live: Option<String>,
+) -> Result<ListModel, PageError> {
+    let filter = OperationFilter {
+        search: query.q.clone(),
+        state: query.state.parse().ok(),
+        kind: [ResourceKind::Account, ResourceKind::PhpPool, ResourceKind::Site].into_iter().find(|kind| kind.as_str() == query.kind),
+        server: query.server.parse().ok(),
+        account: None,
+        owner: None,
+        sort: match query.sort.as_str() {
+            "state" => OperationSort::State,
+            "name" | "subject" => OperationSort::Subject,
+            "kind" => OperationSort::Kind,
+            "server" => OperationSort::Server,
+            "asked_by" => OperationSort::AskedBy,
+            _ => OperationSort::Created,
+        },
+        direction: query.direction(Direction::Descending),
+    };
+    let found = operation_list(state.db(), actor.visible(), &filter, query.paging()).await?;
+    let servers = if actor.is_admin() {
+        server_list(state.db()).await?.into_iter().map(|server| server.name.to_string()).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(ListModel {
+        now: jiff::Timestamp::now(),
+        listing: query.listing(paths::OPERATIONS, found.total),
+        counts: counts(state, actor).await?,
+        rows: rows(state, actor, &found.rows).await?,
+        servers,
+        live,
+    })
+}
+
+/// How many requests each filter has.
+///
+/// # Errors
+/// The database fails.
+pub async fn counts(state: &AppState, actor: &Actor) -> Result<Counts, PageError> {
+    let mut counts = Counts::default();
+    for (group, n) in operation_counts(state.db(), actor.visible()).await? {
+        let n = count(n);
+        counts.all += n;
+        match group {
+            OperationState::Waiting => counts.waiting = n,
+            OperationState::Working => counts.working = n,
+            OperationState::Succeeded => counts.succeeded = n,
+            OperationState::Failed => counts.failed = n,
+            OperationState::Superseded | OperationState::Cancelled => {}
+        }
+    }
+    Ok(counts)
+}
+
+/// One operation's page.
+///
+/// # Errors
+/// [`AppError::NotFound`], or the database fails.
+pub async fn operation_show_model(state: &AppState, actor: &Actor, id: OperationId, live: Option<String>) -> Result<ShowModel, PageError> {
+    let found = operation_fetch_visible(state.db(), actor.visible(), id).await?.ok_or(AppError::NotFound)?;
+    let jobs = job_list_of_operation(state.db(), id).await?;
+    let operation = &found.operation;
+    let account = account_fetch(state.db(), actor.visible(), operation.account_id).await?;
+    let server = found.server_name.as_ref().map(ToString::to_string).unwrap_or_default();
+    Ok(ShowModel {
+        now: jiff::Timestamp::now(),
+        row: row(state, actor, &found).await?,
+        jobs: jobs.iter().map(|job| job_block(actor, job, &server)).collect(),
+        asked_by: PersonRef { id: actor.is_admin().then_some(operation.asked_by), name: operation.asked_by_name.clone() },
+        asked_from: None,
+        account: account.map(|account| AccountRef { id: account.id, user: account.linux_user }),
+        finished_at: operation.finished_ms.map(at),
+        retry: (operation.state == OperationState::Failed).then(|| paths::operation_retry(id)),
+        show_detail: actor.is_admin(),
+        live,
+    })
+}
+
+fn job_block(actor: &Actor, job: &JobRow, server: &str) -> JobBlock {
+    let title = match &job.job {
+        Job::Account(spec) => format!("Account {}", spec.user),
+        Job::PhpPool(spec) => format!("PHP {} of {}", spec.version, spec.user),
+        Job::Site(spec) => format!("Site {}", spec.domain.to_unicode()),
+    };
+    JobBlock {
+        id: job.id,
+        title,
+        kind: job.resource.kind(),
+        state: job.state,
+        server: server.to_owned(),
+        generation: job.generation,
+        attempt: job.attempt,
+        steps: job.steps.iter().map(|step| step_for(actor, step)).collect(),
+        took_ms: job.finished_ms.zip(job.started_ms).map(|(finished, started)| count(finished - started)),
+        attempts: Vec::new(),
+    }
+}

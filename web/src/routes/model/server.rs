@@ -1,0 +1,200 @@
+//! Servers as pages show them. For admins.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use shared::ids::ServerId;
+
+use super::account::matching;
+use super::operation::newest;
+use super::{FEED, ListQuery, at, count};
+use crate::app::server::{ServerAdd, ServerToken, TOKEN_MS, server_get};
+use crate::app::{Actor, FieldErrors};
+use crate::error::PageError;
+use crate::paths;
+use crate::state::AppState;
+use crate::store::account::AccountFilter;
+use crate::store::enrolment::enrolment_open_until;
+use crate::store::job::job_counts_by_server;
+use crate::store::now_ms;
+use crate::store::operation_list::OperationFilter;
+use crate::store::placement::placement_list;
+use crate::store::server::{ServerRow, server_list};
+use crate::views::server::{Counts, EnrolModel, ListModel, Load, NewModel, Reach, Row, ServerForm, ShowModel};
+
+/// What the lines of a list need besides the servers themselves.
+struct Figures {
+    accounts: HashMap<ServerId, i64>,
+    jobs: HashMap<ServerId, (i64, i64)>,
+}
+
+async fn figures(state: &AppState) -> Result<Figures, PageError> {
+    let accounts = placement_list(state.db()).await?.into_iter().map(|server| (server.id, server.accounts)).collect();
+    let jobs = job_counts_by_server(state.db()).await?.into_iter().map(|(id, queued, begun)| (id, (queued, begun))).collect();
+    Ok(Figures { accounts, jobs })
+}
+
+async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<Row, PageError> {
+    let load = server.heartbeat.as_ref().filter(|_| server.online).map(|heartbeat| Load {
+        load1: heartbeat.host.load1,
+        cpus: heartbeat.host.cpus,
+        memory_used_mib: heartbeat.host.memory_used_mib,
+        memory_mib: heartbeat.host.memory_mib,
+        disk_used_mib: heartbeat.host.disk_used_mib,
+        disk_mib: heartbeat.host.disk_mib,
+    });
+    Ok(Row {
+        id: server.id,
+        name: server.name.clone(),
+        hostname: server.hostname.clone(),
+        roles: server.roles.clone(),
+        accounts: count(figures.accounts.get(&server.id).copied().unwrap_or(0)),
+        max_accounts: server.max_accounts.map(count),
+        version: Some(server.version.clone()).filter(|version| !version.is_empty()),
+        reach: reach(state, server).await?,
+        active: server.active,
+        load,
+        jobs_waiting: count(figures.jobs.get(&server.id).map_or(0, |jobs| jobs.0)),
+    })
+}
+
+async fn reach(state: &AppState, server: &ServerRow) -> Result<Reach, PageError> {
+    if server.online {
+        return Ok(Reach::Online { seen_at: at(server.last_seen_ms) });
+    }
+    if server.last_seen_ms > 0 {
+        return Ok(Reach::Offline { since: at(server.changed_ms) });
+    }
+    let until = enrolment_open_until(state.db(), server.id).await?;
+    Ok(Reach::WaitingToEnrol { token_expires_at: at(until.unwrap_or(server.created_ms)) })
+}
+
+/// All servers.
+///
+/// # Errors
+/// The database fails.
+pub async fn rows(state: &AppState) -> Result<Vec<Row>, PageError> {
+    let figures = figures(state).await?;
+    let mut rows = Vec::new();
+    for server in server_list(state.db()).await? {
+        rows.push(row(state, &server, &figures).await?);
+    }
+    Ok(rows)
+}
+
+/// The list. A fleet has hundreds of servers at most, so it is searched and sorted here.
+///
+/// # Errors
+/// [`crate::app::AppError::Forbidden`] for clients, or the database fails.
+pub async fn server_list_model(state: &AppState, actor: &Actor, query: &ListQuery, live: Option<String>) -> Result<ListModel, PageError> {
+    actor.require_admin()?;
+    let all = rows(state).await?;
+    let counts = counts(&all);
+    let needle = query.q.trim().to_lowercase();
+    let mut found: Vec<Row> = all
+        .into_iter()
+        .filter(|row| query.state.is_empty() || query.state == group(row))
+        .filter(|row| row.name.as_str().contains(&needle) || row.hostname.to_lowercase().contains(&needle))
+        .collect();
+    match query.sort.as_str() {
+        "hostname" => found.sort_by(|one, other| one.hostname.cmp(&other.hostname)),
+        "accounts" => found.sort_by_key(|row| row.accounts),
+        "version" => found.sort_by(|one, other| one.version.cmp(&other.version)),
+        "reach" | "state" => found.sort_by_key(group),
+        "active" => found.sort_by_key(|row| !row.active),
+        _ => {}
+    }
+    if query.dir == "desc" {
+        found.reverse();
+    }
+    let total = i64::try_from(found.len()).unwrap_or(0);
+    let paging = query.paging();
+    let skip = usize::try_from(paging.offset).unwrap_or(0);
+    let take = usize::try_from(paging.limit).unwrap_or(0);
+    Ok(ListModel {
+        now: Timestamp::now(),
+        listing: query.listing(paths::SERVERS, total),
+        counts,
+        rows: found.into_iter().skip(skip).take(take).collect(),
+        live,
+        toast: None,
+    })
+}
+
+const fn group(row: &Row) -> &'static str {
+    match row.reach {
+        Reach::Online { .. } => "online",
+        Reach::Offline { .. } => "offline",
+        Reach::WaitingToEnrol { .. } => "waiting",
+    }
+}
+
+fn counts(rows: &[Row]) -> Counts {
+    let of = |name: &str| rows.iter().filter(|row| group(row) == name).count() as u64;
+    Counts { all: rows.len() as u64, online: of("online"), offline: of("offline"), waiting: of("waiting") }
+}
+
+/// One server's page.
+///
+/// # Errors
+/// [`crate::app::AppError::Forbidden`] for clients, [`crate::app::AppError::NotFound`], or the database fails.
+pub async fn server_show_model(state: &AppState, actor: &Actor, id: ServerId, live: Option<String>) -> Result<ShowModel, PageError> {
+    let server = server_get(&state.app, actor, id).await?;
+    let figures = figures(state).await?;
+    let operations = OperationFilter { server: Some(server.name.clone()), ..OperationFilter::default() };
+    let host = server.heartbeat.as_ref().map(|heartbeat| heartbeat.host.clone()).unwrap_or_default();
+    Ok(ShowModel {
+        now: Timestamp::now(),
+        server: row(state, &server, &figures).await?,
+        health: server.heartbeat.as_ref().map(|heartbeat| heartbeat.roles.clone()).unwrap_or_default(),
+        php_versions: server.php_versions.clone(),
+        os: host.os,
+        kernel: host.kernel,
+        uptime_s: server.online.then_some(host.uptime_s),
+        address: Some(server.address.clone()).filter(|address| !address.is_empty()),
+        jobs_working: count(figures.jobs.get(&id).map_or(0, |jobs| jobs.1)),
+        created_at: at(server.created_ms),
+        accounts: matching(state, actor, &AccountFilter { server: Some(id), ..AccountFilter::default() }).await?,
+        operations: newest(state, actor, operations, FEED).await?,
+        live,
+        toast: None,
+    })
+}
+
+/// The form for a new server, with what was typed before.
+#[must_use]
+pub fn server_new_model(form: &ServerAdd, refused: &FieldErrors) -> NewModel {
+    NewModel {
+        form: ServerForm {
+            name: form.name.clone(),
+            hostname: form.hostname.clone(),
+            max_accounts: form.max_accounts.clone(),
+            active: form.is_active(),
+        },
+        errors: super::errors(refused),
+    }
+}
+
+/// The page that shows a server's token once.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_enrol_model(state: &AppState, actor: &Actor, made: &ServerToken) -> Result<EnrolModel, PageError> {
+    let server = server_get(&state.app, actor, made.id).await?;
+    let config = &state.config;
+    let mut command = format!("gantry-worker enroll --panel {} --token {}", config.public_url, made.token.expose());
+    if !config.fingerprint.is_empty() {
+        command.push_str(" --fingerprint ");
+        command.push_str(&config.fingerprint);
+    }
+    Ok(EnrolModel {
+        now: Timestamp::now(),
+        id: made.id,
+        name: server.name.clone(),
+        token: made.token.expose().clone(),
+        token_expires_at: at(now_ms() + TOKEN_MS),
+        command,
+        reach: reach(state, &server).await?,
+        live: Some(paths::with_query(paths::LIVE, [("page", paths::server(made.id))])),
+    })
+}

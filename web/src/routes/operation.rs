@@ -1,0 +1,39 @@
+//! Operations.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{Router, get as on_get, post as on_post};
+use shared::ids::OperationId;
+
+use super::model::operation::{operation_list_model, operation_show_model};
+use super::model::{ListQuery, live_url};
+use super::{Access, Route, get, post, shown};
+use crate::app::operation::operation_retry;
+use crate::error::PageError;
+use crate::extract::{Path, Query, SignedIn};
+use crate::paths;
+use crate::state::AppState;
+use crate::views::operation as view;
+
+pub(super) const TABLE: &[Route] =
+    &[get(paths::OPERATIONS, Access::SignedIn), get(paths::OPERATION, Access::Owner), post(paths::OPERATION_RETRY, Access::Owner)];
+
+/// The routes.
+pub fn router() -> Router<AppState> {
+    Router::new().route(paths::OPERATIONS, on_get(list)).route(paths::OPERATION, on_get(show)).route(paths::OPERATION_RETRY, on_post(retry))
+}
+
+async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): Query<ListQuery>) -> Result<Response, PageError> {
+    let model = operation_list_model(&state, &signed_in.actor, &query, live_url(&signed_in)).await?;
+    Ok(shown(&signed_in, view::list_page(&signed_in.viewer, &model)))
+}
+
+async fn show(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<OperationId>) -> Result<Response, PageError> {
+    let model = operation_show_model(&state, &signed_in.actor, id, live_url(&signed_in)).await?;
+    Ok(shown(&signed_in, view::show_page(&signed_in.viewer, &model)))
+}
+
+async fn retry(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<OperationId>) -> Result<Response, PageError> {
+    operation_retry(&state.app, &signed_in.actor, id).await?;
+    Ok(Redirect::to(&paths::operation(id)).into_response())
+}

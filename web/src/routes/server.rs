@@ -1,0 +1,59 @@
+//! Servers, for admins.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{Router, get as on_get};
+use shared::ids::ServerId;
+
+use super::model::server::{server_enrol_model, server_list_model, server_new_model, server_show_model};
+use super::model::{ListQuery, live_url};
+use super::{Access, Route, get, post, refused, shown, toast};
+use crate::app::server::{ServerAdd, server_add};
+use crate::app::{AppError, FieldErrors};
+use crate::error::PageError;
+use crate::extract::{Form, Path, Query, SignedIn};
+use crate::paths;
+use crate::state::AppState;
+use crate::views::server as view;
+
+pub(super) const TABLE: &[Route] = &[
+    get(paths::SERVERS, Access::Admin),
+    post(paths::SERVERS, Access::Admin),
+    get(paths::SERVER_NEW, Access::Admin),
+    get(paths::SERVER, Access::Admin),
+];
+
+/// The routes.
+pub fn router() -> Router<AppState> {
+    Router::new().route(paths::SERVERS, on_get(list).post(add)).route(paths::SERVER_NEW, on_get(new)).route(paths::SERVER, on_get(show))
+}
+
+async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): Query<ListQuery>) -> Result<Response, PageError> {
+    let mut model = server_list_model(&state, &signed_in.actor, &query, live_url(&signed_in)).await?;
+    model.toast = toast(&signed_in);
+    Ok(shown(&signed_in, view::list_page(&signed_in.viewer, &model)))
+}
+
+async fn new(signed_in: SignedIn) -> Result<Response, PageError> {
+    signed_in.actor.require_admin()?;
+    let model = server_new_model(&ServerAdd::fresh(), &FieldErrors::new());
+    Ok(view::new_page(&signed_in.viewer, &model).into_response())
+}
+
+/// The page with the token is the answer itself: it is stored nowhere, so it can be shown only now.
+async fn add(State(state): State<AppState>, signed_in: SignedIn, Form(form): Form<ServerAdd>) -> Result<Response, PageError> {
+    match server_add(&state.app, &signed_in.actor, &form).await {
+        Ok(made) => {
+            let model = server_enrol_model(&state, &signed_in.actor, &made).await?;
+            Ok(view::enrol_page(&signed_in.viewer, &model).into_response())
+        }
+        Err(AppError::Invalid(refusal)) => Ok(refused(view::new_page(&signed_in.viewer, &server_new_model(&form, &refusal)))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn show(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
+    let mut model = server_show_model(&state, &signed_in.actor, id, live_url(&signed_in)).await?;
+    model.toast = toast(&signed_in);
+    Ok(shown(&signed_in, view::show_page(&signed_in.viewer, &model)))
+}

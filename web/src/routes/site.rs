@@ -1,0 +1,158 @@
+//! Sites.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{Router, get as on_get, post as on_post};
+use serde::Deserialize;
+use shared::ids::SiteId;
+use shared::jobs::ResourceKey;
+
+use super::model::site::{site_delete_model, site_edit_model, site_list_model, site_new_model, site_show_model};
+use super::model::{ListQuery, live_url};
+use super::{Access, Route, get, go, post, refused, shown, toast};
+use crate::app::operation::site_retry;
+use crate::app::site::{SiteCreate, SiteUpdate, site_create, site_update};
+use crate::app::site_change::{ConfirmDelete, Press, site_delete, site_suspend, site_unsuspend};
+use crate::app::{AppError, FieldErrors};
+use crate::error::PageError;
+use crate::extract::{Flash, Form, Path, Query, SignedIn};
+use crate::paths;
+use crate::state::AppState;
+use crate::views::site as view;
+
+pub(super) const TABLE: &[Route] = &[
+    get(paths::SITES, Access::SignedIn),
+    post(paths::SITES, Access::SignedIn),
+    get(paths::SITE_NEW, Access::SignedIn),
+    get(paths::SITE, Access::Owner),
+    get(paths::SITE_EDIT, Access::Owner),
+    post(paths::SITE_EDIT, Access::Owner),
+    post(paths::SITE_SUSPEND, Access::Owner),
+    post(paths::SITE_UNSUSPEND, Access::Owner),
+    post(paths::SITE_RETRY, Access::Owner),
+    get(paths::SITE_DELETE, Access::Owner),
+    post(paths::SITE_DELETE, Access::Owner),
+];
+
+/// The routes.
+pub fn router() -> Router<AppState> {
+    Router::new()
+        .route(paths::SITES, on_get(list).post(create))
+        .route(paths::SITE_NEW, on_get(new))
+        .route(paths::SITE, on_get(show))
+        .route(paths::SITE_EDIT, on_get(edit).post(update))
+        .route(paths::SITE_SUSPEND, on_post(suspend))
+        .route(paths::SITE_UNSUSPEND, on_post(unsuspend))
+        .route(paths::SITE_RETRY, on_post(retry))
+        .route(paths::SITE_DELETE, on_get(confirm).post(delete))
+}
+
+async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): Query<ListQuery>) -> Result<Response, PageError> {
+    let mut model = site_list_model(&state, &signed_in.actor, &query, live_url(&signed_in)).await?;
+    model.toast = toast(&signed_in);
+    Ok(shown(&signed_in, view::list_page(&signed_in.viewer, &model)))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Chosen {
+    account: String,
+}
+
+async fn new(State(state): State<AppState>, signed_in: SignedIn, Query(chosen): Query<Chosen>) -> Result<Response, PageError> {
+    let form = SiteCreate { account: chosen.account, ..SiteCreate::default() };
+    let model = site_new_model(&state, &signed_in.actor, &form, &FieldErrors::new()).await?;
+    Ok(view::new_page(&signed_in.viewer, &model).into_response())
+}
+
+async fn create(State(state): State<AppState>, signed_in: SignedIn, Form(form): Form<SiteCreate>) -> Result<Response, PageError> {
+    match site_create(&state.app, &signed_in.actor, &form).await {
+        Ok(requested) => Ok(Redirect::to(&resource_path(requested.resource)).into_response()),
+        Err(AppError::Invalid(refusal)) => {
+            let model = site_new_model(&state, &signed_in.actor, &form, &refusal).await?;
+            Ok(refused(view::new_page(&signed_in.viewer, &model)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn resource_path(resource: ResourceKey) -> String {
+    match resource {
+        ResourceKey::Site(id) => paths::site(id),
+        ResourceKey::Account(id) => paths::account(id),
+        ResourceKey::PhpPool(_) => paths::OPERATIONS.to_owned(),
+    }
+}
+
+async fn show(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<SiteId>) -> Result<Response, PageError> {
+    let mut model = site_show_model(&state, &signed_in.actor, id, live_url(&signed_in)).await?;
+    model.toast = toast(&signed_in);
+    Ok(shown(&signed_in, view::show_page(&signed_in.viewer, &model)))
+}
+
+async fn edit(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<SiteId>) -> Result<Response, PageError> {
+    let model = site_edit_model(&state, &signed_in.actor, id, None).await?;
+    Ok(view::edit_page(&signed_in.viewer, &model).into_response())
+}
+
+async fn update(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<SiteId>,
+    Form(form): Form<SiteUpdate>,
+) -> Result<Response, PageError> {
+    match site_update(&state.app, &signed_in.actor, id, &form).await {
+        Ok(_) => Ok(go(&paths::site(id), Flash::Requested)),
+        Err(AppError::Invalid(refusal)) => {
+            let model = site_edit_model(&state, &signed_in.actor, id, Some((&form, &refusal))).await?;
+            Ok(refused(view::edit_page(&signed_in.viewer, &model)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn suspend(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<SiteId>,
+    Form(press): Form<Press>,
+) -> Result<Response, PageError> {
+    site_suspend(&state.app, &signed_in.actor, id, &press).await?;
+    Ok(go(&paths::site(id), Flash::Requested))
+}
+
+async fn unsuspend(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<SiteId>,
+    Form(press): Form<Press>,
+) -> Result<Response, PageError> {
+    site_unsuspend(&state.app, &signed_in.actor, id, &press).await?;
+    Ok(go(&paths::site(id), Flash::Requested))
+}
+
+async fn retry(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<SiteId>) -> Result<Response, PageError> {
+    site_retry(&state.app, &signed_in.actor, id).await?;
+    Ok(go(&paths::site(id), Flash::Requested))
+}
+
+async fn confirm(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<SiteId>) -> Result<Response, PageError> {
+    let model = site_delete_model(&state, &signed_in.actor, id, "", &FieldErrors::new()).await?;
+    Ok(view::delete_page(&signed_in.viewer, &model).into_response())
+}
+
+async fn delete(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<SiteId>,
+    Form(form): Form<ConfirmDelete>,
+) -> Result<Response, PageError> {
+    match site_delete(&state.app, &signed_in.actor, id, &form).await {
+        Ok(_) => Ok(go(paths::SITES, Flash::Deleting)),
+        Err(AppError::Invalid(refusal)) => {
+            let model = site_delete_model(&state, &signed_in.actor, id, &form.confirm, &refusal).await?;
+            Ok(refused(view::delete_page(&signed_in.viewer, &model)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

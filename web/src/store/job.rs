@@ -1,0 +1,389 @@
+//! The queue. It lives here, not on the bus: here it can be inspected, coalesced, retried and cancelled.
+
+use shared::events::StepReport;
+use shared::failure::{Effect, FailureCode};
+use shared::ids::{AccountId, JobId, OperationId, ServerId};
+use shared::jobs::{Generation, Job, Requirement, ResourceKey};
+use shared::operation::{JobEvent, JobState};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Db, StoreError, Tx, now_ms, parse, parse_json, to_json};
+
+/// A job to be queued.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// The resource.
+    pub resource: ResourceKey,
+    /// Its new generation.
+    pub generation: Generation,
+    /// What must be there first.
+    pub requires: Vec<Requirement>,
+    /// The desired state.
+    pub job: Job,
+}
+
+/// A job as stored.
+#[derive(Debug, Clone)]
+pub struct JobRow {
+    /// The job.
+    pub id: JobId,
+    /// Its request.
+    pub operation_id: OperationId,
+    /// The server it is for.
+    pub server_id: ServerId,
+    /// The account it belongs to.
+    pub account_id: AccountId,
+    /// The resource.
+    pub resource: ResourceKey,
+    /// The resource's generation.
+    pub generation: Generation,
+    /// What must be there first.
+    pub requires: Vec<Requirement>,
+    /// The desired state.
+    pub job: Job,
+    /// Where it stands.
+    pub state: JobState,
+    /// From 1; Retry counts up.
+    pub attempt: u32,
+    /// The newest steps known.
+    pub steps: Vec<StepReport>,
+    /// Why it failed, if it did.
+    pub failure: Option<FailureCode>,
+    /// What it left behind, if it failed.
+    pub effect: Option<Effect>,
+    /// For admins.
+    pub detail: String,
+    /// When it was asked for.
+    pub created_ms: i64,
+    /// When the bus had it.
+    pub sent_ms: Option<i64>,
+    /// When the worker began.
+    pub started_ms: Option<i64>,
+    /// When it ended.
+    pub finished_ms: Option<i64>,
+}
+
+/// The columns of [`JobRow`], as one literal so that every statement stays a constant.
+macro_rules! job_columns {
+    () => {
+        "id, operation_id, server_id, account_id, resource, generation, requires, job, state, attempt, steps, failure, effect, detail, \
+         created_ms, sent_ms, started_ms, finished_ms"
+    };
+}
+
+impl TryFrom<&AnyRow> for JobRow {
+    type Error = StoreError;
+
+    fn try_from(row: &AnyRow) -> Result<Self, StoreError> {
+        let failure: Option<String> = row.try_get("failure")?;
+        let effect: Option<String> = row.try_get("effect")?;
+        Ok(Self {
+            id: parse("jobs.id", row.try_get("id")?)?,
+            operation_id: parse("jobs.operation_id", row.try_get("operation_id")?)?,
+            server_id: parse("jobs.server_id", row.try_get("server_id")?)?,
+            account_id: parse("jobs.account_id", row.try_get("account_id")?)?,
+            resource: parse("jobs.resource", row.try_get("resource")?)?,
+            generation: Generation(row.try_get("generation")?),
+            requires: parse_json("jobs.requires", row.try_get("requires")?)?,
+            job: parse_json("jobs.job", row.try_get("job")?)?,
+            state: parse("jobs.state", row.try_get("state")?)?,
+            attempt: u32::try_from(row.try_get::<i64, _>("attempt")?).unwrap_or(u32::MAX),
+            steps: parse_json("jobs.steps", row.try_get("steps")?)?,
+            failure: failure.map(|code| parse("jobs.failure", &code)).transpose()?,
+            effect: effect.map(|effect| parse_json("jobs.effect", &format!("\"{effect}\""))).transpose()?,
+            detail: row.try_get("detail")?,
+            created_ms: row.try_get("created_ms")?,
+            sent_ms: row.try_get("sent_ms")?,
+            started_ms: row.try_get("started_ms")?,
+            finished_ms: row.try_get("finished_ms")?,
+        })
+    }
+}
+
+/// Queues a job at a place within its operation. Queued jobs of the same resource that hold an older state are
+/// coalesced away: they become `superseded`. Returns the operations that lost a job by that.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_insert_in_tx(
+    tx: &mut Tx,
+    operation: OperationId,
+    server: ServerId,
+    account: AccountId,
+    position: usize,
+    new: &NewJob,
+) -> Result<(JobId, Vec<OperationId>), StoreError> {
+    let now = now_ms();
+    let coalesced = sqlx::query(
+        "UPDATE jobs SET state = 'superseded', finished_ms = $1 \
+         WHERE resource = $2 AND generation < $3 AND server_id = $4 AND state IN ('queued', 'failed') RETURNING operation_id",
+    )
+    .bind(now)
+    .bind(new.resource.to_string())
+    .bind(new.generation.0)
+    .bind(server.to_string())
+    .fetch_all(&mut **tx)
+    .await?;
+    let id = JobId::new();
+    sqlx::query(
+        "INSERT INTO jobs (id, operation_id, position, server_id, account_id, resource, generation, requires, job, state, created_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', $10)",
+    )
+    .bind(id.to_string())
+    .bind(operation.to_string())
+    .bind(i64::try_from(position).unwrap_or(i64::MAX))
+    .bind(server.to_string())
+    .bind(account.to_string())
+    .bind(new.resource.to_string())
+    .bind(new.generation.0)
+    .bind(to_json("jobs.requires", &new.requires)?)
+    .bind(to_json("jobs.job", &new.job)?)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    let operations = coalesced.iter().map(|row| parse("jobs.operation_id", row.try_get("operation_id")?)).collect::<Result<_, _>>()?;
+    Ok((id, operations))
+}
+
+/// The jobs of an operation, in order.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_list_of_operation(db: &Db, operation: OperationId) -> Result<Vec<JobRow>, StoreError> {
+    let rows = sqlx::query(concat!("SELECT ", job_columns!(), " FROM jobs WHERE operation_id = $1 ORDER BY position"))
+        .bind(operation.to_string())
+        .fetch_all(db.read())
+        .await?;
+    rows.iter().map(JobRow::try_from).collect()
+}
+
+/// As [`job_list_of_operation`], inside a transaction.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_list_of_operation_in_tx(tx: &mut Tx, operation: OperationId) -> Result<Vec<JobRow>, StoreError> {
+    let rows = sqlx::query(concat!("SELECT ", job_columns!(), " FROM jobs WHERE operation_id = $1 ORDER BY position"))
+        .bind(operation.to_string())
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(JobRow::try_from).collect()
+}
+
+/// One job, inside a transaction.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_fetch_in_tx(tx: &mut Tx, id: JobId) -> Result<Option<JobRow>, StoreError> {
+    let row =
+        sqlx::query(concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1")).bind(id.to_string()).fetch_optional(&mut **tx).await?;
+    row.as_ref().map(JobRow::try_from).transpose()
+}
+
+/// What a server's queue holds: the next queued jobs in order, and how many of each account the server has already.
+#[derive(Debug, Default)]
+pub struct Queue {
+    /// Queued jobs, oldest first.
+    pub queued: Vec<JobRow>,
+    /// Jobs on the bus or at work, by account.
+    pub in_flight: Vec<(AccountId, u32)>,
+}
+
+/// How many queued jobs are looked at for one window. Four windows' worth: room to skip a flooding account.
+const LOOK_AHEAD: i64 = 1024;
+
+/// Servers that have queued jobs.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_servers_with_queue(db: &Db) -> Result<Vec<ServerId>, StoreError> {
+    let rows = sqlx::query("SELECT DISTINCT server_id FROM jobs WHERE state = 'queued'").fetch_all(db.read()).await?;
+    rows.iter().map(|row| parse("jobs.server_id", row.try_get("server_id")?)).collect()
+}
+
+/// A server's queue.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_queue(db: &Db, server: ServerId) -> Result<Queue, StoreError> {
+    let rows = sqlx::query(concat!("SELECT ", job_columns!(), " FROM jobs WHERE server_id = $1 AND state = 'queued' ORDER BY id LIMIT $2"))
+        .bind(server.to_string())
+        .bind(LOOK_AHEAD)
+        .fetch_all(db.read())
+        .await?;
+    let queued = rows.iter().map(JobRow::try_from).collect::<Result<_, _>>()?;
+    let counts = sqlx::query(
+        "SELECT account_id, COUNT(*) AS jobs FROM jobs WHERE server_id = $1 AND state IN ('sent', 'working') GROUP BY account_id",
+    )
+    .bind(server.to_string())
+    .fetch_all(db.read())
+    .await?;
+    let in_flight = counts
+        .iter()
+        .map(|row| {
+            let count: i64 = row.try_get("jobs")?;
+            Ok((parse("jobs.account_id", row.try_get("account_id")?)?, u32::try_from(count).unwrap_or(u32::MAX)))
+        })
+        .collect::<Result<_, StoreError>>()?;
+    Ok(Queue { queued, in_flight })
+}
+
+/// Moves a job by an event, if the move is legal; an illegal one changes nothing and gives `None`.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_advance_in_tx(tx: &mut Tx, job: &JobRow, event: JobEvent) -> Result<Option<JobState>, StoreError> {
+    let Ok(next) = job.state.advance(event) else { return Ok(None) };
+    let now = now_ms();
+    let (sent, finished) = (matches!(event, JobEvent::Published).then_some(now), next.has_ended().then_some(now));
+    sqlx::query("UPDATE jobs SET state = $1, sent_ms = COALESCE($2, sent_ms), finished_ms = $3 WHERE id = $4")
+        .bind(next.as_str())
+        .bind(sent)
+        .bind(finished)
+        .bind(job.id.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(Some(next))
+}
+
+/// Queues a failed job again as a new attempt: its old steps and failure are forgotten.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_retry_in_tx(tx: &mut Tx, job: &JobRow) -> Result<bool, StoreError> {
+    let Ok(next) = job.state.advance(JobEvent::Retried) else { return Ok(false) };
+    sqlx::query(
+        "UPDATE jobs SET state = $1, attempt = attempt + 1, steps = '[]', progress_sequence = 0, failure = NULL, effect = NULL, \
+         detail = '', sent_ms = NULL, started_ms = NULL, finished_ms = NULL WHERE id = $2",
+    )
+    .bind(next.as_str())
+    .bind(job.id.to_string())
+    .execute(&mut **tx)
+    .await?;
+    Ok(true)
+}
+
+/// What an outcome writes into a job.
+#[derive(Debug)]
+pub struct Ending<'a> {
+    /// The state it ends in.
+    pub state: JobState,
+    /// All steps.
+    pub steps: &'a [StepReport],
+    /// Why it failed, if it did.
+    pub failure: Option<FailureCode>,
+    /// What it left behind, if it failed.
+    pub effect: Option<Effect>,
+    /// For admins.
+    pub detail: &'a str,
+    /// How long the worker took, milliseconds; both clocks may differ, so only the difference is used.
+    pub took_ms: i64,
+}
+
+/// Ends a job.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_end_in_tx(tx: &mut Tx, id: JobId, ending: &Ending<'_>) -> Result<(), StoreError> {
+    let now = now_ms();
+    sqlx::query(
+        "UPDATE jobs SET state = $1, steps = $2, failure = $3, effect = $4, detail = $5, started_ms = COALESCE(started_ms, $6), \
+         finished_ms = $7 WHERE id = $8",
+    )
+    .bind(ending.state.as_str())
+    .bind(to_json("jobs.steps", &ending.steps)?)
+    .bind(ending.failure.map(FailureCode::as_str))
+    .bind(ending.effect.map(Effect::as_str))
+    .bind(ending.detail)
+    .bind(now - ending.took_ms.max(0))
+    .bind(now)
+    .bind(id.to_string())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Keeps the newest progress of a job under way; older or late ones change nothing. True if something changed.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_progress_in_tx(tx: &mut Tx, id: JobId, attempt: u32, sequence: u32, steps: &[StepReport]) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "UPDATE jobs SET state = 'working', steps = $1, progress_sequence = $2, started_ms = COALESCE(started_ms, $3) \
+         WHERE id = $4 AND attempt = $5 AND progress_sequence < $2 AND state IN ('queued', 'sent', 'working')",
+    )
+    .bind(to_json("jobs.steps", &steps)?)
+    .bind(i64::from(sequence))
+    .bind(now_ms())
+    .bind(id.to_string())
+    .bind(i64::from(attempt))
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Jobs that were sent before a moment and of which nothing was heard since.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_list_silent(db: &Db, sent_before_ms: i64) -> Result<Vec<JobRow>, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        job_columns!(),
+        " FROM jobs WHERE state IN ('sent', 'working') AND sent_ms < $1 ORDER BY id LIMIT 1000"
+    ))
+    .bind(sent_before_ms)
+    .fetch_all(db.read())
+    .await?;
+    rows.iter().map(JobRow::try_from).collect()
+}
+
+/// For each resource on a server whose newest job was applied: that job. Compared with the worker's ledger.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_list_applied(tx: &mut Tx, server: ServerId) -> Result<Vec<JobRow>, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        job_columns!(),
+        " FROM jobs WHERE server_id = $1 AND state = 'done' AND NOT EXISTS (SELECT 1 FROM jobs AS newer \
+         WHERE newer.resource = jobs.resource AND newer.generation > jobs.generation) ORDER BY id"
+    ))
+    .bind(server.to_string())
+    .fetch_all(&mut **tx)
+    .await?;
+    let jobs = rows.iter().map(JobRow::try_from).collect::<Result<Vec<_>, _>>()?;
+    Ok(jobs.into_iter().filter(|job| !job.job.is_deletion()).collect())
+}
+
+/// Queues an applied job again because the host has lost what it applied.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_resend_in_tx(tx: &mut Tx, job: &JobRow) -> Result<(), StoreError> {
+    if job.state.advance(JobEvent::Resent).is_err() {
+        return Ok(());
+    }
+    sqlx::query("UPDATE jobs SET state = 'queued', attempt = attempt + 1, progress_sequence = 0, finished_ms = NULL WHERE id = $1")
+        .bind(job.id.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// How many jobs wait for each server, and how many it has.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_counts_by_server(db: &Db) -> Result<Vec<(ServerId, i64, i64)>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT server_id, CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), 0) AS BIGINT) AS queued, \
+         CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 0 ELSE 1 END), 0) AS BIGINT) AS begun \
+         FROM jobs WHERE state IN ('queued', 'sent', 'working') GROUP BY server_id",
+    )
+    .fetch_all(db.read())
+    .await?;
+    rows.iter()
+        .map(|row| Ok((parse("jobs.server_id", row.try_get("server_id")?)?, row.try_get("queued")?, row.try_get("begun")?)))
+        .collect()
+}

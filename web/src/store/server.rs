@@ -1,0 +1,204 @@
+//! Servers: what an admin entered, what the newest heartbeat said, and how a worker joins.
+
+use shared::events::Heartbeat;
+use shared::ids::ServerId;
+use shared::names::{PhpVersion, ServerName};
+use shared::role::Role;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Db, StoreError, Tx, now_ms, parse, parse_json, to_json};
+
+/// A server as stored.
+#[derive(Debug, Clone)]
+pub struct ServerRow {
+    /// Its id.
+    pub id: ServerId,
+    /// Its name on the bus and on pages.
+    pub name: ServerName,
+    /// Its FQDN.
+    pub hostname: String,
+    /// What it is for.
+    pub roles: Vec<Role>,
+    /// The stream that carries its jobs.
+    pub stream: String,
+    /// Placement stops at this number of accounts; `None` is no limit.
+    pub max_accounts: Option<i64>,
+    /// Takes new accounts.
+    pub active: bool,
+    /// Where its sites answer, an address people can use; empty if not told.
+    pub address: String,
+    /// The worker's public nkey (`U...`), once it has joined.
+    pub public_key: Option<String>,
+    /// The worker's public x25519 key (`X...`), once it has joined.
+    pub seal_key: Option<String>,
+    /// The worker's version.
+    pub version: String,
+    /// PHP versions the host reports.
+    pub php_versions: Vec<PhpVersion>,
+    /// The newest heartbeat.
+    pub heartbeat: Option<Heartbeat>,
+    /// Whether the worker is connected.
+    pub online: bool,
+    /// When it was last heard of.
+    pub last_seen_ms: i64,
+    /// Since when it is online or offline.
+    pub changed_ms: i64,
+    /// When it was added.
+    pub created_ms: i64,
+}
+
+macro_rules! server_columns {
+    () => {
+        "id, name, hostname, roles, stream, max_accounts, active, address, public_key, seal_key, version, php_versions, heartbeat, online, \
+         last_seen_ms, changed_ms, created_ms"
+    };
+}
+
+impl TryFrom<&AnyRow> for ServerRow {
+    type Error = StoreError;
+
+    fn try_from(row: &AnyRow) -> Result<Self, StoreError> {
+        let heartbeat: String = row.try_get("heartbeat")?;
+        Ok(Self {
+            id: parse("servers.id", row.try_get("id")?)?,
+            name: parse("servers.name", row.try_get("name")?)?,
+            hostname: row.try_get("hostname")?,
+            roles: parse_json("servers.roles", row.try_get("roles")?)?,
+            stream: row.try_get("stream")?,
+            max_accounts: row.try_get("max_accounts")?,
+            active: row.try_get::<i32, _>("active")? != 0,
+            address: row.try_get("address")?,
+            public_key: row.try_get("public_key")?,
+            seal_key: row.try_get("seal_key")?,
+            version: row.try_get("version")?,
+            php_versions: parse_json("servers.php_versions", row.try_get("php_versions")?)?,
+            // A heartbeat of another release may not decode; it is replaced within ten seconds.
+            heartbeat: serde_json::from_str(&heartbeat).ok(),
+            online: row.try_get::<i32, _>("online")? != 0,
+            last_seen_ms: row.try_get("last_seen_ms")?,
+            changed_ms: row.try_get("changed_ms")?,
+            created_ms: row.try_get("created_ms")?,
+        })
+    }
+}
+
+/// A server to be added.
+#[derive(Debug, Clone)]
+pub struct NewServer {
+    /// Its name.
+    pub name: ServerName,
+    /// Its FQDN.
+    pub hostname: String,
+    /// What it is for.
+    pub roles: Vec<Role>,
+    /// Where its sites answer.
+    pub address: String,
+    /// Placement stops here.
+    pub max_accounts: Option<i64>,
+    /// Whether it takes accounts.
+    pub active: bool,
+}
+
+/// Adds a server.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] on `servers.name`, or the database fails.
+pub async fn server_insert_in_tx(tx: &mut Tx, new: &NewServer) -> Result<ServerId, StoreError> {
+    let id = ServerId::new();
+    sqlx::query(
+        "INSERT INTO servers (id, name, hostname, roles, stream, max_accounts, address, created_ms, changed_ms, active) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
+    )
+    .bind(id.to_string())
+    .bind(new.name.as_str())
+    .bind(&new.hostname)
+    .bind(to_json("servers.roles", &new.roles)?)
+    .bind(shared::bus::topology::FIRST_COMMAND_STREAM)
+    .bind(new.max_accounts)
+    .bind(&new.address)
+    .bind(now_ms())
+    .bind(i32::from(new.active))
+    .execute(&mut **tx)
+    .await?;
+    Ok(id)
+}
+
+/// All servers by name.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_list(db: &Db) -> Result<Vec<ServerRow>, StoreError> {
+    let rows = sqlx::query(concat!("SELECT ", server_columns!(), " FROM servers ORDER BY name")).fetch_all(db.read()).await?;
+    rows.iter().map(ServerRow::try_from).collect()
+}
+
+/// One server.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_fetch(db: &Db, id: ServerId) -> Result<Option<ServerRow>, StoreError> {
+    let row = sqlx::query(concat!("SELECT ", server_columns!(), " FROM servers WHERE id = $1"))
+        .bind(id.to_string())
+        .fetch_optional(db.read())
+        .await?;
+    row.as_ref().map(ServerRow::try_from).transpose()
+}
+
+/// One server by its name.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_fetch_by_name(db: &Db, name: &ServerName) -> Result<Option<ServerRow>, StoreError> {
+    let row = sqlx::query(concat!("SELECT ", server_columns!(), " FROM servers WHERE name = $1"))
+        .bind(name.as_str())
+        .fetch_optional(db.read())
+        .await?;
+    row.as_ref().map(ServerRow::try_from).transpose()
+}
+
+/// Keeps a heartbeat. True if the server was offline before.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_heartbeat_in_tx(tx: &mut Tx, id: ServerId, heartbeat: &Heartbeat) -> Result<bool, StoreError> {
+    let now = now_ms();
+    let back = sqlx::query("UPDATE servers SET online = 1, changed_ms = $1 WHERE id = $2 AND online = 0")
+        .bind(now)
+        .bind(id.to_string())
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("UPDATE servers SET version = $1, php_versions = $2, heartbeat = $3, last_seen_ms = $4 WHERE id = $5")
+        .bind(&heartbeat.version)
+        .bind(to_json("servers.php_versions", &heartbeat.php_versions)?)
+        .bind(to_json("servers.heartbeat", heartbeat)?)
+        .bind(now)
+        .bind(id.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(back.rows_affected() == 1)
+}
+
+/// Marks a server offline. True if it was online.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_mark_offline(db: &Db, id: ServerId) -> Result<bool, StoreError> {
+    let mut tx = db.write().await?;
+    let done = sqlx::query("UPDATE servers SET online = 0, changed_ms = $1 WHERE id = $2 AND online = 1")
+        .bind(now_ms())
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Online servers of which nothing was heard since a moment.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_list_silent(db: &Db, since_ms: i64) -> Result<Vec<ServerId>, StoreError> {
+    let rows = sqlx::query("SELECT id FROM servers WHERE online = 1 AND last_seen_ms < $1").bind(since_ms).fetch_all(db.read()).await?;
+    rows.iter().map(|row| parse("servers.id", row.try_get("id")?)).collect()
+}

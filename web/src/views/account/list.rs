@@ -1,0 +1,173 @@
+//! The list of accounts.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::{Row, menu_items, row_id};
+use crate::paths;
+use crate::views::components::badge::Tone;
+use crate::views::components::button::{self, Weight};
+use crate::views::components::icon::Icon;
+use crate::views::components::menu::menu;
+use crate::views::components::stat::count;
+use crate::views::components::table::{Column, detail, table};
+use crate::views::components::toast::Toast;
+use crate::views::components::toolbar::{Filter, filter_links, toolbar};
+use crate::views::components::{empty_state, note, pager, progress, reference, time};
+use crate::views::fragment::Fragment;
+use crate::views::layout::{self, Audience, Nav, Page, Viewer};
+use crate::views::listing::Listing;
+
+/// How many accounts each filter has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All.
+    pub all: u64,
+    /// Active (`active`).
+    pub active: u64,
+    /// A change is under way (`busy`).
+    pub busy: u64,
+    /// Failed (`failed`).
+    pub failed: u64,
+    /// Suspended (`suspended`).
+    pub suspended: u64,
+}
+
+/// The list's model. Sort keys: `user`, `state`, `owner`, `server`, `sites`, `created`.
+#[derive(Debug, Clone)]
+pub struct ListModel {
+    /// What time it is.
+    pub now: Timestamp,
+    /// What is shown.
+    pub listing: Listing,
+    /// The filters' counts.
+    pub counts: Counts,
+    /// This page's rows.
+    pub rows: Vec<Row>,
+    /// Whether the viewer may create an account now.
+    pub can_create: bool,
+    /// The live stream.
+    pub live: Option<String>,
+    /// A message.
+    pub toast: Option<Toast>,
+}
+
+/// The DOM id of the whole list.
+#[must_use]
+pub const fn container_id() -> &'static str {
+    "account-list"
+}
+
+const FILTERS_ID: &str = "account-filters";
+
+const COLUMNS: &[Column] = &[
+    Column::sorted("Account", "user").class("main"),
+    Column::sorted("State", "state"),
+    Column::sorted("Client", "owner"),
+    Column::sorted("Server", "server"),
+    Column::sorted("Sites", "sites").class("num"),
+    Column::sorted("Created", "created").class("wide"),
+    Column::actions(),
+];
+
+/// The page.
+#[must_use]
+pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
+    let actions = html! { @if model.can_create { (create_button()) } };
+    let line = html! { "An account is a Linux user with its own folder, PHP and SFTP access." };
+    let body = html! {
+        (layout::page_head(&html! { "Accounts" }, &line, &actions))
+        section.card {
+            div.toolbar-split {
+                div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) }
+                (toolbar(&model.listing, &[], &[], "Search by user or client"))
+            }
+            (container(model).html)
+        }
+    };
+    let home = if viewer.audience == Audience::Admin { "Overview" } else { "Home" };
+    let busy = model.rows.iter().any(Row::is_busy);
+    let page =
+        Page::new("Accounts", Nav::Accounts, body).below(home, paths::HOME).live(model.live.as_deref(), busy).toast(model.toast.clone());
+    layout::page(viewer, &page)
+}
+
+fn create_button() -> Markup {
+    button::link(Weight::Primary, Some(Icon::Plus), "Create an account", paths::ACCOUNT_NEW)
+}
+
+fn filters(counts: Counts) -> [Filter; 5] {
+    [
+        Filter::new("", "All", counts.all),
+        Filter::new("active", "Active", counts.active),
+        Filter::new("busy", "Changing", counts.busy).tone(Tone::Work),
+        Filter::new("failed", "Failed", counts.failed).tone(Tone::Bad),
+        Filter::new("suspended", "Suspended", counts.suspended),
+    ]
+}
+
+/// The parts that change while the list stays the same: each row, and the filters' counts.
+#[must_use]
+pub fn fragments(model: &ListModel) -> Vec<Fragment> {
+    let rows = model.rows.iter().map(|row| row_fragment(row, model.now));
+    let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) } };
+    rows.chain([Fragment::new(FILTERS_ID, filters)]).collect()
+}
+
+/// The whole list, for when rows came or went.
+#[must_use]
+pub fn container(model: &ListModel) -> Fragment {
+    let html = html! {
+        div #(container_id()) {
+            @if model.rows.is_empty() && model.listing.is_narrowed() {
+                (empty_state::nothing_found("accounts", &model.listing.cleared()))
+            } @else if model.rows.is_empty() {
+                (empty(model.can_create))
+            } @else {
+                (table_of(&model.rows, Some(&model.listing), model.now))
+            }
+            (pager::pager(&model.listing))
+        }
+    };
+    Fragment::new(container_id(), html)
+}
+
+fn empty(can_create: bool) -> Markup {
+    let text = if can_create {
+        "An account belongs to a client and lives on a server. It needs both, and is ready in less than a second."
+    } else {
+        "Your hosting company makes accounts for you. Your sites will live in them."
+    };
+    let actions = html! { @if can_create { (create_button()) } };
+    empty_state::empty_state(Icon::FolderKey, "No accounts yet", text, &actions)
+}
+
+/// The table alone, for other pages that show accounts.
+#[must_use]
+pub fn table_of(rows: &[Row], listing: Option<&Listing>, now: Timestamp) -> Markup {
+    let rows = html! { @for row in rows { (row_fragment(row, now).html) } };
+    table("Accounts", COLUMNS, listing, &rows)
+}
+
+/// One account with the line below it: one `<tbody>`.
+#[must_use]
+pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
+    let id = row_id(row.id);
+    let html = html! {
+        tbody #(id) {
+            tr {
+                td.main { a.name href=(paths::account(row.id)) { (row.user) } }
+                td { (row.badge()) }
+                td data-label="Client" { (reference::person(&row.owner)) }
+                td data-label="Server" { (reference::server(&row.server)) }
+                td.num data-label="Sites" { @if row.sites == 0 { "none" } @else { (count(row.sites)) } }
+                td.wide.nowrap data-label="Created" { (time::ago(row.created_at, now)) }
+                td.act { (menu(&format!("{id}-menu"), &format!("Actions for {}", row.user), true, &menu_items(row.id, row.can))) }
+            }
+            @if let Some(progress) = &row.progress { (detail(COLUMNS.len(), &progress::progress(progress))) }
+            @else if let Some(failure) = &row.failure { (detail(COLUMNS.len(), &note::failure_line(failure))) }
+            @else if let Some(waiting) = &row.waiting { (detail(COLUMNS.len(), &note::waiting_line(waiting))) }
+        }
+    };
+    Fragment::new(id, html)
+}

@@ -1,0 +1,88 @@
+//! Buttons and links that look like buttons. A link goes somewhere, a button does something.
+
+use maud::{Markup, Render, html};
+
+use super::icon::Icon;
+
+/// How much a button stands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// The one main action of a page.
+    Primary,
+    /// Any other action.
+    Normal,
+    /// An action that steps back.
+    Quiet,
+    /// An action that destroys.
+    Danger,
+}
+
+impl Weight {
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Primary => "is-primary",
+            Self::Normal => "",
+            Self::Quiet => "is-quiet",
+            Self::Danger => "is-danger",
+        }
+    }
+}
+
+/// A link that looks like a button.
+#[must_use]
+pub fn link(weight: Weight, icon: Option<Icon>, label: &str, href: &str) -> Markup {
+    html! { a class=(classes(weight, false)) href=(href) { @if let Some(icon) = icon { (icon) } (label) } }
+}
+
+/// A small link that looks like a button.
+#[must_use]
+pub fn small_link(icon: Option<Icon>, label: &str, href: &str) -> Markup {
+    html! { a class=(classes(Weight::Normal, true)) href=(href) { @if let Some(icon) = icon { (icon) } (label) } }
+}
+
+/// A form's submit button.
+#[must_use]
+pub fn submit(weight: Weight, label: &str) -> Markup {
+    html! { button class=(classes(weight, false)) type="submit" { (label) } }
+}
+
+/// A form of one button, for an action without questions.
+#[must_use]
+pub fn post(size: Size, icon: Icon, label: &str, action: &str) -> Markup {
+    html! {
+        form.row method="post" action=(action) {
+            button class=(classes(Weight::Normal, size == Size::Small)) type="submit" { (icon) (label) }
+        }
+    }
+}
+
+/// How large a button is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// As other controls.
+    Normal,
+    /// Inside rows and notes.
+    Small,
+}
+
+fn classes(weight: Weight, small: bool) -> String {
+    let mut classes = String::from("btn");
+    if !weight.class().is_empty() {
+        classes.push(' ');
+        classes.push_str(weight.class());
+    }
+    if small {
+        classes.push_str(" is-sm");
+    }
+    classes
+}
+
+/// A button that copies the text of its neighbour. Without scripts the text is there to be selected.
+#[derive(Debug, Clone, Copy)]
+pub struct CopyButton<'a>(pub &'a str);
+
+impl Render for CopyButton<'_> {
+    fn render(&self) -> Markup {
+        html! { button class="btn is-quiet is-sm is-icon" type="button" data-copy aria-label=(self.0) hidden { (Icon::Copy) } }
+    }
+}

@@ -1,0 +1,57 @@
+//! The question before something is destroyed: its name has to be typed.
+
+use maud::{Markup, html};
+
+use super::button::{self, Weight};
+use super::form_field::Field;
+use super::icon::Icon;
+use crate::views::model::Errors;
+
+/// A deletion to confirm.
+#[derive(Debug, Clone)]
+pub struct Confirm<'a> {
+    /// The question, such as `Delete shop.example?`.
+    pub question: &'a str,
+    /// What goes, a sentence each.
+    pub consequences: Vec<String>,
+    /// What has to be typed, without spaces. The server compares it again.
+    pub name: &'a str,
+    /// Another spelling that is as good, such as a domain's punycode.
+    pub or: Option<&'a str>,
+    /// What that is called, such as `domain`.
+    pub name_is: &'a str,
+    /// The button, such as `Delete site`.
+    pub button: &'a str,
+    /// Where the form posts to; the typed text is the field `confirm`.
+    pub action: &'a str,
+    /// Where Cancel leads.
+    pub cancel: &'a str,
+    /// What was typed before.
+    pub typed: &'a str,
+    /// Why it was refused.
+    pub errors: &'a Errors,
+}
+
+/// The question as a card with its form.
+#[must_use]
+pub fn confirm(confirm: &Confirm<'_>) -> Markup {
+    let label = format!("Type the {} to confirm", confirm.name_is);
+    html! {
+        form.card.is-narrow method="post" action=(confirm.action) data-confirm={ (confirm.name) @if let Some(or) = confirm.or { " " (or) } } {
+            div.card-body.form {
+                div.note data-state="bad" { (Icon::TriangleAlert)
+                    div { b { (confirm.question) }
+                        ul.bullets { @for sentence in &confirm.consequences { li { (sentence) } } }
+                    }
+                }
+                (Field::text("confirm", &label).value(confirm.typed).help(confirm.name).mono().required().autofocus()
+                    .error(confirm.errors.get("confirm")))
+            }
+            footer.card-foot {
+                (button::submit(Weight::Danger, confirm.button))
+                (button::link(Weight::Normal, None, "Cancel", confirm.cancel))
+                span.muted { "This cannot be undone." }
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Notes: one thing to know, in its place.
+
+use maud::{Markup, html};
+use shared::failure::Effect;
+
+use super::badge::Tone;
+use super::button::{self, Size};
+use super::icon::Icon;
+use super::time;
+use crate::paths;
+use crate::views::model::{Failure, Waiting};
+
+/// A failure: what happened, did anything change, what next; in that order.
+#[must_use]
+pub fn failure(failure: &Failure) -> Markup {
+    let icon = if failure.effect == Effect::RolledBack { Icon::Undo } else { Icon::CircleAlert };
+    html! {
+        div.note data-state=(Tone::Bad) role="status" {
+            (icon)
+            div {
+                p { b { (failure.what) } }
+                p { (failure.changed) " " (failure.next) }
+                @if let Some(detail) = &failure.detail {
+                    details.more { summary { "For engineers" } pre.pre.framed tabindex="0" { (detail) } }
+                }
+            }
+            (failure_actions(failure))
+        }
+    }
+}
+
+fn failure_actions(failure: &Failure) -> Markup {
+    html! {
+        @if failure.retry.is_some() || failure.operation.is_some() {
+            div.row {
+                @if let Some(operation) = failure.operation { (button::small_link(None, "What happened", &paths::operation(operation))) }
+                @if let Some(action) = &failure.retry { (button::post(Size::Small, Icon::RotateCw, "Retry", action)) }
+            }
+        }
+    }
+}
+
+/// A failure in one line, below a row of a list.
+#[must_use]
+pub fn failure_line(failure: &Failure) -> Markup {
+    html! {
+        div.row {
+            span.bad { (failure.what) }
+            span.muted { (failure.changed) }
+            @if let Some(operation) = failure.operation { a.inline-link href=(paths::operation(operation)) { "What happened" } }
+            @if let Some(action) = &failure.retry { (button::post(Size::Small, Icon::RotateCw, "Retry", action)) }
+        }
+    }
+}
+
+/// Why something waits, and that it will happen by itself.
+#[must_use]
+pub fn waiting_line(waiting: &Waiting) -> Markup {
+    html! {
+        span.muted {
+            @if let Some(since) = waiting.offline_since {
+                "Waiting: " (waiting.server) " is offline since " (time::clock(since)) ". It is applied by itself when " (waiting.server) " returns."
+            } @else {
+                "Waiting for its turn on " (waiting.server) "."
+            }
+        }
+    }
+}
+
+/// The same as a note.
+#[must_use]
+pub fn waiting(waiting: &Waiting) -> Markup {
+    html! { div.note data-state=(Tone::Warn) role="status" { (Icon::Clock) div { (waiting_line(waiting)) } } }
+}
+
+/// A note of any tone: a sentence in bold and what follows it.
+#[must_use]
+pub fn note(tone: Tone, icon: Icon, title: &str, text: &str) -> Markup {
+    html! { div.note data-state=(tone) role="status" { (icon) div { b { (title) } " " (text) } } }
+}
+
+/// A form that was refused: how many fields, and what concerns the form as a whole.
+#[must_use]
+pub fn form_errors(errors: &crate::views::model::Errors) -> Markup {
+    html! {
+        @if let Some(message) = errors.get("") {
+            div.note data-state=(Tone::Bad) role="alert" { (Icon::CircleAlert) div { b { (message) } } }
+        }
+    }
+}
+
+/// The words beside a form's buttons when fields were refused.
+#[must_use]
+pub fn form_summary(errors: &crate::views::model::Errors) -> Markup {
+    html! {
+        @match errors.len() {
+            0 => {}
+            1 => { span.bad role="status" { "1 field needs your attention" } }
+            many => { span.bad role="status" { (many) " fields need your attention" } }
+        }
+    }
+}

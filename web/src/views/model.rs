@@ -1,0 +1,122 @@
+//! What several pages show: references, failures, progress.
+
+use jiff::Timestamp;
+use shared::events::StepReport;
+use shared::failure::{Effect, FailureCode};
+use shared::ids::{AccountId, OperationId, ServerId, UserId};
+use shared::names::{LinuxUser, ServerName};
+
+/// An account to point at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRef {
+    /// Its id.
+    pub id: AccountId,
+    /// Its Linux user, which is also its name.
+    pub user: LinuxUser,
+}
+
+/// A server to point at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerRef {
+    /// Its id, if the viewer may open it.
+    pub id: Option<ServerId>,
+    /// Its name.
+    pub name: ServerName,
+}
+
+/// A person to point at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonRef {
+    /// Their id, if the viewer may open them.
+    pub id: Option<UserId>,
+    /// Their name.
+    pub name: String,
+}
+
+/// The steps of the newest job, for the viewer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// What is going on, such as `Setting up shop.example`. Read by screen readers.
+    pub label: String,
+    /// The steps so far, the waiting ones included.
+    pub steps: Vec<StepReport>,
+}
+
+/// Work that cannot start yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The server it waits for.
+    pub server: ServerName,
+    /// Since when the server is away; `None` while it only has other work to do first.
+    pub offline_since: Option<Timestamp>,
+}
+
+/// A failure in the words of the person it is shown to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened, a sentence.
+    pub what: String,
+    /// Whether anything changed, a sentence.
+    pub changed: String,
+    /// What to do next, a sentence.
+    pub next: String,
+    /// What is left of it on the host.
+    pub effect: Effect,
+    /// Where the Retry button posts to, if the viewer may retry.
+    pub retry: Option<String>,
+    /// The operation, if the viewer may open it.
+    pub operation: Option<OperationId>,
+    /// The raw message. Set for admins only.
+    pub detail: Option<String>,
+}
+
+impl Failure {
+    /// The sentences of a code, without links.
+    #[must_use]
+    pub fn of(code: FailureCode, effect: Effect) -> Self {
+        Self {
+            what: code.what_happened().to_owned(),
+            changed: effect.sentence().to_owned(),
+            next: code.what_next().to_owned(),
+            effect,
+            retry: None,
+            operation: None,
+            detail: None,
+        }
+    }
+}
+
+/// What was wrong with a form: field name and sentence. The empty name is the form as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Errors(Vec<(String, String)>);
+
+impl Errors {
+    /// Adds a sentence for a field.
+    pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.0.push((field.into(), message.into()));
+    }
+
+    /// One sentence for a field.
+    #[must_use]
+    pub fn one(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self(vec![(field.into(), message.into())])
+    }
+
+    /// The first sentence for a field.
+    #[must_use]
+    pub fn get(&self, field: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == field).map(|(_, message)| message.as_str())
+    }
+
+    /// Whether nothing was wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many sentences there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}

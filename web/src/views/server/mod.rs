@@ -1,0 +1,129 @@
+//! Servers: the machines that sites live on.
+
+mod list;
+mod new;
+mod show;
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+use shared::ids::ServerId;
+use shared::names::ServerName;
+use shared::role::Role;
+
+pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment, table_of};
+pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragments, enrol_page, new_page};
+pub use show::{ShowModel, show_fragments, show_page};
+
+use super::components::badge::{self, Tone};
+use super::components::stat::count;
+use super::components::{time, usage};
+
+/// Whether a server's worker answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It does.
+    Online {
+        /// Its last heartbeat.
+        seen_at: Timestamp,
+    },
+    /// It did.
+    Offline {
+        /// Since when it does not.
+        since: Timestamp,
+    },
+    /// Its worker has not called yet.
+    WaitingToEnrol {
+        /// When its token ends; past: it needs a new one.
+        token_expires_at: Timestamp,
+    },
+}
+
+/// One server, in lists.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its id.
+    pub id: ServerId,
+    /// Its name.
+    pub name: ServerName,
+    /// Its host name.
+    pub hostname: String,
+    /// What it does.
+    pub roles: Vec<Role>,
+    /// How many accounts it has.
+    pub accounts: u64,
+    /// How many it may have.
+    pub max_accounts: Option<u64>,
+    /// Its worker's version, once it has called.
+    pub version: Option<String>,
+    /// Whether it answers.
+    pub reach: Reach,
+    /// Whether it takes new accounts.
+    pub active: bool,
+    /// Its load, if it answers.
+    pub load: Option<Load>,
+    /// Jobs that wait for it.
+    pub jobs_waiting: u64,
+}
+
+/// What a heartbeat says of a machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Load {
+    /// Load average over one minute.
+    pub load1: f64,
+    /// Processors.
+    pub cpus: u32,
+    /// Memory in use, MiB.
+    pub memory_used_mib: u64,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// Disk in use, MiB.
+    pub disk_used_mib: u64,
+    /// Disk, MiB.
+    pub disk_mib: u64,
+}
+
+/// The DOM id of a server's row.
+#[must_use]
+pub fn row_id(id: ServerId) -> String {
+    format!("server-{id}")
+}
+
+/// Whether it answers, as a word with its mark. Fine is quiet: only trouble gets a badge.
+#[must_use]
+pub fn reach(reach: Reach, jobs_waiting: u64, now: Timestamp) -> Markup {
+    html! {
+        @match reach {
+            Reach::Online { seen_at } => {
+                span.status data-state=(Tone::Ok) { span.dot.is-live {} "Online" }
+                small { (time::ago(seen_at, now)) }
+            }
+            Reach::Offline { since } => {
+                (badge::OFFLINE)
+                small { "since " (time::clock(since)) @if jobs_waiting > 0 { ", " (count(jobs_waiting)) " waiting" } }
+            }
+            Reach::WaitingToEnrol { token_expires_at } => {
+                (badge::WAITING_TO_ENROL)
+                small { @if token_expires_at > now { "token ends " (time::until_text(token_expires_at, now)) } @else { "token has ended" } }
+            }
+        }
+    }
+}
+
+/// The roles as chips.
+#[must_use]
+pub fn roles(roles: &[Role]) -> Markup {
+    html! { span class="row is-roles" { @for role in roles { span.chip { (role) } } } }
+}
+
+/// Accounts against their limit.
+#[must_use]
+pub fn accounts(row: &Row) -> Markup {
+    html! {
+        span.cap {
+            span { (count(row.accounts)) @if let Some(most) = row.max_accounts { span.muted { " / " (count(most)) } } }
+            @if let Some(most) = row.max_accounts {
+                (usage::bar(&format!("Accounts on {}", row.name), row.accounts, most, &format!("{} of {most}", row.accounts)))
+            }
+        }
+    }
+}

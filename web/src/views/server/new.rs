@@ -1,0 +1,177 @@
+//! Adding a server: the form, and then the one command that brings its worker here.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+use shared::ids::ServerId;
+use shared::names::ServerName;
+
+use super::{Reach, reach};
+use crate::paths;
+use crate::views::components::badge::Tone;
+use crate::views::components::button::{self, Weight};
+use crate::views::components::form_field::{self, Field};
+use crate::views::components::icon::Icon;
+use crate::views::components::{note, secret, time};
+use crate::views::fragment::Fragment;
+use crate::views::layout::{self, Nav, Page, Viewer};
+use crate::views::model::Errors;
+
+/// What is typed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerForm {
+    /// `name`.
+    pub name: String,
+    /// `hostname`.
+    pub hostname: String,
+    /// `max_accounts`; empty: no limit.
+    pub max_accounts: String,
+    /// `active`: whether it takes accounts.
+    pub active: bool,
+}
+
+/// The form's model. The server has the role `web`, the only one there is so far.
+#[derive(Debug, Clone, Default)]
+pub struct NewModel {
+    /// What was typed, or the defaults.
+    pub form: ServerForm,
+    /// What was wrong.
+    pub errors: Errors,
+}
+
+/// The page with the form.
+#[must_use]
+pub fn new_page(viewer: &Viewer, model: &NewModel) -> Markup {
+    let line = html! { "Fill in the form, run one command on the host, watch it turn green." };
+    let body = html! {
+        (layout::page_head(&html! { "Add a server" }, &line, &layout::nothing()))
+        div.split { div.stack { (form(model)) } aside.stack { (what_happens()) (firewall()) } }
+    };
+    layout::page(viewer, &Page::new("Add a server", Nav::Servers, body).below("Servers", paths::SERVERS))
+}
+
+fn form(model: &NewModel) -> Markup {
+    let form = &model.form;
+    html! {
+        form.card method="post" action=(paths::SERVERS) {
+            div.card-body.form {
+                (note::form_errors(&model.errors))
+                div.fields {
+                    (Field::text("name", "Name").value(&form.name).required().autofocus().error(model.errors.get("name"))
+                        .help("Short, such as web5. Letters, digits and hyphens."))
+                    (Field::text("hostname", "Hostname").value(&form.hostname).required().error(model.errors.get("hostname"))
+                        .help("Full name, such as web5.example.com. Clients see it."))
+                }
+                hr;
+                (Field::number("max_accounts", "Most accounts").value(&form.max_accounts).unit("accounts").optional()
+                    .error(model.errors.get("max_accounts")).help("New accounts go elsewhere once it is reached. Empty means no limit."))
+                (form_field::switch("active", "Takes new accounts", "Off drains the server: what runs there keeps running.", form.active))
+            }
+            footer.card-foot {
+                (button::submit(Weight::Primary, "Add server"))
+                (button::link(Weight::Normal, None, "Cancel", paths::SERVERS))
+                (note::form_summary(&model.errors))
+            }
+        }
+    }
+}
+
+fn what_happens() -> Markup {
+    let steps = [
+        "You get a command to run on the host as root",
+        "The worker starts and proves its token",
+        "It reports Debian, PHP versions, disk and memory",
+        "The server turns green and takes accounts",
+    ];
+    html! {
+        section.card {
+            header.card-head { h2 { "What happens then" } }
+            div.card-body { ol.steps { @for step in steps { li data-state="wait" { (Icon::CircleDashed) span { (step) } } } } }
+        }
+    }
+}
+
+fn firewall() -> Markup {
+    note::note(
+        Tone::Off,
+        Icon::Info,
+        "Firewall:",
+        "the server opens connections to the panel, never the other way. Ports 80 and 443 are for visitors.",
+    )
+}
+
+/// A server that has just been added. Shown once, in the answer to the request that added it.
+#[derive(Debug, Clone)]
+pub struct EnrolModel {
+    /// What time it is.
+    pub now: Timestamp,
+    /// The server.
+    pub id: ServerId,
+    /// Its name.
+    pub name: ServerName,
+    /// The token: single use.
+    pub token: String,
+    /// When it ends.
+    pub token_expires_at: Timestamp,
+    /// The command to run on the host.
+    pub command: String,
+    /// Whether it answers by now.
+    pub reach: Reach,
+    /// The live stream.
+    pub live: Option<String>,
+}
+
+const STATUS: &str = "enrol-status";
+
+/// The page with the token and the command. It is not loaded again by itself: the token is shown once.
+#[must_use]
+pub fn enrol_page(viewer: &Viewer, model: &EnrolModel) -> Markup {
+    let line = html! { "Run the command on the host as root. This page shows when the worker has called." };
+    let sentence = format!(
+        "Shown once. It enrols one worker and then stops working. It ends {}.",
+        time::until_text(model.token_expires_at, model.now)
+    );
+    let body = html! {
+        (layout::page_head(&html! { "Install the worker on " (model.name) }, &line, &layout::nothing()))
+        div.split {
+            section.card {
+                header.card-head { h2 { "Install command" } small { "Debian 12 or newer" } }
+                div.card-body.stack { (secret::copy_block(&model.command, "Copy the command")) }
+                (enrol_status(model).html)
+            }
+            aside.stack {
+                section.card {
+                    header.card-head { h2 { "Token" } p { "if you install by hand" } }
+                    div.card-body { (secret::secret(&model.token, &sentence, "Copy the token")) }
+                }
+                (firewall())
+            }
+        }
+    };
+    let page = Page::new("Install the worker", Nav::Servers, body)
+        .below("Servers", paths::SERVERS)
+        .below(model.name.as_str(), paths::server(model.id))
+        .live(model.live.as_deref(), false);
+    layout::page(viewer, &page)
+}
+
+/// The part that turns green.
+#[must_use]
+pub fn enrol_fragments(model: &EnrolModel) -> Vec<Fragment> {
+    vec![enrol_status(model)]
+}
+
+fn enrol_status(model: &EnrolModel) -> Fragment {
+    let waiting = matches!(model.reach, Reach::WaitingToEnrol { .. });
+    let tone = if waiting { Tone::Work } else { Tone::Ok };
+    let html = html! {
+        div.card-foot #(STATUS) data-state=(tone) aria-live="polite" {
+            @if waiting {
+                span.dot.is-live {} span.grow { b.strong { "Waiting for " (model.name) " to call" } }
+            } @else {
+                span.grow { (reach(model.reach, 0, model.now)) }
+            }
+            a.inline-link href=(paths::server(model.id)) { "Open " (model.name) }
+        }
+    };
+    Fragment::new(STATUS, html)
+}

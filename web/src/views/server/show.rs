@@ -1,0 +1,222 @@
+//! A server's page.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+use shared::events::RoleHealth;
+use shared::names::PhpVersion;
+
+use super::{Load, Reach, Row, reach, roles};
+use crate::paths;
+use crate::views::components::badge::Tone;
+use crate::views::components::icon::Icon;
+use crate::views::components::stat::{Stat, count, size_mib, stats};
+use crate::views::components::toast::Toast;
+use crate::views::components::usage::{Usage, usage};
+use crate::views::components::{kv, note, time};
+use crate::views::fragment::Fragment;
+use crate::views::layout::{self, Nav, Page, Viewer};
+use crate::views::{account, operation};
+
+/// The page's model.
+#[derive(Debug, Clone)]
+pub struct ShowModel {
+    /// What time it is.
+    pub now: Timestamp,
+    /// The server.
+    pub server: Row,
+    /// The health of its roles, as it says.
+    pub health: Vec<RoleHealth>,
+    /// Its PHP versions, newest first.
+    pub php_versions: Vec<PhpVersion>,
+    /// Such as `Debian GNU/Linux 12 (bookworm)`.
+    pub os: String,
+    /// Its kernel.
+    pub kernel: String,
+    /// Seconds since it started.
+    pub uptime_s: Option<u64>,
+    /// Where its connection comes from.
+    pub address: Option<String>,
+    /// Jobs under way on it.
+    pub jobs_working: u64,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// Its newest accounts.
+    pub accounts: Vec<account::Row>,
+    /// Its newest operations, newest first.
+    pub operations: Vec<operation::Row>,
+    /// The live stream.
+    pub live: Option<String>,
+    /// A message.
+    pub toast: Option<Toast>,
+}
+
+const HEAD: &str = "server-head";
+const STATUS: &str = "server-status";
+const STATS: &str = "server-stats";
+const HEALTH: &str = "server-health";
+const USAGE: &str = "server-usage";
+const OPERATIONS: &str = "server-operations";
+
+/// The page.
+#[must_use]
+pub fn show_page(viewer: &Viewer, model: &ShowModel) -> Markup {
+    let body = html! {
+        (head(model).html)
+        (status(model).html)
+        (figures(model).html)
+        div.split {
+            div.stack { (health(model).html) (operations(model).html) }
+            aside.stack { (usages(model).html) (facts(model)) }
+        }
+        (accounts(model))
+    };
+    let page = Page::new(model.server.name.as_str(), Nav::Servers, body)
+        .below("Servers", paths::SERVERS)
+        .live(model.live.as_deref(), matches!(model.server.reach, Reach::WaitingToEnrol { .. }))
+        .toast(model.toast.clone());
+    layout::page(viewer, &page)
+}
+
+/// The parts that change while the page is open.
+#[must_use]
+pub fn show_fragments(model: &ShowModel) -> Vec<Fragment> {
+    vec![head(model), status(model), figures(model), health(model), operations(model), usages(model)]
+}
+
+fn head(model: &ShowModel) -> Fragment {
+    let server = &model.server;
+    let title = html! { (server.name) " " (roles(&server.roles)) };
+    let line = html! { (server.hostname) @if !server.active { ". Takes no new accounts." } };
+    let state = html! { span.reach { (reach(server.reach, 0, model.now)) } };
+    Fragment::new(HEAD, html! { div #(HEAD) { (layout::page_head(&title, &line, &state)) } })
+}
+
+fn status(model: &ShowModel) -> Fragment {
+    let server = &model.server;
+    let html = html! {
+        div.stack.status-slot #(STATUS) {
+            @match server.reach {
+                Reach::Online { .. } => {}
+                Reach::Offline { since } => {
+                    div.note data-state=(Tone::Bad) role="status" {
+                        (Icon::Unplug)
+                        div {
+                            p { b { (server.name) " is offline since " (time::clock(since)) "." } }
+                            p { "Changes for it wait and are applied in order when it returns. Its sites may still be serving." }
+                        }
+                    }
+                }
+                Reach::WaitingToEnrol { token_expires_at } if token_expires_at > model.now => {
+                    (note::note(Tone::Warn, Icon::Clock, "Its worker has not called yet.", "Run the install command on the host. This page turns green by itself."))
+                }
+                Reach::WaitingToEnrol { .. } => {
+                    (note::note(Tone::Warn, Icon::Clock, "Its token has ended before the worker called.", "Nothing was changed. Add the server again to get a new one."))
+                }
+            }
+        }
+    };
+    Fragment::new(STATUS, html)
+}
+
+fn figures(model: &ShowModel) -> Fragment {
+    let server = &model.server;
+    let none = || html! { small { "no data" } };
+    let load = server.load.map_or_else(none, |load| html! { (format!("{:.2}", load.load1)) " " small { "on " (load.cpus) " cores" } });
+    let queue = html! { @if server.jobs_waiting == 0 { span.none { "none" } } @else { (count(server.jobs_waiting)) } };
+    let most = server.max_accounts.map(|most| html! { "of " (count(most)) });
+    let items = [
+        Stat { label: "Load", value: load, note: None },
+        Stat { label: "Accounts", value: html! { (count(server.accounts)) }, note: most },
+        Stat {
+            label: "Changes waiting",
+            value: queue,
+            note: (model.jobs_working > 0).then(|| html! { (count(model.jobs_working)) " under way" }),
+        },
+        Stat { label: "Up for", value: model.uptime_s.map_or_else(none, |seconds| html! { (time::duration_s(seconds)) }), note: None },
+    ];
+    Fragment::new(STATS, stats(STATS, &items))
+}
+
+fn health(model: &ShowModel) -> Fragment {
+    let html = html! {
+        section.card #(HEALTH) {
+            header.card-head { h2 { "Services" } }
+            @if model.health.is_empty() {
+                div.card-body { p.muted.small { "Nothing reported yet." } }
+            } @else {
+                ul.checks {
+                    @for role in &model.health {
+                        @let (tone, icon) = if role.healthy { (Tone::Ok, Icon::CircleCheck) } else { (Tone::Bad, Icon::CircleAlert) };
+                        li data-state=(tone) {
+                            (icon)
+                            div { b { (role.role) @if !role.healthy { ", not working" } } p { (role.summary) } }
+                        }
+                    }
+                    @if !model.php_versions.is_empty() {
+                        li data-state=(Tone::Ok) {
+                            (Icon::CircleCheck)
+                            div { b { "PHP" } p { @for (at, version) in model.php_versions.iter().enumerate() { @if at > 0 { ", " } (version) } } }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Fragment::new(HEALTH, html)
+}
+
+fn usages(model: &ShowModel) -> Fragment {
+    let html = html! {
+        section.card #(USAGE) {
+            header.card-head { h2 { "Usage" } }
+            div.card-body {
+                @if let Some(load) = model.server.load { (usage(&load_usage(load))) } @else { p.muted.small { "No data while it does not answer." } }
+            }
+        }
+    };
+    Fragment::new(USAGE, html)
+}
+
+fn load_usage(load: Load) -> [Usage; 2] {
+    let line = |label: &str, used: u64, limit: u64| Usage {
+        label: label.to_owned(),
+        used,
+        limit: Some(limit),
+        text: Some(format!("{} of {}", size_mib(used), size_mib(limit))),
+    };
+    [line("Memory", load.memory_used_mib, load.memory_mib), line("Disk", load.disk_used_mib, load.disk_mib)]
+}
+
+fn facts(model: &ShowModel) -> Markup {
+    let server = &model.server;
+    let mut facts = vec![("Hostname", kv::text(&server.hostname))];
+    if let Some(address) = &model.address {
+        facts.push(("Connects from", kv::mono(address)));
+    }
+    if let Some(version) = &server.version {
+        facts.push(("Worker", kv::text(version)));
+    }
+    if !model.os.is_empty() {
+        facts.push(("System", kv::text(&model.os)));
+        facts.push(("Kernel", kv::mono(&model.kernel)));
+    }
+    facts.push(("New accounts", kv::text(if server.active { "Taken" } else { "Not taken" })));
+    facts.push(("Added", time::date(model.created_at)));
+    kv::card("Details", &facts)
+}
+
+fn accounts(model: &ShowModel) -> Markup {
+    html! {
+        @if !model.accounts.is_empty() {
+            section.card {
+                header.card-head { h2 { "Newest accounts" } a.small.inline-link href=(paths::with_query(paths::ACCOUNTS, [("q", model.server.name.as_str())])) { "All" } }
+                (account::table_of(&model.accounts, None, model.now))
+            }
+        }
+    }
+}
+
+fn operations(model: &ShowModel) -> Fragment {
+    let all = paths::with_query(paths::OPERATIONS, [("server", model.server.name.as_str())]);
+    Fragment::new(OPERATIONS, operation::feed(OPERATIONS, "Recent operations", &model.operations, Some(&all), model.now))
+}

@@ -1,0 +1,73 @@
+//! Failure is calm: the page says what happened, nothing is left behind, Retry works, others lose nothing.
+
+use super::prober::Prober;
+use super::world;
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+#[test]
+fn a_broken_file_of_somebodys_hand_blocks_the_job_and_retry_works_once_it_is_cured() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("brokenclient");
+    let account = panel.account(&client, "brokenuser");
+    let good = panel.site(&account, "good.localhost", "8.2");
+    panel.until_state(&format!("/sites/{good}"), "Active");
+    let prober = Prober::start(&lab.address, &["good.localhost"]);
+
+    lab.write("/etc/nginx/sites-enabled/hand.conf", "server { this is not nginx }\n");
+    let site = panel.site(&account, "late.localhost", "8.2");
+    let page = format!("/sites/{site}");
+    panel.until_state(&page, "Failed");
+    let text = panel.get(&page).text();
+    assert!(text.contains("configuration has an error"), "it says what happened: {text}");
+    assert!(text.contains("Nothing was changed") || text.contains("put back"), "it says whether anything changed: {text}");
+    assert!(!lab.succeeds(&["test", "-e", "/etc/nginx/sites-enabled/late.localhost.conf"]), "nothing is left behind");
+    assert!(!lab.succeeds(&["test", "-e", "/etc/nginx/sites-available/late.localhost.conf"]), "nothing is left behind");
+
+    lab.exec(&["rm", "/etc/nginx/sites-enabled/hand.conf"]);
+    panel.submit(&format!("{page}/retry"), &[]);
+    panel.until_state(&page, "Active");
+    lab.until("the site serves", PATIENCE, || lab.fetch("late.localhost", "/").0 == 200);
+    prober.assert_nothing_lost();
+}
+
+#[test]
+fn a_name_that_a_hand_made_vhost_answers_to_is_refused_and_rolled_back() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("takenclient");
+    let account = panel.account(&client, "takenuser");
+    lab.write("/etc/nginx/sites-enabled/aaa-hand.conf", "server { listen 80; server_name taken.localhost; return 200 hand; }\n");
+    lab.exec(&["systemctl", "reload", "nginx"]);
+    let site = panel.site(&account, "taken.localhost", "static");
+    panel.until_state(&format!("/sites/{site}"), "Failed");
+    assert_eq!(lab.fetch("taken.localhost", "/").1, "hand", "what served before serves");
+    assert!(!lab.succeeds(&["test", "-e", "/etc/nginx/sites-enabled/taken.localhost.conf"]), "nothing is left behind");
+    lab.exec(&["rm", "/etc/nginx/sites-enabled/aaa-hand.conf"]);
+    lab.exec(&["systemctl", "reload", "nginx"]);
+    panel.submit(&format!("/sites/{site}/retry"), &[]);
+    panel.until_state(&format!("/sites/{site}"), "Active");
+}
+
+#[test]
+fn a_full_disk_fails_the_job_and_leaves_what_serves() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("fullclient");
+    let account = panel.account(&client, "fulluser");
+    let good = panel.site(&account, "roomy.localhost", "static");
+    panel.until_state(&format!("/sites/{good}"), "Active");
+    let prober = Prober::start(&lab.address, &["roomy.localhost"]);
+    // A file system of 64 KiB in place of the vhosts' directory, filled to the brim, holding what was there.
+    lab.exec(&["sh", "-c", "cp -a /etc/nginx/sites-available /tmp/kept && mount -t tmpfs -o size=64k,mode=755 full /etc/nginx/sites-available && cp -a /tmp/kept/. /etc/nginx/sites-available/ && (dd if=/dev/zero of=/etc/nginx/sites-available/.fill bs=1k count=128 2>/dev/null || true)"]);
+    let site = panel.site(&account, "cramped.localhost", "static");
+    panel.until_state(&format!("/sites/{site}"), "Failed");
+    let text = panel.get(&format!("/sites/{site}")).text();
+    assert!(text.contains("no space"), "it says what happened: {text}");
+    lab.exec(&["umount", "-l", "/etc/nginx/sites-available"]);
+    assert!(!lab.succeeds(&["test", "-e", "/etc/nginx/sites-enabled/cramped.localhost.conf"]), "nothing is left behind");
+    panel.submit(&format!("/sites/{site}/retry"), &[]);
+    panel.until_state(&format!("/sites/{site}"), "Active");
+    prober.assert_nothing_lost();
+}

@@ -1,0 +1,102 @@
+//! The managed host, from outside.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The host the tests work on.
+pub(crate) struct Lab {
+    script: PathBuf,
+    host: String,
+    pub(crate) address: String,
+}
+
+impl Lab {
+    pub(crate) fn from_env() -> Self {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.ci/lab/lab.sh");
+        let host = std::env::var("GANTRY_E2E_HOST").expect("GANTRY_E2E_HOST names the host");
+        let mut lab = Self { script, host, address: String::new() };
+        lab.address = lab.run("address", &[]).trim().to_owned();
+        lab
+    }
+
+    /// Runs a subcommand of the lab on the host; panics if it fails.
+    pub(crate) fn run(&self, subcommand: &str, arguments: &[&str]) -> String {
+        let output = self.output(subcommand, arguments);
+        assert!(
+            output.status.success(),
+            "lab {subcommand} {arguments:?} failed: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn output(&self, subcommand: &str, arguments: &[&str]) -> Output {
+        Command::new(&self.script).arg(subcommand).arg(&self.host).args(arguments).stdin(Stdio::null()).output().expect("the lab script runs")
+    }
+
+    /// Runs a command in the host; panics if it fails.
+    pub(crate) fn exec(&self, command: &[&str]) -> String {
+        self.run("exec", command)
+    }
+
+    /// Whether a command in the host succeeds.
+    pub(crate) fn succeeds(&self, command: &[&str]) -> bool {
+        self.output("exec", command).status.success()
+    }
+
+    /// Writes a file in the host.
+    pub(crate) fn write(&self, path: &str, content: &str) {
+        let file = tempfile::NamedTempFile::new().expect("a scratch file");
+        std::fs::write(file.path(), content).expect("the scratch file");
+        self.run("put", &[file.path().to_str().expect("a plain path"), path, "0644"]);
+    }
+
+    /// Fetches a page of a site from the host's own nginx: status and body. Status 0 means no answer.
+    pub(crate) fn fetch(&self, domain: &str, path: &str) -> (u16, String) {
+        let output = Command::new("curl")
+            .args(["--silent", "--max-time", "10", "--noproxy", "*", "--write-out", "\n%{http_code}", "--header"])
+            .arg(format!("Host: {domain}"))
+            .arg(format!("http://{}{path}", self.address))
+            .output()
+            .expect("curl runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (body, status) = text.rsplit_once('\n').unwrap_or(("", "0"));
+        (status.parse().unwrap_or(0), body.to_owned())
+    }
+
+    /// Uploads a file by SFTP as a password user.
+    pub(crate) fn sftp_put(&self, user: &str, password: &str, content: &str, destination: &str) -> bool {
+        let file = tempfile::NamedTempFile::new().expect("a scratch file");
+        std::fs::write(file.path(), content).expect("the scratch file");
+        let batch = format!("put {} {destination}\n", file.path().display());
+        self.sftp(user, password, &batch)
+    }
+
+    /// Runs SFTP commands as a password user; whether all succeeded.
+    pub(crate) fn sftp(&self, user: &str, password: &str, batch: &str) -> bool {
+        let commands = tempfile::NamedTempFile::new().expect("a scratch file");
+        std::fs::write(commands.path(), batch).expect("the scratch file");
+        Command::new("sshpass")
+            .env("SSHPASS", password)
+            .args(["-e", "sftp", "-o", "BatchMode=no", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+            .args(["-o", "PubkeyAuthentication=no", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR", "-b"])
+            .arg(commands.path())
+            .arg(format!("{user}@{}", self.address))
+            .stdin(Stdio::null())
+            .output()
+            .expect("sshpass runs")
+            .status
+            .success()
+    }
+
+    /// Waits until a condition holds, looking again every 50 ms.
+    pub(crate) fn until(&self, what: &str, patience: Duration, condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + patience;
+        while !condition() {
+            assert!(Instant::now() < deadline, "waited {patience:?} for: {what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}

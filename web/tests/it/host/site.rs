@@ -1,0 +1,64 @@
+//! Sites on a real host.
+
+use super::prober::Prober;
+use super::world;
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+#[test]
+fn a_site_serves_is_edited_suspended_and_deleted_while_its_neighbours_lose_nothing() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("siteclient");
+    let neighbours = panel.account(&client, "neighbour");
+    for (domain, php) in [("quiet.localhost", "8.2"), ("still.localhost", "static")] {
+        let site = panel.site(&neighbours, domain, php);
+        panel.until_state(&format!("/sites/{site}"), "Active");
+    }
+    let prober = Prober::start(&lab.address, &["quiet.localhost", "still.localhost"]);
+
+    let account = panel.account(&client, "siteuser");
+    let site = panel.site(&account, "shop.localhost", "8.2");
+    let page = format!("/sites/{site}");
+    panel.until_state(&page, "Active");
+    assert_eq!(lab.fetch("shop.localhost", "/").0, 200, "the placeholder answers");
+
+    panel.submit(&format!("{page}/edit"), &[("aliases", "www.shop.localhost\nbücher.shop.localhost"), ("document_root", "shop.localhost"), ("php", "8.2")]);
+    lab.until("the alias answers", PATIENCE, || lab.fetch("www.shop.localhost", "/").0 == 200);
+    assert_eq!(lab.fetch("xn--bcher-kva.shop.localhost", "/").0, 200, "an international alias answers in its ASCII form");
+    panel.until_state(&page, "Active");
+
+    panel.submit(&format!("{page}/edit"), &[("aliases", ""), ("document_root", "shop.localhost"), ("php", "static")]);
+    lab.until("the alias is gone", PATIENCE, || lab.fetch("www.shop.localhost", "/").0 != 200);
+    panel.until_state(&page, "Active");
+    lab.until("the unused pool is gone", PATIENCE, || !lab.succeeds(&["test", "-e", "/run/gantry-php/siteuser-8.2.sock"]));
+
+    panel.submit(&format!("{page}/suspend"), &[]);
+    panel.until_state(&page, "Suspended");
+    assert_eq!(lab.fetch("shop.localhost", "/").0, 503);
+    panel.submit(&format!("{page}/unsuspend"), &[]);
+    panel.until_state(&page, "Active");
+    lab.until("it serves again", PATIENCE, || matches!(lab.fetch("shop.localhost", "/").0, 200 | 403));
+
+    panel.submit(&format!("{page}/delete"), &[("confirm", "shop.localhost")]);
+    panel.until_gone(&page);
+    assert_ne!(lab.fetch("shop.localhost", "/").0, 200);
+    prober.assert_nothing_lost();
+}
+
+#[test]
+fn the_panel_refuses_names_that_are_invalid_or_somebody_elses_and_keeps_what_was_typed() {
+    let Some(world) = world() else { return };
+    let (panel, _lab) = (&world.panel, &world.lab);
+    let client = panel.client("nameclient");
+    let account = panel.account(&client, "nameuser");
+    let site = panel.site(&account, "mine.localhost", "static");
+    panel.until_state(&format!("/sites/{site}"), "Active");
+    let other = panel.account(&client, "nameother");
+    for bad in ["not a domain", "mine.localhost", "sub.mine.localhost", "MINE.localhost.", "192.0.2.1", "a;b.example"] {
+        let page = panel.post("/sites", &[("account", &other), ("domain", bad), ("php", "static")]);
+        assert_eq!(page.status, 422, "{bad:?} was accepted");
+    }
+    let page = panel.post("/sites", &[("account", &other), ("domain", "not a domain"), ("php", "static")]);
+    assert!(page.body.contains("not a domain"), "what was typed is kept");
+}

@@ -1,0 +1,91 @@
+//! Clients and servers.
+
+use web::views::layout::Viewer;
+use web::views::listing::Listing;
+use web::views::model::Errors;
+use web::views::server::Reach;
+use web::views::{client, server};
+
+use super::{Samples, live, server_list, server_show};
+use crate::views::models;
+
+impl Samples {
+    pub(super) fn clients(&mut self, viewer: &Viewer) {
+        let list = client::ListModel {
+            now: models::now(),
+            listing: Listing { sort: "name".to_owned(), descending: true, ..Listing::new("/clients", 50, 3) },
+            counts: client::Counts { all: 3, active: 2, suspended: 1 },
+            rows: models::clients(),
+            live: live(),
+            toast: None,
+        };
+        self.add(viewer, "clients", client::list_page(viewer, &list));
+        let empty = client::ListModel { rows: vec![], listing: Listing::new("/clients", 50, 0), counts: client::Counts::default(), ..list };
+        self.add(viewer, "clients-empty", client::list_page(viewer, &empty));
+        let form = client::ClientForm { name: models::LONG.to_owned(), login: "maja".to_owned(), role: "admin".to_owned() };
+        self.add(viewer, "client-new", client::new_page(viewer, &client::NewModel::default()));
+        let refused = client::NewModel { form, errors: Errors::one("login", "Somebody signs in as maja already.") };
+        self.add(viewer, "client-new-refused", client::new_page(viewer, &refused));
+        for (row, name) in models::clients().into_iter().zip(["active", "suspended", "admin"]) {
+            let model = client::ShowModel {
+                now: models::now(),
+                created_at: models::ago(900 * 86_400),
+                new_password: (name == "active").then(|| client::OneTimePassword("mild-otter-7Qm2vX9d".to_owned())),
+                accounts: if name == "active" { models::accounts(true) } else { vec![] },
+                can_create_account: name == "active",
+                operations: models::operations(true),
+                toast: None,
+                client: row,
+            };
+            self.add(viewer, &format!("client-{name}"), client::show_page(viewer, &model));
+        }
+        for (name, accounts) in [("blocked", 2), ("delete", 0)] {
+            let model = client::DeleteModel {
+                id: models::id(30),
+                name: "Maja Lindqvist".to_owned(),
+                login: "maja@lindqvist.example".to_owned(),
+                accounts,
+                typed: String::new(),
+                errors: Errors::default(),
+            };
+            self.add(viewer, &format!("client-{name}"), client::delete_page(viewer, &model));
+        }
+    }
+
+    pub(super) fn servers(&mut self, viewer: &Viewer) {
+        self.add(viewer, "servers", server::list_page(viewer, &server_list()));
+        let empty = server::ListModel {
+            rows: vec![],
+            listing: Listing::new("/servers", 50, 0),
+            counts: server::Counts::default(),
+            ..server_list()
+        };
+        self.add(viewer, "servers-empty", server::list_page(viewer, &empty));
+        self.add(viewer, "server-new", server::new_page(viewer, &server::NewModel::default()));
+        let form =
+            server::ServerForm { name: "web5".to_owned(), hostname: "web5".to_owned(), max_accounts: "many".to_owned(), active: true };
+        let mut errors = Errors::one("hostname", "Not a full name: add the domain, as in web5.example.com.");
+        errors.add("max_accounts", "Enter a whole number.");
+        self.add(viewer, "server-new-refused", server::new_page(viewer, &server::NewModel { form, errors }));
+        for (row, name) in models::servers().into_iter().zip(["online", "offline", "drained", "waiting"]) {
+            self.add(viewer, &format!("server-{name}"), server::show_page(viewer, &server_show(row)));
+        }
+        for (name, reach) in [("waiting", models::servers()[3].reach), ("online", Reach::Online { seen_at: models::ago(1) })] {
+            let model = enrol(reach);
+            self.add(viewer, &format!("server-enrol-{name}"), server::enrol_page(viewer, &model));
+        }
+    }
+}
+
+fn enrol(reach: Reach) -> server::EnrolModel {
+    server::EnrolModel {
+        now: models::now(),
+        id: models::id(5),
+        name: models::parse("web5"),
+        token: "gnt_enrol_7Qm2vX9dKfR4tYpB8sLhW3cN".to_owned(),
+        token_expires_at: models::now() + jiff::SignedDuration::from_mins(59),
+        command: "gantry-worker enroll \\\n  --panel https://panel.harbourweb.example \\\n  --pin sha256:uNiVztksCsDhcc0u9e8BrrQXVUpKZIDTMczCvj3tD2s \\\n  --token gnt_enrol_7Qm2vX9dKfR4tYpB8sLhW3cN".to_owned(),
+        reach,
+        live: live(),
+    }
+}

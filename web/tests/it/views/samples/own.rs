@@ -1,0 +1,166 @@
+//! Signing in, one's own pages, homes, errors.
+
+use web::views::components::badge::Tone;
+use web::views::components::toast::Toast;
+use web::views::components::usage::Usage;
+use web::views::error::ErrorKind;
+use web::views::error::ErrorModel;
+use web::views::layout::Theme;
+use web::views::layout::Viewer;
+use web::views::model::Errors;
+use web::views::{error, home_admin, home_client, password, search, sessions, sign_in};
+
+use super::{Sample, Samples, live, php};
+use crate::views::models;
+
+impl Samples {
+    pub(super) fn without_session(&mut self, theme: Theme) {
+        let form = sign_in::SignIn {
+            theme,
+            panel: "panel.harbourweb.example".to_owned(),
+            back: "/sites".to_owned(),
+            ..sign_in::SignIn::default()
+        };
+        let refused = sign_in::SignIn {
+            login: "maja@lindqvist.example".to_owned(),
+            errors: Errors::one("", "That name and password do not match. Three tries left before a one-minute pause."),
+            ..form.clone()
+        };
+        let left = sign_in::SignIn { notice: Some("You have been signed out.".to_owned()), ..form.clone() };
+        let broken = ErrorModel {
+            kind: ErrorKind::Unavailable,
+            reference: Some("01JD7QAX3M".to_owned()),
+            at: models::now(),
+            again: Some("/".to_owned()),
+        };
+        let pages = [
+            ("sign-in", sign_in::page(&form)),
+            ("sign-in-refused", sign_in::page(&refused)),
+            ("sign-in-left", sign_in::page(&left)),
+            ("sign-out", sign_in::sign_out_page(theme)),
+            ("error-solo", error::solo_page(theme, &broken)),
+        ];
+        for (name, html) in pages {
+            self.0.push(Sample { name: name.to_owned(), audience: None, html });
+        }
+    }
+
+    pub(super) fn own_pages(&mut self, viewer: &Viewer) {
+        let mut errors = Errors::one("current", "That is not your current password.");
+        errors.add("repeat", "The two do not agree.");
+        self.add(
+            viewer,
+            "password",
+            password::page(viewer, &password::Password { login: "maja".to_owned(), forced: false, least: 12, errors }),
+        );
+        let forced = password::Password { login: "maja".to_owned(), forced: true, least: 12, errors: Errors::default() };
+        self.add(viewer, "password-forced", password::page(viewer, &forced));
+        let session = |handle: &str, device: &str, is_this| sessions::Session {
+            handle: handle.to_owned(),
+            device: device.to_owned(),
+            address: "192.0.2.61".to_owned(),
+            signed_in_at: models::ago(86_400),
+            seen_at: models::ago(3),
+            is_this,
+        };
+        let toast = Some(Toast { tone: Tone::Ok, title: "Safari on iOS is signed out.".to_owned(), text: None });
+        let rows = vec![session("1", "Firefox on Linux", true), session("2", "Safari on iOS", false)];
+        self.add(viewer, "sessions", sessions::page(viewer, &sessions::Sessions { rows, toast }));
+        for (name, kind) in [
+            ("400", ErrorKind::BadRequest),
+            ("403", ErrorKind::Forbidden),
+            ("404", ErrorKind::NotFound),
+            ("409", ErrorKind::Conflict),
+            ("429", ErrorKind::TooMany { seconds: 60 }),
+            ("500", ErrorKind::Internal),
+            ("503", ErrorKind::Unavailable),
+        ] {
+            let reference = (kind == ErrorKind::Internal).then(|| "01JD7QAX3M".to_owned());
+            let model = ErrorModel { kind, reference, at: models::now(), again: Some("/sites".to_owned()) };
+            self.add(viewer, &format!("error-{name}"), error::page(viewer, &model));
+        }
+        self.search(viewer);
+    }
+
+    fn search(&mut self, viewer: &Viewer) {
+        let hit =
+            |kind, label: &str, note: &str| search::Hit { kind, label: label.to_owned(), note: note.to_owned(), href: "/sites".to_owned() };
+        let hits = vec![
+            hit(search::HitKind::Site, "fjordbikes.example", "lindqvist on web1"),
+            hit(search::HitKind::Account, "lindqvist", "8 sites on web1"),
+            hit(search::HitKind::Page, "Create a site", "action"),
+        ];
+        self.add(viewer, "search", search::page(viewer, &search::Search { q: "fjord".to_owned(), hits }));
+        self.add(viewer, "search-nothing", search::page(viewer, &search::Search { q: models::LONG.to_owned(), hits: vec![] }));
+        self.add(viewer, "search-empty", search::page(viewer, &search::Search::default()));
+    }
+
+    pub(super) fn homes(&mut self, admin: &Viewer, client: &Viewer) {
+        let home = home_client::HomeClient {
+            now: models::now(),
+            sites: 8,
+            failed_sites: 1,
+            accounts: vec![home_client::AccountCard {
+                account: models::lindqvist(),
+                hostname: "web1.harbourweb.example".to_owned(),
+                php_versions: php(),
+            }],
+            busy: models::sites(false).into_iter().skip(1).take(2).collect(),
+            usage: vec![
+                Usage { label: "Disk".to_owned(), used: 184, limit: Some(250), text: Some("18.4 of 25 GB".to_owned()) },
+                Usage { label: "Sites".to_owned(), used: 8, limit: Some(10), text: None },
+                Usage { label: "Processes".to_owned(), used: 24, limit: None, text: None },
+            ],
+            operations: models::operations(false),
+            can_create_site: true,
+            live: live(),
+            toast: None,
+        };
+        self.add(client, "home", home_client::page(client, &home));
+        let bare = home_client::HomeClient {
+            accounts: vec![],
+            busy: vec![],
+            usage: vec![],
+            operations: vec![],
+            sites: 0,
+            can_create_site: false,
+            ..home
+        };
+        self.add(client, "home-empty", home_client::page(client, &bare));
+        let figures = home_admin::Figures {
+            servers_online: 2,
+            servers: 3,
+            servers_waiting: 1,
+            sites: 1_186,
+            sites_failed: 1,
+            accounts: 1_102,
+            clients: 640,
+            operations_working: 2,
+            operations_waiting: 6,
+            operations_failed: 2,
+        };
+        let failed = models::operations(true).swap_remove(2);
+        let home = home_admin::HomeAdmin {
+            now: models::now(),
+            figures,
+            oldest_waiting: Some(models::ago(409)),
+            failures: vec![failed.clone(), failed],
+            servers: models::servers(),
+            operations: models::operations(true),
+            live: live(),
+            toast: None,
+        };
+        self.add(admin, "home", home_admin::page(admin, &home));
+        let bare = home_admin::HomeAdmin {
+            figures: home_admin::Figures::default(),
+            oldest_waiting: None,
+            failures: vec![],
+            servers: vec![],
+            operations: vec![],
+            ..home
+        };
+        self.add(admin, "home-empty", home_admin::page(admin, &bare));
+        let mini = Viewer { nav_mini: true, ..admin.clone() };
+        self.add(admin, "home-mini", home_admin::page(&mini, &bare));
+    }
+}

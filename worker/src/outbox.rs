@@ -1,0 +1,59 @@
+//! Events on their way to the bus: stored, signed, in order, until the bus confirms.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::bus::signing::{Purpose, Signed, sign};
+use shared::bus::worker::WorkerBus;
+use shared::events::{Event, EventEnvelope};
+use shared::ids::EventId;
+use shared::jobs::ENVELOPE_VERSION;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use tokio::sync::Notify;
+
+use crate::config::Identity;
+
+/// Stores an event. Part of the transaction that commits what it tells of.
+///
+/// # Errors
+/// The database fails, or the identity's key is damaged.
+pub async fn outbox_insert(connection: &mut SqliteConnection, identity: &Identity, event: Event) -> Result<(), sqlx::Error> {
+    let envelope = EventEnvelope { v: ENVELOPE_VERSION, id: EventId::new(), epoch: identity.epoch, server: identity.server.clone(), event };
+    let signed = shared::bus::credentials::user_key(&identity.credentials.seed)
+        .and_then(|key| sign(Purpose::Event, &key, &envelope))
+        .map_err(|error| sqlx::Error::Encode(error.into()))?;
+    sqlx::query("INSERT INTO outbox (id, payload, signature) VALUES (?, ?, ?)")
+        .bind(envelope.id.to_string())
+        .bind(signed.payload)
+        .bind(signed.signature)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Sends what is stored, oldest first, whenever there is something; returns when the bus fails.
+pub async fn run(pool: SqlitePool, bus: Arc<WorkerBus>, wake: Arc<Notify>) {
+    loop {
+        match send_oldest(&pool, &bus).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(error = %error, "an event waits for the bus");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                continue;
+            }
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(5), wake.notified()).await;
+    }
+}
+
+/// Sends the oldest event. False if there is none.
+async fn send_oldest(pool: &SqlitePool, bus: &WorkerBus) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let row = sqlx::query("SELECT sequence, id, payload, signature FROM outbox ORDER BY sequence LIMIT 1").fetch_optional(pool).await?;
+    let Some(row) = row else { return Ok(false) };
+    let signed = Signed { payload: row.get("payload"), signature: row.get("signature") };
+    bus.publish_event(row.get("id"), &signed).await?;
+    sqlx::query("DELETE FROM outbox WHERE sequence = ?").bind(row.get::<i64, _>("sequence")).execute(pool).await?;
+    Ok(true)
+}

@@ -1,0 +1,99 @@
+//! For tests on a real host: a worker that kills itself before its n-th change of the host.
+//!
+//! The number is in a file, which is removed first: the worker that is started again goes on undisturbed. A job that
+//! makes fewer changes leaves the file where it is.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, raise};
+use shared::events::{HostFacts, RoleHealth};
+use shared::names::{DomainName, LinuxUser, PhpVersion};
+
+use super::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError};
+use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
+
+/// The file that holds the number.
+pub const CRASH_FILE: &str = "/run/gantry-worker-crash";
+
+/// A host whose worker can be made to die.
+pub struct Crashing {
+    host: Arc<dyn System>,
+    file: PathBuf,
+    changes: AtomicU32,
+}
+
+impl Crashing {
+    /// Wraps a host.
+    #[must_use]
+    pub fn new(host: Arc<dyn System>) -> Self {
+        Self { host, file: PathBuf::from(CRASH_FILE), changes: AtomicU32::new(0) }
+    }
+
+    /// Counts a change, and dies before it if its number has come. Without the file nothing is counted.
+    fn before_change(&self) {
+        let Some(number) = std::fs::read_to_string(&self.file).ok().and_then(|text| text.trim().parse::<u32>().ok()) else {
+            self.changes.store(0, Ordering::Relaxed);
+            return;
+        };
+        if self.changes.fetch_add(1, Ordering::Relaxed) + 1 >= number {
+            let _ = std::fs::remove_file(&self.file);
+            let _ = raise(Signal::SIGKILL);
+        }
+    }
+}
+
+/// Forwards a call; a changing one is counted first.
+macro_rules! forward {
+    (reads { $(fn $read:ident(&self $(, $argument:ident: $type:ty)*) -> $result:ty;)+ }
+     changes { $(fn $change:ident(&self $(, $name:ident: $kind:ty)*) -> $outcome:ty;)+ }) => {
+        impl System for Crashing {
+            $(fn $read(&self $(, $argument: $type)*) -> $result { self.host.$read($($argument),*) })+
+            $(fn $change(&self $(, $name: $kind)*) -> $outcome { self.before_change(); self.host.$change($($name),*) })+
+        }
+    };
+}
+
+forward! {
+    reads {
+        fn entry(&self, path: &Path) -> Result<Entry, SystemError>;
+        fn content(&self, path: &Path) -> Result<Vec<u8>, SystemError>;
+        fn list(&self, path: &Path) -> Result<Vec<String>, SystemError>;
+        fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError>;
+        fn user_of_uid(&self, uid: u32) -> Result<Option<String>, SystemError>;
+        fn group(&self, name: &str) -> Result<Option<u32>, SystemError>;
+        fn group_of_gid(&self, gid: u32) -> Result<Option<String>, SystemError>;
+        fn unit(&self, unit: &str) -> Result<UnitState, SystemError>;
+        fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError>;
+        fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError>;
+        fn test_sshd(&self) -> Result<Check, SystemError>;
+        fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError>;
+        fn pause(&self, time: Duration) -> ();
+        fn php_versions(&self) -> Result<Vec<PhpVersion>, SystemError>;
+        fn has_ipv6(&self) -> bool;
+        fn web_health(&self) -> RoleHealth;
+        fn host_facts(&self) -> HostFacts;
+    }
+    changes {
+        fn write_file(&self, file: &FileImage) -> Result<(), SystemError>;
+        fn create_file(&self, file: &FileImage) -> Result<(), SystemError>;
+        fn remove_file(&self, path: &Path) -> Result<(), SystemError>;
+        fn link(&self, path: &Path, target: &Path) -> Result<(), SystemError>;
+        fn ensure_directory(&self, directory: &DirectoryImage) -> Result<(), SystemError>;
+        fn remove_directory(&self, path: &Path) -> Result<(), SystemError>;
+        fn rename(&self, from: &Path, to: &Path) -> Result<(), SystemError>;
+        fn remove_tree(&self, path: &Path) -> Result<(), SystemError>;
+        fn add_user(&self, user: &UserImage) -> Result<(), SystemError>;
+        fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError>;
+        fn set_password(&self, name: &LinuxUser, field: &str) -> Result<(), SystemError>;
+        fn set_expiry(&self, name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError>;
+        fn end_processes(&self, uid: u32) -> Result<(), SystemError>;
+        fn start_unit(&self, unit: &str) -> Result<(), SystemError>;
+        fn stop_unit(&self, unit: &str) -> Result<(), SystemError>;
+        fn reload_unit(&self, unit: &str) -> Result<(), SystemError>;
+        fn load_units(&self) -> Result<(), SystemError>;
+        fn reload_nginx(&self) -> Result<(), SystemError>;
+    }
+}
