@@ -328,3 +328,6 @@ fn remove_below(parent: &OwnedFd, name: &OsStr, device: u64, depth: usize) -> Re
         Err(errno) => Err(errno),
     }
 }
+
+#[cfg(test)]
+mod tests;
