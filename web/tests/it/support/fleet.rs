@@ -22,6 +22,7 @@ pub async fn server(db: &Db, name: &str, max_accounts: Option<i64>) -> ServerId 
         roles: vec![Role::Web],
         address: "192.0.2.80".to_owned(),
         max_accounts,
+        active: true,
     };
     let id = server_insert_in_tx(&mut tx, &new).await.unwrap();
     sqlx::query("UPDATE servers SET public_key = $1, seal_key = $2 WHERE id = $3")
