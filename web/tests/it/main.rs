@@ -1,7 +1,7 @@
 //! One binary for all tests of the panel.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot be set up must fail loudly")]
 
-mod support;
+
 
 mod host;
 mod views;
