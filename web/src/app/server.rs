@@ -117,12 +117,6 @@ impl ServerAdd {
         errors.check()?;
         let (Some(name), Some(hostname)) = (name, hostname) else { return Err(AppError::Invalid(errors)) };
         let address = if address.is_empty() { hostname.as_str().to_owned() } else { address.to_owned() };
-        Ok(NewServer {
-            name,
-            hostname: hostname.into(),
-            roles: vec![Role::Web],
-            address,
-            max_accounts: max_accounts.map(i64::from),
-        })
+        Ok(NewServer { name, hostname: hostname.into(), roles: vec![Role::Web], address, max_accounts: max_accounts.map(i64::from) })
     }
 }

@@ -154,7 +154,10 @@ impl Browser {
         if value.is_empty() || cookie.contains("Max-Age=0") {
             self.cookies.remove(name);
         } else {
-            assert!(name.starts_with("__Host-") && cookie.contains("Secure") && cookie.contains("HttpOnly") && cookie.contains("Path=/"), "{cookie}");
+            assert!(
+                name.starts_with("__Host-") && cookie.contains("Secure") && cookie.contains("HttpOnly") && cookie.contains("Path=/"),
+                "{cookie}"
+            );
             self.cookies.insert(name.to_owned(), value.to_owned());
         }
     }

@@ -132,7 +132,10 @@ async fn create_account(admin: &mut Browser, owner: UserId, user: &str) -> Strin
 /// Every job that has not ended, in the order of the queue.
 pub async fn open_jobs(db: &Db) -> Vec<JobRow> {
     let mut tx = db.write().await.unwrap();
-    let operations = sqlx::query("SELECT DISTINCT operation_id FROM jobs WHERE state IN ('queued', 'sent', 'working')").fetch_all(&mut *tx).await.unwrap();
+    let operations = sqlx::query("SELECT DISTINCT operation_id FROM jobs WHERE state IN ('queued', 'sent', 'working')")
+        .fetch_all(&mut *tx)
+        .await
+        .unwrap();
     let mut jobs = Vec::new();
     for row in operations {
         let id: String = sqlx::Row::get(&row, "operation_id");
