@@ -1,5 +1,7 @@
 //! `gantry-worker`: see [`worker`].
 
+mod apply_file;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -46,6 +48,15 @@ enum Command {
     /// Test a staged configuration in a namespace of its own. Used by the worker itself.
     #[command(hide = true)]
     Stage,
+    /// Carry out jobs from files, one envelope each, and print each outcome. For looking into a host by hand.
+    #[command(hide = true)]
+    ApplyFile {
+        /// The worker's database; not that of a worker that runs.
+        #[arg(long, default_value = "/var/lib/gantry-worker/apply-file.db")]
+        database: PathBuf,
+        /// Envelopes in JSON.
+        files: Vec<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -80,6 +91,7 @@ async fn start(command: Command) -> anyhow::Result<()> {
             tracing::info!(server.name = %identity.server, file = %identity_path(&state_dir).display(), "this worker has joined");
             Ok(())
         }
+        Command::ApplyFile { database, files } => apply_file::apply_files(&database, &files, host()?).await,
         Command::Stage => Ok(()),
     }
 }

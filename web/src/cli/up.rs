@@ -97,6 +97,7 @@ impl Up {
         let layout = Layout { root: self.state_dir.clone() };
         prepare(&layout, drop_rights)?;
         self.write_bus_config(&layout, drop_rights)?;
+        migrate(&layout, drop_rights).await?;
         let mut parts = tokio::task::JoinSet::new();
         for part in self.parts(&layout, drop_rights)? {
             parts.spawn(keep_running(part, shutdown.clone()));
@@ -204,6 +205,21 @@ fn prepare(layout: &Layout, drop_rights: bool) -> anyhow::Result<()> {
     let database = layout.database();
     std::fs::OpenOptions::new().create(true).append(true).open(&database)?;
     own(&database, SERVE, 0o660, drop_rights)
+}
+
+/// Brings the schema up to date before several processes open the database at once.
+async fn migrate(layout: &Layout, drop_rights: bool) -> anyhow::Result<()> {
+    let part = Part {
+        name: "migrate",
+        program: std::env::current_exe().context("the path of gantry itself")?,
+        identity: drop_rights.then_some(SERVE),
+        arguments: vec!["migrate".into(), "--database".into(), format!("sqlite:{}", layout.database().display())],
+    };
+    let status = part.spawn()?.wait().await?;
+    if !status.success() {
+        bail!("the database could not be brought up to date");
+    }
+    Ok(())
 }
 
 fn own(path: &Path, identity: Identity, mode: u32, drop_rights: bool) -> anyhow::Result<()> {

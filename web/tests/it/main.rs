@@ -1,14 +1,7 @@
 //! One binary for all tests of the panel.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot be set up must fail loudly")]
 
 mod support;
-mod views;
 
-mod account;
-mod client;
-mod operation;
-mod queue;
-mod route_coverage;
-mod security;
-mod session;
-mod site;
-mod store;
+mod host;
+mod views;

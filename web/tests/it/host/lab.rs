@@ -33,7 +33,13 @@ impl Lab {
     }
 
     fn output(&self, subcommand: &str, arguments: &[&str]) -> Output {
-        Command::new(&self.script).arg(subcommand).arg(&self.host).args(arguments).stdin(Stdio::null()).output().expect("the lab script runs")
+        Command::new(&self.script)
+            .arg(subcommand)
+            .arg(&self.host)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the lab script runs")
     }
 
     /// Runs a command in the host; panics if it fails.
