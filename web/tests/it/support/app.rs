@@ -94,12 +94,6 @@ impl Answer {
         Html::parse_document(&self.body)
     }
 
-    /// The text of the first element.
-    pub(crate) fn text(&self, selector: &str) -> Option<String> {
-        let found = self.html().select(&Selector::parse(selector).unwrap()).next().map(|element| element.text().collect::<String>());
-        found.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
-    }
-
     /// The value of a field.
     pub(crate) fn value(&self, name: &str) -> Option<String> {
         let html = self.html();
