@@ -3,5 +3,14 @@
 
 mod support;
 
+mod account;
+mod client;
 mod host;
+mod operation;
+mod queue;
+mod route_coverage;
+mod security;
+mod session;
+mod site;
+mod store;
 mod views;

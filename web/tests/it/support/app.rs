@@ -20,19 +20,19 @@ use web::store::Db;
 use super::db::{TestDb, sqlite};
 
 /// The panel.
-pub struct TestApp {
-    pub state: AppState,
-    pub router: Router,
-    pub signals: Arc<Heard>,
+pub(crate) struct TestApp {
+    pub(crate) state: AppState,
+    pub(crate) router: Router,
+    pub(crate) signals: Arc<Heard>,
     _db: Option<TestDb>,
 }
 
 /// Signals that were sent.
 #[derive(Default)]
-pub struct Heard(Mutex<Vec<Signal>>);
+pub(crate) struct Heard(Mutex<Vec<Signal>>);
 
 impl Heard {
-    pub fn take(&self) -> Vec<Signal> {
+    pub(crate) fn take(&self) -> Vec<Signal> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
@@ -45,7 +45,7 @@ impl Signals for Heard {
 
 impl TestApp {
     /// Over a fresh SQLite file.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let db = sqlite().await;
         let mut app = Self::over(db.db.clone());
         app._db = Some(db);
@@ -53,55 +53,49 @@ impl TestApp {
     }
 
     /// Over a database.
-    pub fn over(db: Db) -> Self {
+    pub(crate) fn over(db: Db) -> Self {
         let signals = Arc::new(Heard::default());
         let state = AppState::new(db, Config::new("https://panel.example.org:8443"), signals.clone()).unwrap();
         let router = web::router::router(state.clone(), Router::new());
         Self { state, router, signals, _db: None }
     }
 
-    pub fn db(&self) -> &Db {
+    pub(crate) fn db(&self) -> &Db {
         self.state.db()
     }
 
     /// A browser without cookies.
-    pub fn browser(&self) -> Browser {
+    pub(crate) fn browser(&self) -> Browser {
         Browser { router: self.router.clone(), cookies: BTreeMap::new(), address: "192.0.2.10:40000".parse().unwrap() }
     }
 }
 
 /// A browser: it keeps cookies and says where a form comes from.
 #[derive(Clone)]
-pub struct Browser {
+pub(crate) struct Browser {
     router: Router,
-    pub cookies: BTreeMap<String, String>,
-    pub address: SocketAddr,
+    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) address: SocketAddr,
 }
 
 /// An answer.
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub fn location(&self) -> &str {
+    pub(crate) fn location(&self) -> &str {
         self.headers.get(header::LOCATION).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
-    pub fn html(&self) -> Html {
+    pub(crate) fn html(&self) -> Html {
         Html::parse_document(&self.body)
     }
 
-    /// The text of the first element.
-    pub fn text(&self, selector: &str) -> Option<String> {
-        let found = self.html().select(&Selector::parse(selector).unwrap()).next().map(|element| element.text().collect::<String>());
-        found.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
-    }
-
     /// The value of a field.
-    pub fn value(&self, name: &str) -> Option<String> {
+    pub(crate) fn value(&self, name: &str) -> Option<String> {
         let html = self.html();
         let selector = Selector::parse(&format!("input[name='{name}'], textarea[name='{name}']")).unwrap();
         let element = html.select(&selector).next()?;
@@ -113,15 +107,15 @@ impl Answer {
 }
 
 impl Browser {
-    pub async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, None, &[("sec-fetch-site", "same-origin")]).await
     }
 
-    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.send(Method::POST, path, Some(fields), &[("sec-fetch-site", "same-origin")]).await
     }
 
-    pub async fn send(&mut self, method: Method, path: &str, fields: Option<&[(&str, &str)]>, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn send(&mut self, method: Method, path: &str, fields: Option<&[(&str, &str)]>, headers: &[(&str, &str)]) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header("host", "panel.example.org:8443");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -163,16 +157,16 @@ impl Browser {
     }
 
     /// Signs in; the answer is the redirect.
-    pub async fn sign_in(&mut self, login: &str, password: &str) -> Answer {
+    pub(crate) async fn sign_in(&mut self, login: &str, password: &str) -> Answer {
         self.post("/sign-in", &[("login", login), ("password", password)]).await
     }
 }
 
 /// A password nobody guesses.
-pub const PASSWORD: &str = "tuesday marmalade ocean";
+pub(crate) const PASSWORD: &str = "tuesday marmalade ocean";
 
 /// That password's hash, made once for all tests.
-pub async fn password_hash(state: &AppState) -> Secret<String> {
+pub(crate) async fn password_hash(state: &AppState) -> Secret<String> {
     static HASH: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
     let hash = HASH.get_or_init(|| async { state.app.hasher.hash(Secret::new(PASSWORD.to_owned())).await.unwrap().expose().clone() }).await;
     Secret::new(hash.clone())

@@ -5,13 +5,13 @@ use tempfile::TempDir;
 use web::store::Db;
 
 /// A database that goes when the test ends.
-pub struct TestDb {
-    pub db: Db,
+pub(crate) struct TestDb {
+    pub(crate) db: Db,
     _directory: TempDir,
 }
 
 /// A fresh SQLite file.
-pub async fn sqlite() -> TestDb {
+pub(crate) async fn sqlite() -> TestDb {
     let directory = tempfile::tempdir().unwrap();
     let db = Db::open(&format!("sqlite:{}", directory.path().join("panel.db").display())).await.unwrap();
     web::store::panel::panel_epoch(&db).await.unwrap();
@@ -19,7 +19,7 @@ pub async fn sqlite() -> TestDb {
 }
 
 /// A fresh database of the PostgreSQL server that `TEST_PG_URL` names; `None` without one.
-pub async fn postgres() -> Option<TestDb> {
+pub(crate) async fn postgres() -> Option<TestDb> {
     let server = std::env::var("TEST_PG_URL").ok()?;
     let name = format!("gantry_{}", shared::ids::JobId::new().to_string().replace('-', ""));
     let mut connection = PgConnection::connect(&server).await.unwrap();
@@ -32,7 +32,7 @@ pub async fn postgres() -> Option<TestDb> {
 }
 
 /// Runs a test on every database there is.
-pub async fn on_each<F: AsyncFn(Db)>(test: F) {
+pub(crate) async fn on_each<F: AsyncFn(Db)>(test: F) {
     let fresh = sqlite().await;
     test(fresh.db.clone()).await;
     if let Some(fresh) = postgres().await {

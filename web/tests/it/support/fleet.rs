@@ -8,13 +8,13 @@ use shared::role::Role;
 use web::store::Db;
 use web::store::job::{JobRow, job_list_of_operation_in_tx};
 use web::store::resource::resource_applied_in_tx;
-use web::store::server::{NewServer, server_heartbeat, server_insert_in_tx};
+use web::store::server::{NewServer, server_heartbeat_in_tx, server_insert_in_tx};
 use web::store::user::{NewUser, PasswordLife, UserRole, user_insert_in_tx, user_set_password_in_tx};
 
 use super::app::{Browser, PASSWORD, TestApp, password_hash};
 
 /// A server that has joined, reports PHP 8.2 and 8.3, and is online.
-pub async fn server(db: &Db, name: &str, max_accounts: Option<i64>) -> ServerId {
+pub(crate) async fn server(db: &Db, name: &str, max_accounts: Option<i64>) -> ServerId {
     let mut tx = db.write().await.unwrap();
     let new = NewServer {
         name: name.parse().unwrap(),
@@ -31,12 +31,12 @@ pub async fn server(db: &Db, name: &str, max_accounts: Option<i64>) -> ServerId 
         .execute(&mut *tx)
         .await
         .unwrap();
+    server_heartbeat_in_tx(&mut tx, id, &heartbeat(name)).await.unwrap();
     tx.commit().await.unwrap();
-    server_heartbeat(db, id, &heartbeat(name)).await.unwrap();
     id
 }
 
-pub fn heartbeat(name: &str) -> Heartbeat {
+pub(crate) fn heartbeat(name: &str) -> Heartbeat {
     Heartbeat {
         server: name.parse().unwrap(),
         at_ms: 0,
@@ -52,7 +52,7 @@ pub fn heartbeat(name: &str) -> Heartbeat {
 }
 
 /// A person whose password is [`PASSWORD`].
-pub async fn person(app: &TestApp, login: &str, role: UserRole) -> UserId {
+pub(crate) async fn person(app: &TestApp, login: &str, role: UserRole) -> UserId {
     let hash = password_hash(&app.state).await;
     let id = UserId::new();
     let mut tx = app.db().write().await.unwrap();
@@ -64,7 +64,7 @@ pub async fn person(app: &TestApp, login: &str, role: UserRole) -> UserId {
 }
 
 /// A browser in which somebody is signed in.
-pub async fn signed_in(app: &TestApp, login: &str) -> Browser {
+pub(crate) async fn signed_in(app: &TestApp, login: &str) -> Browser {
     let mut browser = app.browser();
     let answer = browser.sign_in(login, PASSWORD).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
@@ -72,24 +72,24 @@ pub async fn signed_in(app: &TestApp, login: &str) -> Browser {
 }
 
 /// A panel with a server, an admin, and two clients who own an account each: `alice` has `alpha`, `bob` has `beta`.
-pub struct Town {
-    pub app: TestApp,
-    pub admin: Browser,
-    pub alice: Browser,
-    pub bob: Browser,
-    pub server: ServerId,
+pub(crate) struct Town {
+    pub(crate) app: TestApp,
+    pub(crate) admin: Browser,
+    pub(crate) alice: Browser,
+    pub(crate) bob: Browser,
+    pub(crate) server: ServerId,
     /// The path of alice's account.
-    pub alpha: String,
+    pub(crate) alpha: String,
     /// The path of bob's account.
-    pub beta: String,
+    pub(crate) beta: String,
 }
 
 impl Town {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::over(TestApp::start().await).await
     }
 
-    pub async fn over(app: TestApp) -> Self {
+    pub(crate) async fn over(app: TestApp) -> Self {
         let server = server(app.db(), "web1", None).await;
         person(&app, "root", UserRole::Admin).await;
         let alice_id = person(&app, "alice", UserRole::Client).await;
@@ -104,12 +104,12 @@ impl Town {
     }
 
     /// The id in a path such as `/accounts/<id>`.
-    pub fn id(path: &str) -> &str {
+    pub(crate) fn id(path: &str) -> &str {
         path.rsplit('/').next().unwrap()
     }
 
     /// Makes a site; the answer is the site's path.
-    pub async fn site(&mut self, domain: &str) -> String {
+    pub(crate) async fn site(&mut self, domain: &str) -> String {
         let account = Self::id(&self.alpha).to_owned();
         let answer = self.alice.post("/sites", &[("account", &account), ("domain", domain), ("php", "8.2")]).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
@@ -117,7 +117,7 @@ impl Town {
     }
 
     /// Plays all workers: every job on the queue is applied, in order.
-    pub async fn apply_all(&self) {
+    pub(crate) async fn apply_all(&self) {
         apply_all(self.app.db()).await;
     }
 }
@@ -129,7 +129,7 @@ async fn create_account(admin: &mut Browser, owner: UserId, user: &str) -> Strin
 }
 
 /// Every job that has not ended, in the order of the queue.
-pub async fn open_jobs(db: &Db) -> Vec<JobRow> {
+pub(crate) async fn open_jobs(db: &Db) -> Vec<JobRow> {
     let mut tx = db.write().await.unwrap();
     let operations = sqlx::query("SELECT DISTINCT operation_id FROM jobs WHERE state IN ('queued', 'sent', 'working')")
         .fetch_all(&mut *tx)
@@ -146,7 +146,7 @@ pub async fn open_jobs(db: &Db) -> Vec<JobRow> {
 }
 
 /// Ends every open job well.
-pub async fn apply_all(db: &Db) {
+pub(crate) async fn apply_all(db: &Db) {
     for job in open_jobs(db).await {
         let mut tx = db.write().await.unwrap();
         end(&mut tx, &job, "done").await;
@@ -157,7 +157,7 @@ pub async fn apply_all(db: &Db) {
 }
 
 /// Ends every open job badly.
-pub async fn fail_all(db: &Db) -> Vec<(ResourceKey, Generation)> {
+pub(crate) async fn fail_all(db: &Db) -> Vec<(ResourceKey, Generation)> {
     let jobs = open_jobs(db).await;
     for job in &jobs {
         let mut tx = db.write().await.unwrap();

@@ -1,5 +1,5 @@
 //! What tests are made of.
 
-pub mod app;
-pub mod db;
-pub mod fleet;
+pub(crate) mod app;
+pub(crate) mod db;
+pub(crate) mod fleet;
