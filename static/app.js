@@ -126,7 +126,18 @@ const reconnecting = (state) => {
   if (!state) mark.hidden = true;
   else dropped = setTimeout(() => (mark.hidden = document.hidden), 1500);
 };
-document.addEventListener('htmx:sse:error', () => reconnecting(true));
+
+// What the page shows is gone, or the session is: the page is loaded again, and says so. Always by GET, also where the
+// page is the answer to a form.
+const again = () => location.replace(location.pathname + location.search);
+document.addEventListener('gone', (event) => {
+  if (event.target instanceof Element && event.target.id === 'live') again();
+});
+
+document.addEventListener('htmx:sse:error', (event) => {
+  if ([401, 403, 404].includes(event.detail?.status)) again();
+  else reconnecting(true);
+});
 document.addEventListener('htmx:sse:after:connection', () => reconnecting(false));
 document.addEventListener('htmx:sse:after:message', () => reconnecting(false));
 document.addEventListener('htmx:after:swap', () => reveal(document));

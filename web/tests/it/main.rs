@@ -4,6 +4,7 @@
 mod support;
 
 mod account;
+mod browser;
 mod client;
 mod host;
 mod operation;
