@@ -15,3 +15,4 @@ mod session;
 mod site;
 mod store;
 mod views;
+mod whole;

@@ -244,7 +244,7 @@ impl Person {
         log.into_iter()
             .filter(worth)
             .map(|entry| entry.message)
-            .filter(|message| !(message.contains("the server responded with a status of 4") && !message.contains("/static/")))
+            .filter(|message| !message.contains("the server responded with a status of 4") || message.contains("/static/"))
             .collect()
     }
 
