@@ -9,7 +9,7 @@ use shared::role::Role;
 use super::desired::account_job;
 use super::site::{Wanted, site_create_in};
 use super::site_rules::{check_reserved, parse_kind};
-use super::unit::{Asked, Place, Unit, settle};
+use super::unit::{Asked, Place, Unit, once, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::store::account::{NewAccount, account_insert_in_tx, account_lock_in_tx};
 use crate::store::list::Visible;
@@ -19,7 +19,7 @@ use crate::store::placement::{Candidate, placement_list_in_tx, placement_lock_in
 use crate::store::user::{UserRole, UserState, user_lock_in_tx};
 
 /// The form for a new account, as typed.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Hash, Deserialize)]
 #[serde(default)]
 pub struct AccountCreate {
     /// The owner's id.
@@ -40,7 +40,7 @@ pub struct AccountCreate {
 }
 
 /// Limits as typed; empty is no limit.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Hash, Deserialize)]
 #[serde(default)]
 pub struct LimitsForm {
     /// CPU in percent of one core.
@@ -58,7 +58,7 @@ pub struct LimitsForm {
 /// `tasks`.
 pub async fn account_create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Requested, AppError> {
     actor.require_admin()?;
-    settle(app, actor, form.key.as_deref(), create(app, actor, form).await).await
+    settle(app, actor, once(form.key.as_deref(), form).as_deref(), create(app, actor, form).await).await
 }
 
 async fn create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Requested, AppError> {
@@ -87,8 +87,9 @@ async fn create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Reques
     let server = place(&mut unit, server).await?;
     let id = AccountId::new();
     let place = Place { account: id, owner: owner.id, server: server.id };
+    let key = once(form.key.as_deref(), form);
     let asked =
-        Asked { kind: OperationKind::AccountCreate, resource: ResourceKey::Account(id), subject: user.as_str(), key: form.key.as_deref() };
+        Asked { kind: OperationKind::AccountCreate, resource: ResourceKey::Account(id), subject: user.as_str(), key: key.as_deref() };
     let mut open = unit.operation(place, asked).await?;
     let uid = uid_take_in_tx(&mut unit.tx).await?;
     let new = NewAccount {

@@ -47,7 +47,8 @@ enum Change<'a> {
     Limits(shared::jobs::AccountLimits),
 }
 
-/// Sets the SFTP password: the one typed, or a random one, which is returned to be shown once.
+/// Sets the SFTP password: the one typed, or a random one, which is returned to be shown once. A repeated request has none
+/// to show.
 ///
 /// # Errors
 /// [`AppError::Invalid`] on `password`; [`AppError::Conflict`] while the account or its server cannot take one.
@@ -68,8 +69,12 @@ pub async fn sftp_password_set(
         (Secret::new(form.password.clone()), None)
     };
     let hash = sftp_hash(password).await?;
-    let requested = change(app, actor, id, Change::Password(hash), form.key_once.as_deref()).await?;
-    Ok((requested, shown))
+    let key = form.key_once.as_deref();
+    match change_once(app, actor, id, Change::Password(hash), key).await {
+        Ok(requested) => Ok((requested, shown)),
+        // The password that is set is the first request's; this one's was never used.
+        Err(refused) => Ok((settle(app, actor, key, Err(refused)).await?, None)),
+    }
 }
 
 /// Adds an SFTP key.

@@ -7,13 +7,13 @@ use shared::names::PhpVersion;
 
 use super::account_change::account_for_change;
 use super::desired::{needs_account, pool_job};
-use super::unit::{Asked, Place, Unit, settle};
+use super::unit::{Asked, Place, Unit, once, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::store::operation::OperationKind;
 use crate::store::php_pool::{php_pool_list_in_tx, php_pool_update_in_tx};
 
 /// The form for PHP settings, as typed. Which fields of the process manager count depends on `pm`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
 pub struct PhpForm {
     /// `memory_limit` in MiB.
@@ -51,7 +51,7 @@ pub struct PhpForm {
 /// # Errors
 /// [`AppError::NotFound`] if no site of the account uses the version; [`AppError::Invalid`] on any field.
 pub async fn php_update(app: &App, actor: &Actor, id: AccountId, version: PhpVersion, form: &PhpForm) -> Result<Requested, AppError> {
-    settle(app, actor, form.key.as_deref(), update(app, actor, id, version, form).await).await
+    settle(app, actor, once(form.key.as_deref(), form).as_deref(), update(app, actor, id, version, form).await).await
 }
 
 async fn update(app: &App, actor: &Actor, id: AccountId, version: PhpVersion, form: &PhpForm) -> Result<Requested, AppError> {
@@ -62,8 +62,8 @@ async fn update(app: &App, actor: &Actor, id: AccountId, version: PhpVersion, fo
     let pool = pool.ok_or(AppError::NotFound)?;
     let settings = form.parse()?;
     let subject = format!("PHP {version} of {}", account.linux_user);
-    let asked =
-        Asked { kind: OperationKind::PhpUpdate, resource: ResourceKey::PhpPool(pool.id), subject: &subject, key: form.key.as_deref() };
+    let key = once(form.key.as_deref(), form);
+    let asked = Asked { kind: OperationKind::PhpUpdate, resource: ResourceKey::PhpPool(pool.id), subject: &subject, key: key.as_deref() };
     let mut open = unit.operation(Place::from(&account), asked).await?;
     let pool = php_pool_update_in_tx(&mut unit.tx, &pool, pool.presence, &settings).await?;
     unit.job(&mut open, &pool_job(&account, &pool, vec![needs_account(&account)])).await?;

@@ -9,7 +9,7 @@ use shared::operation::{EverApplied, ResourceEvent, ResourceState};
 use super::desired::{account_presence, needs_account, site_job};
 use super::pool::{pool_release, pool_want};
 use super::site_rules::{check_reserved, claim_all, names_error, parse_aliases, parse_kind};
-use super::unit::{Asked, Open, Place, Unit, settle};
+use super::unit::{Asked, Open, Place, Unit, once, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::store::account::{AccountRow, account_lock_in_tx};
 use crate::store::operation::OperationKind;
@@ -19,7 +19,7 @@ use crate::store::site::{
 use crate::store::site_name::{domain_claims_release_in_tx, site_names_replace_in_tx};
 
 /// The form for a new site, as typed.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Hash, Deserialize)]
 #[serde(default)]
 pub struct SiteCreate {
     /// The account's id.
@@ -37,7 +37,7 @@ pub struct SiteCreate {
 }
 
 /// The form for a site's settings, as typed.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Hash, Deserialize)]
 #[serde(default)]
 pub struct SiteUpdate {
     /// Further names, one a line.
@@ -55,7 +55,7 @@ pub struct SiteUpdate {
 /// # Errors
 /// [`AppError::Invalid`] on `account`, `domain`, `aliases`, `document_root` or `php`.
 pub async fn site_create(app: &App, actor: &Actor, form: &SiteCreate) -> Result<Requested, AppError> {
-    settle(app, actor, form.key.as_deref(), create(app, actor, form).await).await
+    settle(app, actor, once(form.key.as_deref(), form).as_deref(), create(app, actor, form).await).await
 }
 
 async fn create(app: &App, actor: &Actor, form: &SiteCreate) -> Result<Requested, AppError> {
@@ -74,8 +74,8 @@ async fn create(app: &App, actor: &Actor, form: &SiteCreate) -> Result<Requested
     takes_sites(&account)?;
     let kind = parse_kind(&account, &form.php, None)?;
     let site = SiteId::new();
-    let asked =
-        Asked { kind: OperationKind::SiteCreate, resource: ResourceKey::Site(site), subject: domain.as_str(), key: form.key.as_deref() };
+    let key = once(form.key.as_deref(), form);
+    let asked = Asked { kind: OperationKind::SiteCreate, resource: ResourceKey::Site(site), subject: domain.as_str(), key: key.as_deref() };
     let mut open = unit.operation(Place::from(&account), asked).await?;
     site_create_in(&mut unit, &mut open, &account, Wanted { id: site, domain, aliases, root, kind }).await?;
     let requested = unit.close(open).await?;
@@ -112,7 +112,7 @@ pub(super) async fn site_create_in(unit: &mut Unit<'_>, open: &mut Open, account
 /// # Errors
 /// [`AppError::Invalid`] on `aliases`, `document_root` or `php`; [`AppError::Conflict`] if it is being deleted.
 pub async fn site_update(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate) -> Result<Requested, AppError> {
-    settle(app, actor, form.key.as_deref(), update(app, actor, id, form).await).await
+    settle(app, actor, once(form.key.as_deref(), form).as_deref(), update(app, actor, id, form).await).await
 }
 
 async fn update(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate) -> Result<Requested, AppError> {
@@ -129,8 +129,9 @@ async fn update(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate) -> Resu
     let old = site.kind.php();
     let kind = parse_kind(&account, &form.php, old)?;
 
+    let key = once(form.key.as_deref(), form);
     let asked =
-        Asked { kind: OperationKind::SiteUpdate, resource: ResourceKey::Site(id), subject: site.domain.as_str(), key: form.key.as_deref() };
+        Asked { kind: OperationKind::SiteUpdate, resource: ResourceKey::Site(id), subject: site.domain.as_str(), key: key.as_deref() };
     let mut open = unit.operation(Place::from(&account), asked).await?;
     claim_all(&mut unit.tx, &account, &site.domain, &aliases).await?;
     site_names_replace_in_tx(&mut unit.tx, id, &site.domain, &aliases).await.map_err(|error| names_error(error, &site.domain))?;

@@ -3,6 +3,8 @@
 //! **What a request changes, the operation, its jobs and the audit line commit together or not at all**; signals go out
 //! only after the commit.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use shared::ids::{AccountId, OperationId, ServerId, UserId};
 use shared::jobs::ResourceKey;
 
@@ -16,6 +18,17 @@ use crate::store::{StoreError, Tx};
 
 /// Longer keys are cut; ours are shorter.
 const KEY_LENGTH: usize = 64;
+/// A form's own part of its key; the rest of [`KEY_LENGTH`] is a dot and 16 digits for what was typed.
+const FORM_KEY_LENGTH: usize = KEY_LENGTH - 17;
+
+/// The key of a form whose fields may be changed after it was sent, such as with the browser's way back: only the same
+/// key with the same fields is the same request.
+pub(super) fn once(key: Option<&str>, form: &impl Hash) -> Option<String> {
+    let key = key.filter(|key| !key.is_empty())?;
+    let mut hasher = DefaultHasher::new();
+    form.hash(&mut hasher);
+    Some(format!("{}.{:016x}", key.chars().take(FORM_KEY_LENGTH).collect::<String>(), hasher.finish()))
+}
 
 /// A request's transaction.
 pub(super) struct Unit<'a> {

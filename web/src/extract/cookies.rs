@@ -89,6 +89,8 @@ pub enum Flash {
     SessionsEnded,
     /// A change was recorded and is on its way.
     Requested,
+    /// A request for an SFTP password was repeated; the password was in the first answer.
+    PasswordMadeBefore,
     /// A deletion was recorded and is on its way.
     Deleting,
     /// A client was suspended.
@@ -100,11 +102,12 @@ pub enum Flash {
 }
 
 impl Flash {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
         Self::Requested,
+        Self::PasswordMadeBefore,
         Self::Deleting,
         Self::ClientSuspended,
         Self::ClientBack,
@@ -117,6 +120,7 @@ impl Flash {
             Self::PasswordChanged => "password-changed",
             Self::SessionsEnded => "sessions-ended",
             Self::Requested => "requested",
+            Self::PasswordMadeBefore => "password-made-before",
             Self::Deleting => "deleting",
             Self::ClientSuspended => "client-suspended",
             Self::ClientBack => "client-back",
@@ -132,6 +136,7 @@ impl Flash {
             Self::PasswordChanged => "Your password is changed. Every other device has been signed out.",
             Self::SessionsEnded => "The other devices have been signed out.",
             Self::Requested => "Your change is on its way.",
+            Self::PasswordMadeBefore => "That password was made and shown already. If you did not see it, make a new one.",
             Self::Deleting => "It is being deleted.",
             Self::ClientSuspended => "The client is suspended and signed out; the accounts are being switched off.",
             Self::ClientBack => "The client may sign in again; the accounts are being brought back.",

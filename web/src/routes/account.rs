@@ -153,6 +153,9 @@ async fn sftp_password(
     Form(form): Form<SftpPasswordForm>,
 ) -> Result<Response, PageError> {
     let (_, made) = sftp_password_set(&state.app, &signed_in.actor, id, &form).await?;
+    if made.is_none() && form.password.is_empty() {
+        return Ok(go(&paths::account(id), Flash::PasswordMadeBefore));
+    }
     let typed = SftpTyped { new_password: made.map(|password| password.expose().clone()), ..SftpTyped::default() };
     let model = account_show_model(&state, &signed_in.actor, id, typed, None).await?;
     Ok(view::show_page(&signed_in.viewer, &model).into_response())

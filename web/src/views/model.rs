@@ -1,6 +1,7 @@
 //! What several pages show: references, failures, progress.
 
 use jiff::Timestamp;
+use maud::{Markup, Render, html};
 use shared::events::StepReport;
 use shared::failure::{Effect, FailureCode};
 use shared::ids::{AccountId, OperationId, ServerId, UserId};
@@ -83,6 +84,32 @@ impl Failure {
             operation: None,
             detail: None,
         }
+    }
+}
+
+/// Makes two posts of one form the same request, so that a double click is one operation. A form on a page has a fresh one;
+/// a button in a live part has one made of the state it was shown in, so that the part stays the same until that changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FormKey(String);
+
+impl FormKey {
+    /// A key from its text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Render for FormKey {
+    /// The form's hidden field. A browser that comes back to the page must not fill in an older key.
+    fn render(&self) -> Markup {
+        html! { input type="hidden" name="key" value=(self.0) autocomplete="off"; }
     }
 }
 

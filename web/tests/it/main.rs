@@ -9,6 +9,7 @@ mod client;
 mod host;
 mod operation;
 mod queue;
+mod repeat;
 mod route_coverage;
 mod security;
 mod session;

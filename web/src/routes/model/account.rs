@@ -7,7 +7,7 @@ use shared::operation::ResourceState;
 
 use super::operation::{newest, standing_of};
 use super::site::{newest_first, of_account, sftp_host};
-use super::{FEED, ListQuery, at, count};
+use super::{FEED, ListQuery, at, count, form_key, press_key};
 use crate::app::account::{AccountCreate, LimitsForm};
 use crate::app::php::PhpForm;
 use crate::app::{Actor, AppError, FieldErrors};
@@ -52,6 +52,7 @@ pub async fn row(state: &AppState, actor: &Actor, account: &AccountRow) -> Resul
         progress: standing.progress,
         failure: standing.failure,
         can: can(actor, account),
+        key: press_key(ResourceKey::Account(account.id), account.generation),
     })
 }
 
@@ -177,6 +178,7 @@ pub async fn account_show_model(
             port: state.config.sftp_port,
             has_password: account.sftp_password.is_some(),
             new_password: typed.new_password,
+            password_key: form_key(),
             keys: key_rows.collect(),
             key: typed.key.to_owned(),
             errors: super::errors(&typed.refused),
@@ -235,6 +237,7 @@ pub async fn account_new_model(
             php: form.php.clone(),
             limits: limits_fields(&form.limits),
         },
+        key: form_key(),
         errors: super::errors(refused),
         owners: owners.collect(),
         servers: servers.collect(),
@@ -283,7 +286,14 @@ pub async fn account_delete_model(
 ) -> Result<DeleteModel, PageError> {
     actor.require_admin()?;
     let account = fetch(state, actor, id).await?;
-    Ok(DeleteModel { id, user: account.linux_user, sites: count(account.sites), typed: typed.to_owned(), errors: super::errors(refused) })
+    Ok(DeleteModel {
+        id,
+        user: account.linux_user,
+        sites: count(account.sites),
+        key: form_key(),
+        typed: typed.to_owned(),
+        errors: super::errors(refused),
+    })
 }
 
 /// The form for PHP settings, with what was typed before or the settings.
@@ -314,6 +324,7 @@ pub async fn account_php_model(
         version,
         sites: sites.into_iter().filter(|site| site.kind.php() == Some(version)).map(|site| site.domain).collect(),
         form: php_fields(form),
+        key: form_key(),
         errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default(),
         failure,
     })

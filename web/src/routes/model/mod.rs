@@ -15,12 +15,15 @@ pub mod site;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use shared::jobs::{Generation, ResourceKey};
+
 use crate::app::FieldErrors;
+use crate::auth::token::token_new;
 use crate::extract::SignedIn;
 use crate::paths;
 use crate::store::list::{Direction, Paging};
 use crate::views::listing::Listing;
-use crate::views::model::Errors;
+use crate::views::model::{Errors, FormKey};
 
 /// Rows per page of every list.
 pub const PER_PAGE: u64 = 50;
@@ -101,6 +104,19 @@ pub fn at(ms: i64) -> Timestamp {
 #[must_use]
 pub fn live_url(signed_in: &SignedIn) -> Option<String> {
     Some(paths::with_query(paths::LIVE, [("page", signed_in.viewer.here.as_str())]))
+}
+
+/// The key of a form on a page that is rendered once.
+#[must_use]
+pub fn form_key() -> FormKey {
+    FormKey::new(token_new().expose().as_str())
+}
+
+/// The key of a button in a live part: every press in one state of the resource is the same request. Every change makes a
+/// new generation, so the key changes with it.
+#[must_use]
+pub fn press_key(resource: ResourceKey, generation: Generation) -> FormKey {
+    FormKey::new(format!("{resource}.{}", generation.0))
 }
 
 /// A use case's refusals, as forms show them.

@@ -6,7 +6,7 @@ use shared::names::PhpVersion;
 use shared::operation::ResourceState;
 
 use super::operation::{rows as operation_rows, standing_of};
-use super::{FEED, ListQuery, at, count};
+use super::{FEED, ListQuery, at, count, form_key, press_key};
 use crate::app::site::{SiteCreate, SiteUpdate};
 use crate::app::{Actor, AppError, FieldErrors};
 use crate::error::PageError;
@@ -50,6 +50,7 @@ pub async fn row(state: &AppState, actor: &Actor, site: &SiteRow) -> Result<Row,
         progress: standing.progress,
         failure: standing.failure,
         can: can(site),
+        key: press_key(ResourceKey::Site(site.id), site.generation),
     })
 }
 
@@ -202,6 +203,7 @@ pub async fn site_new_model(state: &AppState, actor: &Actor, form: &SiteCreate, 
             document_root: form.document_root.clone(),
             php,
         },
+        key: form_key(),
         errors: super::errors(refused),
         accounts: choices,
         php_versions: versions,
@@ -246,6 +248,7 @@ pub async fn site_edit_model(
         id,
         domain: site.domain.clone(),
         form,
+        key: form_key(),
         errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default(),
         php_versions: newest_first(account.server_php.into_iter().chain(site.kind.php())),
     })
@@ -267,6 +270,7 @@ pub async fn site_delete_model(
         id,
         domain: site.domain,
         folder: format!("htdocs/{}", site.document_root.top()),
+        key: form_key(),
         typed: typed.to_owned(),
         errors: super::errors(refused),
     })

@@ -8,7 +8,7 @@ use crate::paths;
 use crate::views::components::confirm::{Confirm, confirm};
 use crate::views::components::stat;
 use crate::views::layout::{self, Nav, Page, Viewer};
-use crate::views::model::Errors;
+use crate::views::model::{Errors, FormKey};
 
 /// The question's model.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct DeleteModel {
     pub user: LinuxUser,
     /// How many sites go with it.
     pub sites: u64,
+    /// Makes a repeated post the same request.
+    pub key: FormKey,
     /// What was typed before.
     pub typed: String,
     /// Why it was refused: field `confirm`.
@@ -45,6 +47,7 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
         button: "Delete account",
         action: &paths::account_delete(model.id),
         cancel: &paths::account(model.id),
+        key: Some(&model.key),
         typed: &model.typed,
         errors: &model.errors,
     });

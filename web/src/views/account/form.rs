@@ -11,7 +11,7 @@ use crate::views::components::form_field::Field;
 use crate::views::components::icon::Icon;
 use crate::views::components::{empty_state, note};
 use crate::views::layout::{self, Nav, Page, Viewer};
-use crate::views::model::Errors;
+use crate::views::model::{Errors, FormKey};
 
 /// What is typed, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct AccountForm {
 pub struct NewModel {
     /// What was typed, or the defaults.
     pub form: AccountForm,
+    /// Makes a repeated post the same request.
+    pub key: FormKey,
     /// What was wrong.
     pub errors: Errors,
     /// The clients to choose among: id and name. Empty: one has to be made first.
@@ -81,6 +83,7 @@ fn form(model: &NewModel) -> Markup {
     let form = &model.form;
     html! {
         form.card method="post" action=(paths::ACCOUNTS) {
+            (model.key)
             div.card-body.form {
                 (note::form_errors(&model.errors))
                 (Field::text("user", "User name").value(&form.user).required().autofocus().mono().error(model.errors.get("user"))

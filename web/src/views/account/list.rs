@@ -162,7 +162,7 @@ pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
                 td data-label="Server" { (reference::server(&row.server)) }
                 td.num data-label="Sites" { @if row.sites == 0 { "none" } @else { (count(row.sites)) } }
                 td.wide.nowrap data-label="Created" { (time::ago(row.created_at, now)) }
-                td.act { (menu(&format!("{id}-menu"), &format!("Actions for {}", row.user), true, &menu_items(row.id, row.can))) }
+                td.act { (menu(&format!("{id}-menu"), &format!("Actions for {}", row.user), true, &menu_items(row.id, row.can, &row.key))) }
             }
             @if let Some(progress) = &row.progress { (detail(COLUMNS.len(), &progress::progress(progress))) }
             @else if let Some(failure) = &row.failure { (detail(COLUMNS.len(), &note::failure_line(failure))) }

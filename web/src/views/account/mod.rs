@@ -24,7 +24,7 @@ pub use show::{PoolRow, ShowModel, show_fragments, show_page};
 use super::components::badge::{self, Badge};
 use super::components::icon::Icon;
 use super::components::menu::Item;
-use super::model::{Failure, PersonRef, Progress, ServerRef, Waiting};
+use super::model::{Failure, FormKey, PersonRef, Progress, ServerRef, Waiting};
 use super::site::{Can, is_busy};
 use crate::paths;
 
@@ -53,6 +53,8 @@ pub struct Row {
     pub failure: Option<Failure>,
     /// What the viewer may do with it now.
     pub can: Can,
+    /// Makes a repeated press of one of its buttons the same request.
+    pub key: FormKey,
 }
 
 impl Row {
@@ -76,16 +78,16 @@ pub fn row_id(id: AccountId) -> String {
 }
 
 /// The entries of an account's menu.
-fn menu_items(id: AccountId, can: Can) -> Vec<Item> {
+fn menu_items(id: AccountId, can: Can, key: &FormKey) -> Vec<Item> {
     let mut items = Vec::new();
     if can.edit {
         items.push(Item::link(Icon::Gauge, "Limits", paths::account_limits(id)));
     }
     if can.suspend {
-        items.push(Item::post(Icon::Pause, "Suspend", paths::account_suspend(id)));
+        items.push(Item::post_once(Icon::Pause, "Suspend", paths::account_suspend(id), key));
     }
     if can.unsuspend {
-        items.push(Item::post(Icon::Power, "Bring back", paths::account_unsuspend(id)));
+        items.push(Item::post_once(Icon::Power, "Bring back", paths::account_unsuspend(id), key));
     }
     if can.delete {
         if !items.is_empty() {

@@ -11,7 +11,7 @@ use crate::views::components::choice::{Choice, ChoiceField, Look};
 use crate::views::components::form_field::Field;
 use crate::views::components::{note, stat};
 use crate::views::layout::{self, Nav, Page, Viewer};
-use crate::views::model::{Errors, Failure};
+use crate::views::model::{Errors, Failure, FormKey};
 
 /// What is typed; each field has the name of the setting. `pm` is `ondemand`, `dynamic` or `static`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,6 +87,8 @@ pub struct PhpModel {
     pub sites: Vec<DomainName>,
     /// What was typed, or the settings.
     pub form: PhpForm,
+    /// Makes a repeated post the same request.
+    pub key: FormKey,
     /// What was wrong.
     pub errors: Errors,
     /// Why the last change failed.
@@ -104,6 +106,7 @@ pub fn php_page(viewer: &Viewer, model: &PhpModel) -> Markup {
         (layout::page_head(&html! { (title) }, &line, &layout::nothing()))
         @if let Some(failure) = &model.failure { (note::failure(failure)) }
         form.card.php-form method="post" action=(paths::account_php(model.id, model.version)) {
+            (model.key)
             header.card-head { h2 { "Settings" } small { "Applied at once, put back if PHP does not accept them" } }
             div.card-body.form { (note::form_errors(&model.errors)) (limits(model)) hr; (workers(model)) }
             footer.card-foot {

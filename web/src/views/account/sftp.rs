@@ -4,11 +4,10 @@ use maud::{Markup, html};
 use shared::ids::AccountId;
 
 use crate::paths;
-use crate::views::components::button::{self, Size};
 use crate::views::components::form_field::Field;
 use crate::views::components::icon::Icon;
 use crate::views::components::{kv, secret};
-use crate::views::model::Errors;
+use crate::views::model::{Errors, FormKey};
 
 /// SFTP access of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +20,8 @@ pub struct SftpModel {
     pub has_password: bool,
     /// A password that was just made. Shown once, in the answer to the request that made it.
     pub new_password: Option<String>,
+    /// Makes a repeated request for a password the same request.
+    pub password_key: FormKey,
     /// The keys.
     pub keys: Vec<KeyRow>,
     /// What was pasted as a new key, if it was refused.
@@ -69,7 +70,13 @@ pub(super) fn card(id: AccountId, user: &str, sftp: &SftpModel) -> Markup {
 
 fn password_button(id: AccountId, sftp: &SftpModel) -> Markup {
     let label = if sftp.has_password { "Make a new password" } else { "Set a password" };
-    button::post(Size::Small, Icon::KeyRound, label, &paths::account_sftp_password(id))
+    html! {
+        form.row method="post" action=(paths::account_sftp_password(id)) {
+            // Another name than elsewhere: on this page a key is a public key.
+            input type="hidden" name="key_once" value=(sftp.password_key.as_str()) autocomplete="off";
+            button class="btn is-sm" type="submit" { (Icon::KeyRound) (label) }
+        }
+    }
 }
 
 /// The keys' card.

@@ -104,7 +104,7 @@ fn head(model: &ShowModel) -> Fragment {
     let line = html! { "Account of " (reference::person(&account.owner)) " on " (reference::server(&account.server)) "." };
     let actions = html! {
         @if model.can_create_site { (button::link(Weight::Primary, Some(Icon::Plus), "Create a site", &paths::site_new_in(account.id))) }
-        (menu("account-menu", "More actions", false, &menu_items(account.id, account.can)))
+        (menu("account-menu", "More actions", false, &menu_items(account.id, account.can, &account.key)))
     };
     let title = html! { (account.user) " " (account.badge()) };
     Fragment::new(HEAD, html! { div #(HEAD) { (layout::page_head(&title, &line, &actions)) } })

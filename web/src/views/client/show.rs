@@ -103,7 +103,7 @@ pub fn show_page(viewer: &Viewer, model: &ShowModel) -> Markup {
         (head(model))
         @if let Some(password) = &model.new_password { (hand_over(client, password)) }
         @if client.suspended {
-            (note::note(Tone::Off, Icon::Pause, "This client is suspended.", "They cannot sign in. Their accounts and sites are not touched by that."))
+            (note::note(Tone::Off, Icon::Pause, "This client is suspended.", "They cannot sign in, and their accounts are switched off: visitors of their sites see a page that says so. Bringing the client back restores exactly what was."))
         }
         div.split {
             div.stack { (accounts(model)) }
@@ -203,6 +203,7 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
             button: "Delete client",
             action: &paths::client_delete(model.id),
             cancel: &paths::client(model.id),
+            key: None,
             typed: &model.typed,
             errors: &model.errors,
         })

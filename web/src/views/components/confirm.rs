@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::button::{self, Weight};
 use super::form_field::Field;
 use super::icon::Icon;
-use crate::views::model::Errors;
+use crate::views::model::{Errors, FormKey};
 
 /// A deletion to confirm.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Confirm<'a> {
     pub action: &'a str,
     /// Where Cancel leads.
     pub cancel: &'a str,
+    /// Makes a repeated post the same request, if the use case knows keys.
+    pub key: Option<&'a FormKey>,
     /// What was typed before.
     pub typed: &'a str,
     /// Why it was refused.
@@ -38,6 +40,7 @@ pub fn confirm(confirm: &Confirm<'_>) -> Markup {
     let label = format!("Type the {} to confirm", confirm.name_is);
     html! {
         form.card.is-narrow method="post" action=(confirm.action) data-confirm={ (confirm.name) @if let Some(or) = confirm.or { " " (or) } } {
+            @if let Some(key) = confirm.key { (key) }
             div.card-body.form {
                 div.note data-state="bad" { (Icon::TriangleAlert)
                     div { b { (confirm.question) }

@@ -8,7 +8,7 @@ use shared::names::DomainName;
 use crate::paths;
 use crate::views::components::confirm::{Confirm, confirm};
 use crate::views::layout::{self, Nav, Page, Viewer};
-use crate::views::model::Errors;
+use crate::views::model::{Errors, FormKey};
 
 /// The question's model.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct DeleteModel {
     pub domain: DomainName,
     /// Its folder, such as `htdocs/shop.example`.
     pub folder: String,
+    /// Makes a repeated post the same request.
+    pub key: FormKey,
     /// What was typed before.
     pub typed: String,
     /// Why it was refused: field `confirm`.
@@ -44,6 +46,7 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
         button: "Delete site",
         action: &paths::site_delete(model.id),
         cancel: &paths::site(model.id),
+        key: Some(&model.key),
         typed: &model.typed,
         errors: &model.errors,
     });

@@ -11,7 +11,7 @@ use crate::views::components::form_field::Field;
 use crate::views::components::icon::Icon;
 use crate::views::components::{empty_state, note};
 use crate::views::layout::{self, Nav, Page, Viewer};
-use crate::views::model::Errors;
+use crate::views::model::{Errors, FormKey};
 
 /// What is typed into the forms, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct SiteForm {
 pub struct NewModel {
     /// What was typed, or the defaults.
     pub form: SiteForm,
+    /// Makes a repeated post the same request.
+    pub key: FormKey,
     /// What was wrong.
     pub errors: Errors,
     /// The accounts to choose among: id, Linux user, and the server as its note. Empty: no site can be made.
@@ -50,6 +52,8 @@ pub struct EditModel {
     pub domain: DomainName,
     /// What was typed, or the settings.
     pub form: SiteForm,
+    /// Makes a repeated post the same request.
+    pub key: FormKey,
     /// What was wrong.
     pub errors: Errors,
     /// The PHP versions of its server, newest first.
@@ -77,6 +81,7 @@ pub fn new_page(viewer: &Viewer, model: &NewModel) -> Markup {
 fn new_form(model: &NewModel) -> Markup {
     html! {
         form.card method="post" action=(paths::SITES) {
+            (model.key)
             div.card-body.form {
                 (note::form_errors(&model.errors))
                 (Field::text("domain", "Domain").value(&model.form.domain).required().autofocus().error(model.errors.get("domain"))
@@ -116,6 +121,7 @@ pub fn edit_page(viewer: &Viewer, model: &EditModel) -> Markup {
     let body = html! {
         (layout::page_head(&html! { "Settings of " (name) }, &line, &layout::nothing()))
         form.card method="post" action=(paths::site_edit(model.id)) {
+            (model.key)
             div.card-body.form {
                 (note::form_errors(&model.errors))
                 (kind_field(&model.php_versions, &model.form, &model.errors))

@@ -164,7 +164,7 @@ pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
                 td data-label="Account" { (reference::account(&row.account)) }
                 td.wide data-label="Server" { (reference::server(&row.server)) }
                 td.wide.nowrap data-label="Created" { (time::ago(row.created_at, now)) }
-                td.act { (menu(&format!("{id}-menu"), &format!("Actions for {name}"), true, &menu_items(row.id, row.can))) }
+                td.act { (menu(&format!("{id}-menu"), &format!("Actions for {name}"), true, &menu_items(row.id, row.can, &row.key))) }
             }
             @if let Some(below) = below(row) { (detail(COLUMNS.len(), &below)) }
         }

@@ -21,7 +21,7 @@ use super::components::badge::{self, Badge};
 use super::components::icon::Icon;
 use super::components::menu::Item;
 use super::components::{note, progress, stat};
-use super::model::{AccountRef, Failure, Progress, ServerRef, Waiting};
+use super::model::{AccountRef, Failure, FormKey, Progress, ServerRef, Waiting};
 use crate::paths;
 
 /// One site, in lists.
@@ -51,6 +51,8 @@ pub struct Row {
     pub failure: Option<Failure>,
     /// What the viewer may do with it now.
     pub can: Can,
+    /// Makes a repeated press of one of its buttons the same request.
+    pub key: FormKey,
 }
 
 /// What may be done with a site or an account right now, by this viewer.
@@ -116,16 +118,16 @@ fn second_line(domain: &DomainName, aliases: &[SiteName]) -> Option<String> {
 }
 
 /// The entries of a site's menu.
-fn menu_items(id: SiteId, can: Can) -> Vec<Item> {
+fn menu_items(id: SiteId, can: Can, key: &FormKey) -> Vec<Item> {
     let mut items = Vec::new();
     if can.edit {
         items.push(Item::link(Icon::Pencil, "Settings", paths::site_edit(id)));
     }
     if can.suspend {
-        items.push(Item::post(Icon::Pause, "Suspend", paths::site_suspend(id)));
+        items.push(Item::post_once(Icon::Pause, "Suspend", paths::site_suspend(id), key));
     }
     if can.unsuspend {
-        items.push(Item::post(Icon::Power, "Bring back", paths::site_unsuspend(id)));
+        items.push(Item::post_once(Icon::Power, "Bring back", paths::site_unsuspend(id), key));
     }
     if can.delete {
         if !items.is_empty() {

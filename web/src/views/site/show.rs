@@ -105,7 +105,7 @@ fn head(model: &ShowModel) -> Fragment {
 
 /// The settings have a button of their own.
 fn more(model: &ShowModel) -> Vec<crate::views::components::menu::Item> {
-    menu_items(model.site.id, super::Can { edit: false, ..model.site.can })
+    menu_items(model.site.id, super::Can { edit: false, ..model.site.can }, &model.site.key)
 }
 
 fn status(model: &ShowModel) -> Fragment {

@@ -9,7 +9,7 @@ use shared::jobs::{Generation, ResourceKind, SiteKind};
 use shared::operation::{JobState, OperationState, ResourceState};
 use shared::role::Role;
 use web::views::layout::{Audience, Theme, Viewer};
-use web::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Waiting};
+use web::views::model::{AccountRef, Failure, FormKey, PersonRef, Progress, ServerRef, Waiting};
 use web::views::server::{Load, Reach};
 use web::views::site::Can;
 use web::views::{account, client, operation, server, site};
@@ -122,6 +122,7 @@ pub(super) fn site(number: u8, domain: &str, state: ResourceState, admin: bool) 
         progress: None,
         failure: None,
         can: EVERYTHING,
+        key: FormKey::new(format!("key.{number}")),
     }
 }
 
@@ -163,6 +164,7 @@ pub(super) fn account(number: u8, user: &str, state: ResourceState, admin: bool)
         progress: None,
         failure: None,
         can: EVERYTHING,
+        key: FormKey::new(format!("key.{number}")),
     }
 }
 

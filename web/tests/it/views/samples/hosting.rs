@@ -8,7 +8,7 @@ use web::views::components::choice::Choice;
 use web::views::layout::Audience;
 use web::views::layout::Viewer;
 use web::views::listing::Listing;
-use web::views::model::Errors;
+use web::views::model::{Errors, FormKey};
 use web::views::{account, operation, site};
 
 use super::{Samples, account_show, listing, live, narrowed, operation_show, php, site_list, site_show};
@@ -44,18 +44,26 @@ impl Samples {
         let account = Choice::new(models::lindqvist().id.to_string(), "lindqvist").note("web1");
         let other = Choice::new("2", "quietpress").note("web2");
         let form = site::SiteForm { php: "8.4".to_owned(), ..site::SiteForm::default() };
-        let new = site::NewModel { form, errors: Errors::default(), accounts: vec![account.clone()], php_versions: php() };
+        let new = site::NewModel {
+            form,
+            key: FormKey::new("k"),
+            errors: Errors::default(),
+            accounts: vec![account.clone()],
+            php_versions: php(),
+        };
         self.add(viewer, "site-new", site::new_page(viewer, &new));
         self.add(viewer, "site-new-no-account", site::new_page(viewer, &site::NewModel::default()));
         let mut errors = Errors::one("domain", "Enter only the domain, without http:// and without a path.");
         errors.add("aliases", "A domain has letters, digits, hyphens and dots only, such as example.com.");
         let form = site::SiteForm { domain: "http://x/<b>".to_owned(), aliases: "a b".to_owned(), ..new.form.clone() };
-        let refused = site::NewModel { form, errors: errors.clone(), accounts: vec![account, other], php_versions: php() };
+        let refused =
+            site::NewModel { form, key: FormKey::new("k"), errors: errors.clone(), accounts: vec![account, other], php_versions: php() };
         self.add(viewer, "site-new-refused", site::new_page(viewer, &refused));
         let edit = site::EditModel {
             id: models::id(41),
             domain: models::parse("fjordbikes.example"),
             form: refused.form,
+            key: FormKey::new("k"),
             errors,
             php_versions: php(),
         };
@@ -64,6 +72,7 @@ impl Samples {
             id: models::id(44),
             domain: models::parse("müller-garten.example"),
             folder: "htdocs/xn--mller-garten-dlb.example".to_owned(),
+            key: FormKey::new("k"),
             typed: "fjord".to_owned(),
             errors: Errors::one("confirm", "That is not the domain of this site."),
         };
@@ -112,6 +121,7 @@ impl Samples {
         let form = account::AccountForm { user: "www".to_owned(), ..account::AccountForm::default() };
         let new = account::NewModel {
             form,
+            key: FormKey::new("k"),
             errors: errors.clone(),
             owners: vec![Choice::new("1", "Maja Lindqvist"), Choice::new("2", models::LONG)],
             servers: vec![choice("1", "web1", "412 of 500 accounts"), choice("3", "web3", "offline")],
@@ -135,6 +145,7 @@ impl Samples {
                 version: models::parse("8.3"),
                 sites: vec![models::parse("fjordbikes.example"), models::parse("bücher.example")],
                 form: (&settings).into(),
+                key: FormKey::new("k"),
                 errors: Errors::one("post_max_size_mib", "Must be 64 or more, because uploads may be 64 MB."),
                 failure: (name == "static").then(|| models::failure(false)),
             };
@@ -144,6 +155,7 @@ impl Samples {
             id: models::id(10),
             user: models::parse("lindqvist"),
             sites: 8,
+            key: FormKey::new("k"),
             typed: String::new(),
             errors: Errors::default(),
         };
