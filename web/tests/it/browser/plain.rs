@@ -22,7 +22,7 @@ fn without_scripts_a_site_is_created_by_plain_forms_and_its_page_loads_again_unt
 
         person.delete_site(&domain).await;
         person.go(&page).await;
-        person.until("a site that is gone says so", "document.title.startsWith('Not found')").await;
+        person.until("a site that is gone says so", "document.title.startsWith('There is nothing here')").await;
     });
 }
 
