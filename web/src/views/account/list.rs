@@ -86,8 +86,10 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
         }
     };
     let busy = model.rows.iter().any(Row::is_busy);
-    let page =
-        Page::new("Accounts", Nav::Accounts, body).below(viewer.home(), paths::HOME).live(model.live.as_deref(), busy).toast(model.toast.clone());
+    let page = Page::new("Accounts", Nav::Accounts, body)
+        .below(viewer.home(), paths::HOME)
+        .live(model.live.as_deref(), busy)
+        .toast(model.toast.clone());
     layout::page(viewer, &page)
 }
 

@@ -31,7 +31,10 @@ fn a_person_creates_a_client_an_account_and_a_site_sees_it_answer_suspends_it_an
 
         person.go(&format!("{page}/delete")).await;
         person.fill("confirm", "something-else.localhost").await;
-        assert!(!person.element("main button[type=submit].is-danger").await.is_enabled().await.expect("a button"), "another name deletes nothing");
+        assert!(
+            !person.element("main button[type=submit].is-danger").await.is_enabled().await.expect("a button"),
+            "another name deletes nothing"
+        );
         person.delete_site(&domain).await;
         person.go("/sites").await;
         let row = format!("[...document.querySelectorAll('main .name')].some((name) => name.textContent === '{domain}')");

@@ -77,7 +77,12 @@ fn a_new_site_shows_its_steps_as_they_happen_and_becomes_active_in_place() {
         person.create_account(&login, &user).await;
 
         // From the moment the page exists it is watched.
-        person.cdp("Page.addScriptToEvaluateOnNewDocument", serde_json::json!({ "source": format!("addEventListener('DOMContentLoaded', () => {{ {WATCH} }});") })).await;
+        person
+            .cdp(
+                "Page.addScriptToEvaluateOnNewDocument",
+                serde_json::json!({ "source": format!("addEventListener('DOMContentLoaded', () => {{ {WATCH} }});") }),
+            )
+            .await;
         person.create_site(&user, &domain).await;
         person.until_badge("Active").await;
 
@@ -116,7 +121,9 @@ fn lists_and_home_follow_without_loading_again() {
         person.until_badge("Active").await;
         for (page, window) in windows {
             person.driver.switch_to_window(window).await.expect("the window");
-            person.until(&format!("{page} shows the new site"), &format!("document.querySelector('main').textContent.includes('{domain}')")).await;
+            person
+                .until(&format!("{page} shows the new site"), &format!("document.querySelector('main').textContent.includes('{domain}')"))
+                .await;
             assert_eq!(person.ask("window.untouched ?? false").await, Value::Bool(true), "{page} was not loaded again");
             assert_eq!(person.complaints().await, Vec::<String>::new(), "{page}");
         }
@@ -192,5 +199,10 @@ async fn connected(person: &Person) {
 
 /// What one reads, without what passes with time.
 async fn visible(person: &Person) -> String {
-    person.ask("[...document.querySelectorAll('main .page-head h1, main .status-slot, main .kv')].map((part) => part.innerText).join('\\n')").await.as_str().unwrap_or_default().to_owned()
+    person
+        .ask("[...document.querySelectorAll('main .page-head h1, main .status-slot, main .kv')].map((part) => part.innerText).join('\\n')")
+        .await
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }

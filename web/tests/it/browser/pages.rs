@@ -101,7 +101,9 @@ async fn look(person: &Person, name: &str, path: &str, found: &mut Vec<String>) 
 }
 
 async fn size(person: &Person, width: u32, height: u32) {
-    person.cdp("Emulation.setDeviceMetricsOverride", json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false })).await;
+    person
+        .cdp("Emulation.setDeviceMetricsOverride", json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false }))
+        .await;
 }
 
 /// What axe-core finds, if it is there.

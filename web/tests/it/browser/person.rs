@@ -313,7 +313,9 @@ pub(crate) fn save(path: &Path, png: &[u8]) {
 fn port_of(stdout: &mut BufReader<ChildStdout>) -> u16 {
     let mut line = String::new();
     while stdout.read_line(&mut line).expect("chromedriver speaks") > 0 {
-        if let Some(port) = line.trim_end().strip_suffix('.').and_then(|line| line.rsplit_once("on port ")).and_then(|(_, port)| port.parse().ok()) {
+        if let Some(port) =
+            line.trim_end().strip_suffix('.').and_then(|line| line.rsplit_once("on port ")).and_then(|(_, port)| port.parse().ok())
+        {
             return port;
         }
         line.clear();

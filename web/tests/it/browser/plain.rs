@@ -30,8 +30,11 @@ fn without_scripts_a_site_is_created_by_plain_forms_and_its_page_loads_again_unt
 fn without_scripts_nothing_is_shown_that_would_not_work() {
     with_browser(Scripts::Off, async |person| {
         person.go("/servers/new").await;
-        assert_eq!(person.ask("[...document.querySelectorAll('[data-copy], [data-tile-filter]')].every((element) => element.hidden)").await, true);
-        person.element("button[name=theme][value=dark]").await.click().await.expect("a button");
+        assert_eq!(
+            person.ask("[...document.querySelectorAll('[data-copy], [data-tile-filter]')].every((element) => element.hidden)").await,
+            true
+        );
+        person.element(".topbar button[name=theme][value=dark]").await.click().await.expect("a button");
         person.until("the theme is chosen by a plain form", "document.documentElement.dataset.theme === 'dark'").await;
     });
 }
