@@ -7,6 +7,8 @@
 #   GANTRY_PANEL      where the panel listens (default 127.0.0.1:8443)
 #   GANTRY_SITES      where sites answer (default 127.0.0.1:8080)
 #   GANTRY_PROFILE    cargo profile (default dev)
+#   GANTRY_FEATURES   cargo features of the build (tests set worker/testing)
+#   GANTRY_READY      a file that is written when all is up: the pid of `gantry up`, and the one-time password if it was made now
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REPO=$(cd "$HERE/.." && pwd -P)
@@ -37,7 +39,7 @@ stop() {
 
 build() {
     say 'Building (the first time takes a few minutes).'
-    (cd "$REPO" && cargo build --quiet --workspace --bins --profile "$PROFILE")
+    (cd "$REPO" && cargo build --quiet --workspace --bins --profile "$PROFILE" ${GANTRY_FEATURES:+--features "$GANTRY_FEATURES"})
     local target=${CARGO_TARGET_DIR:-$REPO/target}
     BUILT=$target/$([[ $PROFILE == dev ]] && echo debug || echo "$PROFILE")
     # A copy that the panel's own users can read wherever this checkout lies.
@@ -115,6 +117,7 @@ main() {
     say "  hosts           $(host_names | tr '\n' ' ')"
     say "  log             $STATE/panel.log"
     say '  Ctrl-C stops all of it.'
+    if [[ -n ${GANTRY_READY:-} ]]; then printf '%s %s\n' "$UP_PID" "$password" > "$GANTRY_READY"; fi
     trap - EXIT
     trap 'stop; exit 0' EXIT
     wait "$UP_PID"

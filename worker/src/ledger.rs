@@ -111,6 +111,11 @@ impl Ledger {
         self.rows().applied().map(|(key, generation, _)| (key, generation)).collect()
     }
 
+    /// Closes the database it shares with its store.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// How many resources it holds, for the heartbeat.
     #[must_use]
     pub fn len(&self) -> u32 {

@@ -1,5 +1,7 @@
 //! `gantry-worker`: see [`worker`].
 
+mod apply_file;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,6 +9,10 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use worker::config::{Identity, STATE_DIR, identity_path};
 use worker::enrol::{EnrolOptions, enrol};
 use worker::run::{WorkerConfig, run};
@@ -46,6 +52,15 @@ enum Command {
     /// Test a staged configuration in a namespace of its own. Used by the worker itself.
     #[command(hide = true)]
     Stage,
+    /// Carry out jobs from files, one envelope each, and print each outcome. For looking into a host by hand.
+    #[command(hide = true)]
+    ApplyFile {
+        /// The worker's database; not that of a worker that runs.
+        #[arg(long, default_value = "/var/lib/gantry-worker/apply-file.db")]
+        database: PathBuf,
+        /// Envelopes in JSON.
+        files: Vec<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -80,6 +95,7 @@ async fn start(command: Command) -> anyhow::Result<()> {
             tracing::info!(server.name = %identity.server, file = %identity_path(&state_dir).display(), "this worker has joined");
             Ok(())
         }
+        Command::ApplyFile { database, files } => apply_file::apply_files(&database, &files, host()?).await,
         Command::Stage => Ok(()),
     }
 }
@@ -108,11 +124,14 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
 
 /// The journal takes standard error, and its own time stamps.
 fn install_log() {
-    let level = std::env::var("GANTRY_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO);
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    let level = std::env::var("GANTRY_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    // The bus client reports each step of a connection; what matters of it is said by `shared::bus::client`.
+    let filter = Targets::new().with_default(level).with_target("async_nats", LevelFilter::WARN);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    let registry = tracing_subscriber::registry().with(filter);
     if std::env::var_os("JOURNAL_STREAM").is_some() {
-        log.without_time().init();
+        registry.with(lines.without_time()).init();
     } else {
-        log.init();
+        registry.with(lines).init();
     }
 }

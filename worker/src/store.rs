@@ -3,6 +3,8 @@
 //! **Everything committed here survives a power cut** (WAL, synchronous FULL), and everything the worker must not forget is
 //! here: jobs taken, states applied, what is in flight, what has to be reported.
 
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -56,6 +58,15 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// The file cannot be made or opened.
+    #[error("could not open {}", path.display())]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The database was made by a newer worker.
     #[error("the database has version {found}, this worker knows {known}")]
     Newer {
@@ -76,9 +87,13 @@ impl StoreError {
         match self {
             // SQLITE_FULL, and the read-only and I/O errors of a file system that has run out.
             Self::Sql(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("13" | "8" | "778")) => FailureCode::DiskFull,
-            Self::Sql(_) | Self::Decode { .. } | Self::Encode(_) | Self::MoveAside { .. } | Self::Newer { .. } | Self::WorkerThread => {
-                FailureCode::Internal
-            }
+            Self::Sql(_)
+            | Self::Decode { .. }
+            | Self::Encode(_)
+            | Self::MoveAside { .. }
+            | Self::Unusable { .. }
+            | Self::Newer { .. }
+            | Self::WorkerThread => FailureCode::Internal,
         }
     }
 }
@@ -105,7 +120,15 @@ impl Store {
     }
 }
 
+/// Password hashes pass through before-images: the file is its owner's alone. SQLite gives its side files the same mode.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let unusable = |source| StoreError::Unusable { path: path.to_owned(), source };
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(unusable)?;
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(unusable)
+}
+
 async fn connect(path: &Path) -> Result<Store, StoreError> {
+    make_private(path)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)

@@ -56,7 +56,8 @@ fn log(event: &Event) {
         Event::Disconnected => tracing::warn!("the connection to the bus was lost; connecting again"),
         // A permission the bus denies is otherwise only a timeout somewhere: it means a forged client or a bug.
         Event::ServerError(error) => tracing::error!(bus.error = %error, "the bus refuses something"),
-        Event::ClientError(error) => tracing::error!(bus.error = %error, "the bus client failed"),
+        // Mostly a try to connect that failed; "connecting again" has been said.
+        Event::ClientError(error) => tracing::debug!(bus.error = %error, "the bus client failed"),
         Event::SlowConsumer(id) => tracing::warn!(bus.subscription = id, "a subscription is too slow; messages are lost"),
         Event::LameDuckMode => tracing::info!("the bus server is about to stop"),
         Event::Draining | Event::Closed => tracing::debug!("the bus connection closes"),

@@ -29,12 +29,7 @@ pub struct PasswordChange {
 /// # Errors
 /// [`AppError::Invalid`] on `current`, `new` or `repeat`; [`AppError::TooManyRequests`] after wrong present passwords.
 pub async fn password_change(app: &App, actor: &Actor, peer: &Peer, form: PasswordChange) -> Result<Secret<String>, AppError> {
-    let user = user_fetch(&app.db, actor.user).await?.ok_or(AppError::NotFound)?;
-    let brakes = Brakes::new(Some(&actor.login), peer.address);
-    brakes.take(app).await?;
-    if !app.hasher.verify(Secret::new(form.current.clone()), Some(user.password_hash)).await? {
-        return Err(AppError::invalid("current", "This is not your present password."));
-    }
+    // The rules first: only a present password that is looked at counts as a try.
     policy::check(&form.new, &[actor.login.as_str(), &actor.name, &app.panel_host])
         .map_err(|refused| AppError::invalid("new", refused.to_string()))?;
     if form.new != form.repeat {
@@ -42,6 +37,12 @@ pub async fn password_change(app: &App, actor: &Actor, peer: &Peer, form: Passwo
     }
     if form.new == form.current {
         return Err(AppError::invalid("new", "Choose a password other than the present one."));
+    }
+    let user = user_fetch(&app.db, actor.user).await?.ok_or(AppError::NotFound)?;
+    let brakes = Brakes::new(Some(&actor.login), peer.address);
+    brakes.take(app).await?;
+    if !app.hasher.verify(Secret::new(form.current), Some(user.password_hash)).await? {
+        return Err(AppError::invalid("current", "This is not your present password."));
     }
     let hash = app.hasher.hash(Secret::new(form.new)).await?;
     let token = token_new();

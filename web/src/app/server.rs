@@ -12,7 +12,7 @@ use super::{Actor, App, AppError, FieldErrors};
 use crate::auth::token::{token_hash, token_new};
 use crate::store::enrolment::enrolment_insert_in_tx;
 use crate::store::now_ms;
-use crate::store::server::{NewServer, ServerRow, server_fetch, server_insert_in_tx};
+use crate::store::server::{NewServer, ServerRow, server_fetch, server_insert_in_tx, server_set_active_in_tx};
 
 /// A token has to be used within so long.
 pub const TOKEN_MS: i64 = 60 * 60 * 1000;
@@ -67,6 +67,7 @@ pub async fn server_add(app: &App, actor: &Actor, form: &ServerAdd) -> Result<Se
             error.into()
         }
     })?;
+    server_set_active_in_tx(&mut unit.tx, id, form.is_active()).await?;
     enrolment_insert_in_tx(&mut unit.tx, id, &token_hash(token.expose()), now_ms() + TOKEN_MS).await?;
     unit.audit("server.add", new.name.as_str(), "").await?;
     unit.signal(Signal::ServerChanged(id));
@@ -116,14 +117,6 @@ impl ServerAdd {
         errors.check()?;
         let (Some(name), Some(hostname)) = (name, hostname) else { return Err(AppError::Invalid(errors)) };
         let address = if address.is_empty() { hostname.as_str().to_owned() } else { address.to_owned() };
-        let active = self.is_active();
-        Ok(NewServer {
-            name,
-            hostname: hostname.into(),
-            roles: vec![Role::Web],
-            address,
-            max_accounts: max_accounts.map(i64::from),
-            active,
-        })
+        Ok(NewServer { name, hostname: hostname.into(), roles: vec![Role::Web], address, max_accounts: max_accounts.map(i64::from) })
     }
 }

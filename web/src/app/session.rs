@@ -175,6 +175,18 @@ pub async fn session_actor(app: &App, token: &str) -> Result<Option<Actor>, AppE
     }))
 }
 
+/// Whether a token's session still stands. Unlike [`session_actor`] this is no use of it: an open stream keeps nobody
+/// signed in.
+///
+/// # Errors
+/// The database fails.
+pub async fn session_stands(app: &App, token: &str) -> Result<bool, AppError> {
+    let now = now_ms();
+    let session = session_fetch_by_hash(&app.db, &token_hash(token)).await?;
+    Ok(session
+        .is_some_and(|session| session.state == UserState::Active && session.expires_ms > now && session.last_seen_ms + IDLE_MS > now))
+}
+
 /// The person's sessions, the newest used first.
 ///
 /// # Errors

@@ -12,6 +12,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The Gantry web-hosting control panel.
 #[derive(Debug, Parser)]
@@ -95,11 +99,14 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
 /// Sends logs to standard error: readable in a terminal, JSON under systemd or in a container.
 pub fn install_log() {
     use std::io::IsTerminal;
-    let level = std::env::var("GANTRY_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::INFO);
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    let level = std::env::var("GANTRY_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    // The bus client reports each step of a connection; what matters of it is said by `shared::bus::client`.
+    let filter = Targets::new().with_default(level).with_target("async_nats", LevelFilter::WARN);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
     if std::env::var_os("GANTRY_LOG_JSON").is_some() {
-        log.json().init();
+        registry.with(lines.json()).init();
     } else {
-        log.with_ansi(std::io::stderr().is_terminal()).init();
+        registry.with(lines.with_ansi(std::io::stderr().is_terminal())).init();
     }
 }

@@ -63,8 +63,7 @@ impl Server {
                 let db = open(&database).await?;
                 if server_fetch_by_name(&db, &name).await?.is_none() {
                     let mut tx = db.write().await?;
-                    let id = server_insert_in_tx(&mut tx, &NewServer { name, hostname, roles, address, max_accounts: None, active: true })
-                        .await?;
+                    let id = server_insert_in_tx(&mut tx, &NewServer { name, hostname, roles, address, max_accounts: None }).await?;
                     let token = token_make(&mut tx, id).await?;
                     tx.commit().await?;
                     print_line(token.expose());

@@ -6,9 +6,12 @@ use std::time::Duration;
 use shared::operation::JobEvent;
 
 use super::{Dispatch, DispatchError, chain};
+use crate::app::session::IDLE_MS;
 use crate::store::event::event_forget_before;
 use crate::store::job::{job_advance_in_tx, job_fetch_in_tx, job_list_silent};
 use crate::store::server::server_fetch;
+use crate::store::session::session_delete_expired;
+use crate::store::throttle::throttle_delete_older_in_tx;
 use crate::store::{StoreError, now_ms};
 
 /// How often.
@@ -18,6 +21,9 @@ const PAUSE: Duration = Duration::from_secs(15);
 const SILENCE_MS: i64 = 120_000;
 /// Events are remembered for longer than the stream keeps them (7 days).
 const MEMORY_MS: i64 = 10 * 24 * 3600 * 1000;
+
+/// Failed sign-ins weigh on nobody after a day.
+const THROTTLE_MEMORY_MS: i64 = 24 * 3600 * 1000;
 
 /// Sweeps until the process ends.
 pub(crate) async fn run(dispatch: Arc<Dispatch>) {
@@ -44,6 +50,17 @@ async fn sweep(dispatch: &Dispatch) -> Result<(), DispatchError> {
         tx.commit().await.map_err(StoreError::from)?;
         dispatch.wake.notify_one();
     }
-    event_forget_before(&dispatch.db, now_ms() - MEMORY_MS).await?;
+    forget(dispatch).await?;
+    Ok(())
+}
+
+/// Forgets what nobody asks about any more: old events, ended sessions, old failed sign-ins.
+async fn forget(dispatch: &Dispatch) -> Result<(), StoreError> {
+    let now = now_ms();
+    event_forget_before(&dispatch.db, now - MEMORY_MS).await?;
+    session_delete_expired(&dispatch.db, now - IDLE_MS).await?;
+    let mut tx = dispatch.db.write().await?;
+    throttle_delete_older_in_tx(&mut tx, now - THROTTLE_MEMORY_MS).await?;
+    tx.commit().await?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::hub::{Hub, Renderer};
 use super::stream::stream;
 use super::view::{LiveView, ViewKey};
-use crate::app::session::session_actor;
+use crate::app::session::session_stands;
 use crate::app::{Actor, AppError};
 use crate::error::PageError;
 use crate::extract::{SignedIn, session_token};
@@ -44,12 +44,12 @@ async fn live(
     let viewer = actor.user;
     let render = renderer(&state, actor);
     let app = state.app.clone();
-    let session_stands = move || {
+    let stands = move || {
         let (app, token) = (app.clone(), token.clone());
         // A database that does not answer ends no stream; the next look decides.
-        async move { !matches!(session_actor(&app, token.expose()).await, Ok(None)) }
+        async move { session_stands(&app, token.expose()).await.unwrap_or(true) }
     };
-    Ok(stream(&hub, &key, viewer, &render, session_stands).into_response())
+    Ok(stream(&hub, &key, viewer, &render, stands).into_response())
 }
 
 /// Renders a page with the rights of the actor, who stands for all of the same scope.

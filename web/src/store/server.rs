@@ -96,8 +96,6 @@ pub struct NewServer {
     pub address: String,
     /// Placement stops here.
     pub max_accounts: Option<i64>,
-    /// Whether it takes accounts.
-    pub active: bool,
 }
 
 /// Adds a server.
@@ -107,8 +105,8 @@ pub struct NewServer {
 pub async fn server_insert_in_tx(tx: &mut Tx, new: &NewServer) -> Result<ServerId, StoreError> {
     let id = ServerId::new();
     sqlx::query(
-        "INSERT INTO servers (id, name, hostname, roles, stream, max_accounts, address, created_ms, changed_ms, active) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
+        "INSERT INTO servers (id, name, hostname, roles, stream, max_accounts, address, created_ms, changed_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
     )
     .bind(id.to_string())
     .bind(new.name.as_str())
@@ -118,10 +116,18 @@ pub async fn server_insert_in_tx(tx: &mut Tx, new: &NewServer) -> Result<ServerI
     .bind(new.max_accounts)
     .bind(&new.address)
     .bind(now_ms())
-    .bind(i32::from(new.active))
     .execute(&mut **tx)
     .await?;
     Ok(id)
+}
+
+/// Whether a server takes new accounts.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_set_active_in_tx(tx: &mut Tx, id: ServerId, active: bool) -> Result<(), StoreError> {
+    sqlx::query("UPDATE servers SET active = $1 WHERE id = $2").bind(i32::from(active)).bind(id.to_string()).execute(&mut **tx).await?;
+    Ok(())
 }
 
 /// All servers by name.

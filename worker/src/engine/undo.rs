@@ -91,9 +91,9 @@ impl Undo {
 fn put_back(system: &dyn System, path: &Path, before: &Before) -> Result<(), SystemError> {
     match before {
         Before::Absent => match system.entry(path)? {
-            Entry::Absent => Ok(()),
             Entry::Directory { .. } => system.remove_directory(path),
-            Entry::File { .. } | Entry::Link { .. } | Entry::Other { .. } => system.remove_file(path),
+            // Where there is nothing, a cut may still have left a temporary file.
+            Entry::Absent | Entry::File { .. } | Entry::Link { .. } | Entry::Other { .. } => system.remove_file(path),
         },
         Before::File(image) => system.write_file(image),
         Before::Directory(image) => system.ensure_directory(image),

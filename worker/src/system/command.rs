@@ -192,3 +192,6 @@ pub(crate) fn cut(mut text: String, limit: usize) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,19 +155,28 @@ pub(super) fn list(path: &Path) -> Result<Vec<String>, SystemError> {
     Ok(names)
 }
 
-/// A name beside the target that no tenant can guess in time and that says whose it is.
+/// The name beside a file under which its next content is made: hidden, so that no `include` takes it up, and always the
+/// same, so that what a cut leaves behind is found and removed.
 fn temporary(name: &OsStr) -> PathBuf {
-    let number = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
     let mut text = OsStr::new(".gantry-").to_owned();
-    // A name may be 255 bytes long already; the temporary one must fit too.
-    text.push(OsStr::from_bytes(&name.as_bytes()[..name.len().min(100)]));
-    text.push(format!(".{number:x}"));
+    // A name may be 255 bytes long; names of ours are at most 210.
+    text.push(OsStr::from_bytes(&name.as_bytes()[..name.len().min(230)]));
+    text.push(".new");
     PathBuf::from(text)
+}
+
+/// Removes what an earlier try has left under the temporary name.
+fn remove_temporary(directory: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), SystemError> {
+    match unlinkat(directory, temporary(name), AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(failed("remove the temporary file beside", path)(errno)),
+    }
 }
 
 pub(super) fn write_file(file: &FileImage) -> Result<(), SystemError> {
     let (directory, name) = parent(&file.path)?;
     let temp = temporary(name);
+    remove_temporary(&directory, name, &file.path)?;
     let written = write_new(&directory, &temp, file).and_then(|()| {
         renameat(&directory, &temp, &directory, name).map_err(failed("put in place", &file.path))?;
         fsync(&directory).map_err(failed("make durable", &file.path))
@@ -201,12 +210,12 @@ pub(super) fn create_file(file: &FileImage) -> Result<(), SystemError> {
 }
 
 pub(super) fn remove_file(path: &Path) -> Result<(), SystemError> {
-    match entry(path)? {
-        Entry::Absent => return Ok(()),
-        Entry::File { .. } | Entry::Link { .. } | Entry::Other { .. } => {}
-        Entry::Directory { .. } => return Err(obstructed(path, "a directory", "a file")),
-    }
-    let (directory, name) = parent(path)?;
+    let (directory, name) = match parent(path) {
+        Ok(found) => found,
+        Err(SystemError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    remove_temporary(&directory, name, path)?;
     match unlinkat(&directory, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => fsync(&directory).map_err(failed("make durable the removal of", path)),
         Err(errno) => Err(failed("remove", path)(errno)),
@@ -216,6 +225,7 @@ pub(super) fn remove_file(path: &Path) -> Result<(), SystemError> {
 pub(super) fn link(path: &Path, target: &Path) -> Result<(), SystemError> {
     let (directory, name) = parent(path)?;
     let temp = temporary(name);
+    remove_temporary(&directory, name, path)?;
     symlinkat(target, &directory, &temp).map_err(failed("link", path))?;
     if let Err(errno) = renameat(&directory, &temp, &directory, name) {
         let _ = unlinkat(&directory, &temp, AtFlags::empty());
@@ -318,3 +328,6 @@ fn remove_below(parent: &OwnedFd, name: &OsStr, device: u64, depth: usize) -> Re
         Err(errno) => Err(errno),
     }
 }
+
+#[cfg(test)]
+mod tests;

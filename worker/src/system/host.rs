@@ -8,22 +8,19 @@ use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
 use super::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError, files, inspect, probe, services, stage, users};
-use crate::engine::image::{DirectoryImage, Entry, FileImage, Owner, UnitState, UserImage, UserRecord};
+use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
 /// The host this program runs on, as root.
 #[derive(Debug, Clone, Copy)]
 pub struct Host(());
 
 impl Host {
-    /// Takes hold of the host: makes the worker's own directories below `/run`.
+    /// Takes hold of the host: makes the place where candidates lie while a daemon looks at them.
     ///
     /// # Errors
-    /// They cannot be made: not root, or no systemd host.
+    /// It cannot be made: not root, or a host unlike Debian's.
     pub fn open() -> Result<Self, SystemError> {
-        for (path, mode) in [("/run/gantry-worker", 0o711), (services::CANDIDATES, 0o711)] {
-            let acl = crate::engine::image::Acl::default();
-            files::ensure_directory(&DirectoryImage { path: path.into(), owner: Owner::ROOT, mode, acl })?;
-        }
+        services::make_candidates()?;
         Ok(Self(()))
     }
 }

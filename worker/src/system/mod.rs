@@ -51,7 +51,7 @@ pub trait System: Send + Sync {
     fn write_file(&self, file: &FileImage) -> Result<(), SystemError>;
     /// Makes a file; leaves a regular file that is there.
     fn create_file(&self, file: &FileImage) -> Result<(), SystemError>;
-    /// Removes a file or link; fine if there is none.
+    /// Removes a file or link, and what a cut may have left of a new one beside it; fine if there is none.
     fn remove_file(&self, path: &Path) -> Result<(), SystemError>;
     /// Puts a symbolic link in place of what is there (nothing, a file or a link).
     fn link(&self, path: &Path, target: &Path) -> Result<(), SystemError>;
@@ -96,7 +96,8 @@ pub trait System: Send + Sync {
 
     /// Runs nginx's own test on the tree with `changes` applied, in a private copy.
     fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError>;
-    /// Asks the running nginx to read its configuration. It says nothing about the result.
+    /// Has the running nginx read its configuration, and returns when only workers that have read it take connections.
+    /// What they serve is for a probe to say.
     fn reload_nginx(&self) -> Result<(), SystemError>;
     /// Runs PHP-FPM's own test on a configuration, as the pool's user.
     fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError>;

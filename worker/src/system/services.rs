@@ -1,14 +1,16 @@
 //! systemd units, and the daemons' own tests.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::command::{CommandError, Program, cut};
 use super::{Check, PhpTest, SystemError, files};
-use crate::engine::image::{Content, FileImage, Owner, UnitState};
+use crate::engine::image::{Acl, Content, DirectoryImage, FileImage, Owner, UnitState};
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 pub(super) const NGINX: &str = "/usr/sbin/nginx";
@@ -17,8 +19,10 @@ const SSHD: &str = "/usr/sbin/sshd";
 const NGINX_PID: &str = "/run/nginx.pid";
 /// A unit may take this long to start or stop; systemd's own limits in the units are shorter.
 const UNIT_LIMIT: Duration = Duration::from_secs(60);
+/// 5,000 sites take nginx 2 s until its new workers serve (measured); ten times that.
+const RELOAD_LIMIT: Duration = Duration::from_secs(20);
 /// Where candidates lie while a daemon looks at them. root's, and passable for the pool's user.
-pub(super) const CANDIDATES: &str = "/run/gantry-worker/candidates";
+const CANDIDATES: &str = "/run/gantry-candidates";
 
 fn systemctl(verb: &str, unit: &str) -> Result<(), SystemError> {
     match Program::new(SYSTEMCTL).arg("--no-ask-password").arg(verb).arg("--").arg(unit).limit(UNIT_LIMIT).run() {
@@ -65,18 +69,55 @@ pub(super) fn load_units() -> Result<(), SystemError> {
     Ok(())
 }
 
-/// Sends the master the signal itself: `nginx -s reload` would parse the whole configuration once more before it does
-/// the same.
+/// Sends the master the signal itself (`nginx -s reload` would parse the whole configuration once more before it does the
+/// same), and returns when no worker of the old configuration takes connections any more. nginx refuses a reload silently;
+/// then the old workers stay.
 pub(super) fn reload_nginx() -> Result<(), SystemError> {
-    let down = |reason: &str| SystemError::Service { unit: "nginx".to_owned(), reason: reason.to_owned() };
-    let text = fs::read_to_string(NGINX_PID).map_err(|_| down("is not running"))?;
-    let pid = text.trim().parse().ok().and_then(Pid::from_raw).ok_or_else(|| down("has no process id"))?;
-    let descriptor = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| down("is not running"))?;
-    let name = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
-    if name.trim() != "nginx" {
-        return Err(down("left a stale process id"));
+    let master = nginx_master()?;
+    let descriptor = pidfd_open(master, PidfdFlags::empty()).map_err(|_| nginx_is("is not running"))?;
+    let before = accepting_workers(master);
+    pidfd_send_signal(&descriptor, Signal::HUP).map_err(|_| nginx_is("does not take signals"))?;
+    let deadline = Instant::now() + RELOAD_LIMIT;
+    let mut nap = Duration::from_millis(1);
+    loop {
+        let now = accepting_workers(master);
+        if !now.is_empty() && now.is_disjoint(&before) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(nginx_is("did not take up its new configuration; its error log says why"));
+        }
+        thread::sleep(nap);
+        nap = (nap * 2).min(Duration::from_millis(50));
     }
-    pidfd_send_signal(&descriptor, Signal::HUP).map_err(|_| down("does not take signals"))
+}
+
+fn nginx_is(reason: &str) -> SystemError {
+    SystemError::Service { unit: "nginx".to_owned(), reason: reason.to_owned() }
+}
+
+fn nginx_master() -> Result<Pid, SystemError> {
+    let text = fs::read_to_string(NGINX_PID).map_err(|_| nginx_is("is not running"))?;
+    let pid = text.trim().parse().ok().and_then(Pid::from_raw).ok_or_else(|| nginx_is("has no process id"))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    if name.trim() == "nginx" { Ok(pid) } else { Err(nginx_is("left a stale process id")) }
+}
+
+/// The master's workers that take connections. One that is leaving says so in its title.
+fn accepting_workers(master: Pid) -> BTreeSet<i32> {
+    let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
+    let accepting = |pid: &i32| {
+        let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let title = String::from_utf8_lossy(&title);
+        title.starts_with("nginx: worker process") && !title.contains("shutting down")
+    };
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(accepting).collect()
+}
+
+/// Passable for every pool's user, listable for none.
+pub(super) fn make_candidates() -> Result<(), SystemError> {
+    let acl = Acl::default();
+    files::ensure_directory(&DirectoryImage { path: CANDIDATES.into(), owner: Owner::ROOT, mode: 0o711, acl })
 }
 
 pub(super) fn test_php(test: &PhpTest<'_>) -> Result<Check, SystemError> {

@@ -22,7 +22,7 @@ use super::{Check, NginxTest, StagedChange, SystemError};
 /// The directory whose candidate is tested.
 pub(crate) const NGINX_TREE: &str = "/etc/nginx";
 /// Where the overlay's upper layer is mounted, in the child's namespace only.
-const SCRATCH: &str = "/run/gantry-worker/stage";
+const SCRATCH: &str = "/run/gantry-stage";
 /// 10,000 sites take nginx 5 s; twice that, and twice again for a busy machine.
 const TEST_LIMIT: Duration = Duration::from_secs(20);
 

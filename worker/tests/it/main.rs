@@ -1,1 +1,9 @@
+//! Tests of the worker above the operating system.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod failures;
+mod laws;
+mod plans;
+mod renderers;
+mod support;

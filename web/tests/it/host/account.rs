@@ -51,9 +51,7 @@ fn files_arrive_by_sftp_within_the_cell_and_a_suspended_account_is_shut_out() {
 
     panel.submit(&format!("/accounts/{account}/unsuspend"), &[]);
     panel.until_state(&format!("/accounts/{account}"), "Active");
-    lab.until("the site is back exactly as it was", PATIENCE, || {
-        lab.fetch("sftp.localhost", "/").1 == format!("uid={} hello", uid.trim())
-    });
+    lab.until("the site is back exactly as it was", PATIENCE, || lab.fetch("sftp.localhost", "/").1 == format!("uid={} hello", uid.trim()));
     assert!(lab.sftp("sftpuser", &password, "ls /\n"), "and so is the way in");
 }
 
@@ -74,7 +72,8 @@ fn a_deleted_account_leaves_nothing_on_the_host() {
 
     assert!(!lab.succeeds(&["getent", "passwd", "goneuser"]), "the user is gone");
     assert!(!lab.succeeds(&["getent", "group", "goneuser"]), "the group is gone");
-    let left = lab.exec(&["find", "/home", "/etc/nginx", "/etc/gantry-worker", "/etc/systemd/system", "/run/gantry-php", "-name", "*gone*"]);
+    let left =
+        lab.exec(&["find", "/home", "/etc/nginx", "/etc/gantry-worker", "/etc/systemd/system", "/run/gantry-php", "-name", "*gone*"]);
     assert_eq!(left.trim(), "", "files are left");
     assert!(!lab.exec(&["systemctl", "list-units", "--all", "--no-legend"]).contains("goneuser"), "units are left");
     assert_eq!(lab.exec(&["find", "/home/.gantry-trash", "-mindepth", "1"]).trim(), "", "the trash is empty");

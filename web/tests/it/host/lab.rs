@@ -1,5 +1,6 @@
 //! The managed host, from outside.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -33,7 +34,13 @@ impl Lab {
     }
 
     fn output(&self, subcommand: &str, arguments: &[&str]) -> Output {
-        Command::new(&self.script).arg(subcommand).arg(&self.host).args(arguments).stdin(Stdio::null()).output().expect("the lab script runs")
+        Command::new(&self.script)
+            .arg(subcommand)
+            .arg(&self.host)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the lab script runs")
     }
 
     /// Runs a command in the host; panics if it fails.
@@ -70,6 +77,8 @@ impl Lab {
     pub(crate) fn sftp_put(&self, user: &str, password: &str, content: &str, destination: &str) -> bool {
         let file = tempfile::NamedTempFile::new().expect("a scratch file");
         std::fs::write(file.path(), content).expect("the scratch file");
+        // The client passes the file's mode on; a private file would be private on the host too.
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).expect("the scratch file's mode");
         let batch = format!("put {} {destination}\n", file.path().display());
         self.sftp(user, password, &batch)
     }

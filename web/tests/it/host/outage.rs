@@ -61,11 +61,8 @@ fn a_bus_that_is_killed_and_returns_loses_nothing() {
 fn kill_bus(up: &str) {
     let children = std::fs::read_to_string(format!("/proc/{up}/task/{up}/children")).unwrap_or_default();
     let tasks = std::fs::read_dir(format!("/proc/{up}/task")).expect("the tasks of gantry up");
-    let all: String = tasks
-        .flatten()
-        .map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default())
-        .collect::<Vec<_>>()
-        .join(" ");
+    let all: String =
+        tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default()).collect::<Vec<_>>().join(" ");
     for pid in children.split_whitespace().chain(all.split_whitespace()) {
         let command = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         if command.trim() == "nats-server" {

@@ -89,7 +89,16 @@ impl Panel {
 
     /// A new account that is active; its id.
     pub(crate) fn account(&self, owner: &str, user: &str) -> String {
-        let at = self.submit("/accounts", &[("owner", owner), ("user", user), ("server", "")]);
+        let fields = [("owner", owner), ("user", user), ("server", "")];
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut page = self.post("/accounts", &fields);
+        // A host whose worker has just been killed takes no new account until it is back.
+        while page.status == 422 && page.text().contains("No server has room") && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(100));
+            page = self.post("/accounts", &fields);
+        }
+        assert_eq!(page.status, 303, "account {user} was not accepted: {}", page.text());
+        let at = page.location;
         let id = at.trim_start_matches("/accounts/").to_owned();
         self.until_state(&format!("/accounts/{id}"), "Active");
         id

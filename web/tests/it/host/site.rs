@@ -23,7 +23,10 @@ fn a_site_serves_is_edited_suspended_and_deleted_while_its_neighbours_lose_nothi
     panel.until_state(&page, "Active");
     assert_eq!(lab.fetch("shop.localhost", "/").0, 200, "the placeholder answers");
 
-    panel.submit(&format!("{page}/edit"), &[("aliases", "www.shop.localhost\nbücher.shop.localhost"), ("document_root", "shop.localhost"), ("php", "8.2")]);
+    panel.submit(
+        &format!("{page}/edit"),
+        &[("aliases", "www.shop.localhost\nbücher.shop.localhost"), ("document_root", "shop.localhost"), ("php", "8.2")],
+    );
     lab.until("the alias answers", PATIENCE, || lab.fetch("www.shop.localhost", "/").0 == 200);
     assert_eq!(lab.fetch("xn--bcher-kva.shop.localhost", "/").0, 200, "an international alias answers in its ASCII form");
     panel.until_state(&page, "Active");

@@ -125,8 +125,9 @@ fn folders(draft: &mut Draft<'_>, spec: &AccountSpec) -> Result<(), PlanError> {
     let directory = |path, owner, mode, acl| DirectoryImage { path, owner, mode, acl };
     let (shared, own) = (Owner::root_for(uid), Owner::tenant(uid));
     draft.directory(FOLDERS, directory(paths::cell(user), shared, 0o750, entered.clone()))?;
-    draft.directory(FOLDERS, directory(paths::in_cell(user, "htdocs"), shared, 0o750, entered))?;
-    draft.directory(FOLDERS, directory(paths::in_cell(user, "logs"), shared, 0o750, Acl::default()))?;
+    draft.directory(FOLDERS, directory(paths::in_cell(user, "htdocs"), shared, 0o750, entered.clone()))?;
+    // nginx's workers open their logs again, as the web server's user, when Debian rotates its own.
+    draft.directory(FOLDERS, directory(paths::in_cell(user, "logs"), shared, 0o750, entered))?;
     draft.directory(FOLDERS, directory(paths::in_cell(user, "home"), own, 0o750, Acl::default()))?;
     draft.directory(FOLDERS, directory(paths::in_cell(user, "tmp"), own, 0o700, Acl::default()))?;
     web_logs(draft, FOLDERS, user, uid)
@@ -184,7 +185,10 @@ fn absent(spec: &AccountSpec, existing: Option<&UserRecord>, generation: Generat
     }
     draft.no_file(SFTP, paths::keys(user))?;
     draft.stopped(LIMITS, &paths::slice(user))?;
-    draft.no_file(LIMITS, paths::unit(&paths::slice(user)))?;
+    if draft.no_file(LIMITS, paths::unit(&paths::slice(user)))?.yes() {
+        // Or systemd would remember the limits, for the next account of this name.
+        draft.plan.step(LIMITS, Action::LoadUnits);
+    }
     no_cell(&mut draft, spec, generation)?;
     if existing.is_some() {
         draft.plan.finally(CLEAN_UP, FinishAction::EndProcesses { uid });

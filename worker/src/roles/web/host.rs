@@ -76,9 +76,12 @@ fn units(draft: &mut Draft<'_>, versions: &[PhpVersion]) -> Result<(), PlanError
     let directory = |path: &str| DirectoryImage { path: path.into(), owner: Owner::ROOT, mode: 0o755, acl: Acl::default() };
     draft.directory(UNITS, directory("/etc/systemd/system/sockets.target.wants"))?;
     draft.directory(UNITS, directory("/etc/systemd/system/nginx.service.d"))?;
+    draft.directory(UNITS, directory("/etc/systemd/system/user@.service.d"))?;
     let mut changed = draft.file(UNITS, root_file(paths::unit("gantry.slice"), systemd::outer_slice()))?;
     let limits = paths::unit("nginx.service.d/gantry.conf");
     changed = changed.or(draft.file(UNITS, root_file(limits, systemd::nginx_limits()))?);
+    let managers = paths::unit("user@.service.d/50-gantry.conf");
+    changed = changed.or(draft.file(UNITS, root_file(managers, systemd::no_user_managers()))?);
     for version in versions {
         let socket = paths::unit(&paths::php_socket_template(*version));
         let service = paths::unit(&paths::php_service_template(*version));

@@ -45,7 +45,7 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
         return Err(PlanError::PhpMissing(version));
     }
     let mut draft = Draft::new(facts);
-    folders(&mut draft, spec)?;
+    // Before the test, which opens them.
     web_logs(&mut draft, FOLDERS, &spec.user, spec.uid.get())?;
     let file = FileImage {
         path: available(&spec.domain),
@@ -54,15 +54,18 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
         content: Content::from(nginx::vhost(spec, generation, facts.has_ipv6())?),
     };
     let link = (enabled(&spec.domain), link_target(&spec.domain));
-    if !facts.holds_file(&file)? || !facts.holds_link(&link.0, &link.1)? {
-        check_foreign_file(spec, facts)?;
-        go_live(&mut draft, own, spec, generation, |draft| {
-            // The file first: a link to nothing would break nginx.
-            draft.file(VHOST, file)?;
-            draft.link(VHOST, link.0, link.1)?;
-            Ok(())
-        })?;
+    if facts.holds_file(&file)? && facts.holds_link(&link.0, &link.1)? {
+        folders(&mut draft, spec)?;
+        return Ok(draft.plan);
     }
+    check_foreign_file(spec, facts)?;
+    go_live(&mut draft, own, spec, generation, |draft| {
+        folders(draft, spec)?;
+        // The file first: a link to nothing would break nginx.
+        draft.file(VHOST, file)?;
+        draft.link(VHOST, link.0, link.1)?;
+        Ok(())
+    })?;
     Ok(draft.plan)
 }
 

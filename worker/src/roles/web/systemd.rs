@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use shared::jobs::AccountLimits;
-use shared::names::{LinuxUser, PhpVersion};
+use shared::names::{LinuxUser, PhpVersion, Uid};
 
 use super::{WEB_USER, paths};
 
@@ -64,7 +64,7 @@ fn confinement(homes: &str) -> String {
     format!(
         "NoNewPrivileges=yes\nCapabilityBoundingSet=\nAmbientCapabilities=\nPrivateTmp=yes\nPrivateDevices=yes\nPrivateIPC=yes\n\
          ProtectSystem=strict\nProtectHome=tmpfs\nBindPaths={homes}/%i\nReadWritePaths={homes}/%i\n\
-         InaccessiblePaths=-{}/keys -/var/lib/gantry-worker -/run/gantry-worker\n\
+         InaccessiblePaths=-{}/keys -/var/lib/gantry-worker -/run/gantry-worker -/run/gantry-stage\n\
          ProtectProc=invisible\nProtectClock=yes\nProtectHostname=yes\nProtectKernelLogs=yes\nProtectKernelModules=yes\n\
          ProtectKernelTunables=yes\nProtectControlGroups=yes\nLockPersonality=yes\nRestrictNamespaces=yes\nRestrictRealtime=yes\n\
          RestrictSUIDSGID=yes\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\nSystemCallArchitectures=native\n\
@@ -77,6 +77,14 @@ fn confinement(homes: &str) -> String {
 #[must_use]
 pub fn nginx_limits() -> String {
     format!("{MARK}[Service]\nLimitNOFILE=262144\n")
+}
+
+/// Keeps systemd from starting a service manager for a tenant who signs in by SFTP: units that he uploads to
+/// `.config/systemd/user` would run outside his slice and every confinement.
+#[must_use]
+pub fn no_user_managers() -> String {
+    let (first, last) = (Uid::FIRST, Uid::LAST);
+    format!("{MARK}[Service]\nExecCondition=/usr/bin/test %i -lt {first} -o %i -gt {last}\n")
 }
 
 /// The sockets' directory after a reboot: passable for the web server, listable for nobody.

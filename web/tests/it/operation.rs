@@ -1,0 +1,84 @@
+//! Operations and pages about the fleet.
+
+use crate::support::fleet::{Town, fail_all};
+
+#[tokio::test]
+async fn clients_see_their_own_operations_only_and_admins_all() {
+    let mut town = Town::new().await;
+    town.site("shop.example.com").await;
+    let (own, others, all) = (town.alice.get("/operations").await, town.bob.get("/operations").await, town.admin.get("/operations").await);
+    assert!(own.body.contains("shop.example.com") && all.body.contains("shop.example.com"));
+    assert!(!others.body.contains("shop.example.com") && !others.body.contains("alpha"));
+    for query in
+        ["?state=failed", "?kind=site&server=web1", "?q=shop", "?sort=state&dir=desc&page=2", "?page=-1&state=%27", "?sort=nothing"]
+    {
+        assert_eq!(town.admin.get(&format!("/operations{query}")).await.status, 200, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn every_page_renders_for_its_viewers() {
+    let mut town = Town::new().await;
+    let site = town.site("shop.example.com").await;
+    let (alpha, server) = (town.alpha.clone(), format!("/servers/{}", town.server));
+    for path in
+        ["/", "/sites", "/sites/new", "/accounts", "/operations", "/sessions", "/password", "/search?q=shop", "/sign-out", &site, &alpha]
+    {
+        for browser in [&mut town.alice, &mut town.admin] {
+            assert_eq!(browser.get(path).await.status, 200, "{path}");
+        }
+    }
+    for path in [
+        "/servers",
+        "/servers/new",
+        "/clients",
+        "/clients/new",
+        "/accounts/new",
+        &server,
+        &format!("{alpha}/limits"),
+        &format!("{alpha}/delete"),
+    ] {
+        assert_eq!(town.admin.get(path).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_retry_of_what_a_newer_change_has_replaced_is_refused() {
+    let mut town = Town::new().await;
+    let site = town.site("shop.example.com").await;
+    town.apply_all().await;
+    town.alice.post(&format!("{site}/edit"), &[("php", "8.2"), ("aliases", "www.shop.example.com")]).await;
+    fail_all(town.app.db()).await;
+    let (operation,): (String,) =
+        sqlx::query_as("SELECT id FROM operations WHERE kind = 'site.update'").fetch_one(town.app.db().read()).await.unwrap();
+    town.alice.post(&format!("{site}/edit"), &[("php", "8.2")]).await;
+    let answer = town.alice.post(&format!("/operations/{operation}/retry"), &[]).await;
+    assert_eq!(answer.status, 409);
+}
+
+#[tokio::test]
+async fn a_server_is_added_with_a_token_shown_once_and_a_worker_joins_with_it_once() {
+    let mut town = Town::new().await;
+    let added = town.admin.post("/servers", &[("name", "web2"), ("hostname", "web2.servers.example.org"), ("active", "on")]).await;
+    assert_eq!(added.status, 200, "{}", added.body);
+    let (_, after) = added.body.split_once("--token ").expect("the command is on the page");
+    let token: String = after.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
+    let taken = town.admin.post("/servers", &[("name", "web2"), ("hostname", "other.servers.example.org")]).await;
+    assert_eq!((taken.status.as_u16(), taken.value("hostname").as_deref()), (422, Some("other.servers.example.org")));
+
+    let request = |key: &str| web::app::enrolment::EnrolRequest {
+        token: token.clone(),
+        public_key: format!("U{}", key.repeat(55)),
+        seal_key: format!("X{}", key.repeat(55)),
+    };
+    let app = &town.app.state.app;
+    assert!(matches!(web::app::enrolment::enrol(app, &request("A")).await, Ok(web::app::enrolment::Enrolled::Waiting(_))));
+    assert!(web::app::enrolment::enrol(app, &request("B")).await.is_err(), "the token belongs to the first keys");
+    let pending = web::store::enrolment::enrolment_list_pending(town.app.db()).await.unwrap();
+    let mut tx = town.app.db().write().await.unwrap();
+    assert!(web::store::enrolment::enrolment_answer_in_tx(&mut tx, &pending[0], "{\"ok\":true}").await.unwrap());
+    assert!(!web::store::enrolment::enrolment_answer_in_tx(&mut tx, &pending[0], "{}").await.unwrap(), "answered once");
+    tx.commit().await.unwrap();
+    let again = web::app::enrolment::enrol(app, &request("A")).await.unwrap();
+    assert_eq!(again, web::app::enrolment::Enrolled::Reply("{\"ok\":true}".to_owned()));
+}

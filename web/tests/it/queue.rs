@@ -1,0 +1,77 @@
+//! The queue: coalescing, progress, and what outcomes do to resources.
+
+use shared::events::{StepReport, StepState};
+use shared::jobs::{Generation, ResourceKey};
+use shared::operation::{JobEvent, JobState};
+use web::store::job::{job_advance_in_tx, job_fetch_in_tx, job_progress_in_tx};
+use web::store::resource::{resource_applied_in_tx, resource_failed_in_tx};
+
+use crate::support::app::TestApp;
+use crate::support::db::on_each;
+use crate::support::fleet::{Town, open_jobs};
+
+fn steps(state: StepState) -> Vec<StepReport> {
+    vec![StepReport { name: "nginx test".to_owned(), state, ms: None, detail: String::new() }]
+}
+
+#[tokio::test]
+async fn a_newer_state_takes_the_place_of_one_that_was_not_sent() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        let site = town.site("shop.example.com").await;
+        town.alice.post(&format!("{site}/edit"), &[("php", "8.2"), ("aliases", "www.shop.example.com")]).await;
+        let jobs = open_jobs(&db).await;
+        assert_eq!(
+            jobs.iter().filter(|job| matches!(job.resource, ResourceKey::Site(_))).map(|job| job.generation).collect::<Vec<_>>(),
+            [Generation(2)]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn progress_never_goes_backwards_and_never_wakes_an_ended_job() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        town.site("shop.example.com").await;
+        let job = open_jobs(&db).await.remove(0);
+        let mut tx = db.write().await.unwrap();
+        assert!(job_progress_in_tx(&mut tx, job.id, 1, 2, &steps(StepState::Done)).await.unwrap());
+        assert!(!job_progress_in_tx(&mut tx, job.id, 1, 1, &steps(StepState::Running)).await.unwrap());
+        assert!(!job_progress_in_tx(&mut tx, job.id, 2, 9, &steps(StepState::Running)).await.unwrap(), "of another attempt");
+        let now = job_fetch_in_tx(&mut tx, job.id).await.unwrap().unwrap();
+        assert_eq!((now.state, now.steps), (JobState::Working, steps(StepState::Done)));
+        assert_eq!(job_advance_in_tx(&mut tx, &job, JobEvent::Applied).await.unwrap(), Some(JobState::Done));
+        assert!(!job_progress_in_tx(&mut tx, job.id, 1, 9, &steps(StepState::Running)).await.unwrap());
+        let ended = job_fetch_in_tx(&mut tx, job.id).await.unwrap().unwrap();
+        assert_eq!(job_advance_in_tx(&mut tx, &ended, JobEvent::Failed).await.unwrap(), None);
+        tx.commit().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_the_newest_generation_moves_the_badge_and_applied_never_goes_back() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        let site = town.site("shop.example.com").await;
+        let first = open_jobs(&db).await.into_iter().find(|job| matches!(job.resource, ResourceKey::Site(_))).unwrap();
+        town.alice.post(&format!("{site}/edit"), &[("php", "8.2"), ("document_root", "shop.example.com/public")]).await;
+        let second = open_jobs(&db).await.into_iter().find(|job| matches!(job.resource, ResourceKey::Site(_))).unwrap();
+        let state = async || {
+            let row: (String, i64) = sqlx::query_as("SELECT state, applied_generation FROM sites").fetch_one(db.read()).await.unwrap();
+            row
+        };
+        let mut tx = db.write().await.unwrap();
+        resource_applied_in_tx(&mut tx, first.resource, first.generation, &first.job).await.unwrap();
+        resource_failed_in_tx(&mut tx, first.resource, first.generation).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(state().await, ("provisioning".to_owned(), 1), "the newer one is still on its way");
+        let mut tx = db.write().await.unwrap();
+        resource_applied_in_tx(&mut tx, second.resource, second.generation, &second.job).await.unwrap();
+        resource_applied_in_tx(&mut tx, first.resource, first.generation, &first.job).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(state().await, ("active".to_owned(), 2));
+    })
+    .await;
+}

@@ -1,0 +1,321 @@
+//! The fake's [`System`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use shared::events::{HostFacts, RoleHealth};
+use shared::names::{DomainName, LinuxUser, PhpVersion};
+use shared::role::Role;
+
+use super::{FakeSystem, Node, State, nginx};
+use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
+use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError};
+
+fn file_error(doing: &'static str, path: &Path, kind: io::ErrorKind) -> SystemError {
+    SystemError::File { doing, path: path.to_owned(), source: kind.into() }
+}
+
+impl State {
+    fn node(&self, path: &Path) -> Option<&Node> {
+        self.host.nodes.get(path)
+    }
+
+    /// Everything is made in a directory, and none of them is a link.
+    fn in_directory(&self, path: &Path) -> Result<(), SystemError> {
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        match self.node(parent) {
+            Some(Node::Directory { .. }) => Ok(()),
+            Some(Node::File { .. } | Node::Link { .. } | Node::Pipe) => {
+                Err(file_error("open the directory of", path, io::ErrorKind::NotADirectory))
+            }
+            None => Err(file_error("open the directory of", path, io::ErrorKind::NotFound)),
+        }
+    }
+
+    fn below(&self, path: &Path) -> Vec<PathBuf> {
+        self.host.nodes.keys().filter(|key| key.starts_with(path) && *key != path).cloned().collect()
+    }
+
+    fn put(&mut self, path: &Path, node: Node) -> Result<(), SystemError> {
+        self.in_directory(path)?;
+        if let Some(Node::Directory { .. }) = self.node(path) {
+            return Err(file_error("replace", path, io::ErrorKind::IsADirectory));
+        }
+        self.host.nodes.insert(path.to_owned(), node);
+        Ok(())
+    }
+
+    fn unknown_user(name: &str) -> SystemError {
+        SystemError::User { name: name.to_owned(), reason: "does not exist".to_owned() }
+    }
+
+    fn user_mut(&mut self, name: &LinuxUser) -> Result<&mut UserRecord, SystemError> {
+        self.host.users.get_mut(name.as_str()).ok_or_else(|| Self::unknown_user(name.as_str()))
+    }
+}
+
+impl System for FakeSystem {
+    fn entry(&self, path: &Path) -> Result<Entry, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        Ok(match state.node(path) {
+            None => Entry::Absent,
+            Some(Node::File { owner, mode, content }) => Entry::File { owner: *owner, mode: *mode, len: content.len() as u64 },
+            Some(Node::Directory { owner, mode, acl }) => Entry::Directory { owner: *owner, mode: *mode, acl: acl.clone() },
+            Some(Node::Link { target }) => Entry::Link { target: target.clone() },
+            Some(Node::Pipe) => Entry::Other { found: "a pipe" },
+        })
+    }
+
+    fn content(&self, path: &Path) -> Result<Vec<u8>, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        match state.node(path) {
+            Some(Node::File { content, .. }) => Ok(content.clone()),
+            Some(Node::Directory { .. } | Node::Link { .. } | Node::Pipe) | None => Err(file_error("read", path, io::ErrorKind::NotFound)),
+        }
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<String>, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        let children = state.host.nodes.keys().filter(|key| key.parent() == Some(path));
+        Ok(children.filter_map(|key| key.file_name()?.to_str().map(str::to_owned)).collect())
+    }
+
+    fn write_file(&self, file: &FileImage) -> Result<(), SystemError> {
+        let node = Node::File { owner: file.owner, mode: file.mode, content: file.content.0.clone() };
+        self.lock().change(|state| state.put(&file.path, node))
+    }
+
+    fn create_file(&self, file: &FileImage) -> Result<(), SystemError> {
+        self.lock().change(|state| match state.node(&file.path) {
+            Some(Node::File { .. }) => Ok(()),
+            Some(Node::Directory { .. } | Node::Link { .. } | Node::Pipe) => {
+                Err(SystemError::Obstructed { path: file.path.clone(), found: "no plain file", expected: "a file" })
+            }
+            None => state.put(&file.path, Node::File { owner: file.owner, mode: file.mode, content: file.content.0.clone() }),
+        })
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            if let Some(Node::Directory { .. }) = state.node(path) {
+                return Err(file_error("remove", path, io::ErrorKind::IsADirectory));
+            }
+            state.host.nodes.remove(path);
+            Ok(())
+        })
+    }
+
+    fn link(&self, path: &Path, target: &Path) -> Result<(), SystemError> {
+        self.lock().change(|state| state.put(path, Node::Link { target: target.to_owned() }))
+    }
+
+    fn ensure_directory(&self, directory: &DirectoryImage) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            state.in_directory(&directory.path)?;
+            if !matches!(state.node(&directory.path), None | Some(Node::Directory { .. })) {
+                return Err(SystemError::Obstructed { path: directory.path.clone(), found: "no directory", expected: "a directory" });
+            }
+            let node = Node::Directory { owner: directory.owner, mode: directory.mode, acl: directory.acl.clone() };
+            state.host.nodes.insert(directory.path.clone(), node);
+            Ok(())
+        })
+    }
+
+    fn remove_directory(&self, path: &Path) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            if !state.below(path).is_empty() {
+                return Err(file_error("remove", path, io::ErrorKind::DirectoryNotEmpty));
+            }
+            state.host.nodes.remove(path);
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            state.in_directory(to)?;
+            match (state.node(from).is_some(), state.node(to).is_some()) {
+                (true, false) => {}
+                (false, true) => return Ok(()),
+                (true, true) => return Err(file_error("move", from, io::ErrorKind::AlreadyExists)),
+                (false, false) => return Err(file_error("move", from, io::ErrorKind::NotFound)),
+            }
+            let mut moved = state.below(from);
+            moved.push(from.to_owned());
+            for path in moved {
+                let target = path
+                    .strip_prefix(from)
+                    .map_or(to.to_owned(), |rest| if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) });
+                if let Some(node) = state.host.nodes.remove(&path) {
+                    state.host.nodes.insert(target, node);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn remove_tree(&self, path: &Path) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            state.host.nodes.retain(|key, _| !key.starts_with(path));
+            Ok(())
+        })
+    }
+
+    fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        Ok(state.host.users.get(name).cloned())
+    }
+
+    fn user_of_uid(&self, uid: u32) -> Result<Option<String>, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        Ok(state.host.users.iter().find(|(_, user)| user.uid == uid).map(|(name, _)| name.clone()))
+    }
+
+    fn group(&self, name: &str) -> Result<Option<u32>, SystemError> {
+        Ok(self.user(name)?.map(|user| user.gid))
+    }
+
+    fn group_of_gid(&self, gid: u32) -> Result<Option<String>, SystemError> {
+        self.user_of_uid(gid)
+    }
+
+    fn add_user(&self, user: &UserImage) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            let record = UserRecord {
+                uid: user.uid,
+                gid: user.uid,
+                group: user.name.to_string(),
+                comment: user.comment.clone(),
+                groups: vec![user.member_of.clone()],
+                password: "!*".to_owned(),
+                expires: None,
+            };
+            state.host.users.entry(user.name.to_string()).or_insert(record);
+            Ok(())
+        })
+    }
+
+    fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            state.host.users.remove(name.as_str());
+            Ok(())
+        })
+    }
+
+    fn set_password(&self, name: &LinuxUser, field: &str) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            field.clone_into(&mut state.user_mut(name)?.password);
+            Ok(())
+        })
+    }
+
+    fn set_expiry(&self, name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            state.user_mut(name)?.expires = day;
+            Ok(())
+        })
+    }
+
+    fn end_processes(&self, _uid: u32) -> Result<(), SystemError> {
+        self.lock().change(|_| Ok(()))
+    }
+
+    fn unit(&self, unit: &str) -> Result<UnitState, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        Ok(if state.host.active.contains(unit) { UnitState::Active } else { UnitState::Inactive })
+    }
+
+    fn start_unit(&self, unit: &str) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            state.host.active.insert(unit.to_owned());
+            Ok(())
+        })
+    }
+
+    fn stop_unit(&self, unit: &str) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            state.host.active.remove(unit);
+            Ok(())
+        })
+    }
+
+    fn reload_unit(&self, _unit: &str) -> Result<(), SystemError> {
+        self.lock().change(|_| Ok(()))
+    }
+
+    fn load_units(&self) -> Result<(), SystemError> {
+        self.lock().change(|_| Ok(()))
+    }
+
+    fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        let candidate = nginx::test(&nginx::staged(&state.host.nodes, changes));
+        let clean = candidate.accepted && candidate.output.is_empty();
+        Ok(NginxTest { candidate, live: (!clean).then(|| nginx::test(&state.host.nodes)) })
+    }
+
+    fn reload_nginx(&self) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            if !state.deaf && nginx::test(&state.host.nodes).accepted {
+                state.host.serving = nginx::load(&state.host.nodes);
+            }
+            Ok(())
+        })
+    }
+
+    fn test_php(&self, _test: &PhpTest<'_>) -> Result<Check, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        let output = if state.refuses_php { "[pool.conf:9] unknown entry" } else { "test is successful" };
+        Ok(Check { accepted: !state.refuses_php, output: output.to_owned() })
+    }
+
+    fn test_sshd(&self) -> Result<Check, SystemError> {
+        self.lock().alive()?;
+        Ok(Check { accepted: true, output: String::new() })
+    }
+
+    fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        Ok(nginx::probe(&state.host, domain.as_str()))
+    }
+
+    fn pause(&self, _time: Duration) {}
+
+    fn php_versions(&self) -> Result<Vec<PhpVersion>, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        Ok(state.php.clone())
+    }
+
+    fn has_ipv6(&self) -> bool {
+        true
+    }
+
+    fn web_health(&self) -> RoleHealth {
+        let healthy = self.lock().host.active.contains("nginx.service");
+        RoleHealth { role: Role::Web, healthy, summary: "nginx 1.22.1".to_owned() }
+    }
+
+    fn host_facts(&self) -> HostFacts {
+        HostFacts { os: "Debian GNU/Linux 12 (bookworm)".to_owned(), cpus: 2, ..HostFacts::default() }
+    }
+}
+
+/// Kept beside the other attributes of a directory that tests put by hand.
+impl Node {
+    /// A directory of root's.
+    #[must_use]
+    pub fn directory() -> Self {
+        Self::Directory { owner: crate::engine::image::Owner::ROOT, mode: 0o755, acl: Acl::default() }
+    }
+}

@@ -1,0 +1,254 @@
+//! A host in memory, for fast tests of everything above the operating system. It supplements tests on real hosts and
+//! replaces none.
+//!
+//! Files have owners, modes and lists; users, units and nginx's vhosts are understood as far as plans need them. The n-th
+//! changing call can be made to fail, or to cut the worker off before or after its effect.
+
+mod host;
+mod nginx;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use shared::names::PhpVersion;
+
+use super::SystemError;
+use crate::engine::image::{Acl, Owner, UserRecord};
+
+/// A host in memory.
+#[derive(Debug)]
+pub struct FakeSystem {
+    state: Mutex<State>,
+}
+
+/// All that a host is, comparable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What lies where.
+    pub nodes: BTreeMap<PathBuf, Node>,
+    /// Users by name.
+    pub users: BTreeMap<String, UserRecord>,
+    /// Units that run.
+    pub active: BTreeSet<String>,
+    /// What nginx has loaded.
+    pub serving: Vec<nginx::Vhost>,
+}
+
+/// Something at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// A file.
+    File {
+        /// Whose.
+        owner: Owner,
+        /// Permission bits.
+        mode: u32,
+        /// Its text.
+        content: Vec<u8>,
+    },
+    /// A directory.
+    Directory {
+        /// Whose.
+        owner: Owner,
+        /// Permission bits.
+        mode: u32,
+        /// Rights beyond them.
+        acl: Acl,
+    },
+    /// A link.
+    Link {
+        /// Where it points.
+        target: PathBuf,
+    },
+    /// A pipe.
+    Pipe,
+}
+
+/// What is to happen at the n-th changing call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It fails and has no effect.
+    Fail,
+    /// The worker is cut off before it.
+    CutBefore,
+    /// The worker is cut off after it.
+    CutAfter,
+}
+
+#[derive(Debug)]
+struct State {
+    host: Snapshot,
+    php: Vec<PhpVersion>,
+    changes: usize,
+    trouble: Option<(usize, Trouble)>,
+    cut: bool,
+    refuses_php: bool,
+    deaf: bool,
+}
+
+impl Default for FakeSystem {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FakeSystem {
+    /// A Debian host with nginx, sshd and PHP 8.2 and 8.4, as its packages leave it.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut nodes = BTreeMap::new();
+        for path in DIRECTORIES {
+            let directory = Node::Directory { owner: Owner::ROOT, mode: 0o755, acl: Acl::default() };
+            nodes.insert(PathBuf::from(*path), directory);
+        }
+        let file = |content: &str| Node::File { owner: Owner::ROOT, mode: 0o644, content: content.as_bytes().to_vec() };
+        nodes.insert("/usr/sbin/nginx".into(), file(""));
+        nodes.insert("/etc/nginx/sites-available/default".into(), file("server { listen 80 default_server; server_name _; }\n"));
+        nodes.insert("/etc/nginx/sites-enabled/default".into(), Node::Link { target: "/etc/nginx/sites-available/default".into() });
+        let web = UserRecord {
+            uid: 33,
+            gid: 33,
+            group: "www-data".to_owned(),
+            comment: "www-data".to_owned(),
+            groups: Vec::new(),
+            password: "*".to_owned(),
+            expires: None,
+        };
+        let host = Snapshot {
+            nodes,
+            users: BTreeMap::from([("www-data".to_owned(), web)]),
+            active: ["nginx.service", "ssh.service"].map(str::to_owned).into(),
+            serving: Vec::new(),
+        };
+        let php = ["8.2", "8.4"].into_iter().filter_map(|version| version.parse().ok()).collect();
+        let state = State { host, php, changes: 0, trouble: None, cut: false, refuses_php: false, deaf: false };
+        Self { state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.lock().host.clone()
+    }
+
+    /// How many changing calls there have been since [`Self::trouble_at`] or the start.
+    #[must_use]
+    pub fn changes(&self) -> usize {
+        self.lock().changes
+    }
+
+    /// Counts from here, and has the n-th changing call (from 0) go wrong.
+    pub fn trouble_at(&self, call: usize, trouble: Trouble) {
+        let mut state = self.lock();
+        state.changes = 0;
+        state.trouble = Some((call, trouble));
+    }
+
+    /// No more trouble; a cut-off worker can start again.
+    pub fn heal(&self) {
+        let mut state = self.lock();
+        (state.trouble, state.cut, state.changes) = (None, false, 0);
+    }
+
+    /// Puts something there, as an admin or a tenant would.
+    pub fn put(&self, path: &str, node: Node) {
+        self.lock().host.nodes.insert(path.into(), node);
+    }
+
+    /// Puts a file of root's there.
+    pub fn put_file(&self, path: &str, content: &str) {
+        self.put(path, Node::File { owner: Owner::ROOT, mode: 0o644, content: content.as_bytes().to_vec() });
+    }
+
+    /// Takes something away.
+    pub fn take(&self, path: &str) {
+        self.lock().host.nodes.remove(Path::new(path));
+    }
+
+    /// Adds a user that Gantry did not make.
+    pub fn put_user(&self, name: &str, uid: u32) {
+        let record = UserRecord {
+            uid,
+            gid: uid,
+            group: name.to_owned(),
+            comment: String::new(),
+            groups: Vec::new(),
+            password: "!".to_owned(),
+            expires: None,
+        };
+        self.lock().host.users.insert(name.to_owned(), record);
+    }
+
+    /// Has a unit run, as a first request starts a sleeping pool.
+    pub fn start(&self, unit: &str) {
+        self.lock().host.active.insert(unit.to_owned());
+    }
+
+    /// Uninstalls every PHP.
+    pub fn remove_php(&self) {
+        self.lock().php.clear();
+    }
+
+    /// From now on PHP-FPM refuses every pool.
+    pub fn refuse_php(&self) {
+        self.lock().refuses_php = true;
+    }
+
+    /// From now on nginx refuses every reload silently, as it does when it runs out of descriptors.
+    pub fn ignore_reloads(&self) {
+        self.lock().deaf = true;
+    }
+}
+
+const DIRECTORIES: &[&str] = &[
+    "/",
+    "/etc",
+    "/etc/logrotate.d",
+    "/etc/nginx",
+    "/etc/nginx/conf.d",
+    "/etc/nginx/sites-available",
+    "/etc/nginx/sites-enabled",
+    "/etc/ssh",
+    "/etc/ssh/sshd_config.d",
+    "/etc/sysctl.d",
+    "/etc/systemd",
+    "/etc/systemd/system",
+    "/etc/tmpfiles.d",
+    "/home",
+    "/run",
+    "/usr",
+    "/usr/lib",
+    "/usr/sbin",
+];
+
+impl State {
+    /// What was cut off sees nothing any more.
+    fn alive(&self) -> Result<(), SystemError> {
+        if self.cut { Err(SystemError::Interrupted) } else { Ok(()) }
+    }
+
+    /// A changing call, counted and troubled.
+    fn change<T>(&mut self, effect: impl FnOnce(&mut Self) -> Result<T, SystemError>) -> Result<T, SystemError> {
+        self.alive()?;
+        let trouble = self.trouble.filter(|(call, _)| *call == self.changes).map(|(_, trouble)| trouble);
+        self.changes += 1;
+        match trouble {
+            None => effect(self),
+            Some(Trouble::Fail) => Err(SystemError::Os { doing: "do as told", source: std::io::Error::other("made to fail") }),
+            Some(Trouble::CutBefore) => {
+                self.cut = true;
+                Err(SystemError::Interrupted)
+            }
+            Some(Trouble::CutAfter) => {
+                effect(self)?;
+                self.cut = true;
+                Err(SystemError::Interrupted)
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! As much of nginx as plans need: which names are served, by what, and what is wrong with a tree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::{Node, Snapshot};
+use crate::system::{Check, ProbeAnswer, StagedChange};
+
+/// A vhost as loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vhost {
+    /// Its names.
+    pub names: Vec<String>,
+    /// Its probe's generation.
+    pub generation: i64,
+    /// Its pool's socket, if the probe asks PHP.
+    pub socket: Option<String>,
+}
+
+type Nodes = BTreeMap<PathBuf, Node>;
+
+/// The tree with changes applied.
+pub(super) fn staged(nodes: &Nodes, changes: &[StagedChange]) -> Nodes {
+    let mut nodes = nodes.clone();
+    for change in changes {
+        match change {
+            StagedChange::Write(file) => {
+                nodes.insert(file.path.clone(), Node::File { owner: file.owner, mode: file.mode, content: file.content.0.clone() });
+            }
+            StagedChange::Link { path, target } => {
+                nodes.insert(path.clone(), Node::Link { target: target.clone() });
+            }
+            StagedChange::Remove { path } => {
+                nodes.remove(path);
+            }
+        }
+    }
+    nodes
+}
+
+/// nginx's test of a tree.
+pub(super) fn test(nodes: &Nodes) -> Check {
+    let mut output = String::new();
+    let mut seen = BTreeSet::new();
+    for (path, text) in configurations(nodes) {
+        let Some(text) = text else {
+            return Check { accepted: false, output: format!("nginx: [emerg] open() \"{}\" failed", path.display()) };
+        };
+        if text.contains("BROKEN") {
+            return Check { accepted: false, output: format!("nginx: [emerg] unknown directive \"BROKEN\" in {}:1", path.display()) };
+        }
+        for name in names(&text) {
+            if name != "_" && !seen.insert(name.clone()) {
+                output.push_str(&format!("nginx: [warn] conflicting server name \"{name}\" on 0.0.0.0:80, ignored\n"));
+            }
+        }
+        for log in words(&text, "error_log ").into_iter().flatten() {
+            let directory = Path::new(&log).parent().unwrap_or(Path::new("/")).to_owned();
+            if !nodes.contains_key(&directory) {
+                return Check { accepted: false, output: format!("nginx: [emerg] open() \"{log}\" failed (2: No such file)") };
+            }
+        }
+    }
+    Check { accepted: true, output }
+}
+
+/// What a reload makes of a tree.
+pub(super) fn load(nodes: &Nodes) -> Vec<Vhost> {
+    configurations(nodes).into_iter().filter_map(|(_, text)| vhost(&text?)).collect()
+}
+
+fn vhost(text: &str) -> Option<Vhost> {
+    let number = |marker: &str| -> Option<i64> {
+        let digits: String = text.split(marker).nth(1)?.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    };
+    let php = number("GANTRY_GENERATION ");
+    let socket = php.and_then(|_| text.split("unix:").nth(1)?.split(';').next().map(str::to_owned));
+    Some(Vhost { names: names(text), generation: php.or_else(|| number("\"generation\":"))?, socket })
+}
+
+fn names(text: &str) -> Vec<String> {
+    words(text, "server_name ").into_iter().flatten().collect()
+}
+
+/// The words of each line that begins with a directive.
+fn words(text: &str, directive: &str) -> Vec<Vec<String>> {
+    let lines = text.split(['\n', '{']).filter_map(|line| line.trim().strip_prefix(directive));
+    lines.map(|rest| rest.split(';').next().unwrap_or_default().split_whitespace().map(str::to_owned).collect()).collect()
+}
+
+/// The files nginx would read, in its order; `None` for a link to nothing.
+fn configurations(nodes: &Nodes) -> Vec<(PathBuf, Option<String>)> {
+    let mut files = Vec::new();
+    for directory in ["/etc/nginx/conf.d", "/etc/nginx/sites-enabled"] {
+        for (path, node) in nodes.iter().filter(|(path, _)| path.parent() == Some(Path::new(directory))) {
+            let text = match node {
+                Node::File { content, .. } => Some(content),
+                Node::Link { target } => match nodes.get(&resolve(path, target)) {
+                    Some(Node::File { content, .. }) => Some(content),
+                    Some(Node::Directory { .. } | Node::Link { .. } | Node::Pipe) | None => None,
+                },
+                Node::Directory { .. } | Node::Pipe => continue,
+            };
+            files.push((path.clone(), text.map(|bytes| String::from_utf8_lossy(bytes).into_owned())));
+        }
+    }
+    files
+}
+
+fn resolve(link: &Path, target: &Path) -> PathBuf {
+    match target.strip_prefix("..") {
+        Ok(rest) => link.parent().and_then(Path::parent).unwrap_or(Path::new("/")).join(rest),
+        Err(_) => target.to_owned(),
+    }
+}
+
+/// What the running nginx answers.
+pub(super) fn probe(host: &Snapshot, domain: &str) -> ProbeAnswer {
+    if !host.active.contains("nginx.service") {
+        return ProbeAnswer::Other("no answer: connection refused".to_owned());
+    }
+    let Some(vhost) = host.serving.iter().find(|vhost| vhost.names.iter().any(|name| name == domain)) else {
+        return ProbeAnswer::Unknown;
+    };
+    let Some(socket) = &vhost.socket else { return ProbeAnswer::Serving { generation: vhost.generation, uid: None } };
+    match pool_uid(host, socket) {
+        Some(uid) => ProbeAnswer::Serving { generation: vhost.generation, uid: Some(uid) },
+        None => ProbeAnswer::Other("HTTP/1.1 502 Bad Gateway".to_owned()),
+    }
+}
+
+/// Under whom the pool of a socket would answer: it listens, has a configuration, and its user exists.
+fn pool_uid(host: &Snapshot, socket: &str) -> Option<u32> {
+    let name = socket.rsplit('/').next()?.strip_suffix(".sock")?;
+    let (user, version) = name.rsplit_once('-')?;
+    let listening = host.active.contains(&format!("gantry-php{version}@{user}.socket"));
+    let configured = host.nodes.contains_key(Path::new(&format!("/etc/gantry-worker/php/{name}.conf")));
+    if listening && configured { host.users.get(user).map(|record| record.uid) } else { None }
+}

@@ -1,0 +1,113 @@
+//! What a tenant may have put in the way.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use tempfile::TempDir;
+
+use super::{content, ensure_directory, entry, link, remove_file, remove_tree, rename, write_file};
+use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner, WebRights};
+
+/// A scratch directory by its real path: the way to a temporary directory may itself lead over a link.
+fn scratch() -> (TempDir, PathBuf) {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().canonicalize().unwrap();
+    (directory, path)
+}
+
+fn own(path: &Path) -> Owner {
+    let data = fs::metadata(path).unwrap();
+    Owner { uid: data.uid(), gid: data.gid() }
+}
+
+fn file(directory: &Path, name: &str) -> FileImage {
+    FileImage { path: directory.join(name), owner: own(directory), mode: 0o640, content: Content::from("text\n") }
+}
+
+#[test]
+fn a_file_is_written_whole_with_its_mode_over_what_a_cut_has_left() {
+    let (_keep, path) = scratch();
+    fs::write(path.join(".gantry-a.conf.new"), "half").unwrap();
+    let image = file(&path, "a.conf");
+    write_file(&image).unwrap();
+    assert_eq!(content(&image.path).unwrap(), b"text\n");
+    assert!(matches!(entry(&image.path).unwrap(), Entry::File { mode: 0o640, len: 5, .. }));
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
+}
+
+#[test]
+fn no_link_is_followed_at_any_component() {
+    let (_keep, path) = scratch();
+    let victim = path.join("victim");
+    fs::create_dir(&victim).unwrap();
+    fs::write(victim.join("kept"), "kept").unwrap();
+    symlink(&victim, path.join("door")).unwrap();
+    let through = path.join("door");
+    assert!(write_file(&file(&victim, "x")).is_ok());
+    assert!(write_file(&FileImage { path: through.join("y"), ..file(&victim, "y") }).is_err());
+    assert!(content(&through.join("kept")).is_err());
+    assert!(remove_file(&through.join("kept")).is_err());
+    assert!(rename(&through.join("kept"), &path.join("stolen")).is_err());
+    assert!(link(&through.join("z"), Path::new("/")).is_err());
+    let directory = DirectoryImage { path: through.clone(), owner: own(&victim), mode: 0o777, acl: Acl::default() };
+    assert!(ensure_directory(&directory).is_err());
+    assert_eq!(fs::read_to_string(victim.join("kept")).unwrap(), "kept");
+    assert_ne!(fs::metadata(&victim).unwrap().mode() & 0o777, 0o777);
+    assert_eq!(entry(&through).unwrap(), Entry::Link { target: victim });
+}
+
+#[test]
+fn a_pipe_does_not_hang_and_a_file_with_two_names_is_refused() {
+    let (_keep, path) = scratch();
+    mkfifo(&path.join("pipe"), Mode::S_IRWXU).unwrap();
+    assert!(content(&path.join("pipe")).is_err());
+    fs::write(path.join("one"), "").unwrap();
+    fs::hard_link(path.join("one"), path.join("two")).unwrap();
+    assert!(content(&path.join("two")).is_err());
+    assert_eq!(entry(&path.join("two")).unwrap(), Entry::Other { found: "a file with several names" });
+}
+
+#[test]
+fn removing_a_tree_takes_links_and_leaves_what_they_point_to() {
+    let (_keep, path) = scratch();
+    let (tree, victim) = (path.join("tree"), path.join("victim"));
+    fs::create_dir_all(tree.join("a/b")).unwrap();
+    fs::create_dir(&victim).unwrap();
+    fs::write(victim.join("kept"), "").unwrap();
+    symlink(&victim, tree.join("a/b/out")).unwrap();
+    mkfifo(&tree.join("pipe"), Mode::S_IRWXU).unwrap();
+    remove_tree(&tree).unwrap();
+    remove_tree(&tree).unwrap();
+    assert!(!tree.exists());
+    assert!(victim.join("kept").exists());
+}
+
+#[test]
+fn a_directory_gets_its_lists_and_loses_them_again() {
+    let (_keep, path) = scratch();
+    let target = path.join("top");
+    let acl = Acl::for_web_server(WebRights::Read, 33);
+    let mut image = DirectoryImage { path: target.clone(), owner: own(&path), mode: 0o750, acl: acl.clone() };
+    ensure_directory(&image).unwrap();
+    // A file system without lists proves nothing here.
+    if let Entry::Directory { acl: found, .. } = entry(&target).unwrap() {
+        assert_eq!(found, acl);
+    }
+    image.acl = Acl::default();
+    ensure_directory(&image).unwrap();
+    assert_eq!(entry(&target).unwrap(), Entry::Directory { owner: own(&path), mode: 0o750, acl: Acl::default() });
+}
+
+#[test]
+fn moving_never_replaces_and_is_done_once() {
+    let (_keep, path) = scratch();
+    let (from, to) = (path.join("from"), path.join("to"));
+    fs::create_dir(&from).unwrap();
+    rename(&from, &to).unwrap();
+    rename(&from, &to).unwrap();
+    fs::create_dir(&from).unwrap();
+    assert!(rename(&from, &to).is_err());
+}

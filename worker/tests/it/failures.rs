@@ -1,0 +1,204 @@
+//! Each way a job fails has its own code, and says truly whether anything changed.
+
+use shared::events::{StepState, Verdict};
+use shared::failure::{Effect, FailureCode};
+use shared::jobs::{Generation, JobEnvelope, Presence, Requirement, SiteKind};
+use worker::system::fake::{FakeSystem, Node};
+
+use crate::support::{Lab, account, failure, pool, pool_key, site};
+
+/// A lab with an account and a pool.
+async fn lab() -> Lab {
+    let lab = Lab::new().await;
+    lab.applied(&[account(1, |_| ()), pool(1, |_| ())]).await;
+    lab
+}
+
+/// Asserts that a job fails in a way and leaves the host as it was.
+async fn fails(lab: &Lab, job: &JobEnvelope, code: FailureCode, effect: Effect) {
+    let before = lab.host.snapshot();
+    let outcome = lab.apply(job).await;
+    assert_eq!(failure(&outcome), Some((code, effect)), "{:?}", outcome.verdict);
+    assert_eq!(lab.host.snapshot(), before);
+}
+
+#[tokio::test]
+async fn a_configuration_broken_by_hand_is_the_hosts_fault_and_nothing_is_touched() {
+    let lab = lab().await;
+    lab.host.put_file("/etc/nginx/conf.d/by-hand.conf", "BROKEN;");
+    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::HostConfigBroken, Effect::NothingChanged).await;
+}
+
+#[tokio::test]
+async fn a_name_of_another_site_of_ours_is_taken() {
+    let lab = lab().await;
+    lab.applied(&[site(30, "shop.example", 1, |spec| spec.aliases = vec!["www.shop.example".parse().unwrap()])]).await;
+    fails(&lab, &site(31, "www.shop.example", 1, |_| ()), FailureCode::NameTaken, Effect::NothingChanged).await;
+}
+
+#[tokio::test]
+async fn a_name_in_a_vhost_made_by_hand_is_taken_whichever_file_sorts_first() {
+    for name in ["000.conf", "zzz.conf"] {
+        let lab = lab().await;
+        lab.host.put_file(&format!("/etc/nginx/sites-enabled/{name}"), "server { server_name shop.example; }");
+        fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::NameTaken, Effect::NothingChanged).await;
+    }
+}
+
+#[tokio::test]
+async fn a_vhost_file_made_by_hand_is_not_overwritten() {
+    let lab = lab().await;
+    lab.host.put_file("/etc/nginx/sites-available/shop.example.conf", "server { server_name elsewhere.example; }");
+    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::NameTaken, Effect::NothingChanged).await;
+    fails_not(&lab, &site(30, "shop.example", 2, |spec| spec.presence = Presence::Deleted)).await;
+    assert!(lab.host.snapshot().nodes.contains_key(std::path::Path::new("/etc/nginx/sites-available/shop.example.conf")));
+}
+
+async fn fails_not(lab: &Lab, job: &JobEnvelope) {
+    assert_eq!(lab.apply(job).await.verdict, Verdict::Applied);
+}
+
+#[tokio::test]
+async fn a_pool_php_refuses_changes_nothing() {
+    let lab = lab().await;
+    lab.host.refuse_php();
+    let job = pool(2, |spec| spec.settings.memory_limit_mib = 64);
+    fails(&lab, &job, FailureCode::PhpRefused, Effect::NothingChanged).await;
+}
+
+#[tokio::test]
+async fn a_php_version_that_is_not_installed_is_missing() {
+    let lab = lab().await;
+    let job = pool(2, |spec| spec.version = "7.4".parse().unwrap());
+    fails(&lab, &job, FailureCode::PhpMissing, Effect::NothingChanged).await;
+    let job = site(30, "shop.example", 1, |spec| spec.kind = SiteKind::Php { version: "7.4".parse().unwrap() });
+    fails(&lab, &job, FailureCode::PhpMissing, Effect::NothingChanged).await;
+}
+
+#[tokio::test]
+async fn a_setting_out_of_range_is_a_bad_job() {
+    let lab = lab().await;
+    let job = pool(2, |spec| spec.settings.memory_limit_mib = 1_000_000);
+    fails(&lab, &job, FailureCode::BadJob, Effect::NothingChanged).await;
+}
+
+#[tokio::test]
+async fn a_reload_nginx_refuses_silently_is_noticed_and_put_back() {
+    let lab = lab().await;
+    lab.host.ignore_reloads();
+    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::ProbeFailed, Effect::RolledBack).await;
+}
+
+#[tokio::test]
+async fn a_php_site_without_its_pool_does_not_count_as_active() {
+    let lab = Lab::new().await;
+    lab.applied(&[account(1, |_| ())]).await;
+    let outcome = lab.apply(&site(30, "shop.example", 1, |_| ())).await;
+    assert_eq!(failure(&outcome), Some((FailureCode::ProbeFailed, Effect::RolledBack)));
+    let states: Vec<_> = outcome.steps.iter().map(|step| (step.name.as_str(), step.state)).collect();
+    let undone = StepState::Undone;
+    assert_eq!(
+        states,
+        [("nginx test", undone), ("Folders", undone), ("Site", undone), ("Reload", undone), ("Test request", StepState::Failed)]
+    );
+    assert!(outcome.steps[4].detail.contains("502"), "{:?}", outcome.steps[4]);
+}
+
+#[tokio::test]
+async fn a_user_or_a_number_that_is_not_ours_is_a_conflict() {
+    let same_name = FakeSystem::new();
+    same_name.put_user("shop", 1001);
+    let same_number = FakeSystem::new();
+    same_number.put_user("other", 200_001);
+    let folder = FakeSystem::new();
+    folder.put("/home/shop", Node::directory());
+    for host in [same_name, same_number, folder] {
+        let lab = Lab::on(host).await;
+        fails(&lab, &account(1, |_| ()), FailureCode::UserConflict, Effect::NothingChanged).await;
+        let deletion = account(2, |spec| spec.presence = Presence::Deleted);
+        fails(&lab, &deletion, FailureCode::UserConflict, Effect::NothingChanged).await;
+    }
+}
+
+#[tokio::test]
+async fn links_and_pipes_in_a_tenants_way_are_his_own_doing() {
+    for node in [Node::Link { target: "/etc".into() }, Node::Pipe] {
+        let lab = lab().await;
+        lab.host.put("/home/shop/htdocs/shop.example", node);
+        fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::TenantInterference, Effect::NothingChanged).await;
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_requirement_has_not_been_reached_fails() {
+    let lab = lab().await;
+    let mut job = site(30, "shop.example", 1, |_| ());
+    job.requires = vec![Requirement { resource: pool_key(), generation: Generation(2) }];
+    fails(&lab, &job, FailureCode::RequirementFailed, Effect::NothingChanged).await;
+}
+
+#[tokio::test]
+async fn a_site_of_an_account_that_is_not_there_fails() {
+    let lab = Lab::new().await;
+    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::RequirementFailed, Effect::NothingChanged).await;
+}
+
+#[tokio::test]
+async fn a_job_for_another_kind_of_resource_is_bad() {
+    let lab = Lab::new().await;
+    let mut job = account(1, |_| ());
+    job.resource = pool_key();
+    fails(&lab, &job, FailureCode::BadJob, Effect::NothingChanged).await;
+}
+
+#[tokio::test]
+async fn an_older_generation_is_superseded_and_changes_nothing() {
+    let lab = lab().await;
+    lab.applied(&[account(5, |spec| spec.limits.memory_mib = Some(64))]).await;
+    let before = lab.host.snapshot();
+    assert_eq!(lab.apply(&account(4, |_| ())).await.verdict, Verdict::Superseded);
+    assert_eq!(lab.host.snapshot(), before);
+}
+
+#[tokio::test]
+async fn a_deleted_resource_does_not_come_back_by_an_older_job() {
+    let lab = lab().await;
+    lab.applied(&[account(3, |spec| spec.presence = Presence::Deleted)]).await;
+    assert_eq!(lab.apply(&account(2, |_| ())).await.verdict, Verdict::Superseded);
+}
+
+#[tokio::test]
+async fn a_failed_change_keeps_serving_what_served_and_a_retry_applies_it() {
+    let lab = lab().await;
+    lab.applied(&[site(30, "shop.example", 1, |_| ())]).await;
+    lab.host.put_file("/etc/nginx/conf.d/by-hand.conf", "BROKEN;");
+    let mut job = site(30, "shop.example", 2, |spec| spec.aliases = vec!["www.shop.example".parse().unwrap()]);
+    fails(&lab, &job, FailureCode::HostConfigBroken, Effect::NothingChanged).await;
+    lab.host.take("/etc/nginx/conf.d/by-hand.conf");
+    job.attempt = 2;
+    lab.applied(&[job]).await;
+}
+
+#[tokio::test]
+async fn a_tenants_files_stay_when_a_site_is_deleted_and_a_bare_placeholder_goes() {
+    let lab = lab().await;
+    lab.applied(&[site(30, "shop.example", 1, |_| ()), site(31, "bare.example", 1, |_| ())]).await;
+    lab.host.put_file("/home/shop/htdocs/shop.example/mine.php", "<?php");
+    for (number, domain) in [(30, "shop.example"), (31, "bare.example")] {
+        lab.applied(&[site(number, domain, 2, |spec| spec.presence = Presence::Deleted)]).await;
+    }
+    let nodes = lab.host.snapshot().nodes;
+    assert!(nodes.contains_key(std::path::Path::new("/home/shop/htdocs/shop.example/index.php")));
+    assert!(!nodes.contains_key(std::path::Path::new("/home/shop/htdocs/bare.example")));
+}
+
+#[tokio::test]
+async fn progress_tells_every_change_of_a_visible_step() {
+    let lab = lab().await;
+    let mut seen = Vec::new();
+    let job = site(30, "shop.example", 1, |_| ());
+    worker::registry::carry_out(&lab.engine, &job, &mut |steps| seen.push(steps)).await;
+    assert!(seen.iter().all(|steps| steps.len() == 5));
+    assert_eq!(seen.first().unwrap()[0].state, StepState::Running);
+    assert!(seen.last().unwrap().iter().all(|step| step.state == StepState::Done));
+}

@@ -1,0 +1,200 @@
+//! Laws that hold for every job: applied twice is applied once; failed at any step, the host is unchanged; cut off at any
+//! step and started again, the host is consistent.
+
+use shared::events::Verdict;
+use shared::failure::Effect;
+use shared::jobs::{JobEnvelope, PoolPresence, Presence, SiteKind};
+use worker::registry;
+use worker::system::fake::{FakeSystem, Trouble};
+
+use crate::support::{KEY, Lab, account, again, failure, hash, pool, site};
+
+/// A job, and what was applied before it.
+struct Case {
+    name: &'static str,
+    before: Vec<JobEnvelope>,
+    job: JobEnvelope,
+}
+
+fn case(name: &'static str, before: &[&JobEnvelope], job: JobEnvelope) -> Case {
+    Case { name, before: before.iter().copied().map(again).collect(), job }
+}
+
+/// Every kind of job, made, changed, suspended and deleted.
+fn cases() -> Vec<Case> {
+    let a1 = account(1, |_| ());
+    let a2 = account(2, |spec| {
+        spec.sftp.password = Some(hash());
+        spec.sftp.keys = vec![KEY.parse().unwrap()];
+        spec.limits.memory_mib = Some(64);
+    });
+    let p1 = pool(1, |_| ());
+    let s1 = site(30, "shop.example", 1, |_| ());
+    let other = site(31, "other.example", 1, |spec| spec.kind = SiteKind::Static);
+    let all = [&a1, &p1, &other, &s1];
+    vec![
+        case("account create", &[], a1.clone()),
+        case("account with a password and keys", &[], a2.clone()),
+        case("account change", &[&a1], a2.clone()),
+        case("account change back", &[&a1, &a2], account(3, |_| ())),
+        case("account suspend", &all, account(2, |spec| spec.presence = Presence::Suspended)),
+        case("account delete", &[&a1, &a2], account(3, |spec| spec.presence = Presence::Deleted)),
+        case("account delete with all it has", &all, account(2, |spec| spec.presence = Presence::Deleted)),
+        case("account delete of nothing", &[], account(1, |spec| spec.presence = Presence::Deleted)),
+        case("pool create", &[&a1], p1.clone()),
+        case("pool change", &all, pool(2, |spec| spec.settings.memory_limit_mib = 64)),
+        case("pool suspend", &all, pool(2, |spec| spec.presence = PoolPresence::Suspended)),
+        case("pool delete", &all, pool(2, |spec| spec.presence = PoolPresence::Deleted)),
+        case("site create", &[&a1, &p1, &other], s1.clone()),
+        case("static site create", &[&a1], other.clone()),
+        case("site change", &all, site(30, "shop.example", 2, |spec| spec.aliases = vec!["*.shop.example".parse().unwrap()])),
+        case("site from PHP to static", &all, site(30, "shop.example", 2, |spec| spec.kind = SiteKind::Static)),
+        case("site suspend", &all, site(30, "shop.example", 2, |spec| spec.presence = Presence::Suspended)),
+        case("site delete", &all, site(30, "shop.example", 2, |spec| spec.presence = Presence::Deleted)),
+        case("site delete of nothing", &[&a1], site(30, "shop.example", 1, |spec| spec.presence = Presence::Deleted)),
+    ]
+}
+
+/// A host on which a case's past has happened, with its pool awake.
+async fn lab(case: &Case) -> Lab {
+    let lab = Lab::new().await;
+    lab.applied(&case.before.iter().map(again).collect::<Vec<_>>()).await;
+    if lab.host.snapshot().active.contains("gantry-php8.2@shop.socket") {
+        lab.host.start("gantry-php8.2@shop.service");
+    }
+    lab.host.heal();
+    lab
+}
+
+#[tokio::test]
+async fn every_job_applied_twice_is_applied_once() {
+    for case in cases() {
+        let lab = lab(&case).await;
+        lab.applied(&[again(&case.job)]).await;
+        let once = lab.host.snapshot();
+        let changes = lab.host.changes();
+        assert!(registry::plan(&lab.engine, &case.job).await.unwrap().is_empty(), "{}: the plan is not empty", case.name);
+        lab.applied(&[again(&case.job)]).await;
+        assert_eq!(lab.host.snapshot(), once, "{}", case.name);
+        assert_eq!(lab.host.changes(), changes, "{}: something was done twice", case.name);
+    }
+}
+
+#[tokio::test]
+async fn every_job_that_fails_at_any_step_leaves_the_host_as_it_was_and_can_be_retried() {
+    for case in cases() {
+        let done = final_state(&case).await;
+        for call in 0.. {
+            let lab = lab(&case).await;
+            let before = lab.host.snapshot();
+            lab.host.trouble_at(call, Trouble::Fail);
+            let outcome = lab.apply(&again(&case.job)).await;
+            let Some((_, effect)) = failure(&outcome) else {
+                assert_eq!(outcome.verdict, Verdict::Applied);
+                break;
+            };
+            // Past the commit point there is no way back, and the outcome says so.
+            if effect != Effect::Partial {
+                assert_eq!(lab.host.snapshot(), before, "{} failed at change {call}", case.name);
+            }
+            lab.host.heal();
+            lab.applied(&[again(&case.job)]).await;
+            assert_eq!(lab.host.snapshot(), done, "{} retried after a failure at change {call}", case.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_job_cut_off_before_any_step_is_consistent_after_a_restart() {
+    cut_everywhere(Trouble::CutBefore).await;
+}
+
+#[tokio::test]
+async fn every_job_cut_off_after_any_step_is_consistent_after_a_restart() {
+    cut_everywhere(Trouble::CutAfter).await;
+}
+
+async fn cut_everywhere(trouble: Trouble) {
+    for case in cases() {
+        let done = final_state(&case).await;
+        for call in 0.. {
+            let lab = lab(&case).await;
+            let before = lab.host.snapshot();
+            lab.host.trouble_at(call, trouble);
+            let job = again(&case.job);
+            if lab.apply(&job).await.verdict == Verdict::Applied {
+                break;
+            }
+            lab.host.heal();
+            let (lab, recovery) = lab.restart().await;
+            assert_eq!(recovery.errors, 0, "{} cut off at change {call}", case.name);
+            let state = lab.host.snapshot();
+            assert!(state == before || state == done, "{} cut off at change {call} is neither before nor after", case.name);
+            lab.applied(&[again(&job)]).await;
+            assert_eq!(lab.host.snapshot(), done, "{} done again after being cut off at change {call}", case.name);
+        }
+    }
+}
+
+async fn final_state(case: &Case) -> worker::system::fake::Snapshot {
+    let lab = lab(case).await;
+    lab.applied(&[again(&case.job)]).await;
+    lab.host.snapshot()
+}
+
+#[tokio::test]
+async fn deleting_everything_leaves_the_host_as_it_was_before_the_account() {
+    let lab = Lab::new().await;
+    let before = lab.host.snapshot();
+    lab.applied(&[account(1, |_| ()), pool(1, |_| ()), site(30, "shop.example", 1, |_| ())]).await;
+    lab.applied(&[
+        site(30, "shop.example", 2, |spec| spec.presence = Presence::Deleted),
+        pool(2, |spec| spec.presence = PoolPresence::Deleted),
+        account(2, |spec| spec.presence = Presence::Deleted),
+    ])
+    .await;
+    assert_eq!(lab.host.snapshot(), before);
+}
+
+#[tokio::test]
+async fn unsuspending_restores_exactly_what_was_but_for_the_generation() {
+    let lab = Lab::new().await;
+    lab.applied(&[account(1, |_| ()), pool(1, |_| ()), site(30, "shop.example", 1, |_| ())]).await;
+    let before = lab.host.snapshot();
+    lab.applied(&[
+        account(2, |spec| spec.presence = Presence::Suspended),
+        pool(2, |spec| spec.presence = PoolPresence::Suspended),
+        site(30, "shop.example", 2, |spec| spec.presence = Presence::Suspended),
+    ])
+    .await;
+    lab.applied(&[account(3, |_| ()), pool(3, |_| ()), site(30, "shop.example", 3, |_| ())]).await;
+    let after = lab.host.snapshot();
+    assert_eq!((after.users, after.active), (before.users, before.active));
+    assert_eq!(after.nodes.keys().collect::<Vec<_>>(), before.nodes.keys().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn preparing_the_host_fails_whole_at_any_step_and_does_nothing_the_second_time() {
+    for call in 0.. {
+        let lab = Lab::on(FakeSystem::new()).await;
+        let before = lab.host.snapshot();
+        lab.host.trouble_at(call, Trouble::Fail);
+        let prepared = registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap();
+        if prepared.failure.is_none() {
+            assert!(registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap().steps.is_empty());
+            break;
+        }
+        // nginx loads what is there when it is told to; before the first reload it was told nothing.
+        assert_eq!(lab.host.snapshot().nodes, before.nodes, "failed at change {call}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_given_again_after_its_outcome_was_lost_has_the_same_outcome() {
+    let lab = Lab::new().await;
+    let job = account(1, |_| ());
+    let outcome = lab.apply(&job).await;
+    assert!(!outcome.steps.is_empty());
+    let (lab, _) = lab.restart().await;
+    assert_eq!(lab.apply(&job).await, outcome);
+}
