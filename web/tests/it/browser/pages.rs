@@ -22,11 +22,11 @@ fn every_page_is_sound_at_every_width_in_both_themes_for_admins_and_for_clients(
         let site = person.path().await;
         let link = async |list: &str, prefix: &str| {
             person.go(list).await;
-            let first = format!(
-                "[...document.querySelectorAll('main a[href^=\"{prefix}\"]')].map((link) => link.pathname).find((path) => path.length > {}) ?? ''",
-                prefix.len() + 30
-            );
-            person.ask(&first).await.as_str().unwrap_or_default().to_owned()
+            let links = format!("[...document.querySelectorAll('main a[href^=\"{prefix}\"]')].map((link) => link.pathname)");
+            let first = format!("{links}.find((path) => path.length > {} && !path.endsWith('/new')) ?? ''", prefix.len());
+            let path = person.ask(&first).await.as_str().unwrap_or_default().to_owned();
+            assert!(!path.is_empty(), "{list} leads to no {prefix}");
+            path
         };
         let operation = link(&format!("/operations?q={domain}"), "/operations/").await;
         let client = link(&format!("/clients?q={login}"), "/clients/").await;

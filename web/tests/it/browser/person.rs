@@ -164,14 +164,18 @@ impl Person {
     /// Presses a button, or follows a link, by its words.
     pub(crate) async fn press(&self, words: &str) {
         let path = format!("//*[self::button or self::a or self::summary][normalize-space()='{words}']");
-        let found = self.driver.find_all(By::XPath(path)).await.expect("buttons are looked for");
-        for element in found {
-            if element.is_displayed().await.unwrap_or(false) {
-                element.click().await.unwrap_or_else(|error| panic!("{words} cannot be pressed: {error}"));
-                return;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.driver.find_all(By::XPath(path.as_str())).await.unwrap_or_default();
+            for element in found {
+                // What is hidden, or still moves, is not pressed.
+                if element.is_displayed().await.unwrap_or(false) && element.click().await.is_ok() {
+                    return;
+                }
             }
+            assert!(Instant::now() < deadline, "no {words} on {}: {}", self.path().await, self.main_text().await);
+            tokio::time::sleep(GLANCE).await;
         }
-        panic!("no {words} on {}: {}", self.path().await, self.main_text().await);
     }
 
     /// What an expression of the page's own says.
@@ -244,7 +248,9 @@ impl Person {
         log.into_iter()
             .filter(worth)
             .map(|entry| entry.message)
-            .filter(|message| !message.contains("the server responded with a status of 4") || message.contains("/static/"))
+            // The pages of sites are their own business.
+            .filter(|message| !message.starts_with("http://"))
+            .filter(|message| !(message.contains("the server responded with a status of 4") && !message.contains("/static/")))
             .collect()
     }
 
