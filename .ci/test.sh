@@ -21,7 +21,8 @@ start_postgres() {
     as_postgres "$bin/pg_ctl" -D "$POSTGRES_DIR/data" -w -l "$POSTGRES_DIR/log" \
         -o "-c listen_addresses= -c unix_socket_directories=$POSTGRES_DIR -c fsync=off -c max_connections=300" start >/dev/null
     PG_BIN=$bin
-    export TEST_PG_URL="postgres://gantry@localhost/postgres?host=$POSTGRES_DIR"
+    # The socket's directory takes the place of the host, so its slashes are encoded.
+    export TEST_PG_URL="postgres://gantry@${POSTGRES_DIR//\//%2F}/postgres"
 }
 
 as_postgres() { (cd / && setpriv --reuid postgres --regid postgres --init-groups -- "$@"); }

@@ -82,15 +82,18 @@ const confirmable = (form) => {
 };
 on('input', 'form[data-confirm]', confirmable);
 
-// A form is sent once.
+// A form is sent once, and the page is about to be left.
+let leaving = false;
 document.addEventListener('submit', (event) => {
   const button = event.submitter;
   if (event.defaultPrevented || !button || event.target.method !== 'post') return;
+  leaving = true;
   button.setAttribute('aria-busy', 'true');
   setTimeout(() => (button.disabled = true));
 });
 addEventListener('pageshow', (event) => {
   if (!event.persisted) return;
+  leaving = false;
   for (const button of document.querySelectorAll('button[aria-busy]')) {
     button.disabled = false;
     button.removeAttribute('aria-busy');
@@ -126,7 +129,20 @@ const reconnecting = (state) => {
   if (!state) mark.hidden = true;
   else dropped = setTimeout(() => (mark.hidden = document.hidden), 1500);
 };
-document.addEventListener('htmx:sse:error', () => reconnecting(true));
+
+// What the page shows is gone, or the session is: the page is loaded again, and says so. Always by GET, also where the
+// page is the answer to a form; and not while a form is on its way, such as the one that signs out.
+const again = () => {
+  if (!leaving) location.replace(location.pathname + location.search);
+};
+document.addEventListener('gone', (event) => {
+  if (event.target instanceof Element && event.target.id === 'live') again();
+});
+
+document.addEventListener('htmx:sse:error', (event) => {
+  if ([401, 403, 404].includes(event.detail?.status)) again();
+  else reconnecting(true);
+});
 document.addEventListener('htmx:sse:after:connection', () => reconnecting(false));
 document.addEventListener('htmx:sse:after:message', () => reconnecting(false));
 document.addEventListener('htmx:after:swap', () => reveal(document));

@@ -1,6 +1,5 @@
 //! Events on their way to the bus: stored, signed, in order, until the bus confirms.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use shared::bus::signing::{Purpose, Signed, sign};
@@ -32,10 +31,10 @@ pub async fn outbox_insert(connection: &mut SqliteConnection, identity: &Identit
     Ok(())
 }
 
-/// Sends what is stored, oldest first, whenever there is something; returns when the bus fails.
-pub async fn run(pool: SqlitePool, bus: Arc<WorkerBus>, wake: Arc<Notify>) {
+/// Sends what is stored, oldest first, whenever there is something. Never ends.
+pub async fn run(pool: &SqlitePool, bus: &WorkerBus, wake: &Notify) {
     loop {
-        match send_oldest(&pool, &bus).await {
+        match send_oldest(pool, bus).await {
             Ok(true) => continue,
             Ok(false) => {}
             Err(error) => {

@@ -17,6 +17,7 @@ use shared::failure::RetryPolicy;
 use shared::jobs::{ENVELOPE_VERSION, JobEnvelope, SealedCryptHash};
 use shared::names::CryptHash;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Identity;
@@ -57,7 +58,7 @@ struct Worker {
     /// A job has come.
     job_came: Notify,
     /// An event is in the outbox.
-    event_came: Arc<Notify>,
+    event_came: Notify,
     progress: mpsc::Sender<Progress>,
 }
 
@@ -86,17 +87,19 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
         store: opened.store,
         engine,
         job_came: Notify::new(),
-        event_came: Arc::new(Notify::new()),
+        event_came: Notify::new(),
         progress,
     });
     if opened.fresh {
         tell_ledger(&worker).await?;
     }
     let (connected, bus) = watch::channel(None);
-    tokio::spawn(hold_connection(Arc::clone(&worker), connected));
-    tokio::spawn(publish_progress(progress_queue, bus));
-    tokio::spawn(prepare(Arc::clone(&worker)));
-    tokio::spawn(keep_watchdog_quiet());
+    // They end with this function: nothing takes jobs for a worker that has stopped.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(hold_connection(Arc::clone(&worker), connected));
+    tasks.spawn(publish_progress(progress_queue, bus));
+    tasks.spawn(prepare(Arc::clone(&worker)));
+    tasks.spawn(keep_watchdog_quiet());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     execute(&worker, &shutdown).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -256,11 +259,8 @@ async fn hold_connection(worker: Arc<Worker>, connected: watch::Sender<Option<Ar
         }
     };
     connected.send_replace(Some(Arc::clone(&bus)));
-    tokio::spawn(outbox::run(worker.store.pool.clone(), Arc::clone(&bus), Arc::clone(&worker.event_came)));
     let pulse = Pulse::new(worker.identity.server.clone(), Arc::clone(&worker.engine), worker.store.clone());
-    let heart = Arc::clone(&bus);
-    tokio::spawn(async move { pulse.beat(&heart).await });
-    receive(&worker, &bus).await;
+    tokio::join!(outbox::run(&worker.store.pool, &bus, &worker.event_came), pulse.beat(&bus), receive(&worker, &bus));
 }
 
 async fn publish_progress(mut queue: mpsc::Receiver<Progress>, bus: watch::Receiver<Option<Arc<WorkerBus>>>) {

@@ -2,3 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail loudly")]
 
 mod bus;
+mod tidy;
+mod wire;

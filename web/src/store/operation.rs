@@ -76,13 +76,13 @@ impl OperationKind {
             Self::AccountCreate => "Create account",
             Self::AccountUpdate => "Change account",
             Self::AccountSuspend => "Suspend account",
-            Self::AccountUnsuspend => "Unsuspend account",
+            Self::AccountUnsuspend => "Bring back account",
             Self::AccountDelete => "Delete account",
             Self::PhpUpdate => "Change PHP settings",
             Self::SiteCreate => "Create site",
             Self::SiteUpdate => "Change site",
             Self::SiteSuspend => "Suspend site",
-            Self::SiteUnsuspend => "Unsuspend site",
+            Self::SiteUnsuspend => "Bring back site",
             Self::SiteDelete => "Delete site",
         }
     }

@@ -95,16 +95,16 @@ fn words(kind: ErrorKind) -> Words {
 /// The page inside the frame, for somebody signed in.
 #[must_use]
 pub fn page(viewer: &Viewer, model: &ErrorModel) -> Markup {
-    layout::page(viewer, &Page::new(words(model.kind).title, Nav::Nowhere, card(model, true)).below("Home", paths::HOME))
+    layout::page(viewer, &Page::new(words(model.kind).title, Nav::Nowhere, card(model, Some(viewer))).below(viewer.home(), paths::HOME))
 }
 
 /// The page alone, for somebody not signed in, or when not even that is known.
 #[must_use]
 pub fn solo_page(theme: Theme, model: &ErrorModel) -> Markup {
-    layout::solo(theme, paths::HOME, words(model.kind).title, &card(model, false))
+    layout::solo(theme, paths::HOME, words(model.kind).title, &card(model, None))
 }
 
-fn card(model: &ErrorModel, signed_in: bool) -> Markup {
+fn card(model: &ErrorModel, viewer: Option<&Viewer>) -> Markup {
     let words = words(model.kind);
     html! {
         section.card {
@@ -115,8 +115,8 @@ fn card(model: &ErrorModel, signed_in: bool) -> Markup {
                 p { b.strong { (words.changed) } }
                 div.row {
                     @if let Some(again) = &model.again { (button::link(Weight::Primary, Some(Icon::RotateCw), "Try again", again)) }
-                    (button::link(Weight::Normal, None, "Home", paths::HOME))
-                    @if signed_in && model.kind == ErrorKind::NotFound { (button::link(Weight::Normal, Some(Icon::Search), "Search", paths::SEARCH)) }
+                    (button::link(Weight::Normal, None, viewer.map_or("Home", Viewer::home), paths::HOME))
+                    @if viewer.is_some() && model.kind == ErrorKind::NotFound { (button::link(Weight::Normal, Some(Icon::Search), "Search", paths::SEARCH)) }
                 }
             }
             @if let Some(reference) = &model.reference {

@@ -95,6 +95,17 @@ pub struct Viewer {
     pub failed_operations: u64,
 }
 
+impl Viewer {
+    /// What their first page is called, in the navigation and above other pages.
+    #[must_use]
+    pub const fn home(&self) -> &'static str {
+        match self.audience {
+            Audience::Admin => "Overview",
+            Audience::Client => "Home",
+        }
+    }
+}
+
 /// A page inside the frame.
 #[derive(Debug, Clone)]
 pub struct Page {

@@ -35,7 +35,7 @@ pub fn page(viewer: &Viewer, model: &Password) -> Markup {
             footer.card-foot { (button::submit(Weight::Primary, "Change password")) (note::form_summary(&model.errors)) }
         }
     };
-    layout::page(viewer, &Page::new("Password", Nav::Password, body).below("Home", paths::HOME))
+    layout::page(viewer, &Page::new("Password", Nav::Password, body).below(viewer.home(), paths::HOME))
 }
 
 fn forced(model: &Password) -> Markup {

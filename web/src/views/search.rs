@@ -87,7 +87,7 @@ pub fn page(viewer: &Viewer, model: &Search) -> Markup {
         }
         @for kind in HitKind::ALL { (group(model, kind)) }
     };
-    layout::page(viewer, &Page::new("Search", Nav::Nowhere, body).below("Home", paths::HOME))
+    layout::page(viewer, &Page::new("Search", Nav::Nowhere, body).below(viewer.home(), paths::HOME))
 }
 
 fn group(model: &Search, kind: HitKind) -> Markup {

@@ -55,7 +55,7 @@ pub fn page(viewer: &Viewer, model: &Sessions) -> Markup {
             footer.card-foot { "A device you do not know? Sign it out, then change your password." }
         }
     };
-    let page = Page::new("Signed-in devices", Nav::Sessions, body).below("Home", paths::HOME).toast(model.toast.clone());
+    let page = Page::new("Signed-in devices", Nav::Sessions, body).below(viewer.home(), paths::HOME).toast(model.toast.clone());
     layout::page(viewer, &page)
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod account;
+mod browser;
 mod client;
 mod host;
 mod live;
@@ -17,3 +18,4 @@ mod session;
 mod site;
 mod store;
 mod views;
+mod whole;

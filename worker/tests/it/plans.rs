@@ -17,6 +17,8 @@ async fn shown(lab: &Lab, job: &shared::jobs::JobEnvelope) -> String {
 fn brief(plan: &worker::engine::plan::Plan) -> String {
     let mut value = serde_json::to_value(plan).unwrap();
     shorten(&mut value);
+    // Whether an object keeps its order depends on what else is built.
+    value.sort_all_objects();
     serde_json::to_string_pretty(&value).unwrap()
 }
 

@@ -15,7 +15,7 @@ use crate::views::components::toast::Toast;
 use crate::views::components::toolbar::{Filter, filter_links, toolbar};
 use crate::views::components::{empty_state, note, pager, progress, reference, time};
 use crate::views::fragment::Fragment;
-use crate::views::layout::{self, Audience, Nav, Page, Viewer};
+use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::listing::Listing;
 
 /// How many accounts each filter has.
@@ -85,10 +85,11 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
             (container(model).html)
         }
     };
-    let home = if viewer.audience == Audience::Admin { "Overview" } else { "Home" };
     let busy = model.rows.iter().any(Row::is_busy);
-    let page =
-        Page::new("Accounts", Nav::Accounts, body).below(home, paths::HOME).live(model.live.as_deref(), busy).toast(model.toast.clone());
+    let page = Page::new("Accounts", Nav::Accounts, body)
+        .below(viewer.home(), paths::HOME)
+        .live(model.live.as_deref(), busy)
+        .toast(model.toast.clone());
     layout::page(viewer, &page)
 }
 

@@ -177,7 +177,7 @@ fn pools(model: &ShowModel) -> Fragment {
                             (Icon::FileCode)
                             span.grow {
                                 a.strong href=(paths::account_php(model.account.id, pool.version)) { "PHP " (pool.version) }
-                                br; small { (stat::counted(pool.sites, "site", "sites")) ", own master" }
+                                br; small { (stat::counted(pool.sites, "site", "sites")) }
                             }
                             (badge::resource(pool.state))
                         }

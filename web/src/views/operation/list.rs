@@ -80,15 +80,8 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
         }
     };
     let busy = model.rows.iter().any(Row::is_busy);
-    let page = Page::new(title, Nav::Operations, body).below(home(viewer), paths::HOME).live(model.live.as_deref(), busy);
+    let page = Page::new(title, Nav::Operations, body).below(viewer.home(), paths::HOME).live(model.live.as_deref(), busy);
     layout::page(viewer, &page)
-}
-
-const fn home(viewer: &Viewer) -> &'static str {
-    match viewer.audience {
-        Audience::Admin => "Overview",
-        Audience::Client => "Home",
-    }
 }
 
 fn toolbar_of(model: &ListModel) -> Markup {

@@ -184,7 +184,10 @@ fn job_card(model: &ShowModel, job: &JobBlock) -> Fragment {
             header.card-head {
                 h2 { (job.title) }
                 (badge::job(job.state))
-                small { "attempt " (job.attempt) ", generation " (job.generation) @if let Some(took) = took { ", " (took) " on " (job.server) } }
+                small {
+                    @if model.show_detail { "attempt " (job.attempt) ", generation " (job.generation) @if took.is_some() { ", " } }
+                    @if let Some(took) = took { (took) " on " (job.server) }
+                }
             }
             @if job.steps.is_empty() {
                 div.card-body { p.muted.small { (no_steps(job)) } }

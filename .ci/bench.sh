@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# `make bench`: measures the panel beside the floor of the same machine in the same run. One JSON line per figure, printed and
+# kept in target/bench/<part>.json: {"name","value","unit","floor","ratio"}. A missed aim is printed and fails nothing.
+#
+#   ONLY=page     pages per second, beside a bare page with the same queries       (aim: at least half)
+#   ONLY=sse      memory of an open page; how long a change takes to 1,000 of them
+#   ONLY=assets   what a browser loads that was never here                          (aim: at most 100 KiB)
+#   ONLY=click    from sending the form until PHP answers through nginx, beside a script that does the same by hand; as root
+#
+# SAMPLES (default 100) is how many sites `click` makes at each size.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+REPO=$(cd "$HERE/.." && pwd -P)
+PARTS=${ONLY:-assets page sse click}
+
+say() { printf 'bench: %s\n' "$*" >&2; }
+
+if [[ " $PARTS " == *' page '* ]] && ! command -v wrk >/dev/null; then
+    [[ $(id -u) == 0 ]] || { say 'as root: apt-get install wrk'; exit 1; }
+    say 'installing wrk'
+    apt-get -qq update </dev/null >&2
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install wrk </dev/null >&2
+fi
+
+# A thousand viewers are two thousand descriptors.
+ulimit -n 16384 2>/dev/null || say 'the limit of open files could not be raised'
+say "$(nproc) processors, load $(cut -d' ' -f1-3 /proc/loadavg)"
+cd "$REPO"
+for part in $PARTS; do
+    case $part in
+        page | sse | assets) cargo bench --quiet -p web --bench panel -- "$part" ;;
+        click) "$HERE/bench/click.sh" ;;
+        *) say "no such part: $part"; exit 1 ;;
+    esac
+done

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""From click to serving: from sending the form for an account with a PHP site until PHP answers 200 through nginx.
+
+Signs in as the admin, as a browser without JavaScript would, and asks the host's own address for the site every 2 ms. A sample of
+the panel and a sample of the floor (a script on the same host, see floor.sh) take turns, and each is removed before the next, so
+that the number of other sites stays what the figure's name says. p50 and p99 of the same rank are compared.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import time
+import urllib.parse
+
+POLL_S = 0.002
+PATIENCE_S = 60
+CHOSEN = "seven-quiet-herons-42"
+# The panel may take this many times the floor: it is durable, signed, staged, validated and probed; the floor is none of it.
+AIM = 2.5
+
+
+class Panel:
+    """A signed-in admin on one kept connection."""
+
+    def __init__(self, address):
+        host, port = address.rsplit(":", 1)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=PATIENCE_S)
+        self.cookies = {}
+
+    def request(self, method, path, fields=None):
+        headers = {"Sec-Fetch-Site": "same-origin", "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        body = None
+        if fields is not None:
+            body, headers["Content-Type"] = urllib.parse.urlencode(fields), "application/x-www-form-urlencoded"
+        self.connection.request(method, path, body, headers)
+        response = self.connection.getresponse()
+        text = response.read().decode()
+        for cookie in response.headers.get_all("Set-Cookie") or []:
+            name, value = cookie.split(";")[0].split("=", 1)
+            self.cookies[name] = value
+        return response.status, response.headers.get("Location", ""), text
+
+    def submit(self, path, fields, status=303):
+        answer = self.request("POST", path, fields)
+        if answer[0] != status:
+            raise SystemExit(f"{path} answered {answer[0]}: {answer[2][:2000]}")
+        return answer
+
+    def sign_in(self, once):
+        self.submit("/sign-in", {"login": "admin", "password": once})
+        self.submit("/password", {"current": once, "new": CHOSEN, "repeat": CHOSEN})
+
+    def client(self, login):
+        self.submit("/clients", {"login": login, "name": login}, 200)
+        return re.search(r"/clients/([0-9a-f-]{36})", self.request("GET", f"/clients?q={login}")[2]).group(1)
+
+    def account_with_site(self, owner, user, domain):
+        fields = {"owner": owner, "user": user, "server": "", "domain": domain, "php": "8.2"}
+        return self.submit("/accounts", fields)[1]
+
+    def delete(self, path, user):
+        self.submit(f"{path}/delete", {"confirm": user})
+        until(lambda: self.request("GET", path)[0] == 404, f"{path} is gone", 0.02)
+
+
+def until(holds, what, pause=POLL_S):
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not within {PATIENCE_S} s: {what}")
+        time.sleep(pause)
+
+
+def serves(host, domain):
+    """Whether the site answers 200 on a fresh connection. PHP says who it is, so 200 means PHP."""
+    try:
+        with socket.create_connection((host, 80), timeout=5) as stream:
+            stream.sendall(f"GET /index.php HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\n\r\n".encode())
+            return stream.recv(16).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+class Floor:
+    """The script on the host."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def tell(self, verb, number):
+        self.process.stdin.write(f"{verb} floor{number} {600000 + number} floor{number}.com\n")
+
+    def heard(self):
+        if self.process.stdout.readline() != "done\n":
+            raise SystemExit("the floor's script failed")
+
+
+def measure(panel, floor, owner, host, samples, first):
+    """Milliseconds of each sample: the panel's, the floor's."""
+    ours, floors = [], []
+    for number in range(first, first + samples):
+        user, domain = f"click{number}", f"click{number}.com"
+        began = time.monotonic()
+        path = panel.account_with_site(owner, user, domain)
+        until(lambda: serves(host, domain), f"{domain} serves")
+        ours.append((time.monotonic() - began) * 1000)
+        panel.delete(path, user)
+
+        began = time.monotonic()
+        floor.tell("add", number)
+        until(lambda: serves(host, f"floor{number}.com"), f"floor{number}.com serves")
+        floors.append((time.monotonic() - began) * 1000)
+        floor.heard()
+        floor.tell("remove", number)
+        floor.heard()
+    return ours, floors
+
+
+def rank(values, part):
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("--panel", "--host", "--out"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--samples", type=int, default=100)
+    parser.add_argument("--sizes", default="0,100")
+    parser.add_argument("floor", nargs="+")
+    arguments = parser.parse_args()
+
+    panel = Panel(arguments.panel)
+    panel.sign_in(os.environ["PASSWORD"])
+    owner = panel.client("clicker")
+    until(lambda: "is-live" in panel.request("GET", "/servers")[2], "the server is online", 0.2)
+    floor = Floor(arguments.floor)
+    lines, there = [], 0
+    for size in map(int, arguments.sizes.split(",")):
+        began = time.monotonic()
+        for number in range(there, size):
+            panel.account_with_site(owner, f"other{number}", f"other{number}.com")
+        for number in range(there, size):
+            until(lambda: serves(arguments.host, f"other{number}.com"), f"other{number}.com serves", 0.05)
+        if size > there:
+            print(f"{size - there} sites asked for at once served after {time.monotonic() - began:.1f} s", flush=True)
+        there = size
+        # The first one after a start finds everything cold.
+        measure(panel, floor, owner, arguments.host, 1, 10000 + size)
+        ours, floors = measure(panel, floor, owner, arguments.host, arguments.samples, 20000 + size * 100)
+        print(f"{len(ours)} samples: {min(ours):.0f} to {max(ours):.0f} ms, floor {min(floors):.0f} to {max(floors):.0f} ms", flush=True)
+        for name, part in (("p50", 0.5), ("p99", 0.99)):
+            if part == 0.99 and len(ours) < 100:
+                print(f"skipped: {name}.sites_{size}: it needs 100 samples")
+                continue
+            value, bare = round(rank(ours, part), 1), round(rank(floors, part), 1)
+            figure = {"name": f"click_to_serving.{name}.sites_{size}", "value": value, "unit": "ms", "floor": bare, "ratio": round(value / bare, 3)}
+            lines.append(json.dumps(figure))
+            print(lines[-1], flush=True)
+            if figure["ratio"] > AIM:
+                print(f"missed: {figure['name']} should be at most {AIM} times the floor")
+            with open(arguments.out, "w", encoding="utf-8") as out:
+                out.write("\n".join(lines) + "\n")
+
+
+main()

@@ -1,0 +1,158 @@
+//! A panel with a fleet of one server, 20 accounts of one client and 1,000 sites, all of them active.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use shared::events::{Heartbeat, HostFacts, RoleHealth};
+use shared::ids::UserId;
+use shared::role::Role;
+use shared::secret::Secret;
+use tokio::net::TcpListener;
+use web::app::account::{AccountCreate, account_create};
+use web::app::client::{ClientCreate, client_create};
+use web::app::server::{ServerAdd, server_add};
+use web::app::signal::NoSignals;
+use web::app::site::{SiteCreate, site_create};
+use web::app::user::admin_add;
+use web::app::{Actor, App};
+use web::auth::token::{token_hash, token_new};
+use web::config::Config;
+use web::extract::SESSION;
+use web::live;
+use web::live::hub::Hub;
+use web::router::router;
+use web::state::AppState;
+use web::store::ids::SessionId;
+use web::store::server::server_heartbeat_in_tx;
+use web::store::session::{NewSession, session_insert_in_tx};
+use web::store::user::{Login, UserRole, user_fetch_by_login};
+use web::store::{Db, now_ms};
+
+/// Accounts of the one client.
+pub(crate) const ACCOUNTS: usize = 20;
+/// Sites in each account.
+pub(crate) const SITES_EACH: usize = 50;
+
+/// A seeded panel.
+pub(crate) struct World {
+    pub(crate) db: Db,
+    pub(crate) hub: Hub,
+    /// The whole panel as `gantry serve` has it, without TLS.
+    pub(crate) router: Router,
+    /// `Cookie:` of the admin and of the client, and the hash by which the client's session is found.
+    pub(crate) admin_cookie: String,
+    pub(crate) client_cookie: String,
+    pub(crate) client_hash: String,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn seed() -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let db = Db::open(&format!("sqlite:{}/panel.db", directory.path().display())).await?;
+        let state = AppState::new(db.clone(), Config::new("https://panel.example"), Arc::new(NoSignals))?;
+        let app = state.app.clone();
+        let login: Login = "admin".parse()?;
+        admin_add(&app, &login, "Admin").await?;
+        let admin = user_fetch_by_login(&db, &login).await?.context("the admin")?.id;
+        let actor = Actor {
+            user: admin,
+            login,
+            name: "Admin".to_owned(),
+            role: UserRole::Admin,
+            session: SessionId::new(),
+            address: String::new(),
+            must_change_password: false,
+        };
+        let client = fill(&app, &actor).await?;
+        settle(&db).await?;
+        let (admin_cookie, _) = session(&db, admin).await?;
+        let (client_cookie, client_hash) = session(&db, client).await?;
+        let hub = Hub::default();
+        let router = router(state, live::route::router(hub.clone()));
+        Ok(Self { db, hub, router, admin_cookie, client_cookie, client_hash, _directory: directory })
+    }
+}
+
+/// Server, client, accounts and sites, through the use cases.
+async fn fill(app: &App, actor: &Actor) -> anyhow::Result<UserId> {
+    let form =
+        ServerAdd { name: "web1".to_owned(), hostname: "web1.example.com".to_owned(), active: "on".to_owned(), ..ServerAdd::default() };
+    let server = server_add(app, actor, &form).await?.id;
+    let mut tx = app.db.write().await?;
+    server_heartbeat_in_tx(&mut tx, server, &heartbeat()?).await?;
+    sqlx::query("UPDATE servers SET public_key = 'U', seal_key = 'X' WHERE id = $1").bind(server.to_string()).execute(&mut *tx).await?;
+    tx.commit().await?;
+    let form = ClientCreate { name: "Client".to_owned(), login: "client".to_owned(), role: String::new() };
+    let (client, _) = client_create(app, actor, &form).await?;
+    for account in 0..ACCOUNTS {
+        let form = AccountCreate { owner: client.to_string(), user: format!("user{account:02}"), ..AccountCreate::default() };
+        let shared::jobs::ResourceKey::Account(id) = account_create(app, actor, &form).await?.resource else { anyhow::bail!("no account") };
+        for site in 0..SITES_EACH {
+            let domain = format!("site{:04}.com", account * SITES_EACH + site);
+            let php = if site % 4 == 0 { "static" } else { "8.2" };
+            let form = SiteCreate { account: id.to_string(), domain, php: php.to_owned(), ..SiteCreate::default() };
+            site_create(app, actor, &form).await?;
+        }
+    }
+    Ok(client)
+}
+
+fn heartbeat() -> anyhow::Result<Heartbeat> {
+    Ok(Heartbeat {
+        server: "web1".parse()?,
+        at_ms: now_ms(),
+        boot: "b".to_owned(),
+        version: "0.1.0".to_owned(),
+        roles: vec![RoleHealth { role: Role::Web, healthy: true, summary: "nginx 1.22.1".to_owned() }],
+        php_versions: vec!["8.2".parse()?],
+        host: HostFacts::default(),
+        jobs_waiting: 0,
+        events_waiting: 0,
+        ledger_resources: 0,
+    })
+}
+
+/// As if a worker had applied everything.
+async fn settle(db: &Db) -> anyhow::Result<()> {
+    let mut tx = db.write().await?;
+    for sql in [
+        "UPDATE accounts SET state = 'active', applied_generation = generation",
+        "UPDATE sites SET state = 'active', applied_generation = generation",
+        "UPDATE php_pools SET applied_generation = generation",
+        "UPDATE jobs SET state = 'done', finished_ms = created_ms",
+        "UPDATE operations SET state = 'succeeded', finished_ms = created_ms",
+        "UPDATE users SET must_change_password = 0",
+    ] {
+        sqlx::query(sql).execute(&mut *tx).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// A session as signing in makes it: the cookie, and the hash in the table.
+async fn session(db: &Db, user: UserId) -> anyhow::Result<(String, String)> {
+    let token: Secret<String> = token_new();
+    let hash = token_hash(token.expose());
+    let mut tx = db.write().await?;
+    let new = NewSession {
+        id: SessionId::new(),
+        token_hash: hash.clone(),
+        user,
+        expires_ms: now_ms() + 3_600_000,
+        address: "127.0.0.1".to_owned(),
+        user_agent: "bench".to_owned(),
+    };
+    session_insert_in_tx(&mut tx, &new).await?;
+    tx.commit().await?;
+    Ok((format!("{SESSION}={}", token.expose()), hash))
+}
+
+/// Serves on a free port of the loopback interface, until the process ends.
+pub(crate) async fn serve(router: Router) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move { axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await });
+    Ok(address)
+}

@@ -1,0 +1,284 @@
+//! The whole system but for the host: panel, dispatch, a real nats-server and a real worker on a host in memory.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shared::bus::credentials::{Credentials, new_user_key};
+use shared::bus::sealing::SealKey;
+use shared::bus::signing::{Purpose, sign};
+use shared::bus::worker::WorkerBus;
+use shared::enrolment::EnrolmentReply;
+use shared::events::{Event, EventEnvelope, Outcome, Verdict};
+use shared::ids::{EventId, SiteId};
+use shared::operation::ResourceState;
+use shared::role::Role;
+use shared::testing::NatsServer;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use web::app::enrolment::{EnrolRequest, Enrolled, enrol, enrol_reply};
+use web::auth::token::{token_hash, token_new};
+use web::dispatch::{DispatchConfig, run as dispatch};
+use web::store::Db;
+use web::store::enrolment::enrolment_insert_in_tx;
+use web::store::job::job_list_of_operation;
+use web::store::server::{NewServer, server_fetch_by_name, server_insert_in_tx};
+use web::store::user::UserRole;
+use worker::config::Identity;
+use worker::run::{WorkerConfig, run as work};
+use worker::system::fake::FakeSystem;
+
+use super::support::app::{Browser, TestApp};
+use super::support::fleet::{person, signed_in};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A panel, its bus, and one worker on a host in memory.
+struct Whole {
+    app: TestApp,
+    admin: Browser,
+    nats: NatsServer,
+    host: Arc<FakeSystem>,
+    identity: Identity,
+    state: TempDir,
+    dispatch: Running,
+    worker: Running,
+}
+
+/// Something that runs until it is stopped.
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    async fn stop(&mut self) {
+        self.stop.cancel();
+        let _ = (&mut self.task).await;
+    }
+
+    /// Ends it without warning, wherever it is.
+    async fn kill(&mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+}
+
+fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
+    let (db, stop) = (db.clone(), CancellationToken::new());
+    let config = DispatchConfig { bus_url: nats.url(), bus_url_for_workers: nats.url(), keys: nats.keys.clone() };
+    let token = stop.clone();
+    let task = tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
+    Running { stop, task }
+}
+
+fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) -> Running {
+    let stop = CancellationToken::new();
+    let config = WorkerConfig { identity: identity.clone(), database: state.path().join("worker.db"), system: host.clone() };
+    let token = stop.clone();
+    let task = tokio::spawn(async move { work(config, token).await.unwrap() });
+    Running { stop, task }
+}
+
+/// Adds a server and lets a worker join it as `gantry-worker enroll` does, short of HTTP.
+async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
+    let token = token_new();
+    let mut tx = app.db().write().await.unwrap();
+    let new = NewServer {
+        name: name.parse().unwrap(),
+        hostname: format!("{name}.example.org"),
+        roles: vec![Role::Web],
+        address: "192.0.2.1".to_owned(),
+        max_accounts: None,
+    };
+    let server = server_insert_in_tx(&mut tx, &new).await.unwrap();
+    enrolment_insert_in_tx(&mut tx, server, &token_hash(token.expose()), i64::MAX).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let (seed, public_key) = new_user_key().unwrap();
+    let seal = SealKey::generate();
+    let request = EnrolRequest { token: token.expose().clone(), public_key, seal_key: seal.public_key() };
+    let Enrolled::Waiting(id) = enrol(&app.state.app, &request).await.unwrap() else { panic!("answered before dispatch could") };
+    let reply = until("dispatch answers the enrolment", async || enrol_reply(&app.state.app, &id).await.unwrap()).await;
+    let reply: EnrolmentReply = serde_json::from_str(&reply).unwrap();
+    Identity {
+        server: reply.server,
+        epoch: reply.epoch,
+        credentials: Credentials { jwt: reply.jwt, seed },
+        seal_seed: seal.seed().unwrap(),
+        panel_key: reply.panel_key,
+        stream: reply.stream,
+        bus_url: nats.url(),
+    }
+}
+
+/// Looks again and again until there is something to see.
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+impl Whole {
+    async fn start() -> Self {
+        let nats = NatsServer::start();
+        let app = TestApp::start().await;
+        let dispatch = start_dispatch(app.db(), &nats);
+        let identity = join(&app, &nats, "web1").await;
+        let (host, state) = (Arc::new(FakeSystem::new()), TempDir::new().unwrap());
+        let worker = start_worker(&identity, &host, &state);
+        person(&app, "root", UserRole::Admin).await;
+        let admin = signed_in(&app, "root").await;
+        let whole = Self { app, admin, nats, host, identity, state, dispatch, worker };
+        until("the server is online", async || {
+            let server = server_fetch_by_name(whole.app.db(), &whole.identity.server).await.unwrap()?;
+            (server.online && !server.php_versions.is_empty()).then_some(())
+        })
+        .await;
+        whole
+    }
+
+    async fn account(&mut self, user: &str) -> String {
+        let owner = person(&self.app, &format!("{user}owner"), UserRole::Client).await;
+        let answer = self.admin.post("/accounts", &[("owner", &owner.to_string()), ("user", user)]).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        answer.location().trim_start_matches("/accounts/").to_owned()
+    }
+
+    async fn site(&mut self, account: &str, domain: &str) -> SiteId {
+        let answer = self.admin.post("/sites", &[("account", account), ("domain", domain), ("php", "8.2")]).await;
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        answer.location().trim_start_matches("/sites/").parse().unwrap()
+    }
+
+    async fn state_of(&self, site: SiteId) -> Option<ResourceState> {
+        let row =
+            sqlx::query("SELECT state FROM sites WHERE id = $1").bind(site.to_string()).fetch_optional(self.app.db().read()).await.unwrap();
+        row.map(|row| sqlx::Row::get::<String, _>(&row, "state").parse().unwrap())
+    }
+
+    async fn until_state(&self, site: SiteId, state: ResourceState) {
+        until(&format!("the site is {state}"), async || (self.state_of(site).await == Some(state)).then_some(())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_becomes_active_and_its_steps_are_kept() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("shopuser").await;
+    let site = whole.site(&account, "shop.example.org").await;
+    whole.until_state(site, ResourceState::Active).await;
+
+    let operation = sqlx::query("SELECT id FROM operations WHERE kind = 'site.create'").fetch_one(whole.app.db().read()).await.unwrap();
+    let jobs = job_list_of_operation(whole.app.db(), sqlx::Row::get::<String, _>(&operation, "id").parse().unwrap()).await.unwrap();
+    assert_eq!(jobs.len(), 2, "the pool and the site");
+    assert!(jobs.iter().all(|job| !job.steps.is_empty() && job.finished_ms.is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f14_a_bus_that_has_lost_its_store_loses_no_job() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("wipeuser").await;
+    whole.worker.stop().await;
+    let site = whole.site(&account, "wiped.example.org").await;
+    whole.nats.restart_empty();
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    // What the bus had is gone; the queue sends again what was not sent, and the sweeper what was.
+    let mut tx = whole.app.db().write().await.unwrap();
+    sqlx::query("UPDATE jobs SET sent_ms = 1 WHERE state IN ('sent', 'working')").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    whole.until_state(site, ResourceState::Active).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_dispatch_takes_over_from_one_that_died() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("leaduser").await;
+    let _second = start_dispatch(whole.app.db(), &whole.nats);
+    whole.dispatch.kill().await;
+    let site = whole.site(&account, "led.example.org").await;
+    whole.until_state(site, ResourceState::Active).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_has_lost_its_database_is_sent_everything_again() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("lostuser").await;
+    let site = whole.site(&account, "lost.example.org").await;
+    whole.until_state(site, ResourceState::Active).await;
+    whole.worker.stop().await;
+    let before = whole.host.snapshot();
+    whole.state = TempDir::new().unwrap();
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    until("all that was applied is applied again", async || {
+        let again = sqlx::query("SELECT COUNT(*) AS jobs FROM jobs WHERE state = 'done' AND attempt = 2")
+            .fetch_one(whole.app.db().read())
+            .await
+            .unwrap();
+        (sqlx::Row::get::<i64, _>(&again, "jobs") == 3).then_some(())
+    })
+    .await;
+    assert_eq!(whole.host.snapshot(), before, "and the host is as it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_servers_worker_cannot_end_this_servers_job() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("victim").await;
+    whole.worker.stop().await;
+    let site = whole.site(&account, "victim.example.org").await;
+    let liar = join(&whole.app, &whole.nats, "web2").await;
+    let row = sqlx::query("SELECT id, operation_id, resource FROM jobs WHERE resource LIKE 'site:%'")
+        .fetch_one(whole.app.db().read())
+        .await
+        .unwrap();
+    let text = |column: &str| sqlx::Row::get::<String, _>(&row, column);
+    let outcome = Outcome {
+        job: text("id").parse().unwrap(),
+        operation: text("operation_id").parse().unwrap(),
+        resource: text("resource").parse().unwrap(),
+        generation: shared::jobs::Generation::FIRST,
+        attempt: 1,
+        verdict: Verdict::Applied,
+        steps: Vec::new(),
+        started_ms: 0,
+        finished_ms: 1,
+    };
+    let bus = WorkerBus::connect(&whole.nats.url(), &liar.server, &liar.credentials).await.unwrap();
+    // Once under its own name, once claiming to be the other server.
+    for server in [liar.server.clone(), whole.identity.server.clone()] {
+        let envelope = EventEnvelope { v: 1, id: EventId::new(), epoch: liar.epoch, server, event: Event::Outcome(outcome.clone()) };
+        let key = shared::bus::credentials::user_key(&liar.credentials.seed).unwrap();
+        let signed = sign(Purpose::Event, &key, &envelope).unwrap();
+        bus.publish_event(&envelope.id.to_string(), &signed).await.unwrap();
+    }
+    // The true worker's outcome comes after the lies on the same stream, so they have been looked at by then.
+    let before = whole.state_of(site).await;
+    assert_eq!(before, Some(ResourceState::Provisioning));
+    whole.host.refuse_php();
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    whole.until_state(site, ResourceState::Failed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_site_says_why_and_retry_makes_it_active() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("retryuser").await;
+    let first = whole.site(&account, "first.example.org").await;
+    whole.until_state(first, ResourceState::Active).await;
+    whole.host.put_file("/etc/nginx/sites-enabled/hand.conf", "BROKEN");
+    let site = whole.site(&account, "second.example.org").await;
+    whole.until_state(site, ResourceState::Failed).await;
+    let page = whole.admin.get(&format!("/sites/{site}")).await;
+    assert!(page.body.contains("configuration has an error"), "{}", page.body);
+
+    whole.host.take("/etc/nginx/sites-enabled/hand.conf");
+    let answer = whole.admin.post(&format!("/sites/{site}/retry"), &[]).await;
+    assert_eq!(answer.status, 303);
+    whole.until_state(site, ResourceState::Active).await;
+}
