@@ -1,5 +1,7 @@
 //! What `gantry serve` has to know. The command line fills it in.
 
+use shared::names::DomainName;
+
 /// Settings of the web tier.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -12,6 +14,8 @@ pub struct Config {
     pub fingerprint: String,
     /// The port at which hosts answer SFTP.
     pub sftp_port: u16,
+    /// The port at which browsers reach sites over HTTP, if not 80: when Gantry is tried out, sites are forwarded.
+    pub site_port: Option<u16>,
 }
 
 impl Config {
@@ -27,7 +31,16 @@ impl Config {
             None => authority.split(':').next().unwrap_or_default(),
         };
         let host = host.to_ascii_lowercase();
-        Self { public_url, host, fingerprint: String::new(), sftp_port: 22 }
+        Self { public_url, host, fingerprint: String::new(), sftp_port: 22, site_port: None }
+    }
+
+    /// The address at which visitors open a site.
+    #[must_use]
+    pub fn site_url(&self, domain: &DomainName) -> String {
+        match self.site_port {
+            None | Some(80) => format!("http://{domain}/"),
+            Some(port) => format!("http://{domain}:{port}/"),
+        }
     }
 }
 
@@ -42,5 +55,14 @@ mod tests {
         {
             assert_eq!(Config::new(url).host, host);
         }
+    }
+
+    #[test]
+    fn a_site_opens_at_its_own_name_and_at_the_forwarded_port_if_there_is_one() {
+        let mut config = Config::new("https://localhost:8443");
+        let domain = "shop.localhost".parse().unwrap();
+        assert_eq!(config.site_url(&domain), "http://shop.localhost/");
+        config.site_port = Some(8080);
+        assert_eq!(config.site_url(&domain), "http://shop.localhost:8080/");
     }
 }

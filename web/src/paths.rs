@@ -88,6 +88,10 @@ pub const SERVERS: &str = "/servers";
 pub const SERVER_NEW: &str = "/servers/new";
 /// A server.
 pub const SERVER: &str = "/servers/{id}";
+/// A server's settings: form and its target.
+pub const SERVER_EDIT: &str = "/servers/{id}/edit";
+/// Make a new token for a server's worker (POST).
+pub const SERVER_TOKEN: &str = "/servers/{id}/token";
 /// Search over everything one may see (GET, field `q`).
 pub const SEARCH: &str = "/search";
 /// Choose the theme (POST, fields `theme` and `back`).
@@ -163,6 +167,10 @@ with_id! {
     operation_retry(OperationId) => OPERATION_RETRY;
     /// [`SERVER`] of one server.
     server(ServerId) => SERVER;
+    /// [`SERVER_EDIT`] of one server.
+    server_edit(ServerId) => SERVER_EDIT;
+    /// [`SERVER_TOKEN`] of one server.
+    server_token(ServerId) => SERVER_TOKEN;
 }
 
 /// [`ACCOUNT_PHP`] of one account and version.

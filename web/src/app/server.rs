@@ -12,7 +12,9 @@ use super::{Actor, App, AppError, FieldErrors};
 use crate::auth::token::{token_hash, token_new};
 use crate::store::enrolment::enrolment_insert_in_tx;
 use crate::store::now_ms;
-use crate::store::server::{NewServer, ServerRow, server_fetch, server_insert_in_tx, server_set_active_in_tx};
+use crate::store::server::{
+    NewServer, ServerRow, ServerSettings, server_fetch, server_insert_in_tx, server_set_active_in_tx, server_update_in_tx,
+};
 
 /// A token has to be used within so long.
 pub const TOKEN_MS: i64 = 60 * 60 * 1000;
@@ -23,6 +25,20 @@ pub const TOKEN_MS: i64 = 60 * 60 * 1000;
 pub struct ServerAdd {
     /// Its name on the bus.
     pub name: String,
+    /// Its FQDN.
+    pub hostname: String,
+    /// Where its sites answer; empty is the FQDN.
+    pub address: String,
+    /// Placement stops here; empty is no limit.
+    pub max_accounts: String,
+    /// Whether it takes accounts: a switch sends something, or nothing at all.
+    pub active: String,
+}
+
+/// The form for a server's settings, as typed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ServerEdit {
     /// Its FQDN.
     pub hostname: String,
     /// Where its sites answer; empty is the FQDN.
@@ -75,16 +91,41 @@ pub async fn server_add(app: &App, actor: &Actor, form: &ServerAdd) -> Result<Se
     Ok(ServerToken { id, token })
 }
 
+/// Changes what a server is called outside, where its sites answer, and how many accounts it takes. What runs there is not
+/// touched.
+///
+/// # Errors
+/// [`AppError::Forbidden`] for clients; [`AppError::NotFound`]; [`AppError::Invalid`] on `hostname`, `address` or `max_accounts`.
+pub async fn server_update(app: &App, actor: &Actor, id: ServerId, form: &ServerEdit) -> Result<(), AppError> {
+    let server = server_get(app, actor, id).await?;
+    let mut errors = FieldErrors::new();
+    let settings = form.parse(&mut errors);
+    errors.check()?;
+    let Some(settings) = settings else { return Err(AppError::Invalid(errors)) };
+    let mut unit = Unit::begin(app, actor).await?;
+    if !server_update_in_tx(&mut unit.tx, id, &settings).await? {
+        return Err(AppError::NotFound);
+    }
+    unit.audit("server.update", server.name.as_str(), "").await?;
+    unit.signal(Signal::ServerChanged(id));
+    unit.commit().await
+}
+
 /// Makes a new token for a server; an unused one made before stops working.
 ///
 /// # Errors
-/// [`AppError::Forbidden`] for clients; [`AppError::NotFound`].
+/// [`AppError::Forbidden`] for clients; [`AppError::NotFound`]; [`AppError::Conflict`] while its worker answers, because the
+/// token would give its place to another.
 pub async fn server_token(app: &App, actor: &Actor, id: ServerId) -> Result<ServerToken, AppError> {
     let server = server_get(app, actor, id).await?;
+    if server.online {
+        return Err(AppError::conflict("The worker of this server has joined and answers. It needs no token."));
+    }
     let token = token_new();
     let mut unit = Unit::begin(app, actor).await?;
     enrolment_insert_in_tx(&mut unit.tx, id, &token_hash(token.expose()), now_ms() + TOKEN_MS).await?;
     unit.audit("server.token", server.name.as_str(), "").await?;
+    unit.signal(Signal::ServerChanged(id));
     unit.commit().await?;
     Ok(ServerToken { id, token })
 }
@@ -105,6 +146,30 @@ impl ServerAdd {
     fn parse(&self) -> Result<NewServer, AppError> {
         let mut errors = FieldErrors::new();
         let name = errors.take("name", self.name.trim().parse::<ServerName>());
+        let (hostname, address) = (self.hostname.clone(), self.address.clone());
+        let edit = ServerEdit { hostname, address, max_accounts: self.max_accounts.clone(), active: self.active.clone() };
+        let settings = edit.parse(&mut errors);
+        errors.check()?;
+        let (Some(name), Some(settings)) = (name, settings) else { return Err(AppError::Invalid(errors)) };
+        let ServerSettings { hostname, address, max_accounts, active: _ } = settings;
+        Ok(NewServer { name, hostname, roles: vec![Role::Web], address, max_accounts })
+    }
+}
+
+impl ServerEdit {
+    /// The form with a server's present settings.
+    #[must_use]
+    pub fn of(server: &ServerRow) -> Self {
+        Self {
+            hostname: server.hostname.clone(),
+            address: server.address.clone(),
+            max_accounts: server.max_accounts.map(|most| most.to_string()).unwrap_or_default(),
+            active: if server.active { "on".to_owned() } else { String::new() },
+        }
+    }
+
+    /// `None` if something was refused.
+    fn parse(&self, errors: &mut FieldErrors) -> Option<ServerSettings> {
         let hostname = errors.take("hostname", self.hostname.parse::<DomainName>());
         let address = self.address.trim();
         if !address.is_empty() && address.parse::<std::net::IpAddr>().is_err() && address.parse::<DomainName>().is_err() {
@@ -114,9 +179,8 @@ impl ServerAdd {
             "" | "0" => None,
             text => errors.take("max_accounts", text.parse::<u32>().map_err(|_| "Enter a whole number, or nothing for no limit.")),
         };
-        errors.check()?;
-        let (Some(name), Some(hostname)) = (name, hostname) else { return Err(AppError::Invalid(errors)) };
-        let address = if address.is_empty() { hostname.as_str().to_owned() } else { address.to_owned() };
-        Ok(NewServer { name, hostname: hostname.into(), roles: vec![Role::Web], address, max_accounts: max_accounts.map(i64::from) })
+        let hostname: String = hostname?.into();
+        let address = if address.is_empty() { hostname.clone() } else { address.to_owned() };
+        Some(ServerSettings { hostname, address, max_accounts: max_accounts.map(i64::from), active: !self.active.is_empty() })
     }
 }

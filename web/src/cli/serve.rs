@@ -47,6 +47,9 @@ pub(super) struct Serve {
     /// The file of this process's way into the bus, as dispatch writes it.
     #[arg(long, env = "GANTRY_BUS_CREDENTIALS", default_value = "/var/lib/gantry/serve/bus.json")]
     bus_credentials: PathBuf,
+    /// The port at which browsers reach sites over HTTP, if not 80; such as the one of `gantry forward-sites`.
+    #[arg(long, env = "GANTRY_SITE_PORT")]
+    site_port: Option<u16>,
 }
 
 /// How long requests under way may take after a stop was asked for.
@@ -59,6 +62,7 @@ impl Serve {
         let db = Db::open(&self.database.database).await.context("the database could not be opened")?;
         let mut config = Config::new(&self.public_url());
         config.fingerprint = files.fingerprint()?;
+        config.site_port = self.site_port;
         let hub = Hub::default();
         let (signals, queue) = BusSignals::new(hub.clone());
         let state = AppState::new(db, config, Arc::new(signals))?;

@@ -161,6 +161,9 @@ impl Up {
         for name in &self.name {
             serve.extend(["--name".into(), name.clone()]);
         }
+        if let Some(listen) = self.forward_sites {
+            serve.extend(["--site-port".into(), listen.port().to_string()]);
+        }
         let dispatch = vec![
             "dispatch".into(),
             "--database".into(),

@@ -91,6 +91,8 @@ pub enum Flash {
     Requested,
     /// A request for an SFTP password was repeated; the password was in the first answer.
     PasswordMadeBefore,
+    /// Settings of the panel's own were changed, at once.
+    Saved,
     /// A deletion was recorded and is on its way.
     Deleting,
     /// A client was suspended.
@@ -102,12 +104,13 @@ pub enum Flash {
 }
 
 impl Flash {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
         Self::Requested,
         Self::PasswordMadeBefore,
+        Self::Saved,
         Self::Deleting,
         Self::ClientSuspended,
         Self::ClientBack,
@@ -121,6 +124,7 @@ impl Flash {
             Self::SessionsEnded => "sessions-ended",
             Self::Requested => "requested",
             Self::PasswordMadeBefore => "password-made-before",
+            Self::Saved => "saved",
             Self::Deleting => "deleting",
             Self::ClientSuspended => "client-suspended",
             Self::ClientBack => "client-back",
@@ -137,6 +141,7 @@ impl Flash {
             Self::SessionsEnded => "The other devices have been signed out.",
             Self::Requested => "Your change is on its way.",
             Self::PasswordMadeBefore => "That password was made and shown already. If you did not see it, make a new one.",
+            Self::Saved => "Your changes are saved.",
             Self::Deleting => "It is being deleted.",
             Self::ClientSuspended => "The client is suspended and signed out; the accounts are being switched off.",
             Self::ClientBack => "The client may sign in again; the accounts are being brought back.",

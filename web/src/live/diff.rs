@@ -42,11 +42,20 @@ struct Part {
 
 impl Part {
     fn new(fragment: &Fragment) -> Self {
-        let mut hasher = DefaultHasher::new();
-        fragment.html.0.hash(&mut hasher);
         let Markup { 0: message } = partial(fragment);
-        Self { id: fragment.id.clone(), hash: hasher.finish(), message }
+        Self { id: fragment.id.clone(), hash: fingerprint(&fragment.html.0), message }
     }
+}
+
+/// What a part says, but for the words of relative times: the browser keeps those true by itself, so they are no news.
+fn fingerprint(html: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut pieces = html.split("data-ago>");
+    pieces.next().hash(&mut hasher);
+    for piece in pieces {
+        piece.split_once("</time>").map_or(piece, |(_, rest)| rest).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 impl From<LivePage> for Rendered {
@@ -135,6 +144,18 @@ mod tests {
         seen.update(&page(&[("a", "x"), ("b", "y")]));
         let message = seen.update(&page(&[("a", "x"), ("b", "z")])).unwrap();
         assert!(message.contains("#b") && !message.contains("\"#a\"") && !message.contains("#list"));
+    }
+
+    #[test]
+    fn time_that_passes_is_no_news_but_another_time_is() {
+        let at = |iso: &str, words: &str| {
+            let html = html! { p id="t" { time datetime=(iso) data-ago { (words) } " ago" } };
+            LivePage { parts: vec![Fragment::new("t", html)], list: None }.into()
+        };
+        let mut seen = Seen::default();
+        seen.update(&at("2026-11-21T14:00:00Z", "5 s"));
+        assert_eq!(seen.update(&at("2026-11-21T14:00:00Z", "6 s")), None);
+        assert!(seen.update(&at("2026-11-21T14:00:01Z", "5 s")).is_some());
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::get as on_get;
 use serde::Deserialize;
 
 use super::hub::{Hub, Renderer};
@@ -15,14 +15,17 @@ use super::view::{LiveView, ViewKey};
 use crate::app::session::session_stands;
 use crate::app::{Actor, AppError};
 use crate::error::PageError;
-use crate::extract::{SignedIn, session_token};
+use crate::extract::{Query, SignedIn, session_token};
 use crate::paths;
 use crate::routes::model::live::live_page;
+use crate::routes::{Access, Route};
 use crate::state::AppState;
+
+pub(crate) const TABLE: &[Route] = &[Route { method: "GET", pattern: paths::LIVE, access: Access::SignedIn }];
 
 /// The route, over a hub.
 pub fn router(hub: Hub) -> Router<AppState> {
-    Router::new().route(paths::LIVE, get(move |state, signed_in, query, headers| live(hub.clone(), state, signed_in, query, headers)))
+    Router::new().route(paths::LIVE, on_get(move |state, signed_in, query, headers| live(hub.clone(), state, signed_in, query, headers)))
 }
 
 #[derive(Deserialize)]

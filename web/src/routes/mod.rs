@@ -66,6 +66,7 @@ pub fn table() -> Vec<Route> {
         client::TABLE,
         operation::TABLE,
         server::TABLE,
+        crate::live::route::TABLE,
     ]
     .concat()
 }

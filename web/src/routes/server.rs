@@ -2,18 +2,19 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{Router, get as on_get};
+use axum::routing::{Router, get as on_get, post as on_post};
 use shared::ids::ServerId;
 
-use super::model::server::{server_enrol_model, server_list_model, server_new_model, server_show_model};
+use super::model::server::{server_edit_model, server_enrol_model, server_list_model, server_new_model, server_show_model};
 use super::model::{ListQuery, live_url};
-use super::{Access, Route, get, post, refused, shown, toast};
-use crate::app::server::{ServerAdd, server_add};
+use super::{Access, Route, get, go, post, refused, shown, toast};
+use crate::app::server::{ServerAdd, ServerEdit, server_add, server_token, server_update};
 use crate::app::{AppError, FieldErrors};
 use crate::error::PageError;
-use crate::extract::{Form, Path, Query, SignedIn};
+use crate::extract::{Flash, Form, Path, Query, SignedIn};
 use crate::paths;
 use crate::state::AppState;
+use crate::views::layout::Viewer;
 use crate::views::server as view;
 
 pub(super) const TABLE: &[Route] = &[
@@ -21,11 +22,19 @@ pub(super) const TABLE: &[Route] = &[
     post(paths::SERVERS, Access::Admin),
     get(paths::SERVER_NEW, Access::Admin),
     get(paths::SERVER, Access::Admin),
+    get(paths::SERVER_EDIT, Access::Admin),
+    post(paths::SERVER_EDIT, Access::Admin),
+    post(paths::SERVER_TOKEN, Access::Admin),
 ];
 
 /// The routes.
 pub fn router() -> Router<AppState> {
-    Router::new().route(paths::SERVERS, on_get(list).post(add)).route(paths::SERVER_NEW, on_get(new)).route(paths::SERVER, on_get(show))
+    Router::new()
+        .route(paths::SERVERS, on_get(list).post(add))
+        .route(paths::SERVER_NEW, on_get(new))
+        .route(paths::SERVER, on_get(show))
+        .route(paths::SERVER_EDIT, on_get(edit).post(update))
+        .route(paths::SERVER_TOKEN, on_post(token))
 }
 
 async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): Query<ListQuery>) -> Result<Response, PageError> {
@@ -56,4 +65,34 @@ async fn show(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path
     let mut model = server_show_model(&state, &signed_in.actor, id, live_url(&signed_in)).await?;
     model.toast = toast(&signed_in);
     Ok(shown(&signed_in, view::show_page(&signed_in.viewer, &model)))
+}
+
+async fn edit(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
+    let model = server_edit_model(&state, &signed_in.actor, id, None).await?;
+    Ok(view::edit_page(&signed_in.viewer, &model).into_response())
+}
+
+async fn update(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<ServerId>,
+    Form(form): Form<ServerEdit>,
+) -> Result<Response, PageError> {
+    match server_update(&state.app, &signed_in.actor, id, &form).await {
+        Ok(()) => Ok(go(&paths::server(id), Flash::Saved)),
+        Err(AppError::Invalid(refusal)) => {
+            let model = server_edit_model(&state, &signed_in.actor, id, Some((&form, &refusal))).await?;
+            Ok(refused(view::edit_page(&signed_in.viewer, &model)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The page with the token is the answer itself: it is stored nowhere, so it can be shown only now.
+async fn token(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
+    let made = server_token(&state.app, &signed_in.actor, id).await?;
+    let model = server_enrol_model(&state, &signed_in.actor, &made).await?;
+    // There is no page at this address to come back to from the theme's switch.
+    let viewer = Viewer { here: paths::server(id), ..signed_in.viewer };
+    Ok(view::enrol_page(&viewer, &model).into_response())
 }

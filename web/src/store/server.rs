@@ -121,6 +121,35 @@ pub async fn server_insert_in_tx(tx: &mut Tx, new: &NewServer) -> Result<ServerI
     Ok(id)
 }
 
+/// What an admin may change about a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Its FQDN.
+    pub hostname: String,
+    /// Where its sites answer.
+    pub address: String,
+    /// Placement stops here.
+    pub max_accounts: Option<i64>,
+    /// Whether it takes new accounts.
+    pub active: bool,
+}
+
+/// Changes a server's settings. False if there is no such server.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_update_in_tx(tx: &mut Tx, id: ServerId, settings: &ServerSettings) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE servers SET hostname = $1, address = $2, max_accounts = $3, active = $4 WHERE id = $5")
+        .bind(&settings.hostname)
+        .bind(&settings.address)
+        .bind(settings.max_accounts)
+        .bind(i32::from(settings.active))
+        .bind(id.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Whether a server takes new accounts.
 ///
 /// # Errors

@@ -156,3 +156,31 @@ async fn a_body_that_is_too_long_is_refused_before_it_is_read() {
     let answer = town.alice.post("/sites", &[("domain", &long)]).await;
     assert!(matches!(answer.status.as_u16(), 400 | 413), "{}", answer.status);
 }
+
+#[tokio::test]
+async fn s45_a_foreign_host_header_changes_nothing_in_any_answer() {
+    let mut town = Town::new().await;
+    let site = town.site("shop.example.com").await;
+    let own: &[(&str, &str)] = &[("sec-fetch-site", "same-origin")];
+    let foreign: &[(&str, &str)] = &[
+        ("sec-fetch-site", "same-origin"),
+        ("host", "evil.example"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "http"),
+        ("forwarded", "host=evil.example"),
+        ("x-original-url", "/evil.example"),
+    ];
+    let server = format!("/servers/{}", town.server);
+    for path in ["/", "/sites", &site, "/servers", &server, "/operations", "/nowhere", "/sites/x", "/search?q=shop", "/static/none.css"] {
+        let (one, two) = (town.admin.send(Method::GET, path, None, own).await, town.admin.send(Method::GET, path, None, foreign).await);
+        assert_eq!((one.status, one.location()), (two.status, two.location()), "{path}");
+        assert!(!two.body.contains("evil.example") && !format!("{:?}", two.headers).contains("evil.example"), "{path}");
+        assert!(!two.body.contains("//panel.example.org") && !two.location().contains("://"), "{path}");
+    }
+    let gate = town.app.browser().send(Method::GET, "/sites", None, foreign).await;
+    assert_eq!(gate.location(), "/sign-in?next=%2Fsites");
+    // The one absolute address of the panel: in the command for a new server.
+    let fields = [("name", "web2"), ("hostname", "web2.servers.example.org"), ("active", "on")];
+    let added = town.admin.send(Method::POST, "/servers", Some(&fields), foreign).await;
+    assert!(added.body.contains("--panel https://panel.example.org:8443 ") && !added.body.contains("evil.example"), "{}", added.body);
+}

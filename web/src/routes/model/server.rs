@@ -8,7 +8,7 @@ use shared::ids::ServerId;
 use super::account::matching;
 use super::operation::newest;
 use super::{FEED, ListQuery, at, count};
-use crate::app::server::{ServerAdd, ServerToken, TOKEN_MS, server_get};
+use crate::app::server::{ServerAdd, ServerEdit, ServerToken, TOKEN_MS, server_get};
 use crate::app::{Actor, FieldErrors};
 use crate::error::PageError;
 use crate::paths;
@@ -20,7 +20,7 @@ use crate::store::now_ms;
 use crate::store::operation_list::OperationFilter;
 use crate::store::placement::placement_list;
 use crate::store::server::{ServerRow, server_list};
-use crate::views::server::{Counts, EnrolModel, ListModel, Load, NewModel, Reach, Row, ServerForm, ShowModel};
+use crate::views::server::{Counts, EditModel, EnrolModel, ListModel, Load, NewModel, Reach, Row, ServerForm, ShowModel};
 
 /// What the lines of a list need besides the servers themselves.
 struct Figures {
@@ -168,11 +168,38 @@ pub fn server_new_model(form: &ServerAdd, refused: &FieldErrors) -> NewModel {
         form: ServerForm {
             name: form.name.clone(),
             hostname: form.hostname.clone(),
+            address: form.address.clone(),
             max_accounts: form.max_accounts.clone(),
             active: form.is_active(),
         },
         errors: super::errors(refused),
     }
+}
+
+/// The form for a server's settings, with what was typed before or the settings.
+///
+/// # Errors
+/// [`crate::app::AppError::Forbidden`] for clients, [`crate::app::AppError::NotFound`], or the database fails.
+pub async fn server_edit_model(
+    state: &AppState,
+    actor: &Actor,
+    id: ServerId,
+    typed: Option<(&ServerEdit, &FieldErrors)>,
+) -> Result<EditModel, PageError> {
+    let server = server_get(&state.app, actor, id).await?;
+    let form = typed.map_or_else(|| ServerEdit::of(&server), |(form, _)| form.clone());
+    Ok(EditModel {
+        id,
+        name: server.name,
+        form: ServerForm {
+            name: String::new(),
+            hostname: form.hostname,
+            address: form.address,
+            max_accounts: form.max_accounts,
+            active: !form.active.is_empty(),
+        },
+        errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default(),
+    })
 }
 
 /// The page that shows a server's token once.

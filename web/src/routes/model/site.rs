@@ -168,7 +168,7 @@ pub async fn site_show_model(state: &AppState, actor: &Actor, id: SiteId, live: 
         }),
         operations: operation_rows(state, actor, &operations).await?,
         site: row(state, actor, &site).await?,
-        visit_url: format!("http://{}/", site.domain),
+        visit_url: state.config.site_url(&site.domain),
         live,
         toast: None,
     })

@@ -1,5 +1,6 @@
 //! Servers: the machines that sites live on.
 
+mod edit;
 mod list;
 mod new;
 mod show;
@@ -10,6 +11,7 @@ use shared::ids::ServerId;
 use shared::names::ServerName;
 use shared::role::Role;
 
+pub use edit::{EditModel, edit_page};
 pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment, table_of};
 pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragments, enrol_page, new_page};
 pub use show::{ShowModel, show_fragments, show_page};

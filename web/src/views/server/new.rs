@@ -23,6 +23,8 @@ pub struct ServerForm {
     pub name: String,
     /// `hostname`.
     pub hostname: String,
+    /// `address`: where its sites answer. Only for a server that is there.
+    pub address: String,
     /// `max_accounts`; empty: no limit.
     pub max_accounts: String,
     /// `active`: whether it takes accounts.
@@ -62,9 +64,7 @@ fn form(model: &NewModel) -> Markup {
                         .help("Full name, such as web5.example.com. Clients see it."))
                 }
                 hr;
-                (Field::number("max_accounts", "Most accounts").value(&form.max_accounts).unit("accounts").optional()
-                    .error(model.errors.get("max_accounts")).help("New accounts go elsewhere once it is reached. Empty means no limit."))
-                (form_field::switch("active", "Takes new accounts", "Off drains the server: what runs there keeps running.", form.active))
+                (room(form, &model.errors))
             }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Add server"))
@@ -72,6 +72,15 @@ fn form(model: &NewModel) -> Markup {
                 (note::form_summary(&model.errors))
             }
         }
+    }
+}
+
+/// How many accounts it takes.
+pub(super) fn room(form: &ServerForm, errors: &Errors) -> Markup {
+    html! {
+        (Field::number("max_accounts", "Most accounts").value(&form.max_accounts).unit("accounts").optional()
+            .error(errors.get("max_accounts")).help("New accounts go elsewhere once it is reached. Empty means no limit."))
+        (form_field::switch("active", "Takes new accounts", "Off drains the server: what runs there keeps running.", form.active))
     }
 }
 

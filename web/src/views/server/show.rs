@@ -8,11 +8,12 @@ use shared::names::PhpVersion;
 use super::{Load, Reach, Row, reach, roles};
 use crate::paths;
 use crate::views::components::badge::Tone;
+use crate::views::components::button::{self, Size, Weight};
 use crate::views::components::icon::Icon;
 use crate::views::components::stat::{Stat, count, size_mib, stats};
 use crate::views::components::toast::Toast;
 use crate::views::components::usage::{Usage, usage};
-use crate::views::components::{kv, note, time};
+use crate::views::components::{kv, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::{account, operation};
@@ -34,7 +35,7 @@ pub struct ShowModel {
     pub kernel: String,
     /// Seconds since it started.
     pub uptime_s: Option<u64>,
-    /// Where its connection comes from.
+    /// Where its sites answer.
     pub address: Option<String>,
     /// Jobs under way on it.
     pub jobs_working: u64,
@@ -87,7 +88,10 @@ fn head(model: &ShowModel) -> Fragment {
     let server = &model.server;
     let title = html! { (server.name) " " (roles(&server.roles)) };
     let line = html! { (server.hostname) @if !server.active { ". Takes no new accounts." } };
-    let state = html! { span.reach { (reach(server.reach, 0, model.now)) } };
+    let state = html! {
+        span.reach { (reach(server.reach, 0, model.now)) }
+        (button::link(Weight::Normal, Some(Icon::Pencil), "Settings", &paths::server_edit(server.id)))
+    };
     Fragment::new(HEAD, html! { div #(HEAD) { (layout::page_head(&title, &line, &state)) } })
 }
 
@@ -107,15 +111,25 @@ fn status(model: &ShowModel) -> Fragment {
                     }
                 }
                 Reach::WaitingToEnrol { token_expires_at } if token_expires_at > model.now => {
-                    (note::note(Tone::Warn, Icon::Clock, "Its worker has not called yet.", "Run the install command on the host. This page turns green by itself."))
+                    (not_joined(server, "Its worker has not called yet.", "Run the install command on the host; this page turns green by itself. If the command is lost, make a new token: the old one stops working."))
                 }
                 Reach::WaitingToEnrol { .. } => {
-                    (note::note(Tone::Warn, Icon::Clock, "Its token has ended before the worker called.", "Nothing was changed. Add the server again to get a new one."))
+                    (not_joined(server, "Its token has ended before the worker called.", "Nothing was changed. Make a new token and run the new command on the host."))
                 }
             }
         }
     };
     Fragment::new(STATUS, html)
+}
+
+fn not_joined(server: &Row, title: &str, text: &str) -> Markup {
+    html! {
+        div.note data-state=(Tone::Warn) role="status" {
+            (Icon::Clock)
+            div { b { (title) } " " (text) }
+            div.row { (button::post(Size::Small, Icon::KeyRound, "Make a new token", &paths::server_token(server.id))) }
+        }
+    }
 }
 
 fn figures(model: &ShowModel) -> Fragment {
@@ -191,7 +205,7 @@ fn facts(model: &ShowModel) -> Markup {
     let server = &model.server;
     let mut facts = vec![("Hostname", kv::text(&server.hostname))];
     if let Some(address) = &model.address {
-        facts.push(("Connects from", kv::mono(address)));
+        facts.push(("Address", kv::mono(address)));
     }
     if let Some(version) = &server.version {
         facts.push(("Worker", kv::text(version)));

@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::{Router, body};
+use futures::StreamExt as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use scraper::{Html, Selector};
 use shared::secret::Secret;
 use tower::ServiceExt as _;
 use web::app::signal::{Signal, Signals};
 use web::config::Config;
+use web::live::hub::Hub;
 use web::state::AppState;
 use web::store::Db;
 
@@ -24,6 +27,7 @@ pub(crate) struct TestApp {
     pub(crate) state: AppState,
     pub(crate) router: Router,
     pub(crate) signals: Arc<Heard>,
+    pub(crate) hub: Hub,
     _db: Option<TestDb>,
 }
 
@@ -56,8 +60,9 @@ impl TestApp {
     pub(crate) fn over(db: Db) -> Self {
         let signals = Arc::new(Heard::default());
         let state = AppState::new(db, Config::new("https://panel.example.org:8443"), signals.clone()).unwrap();
-        let router = web::router::router(state.clone(), Router::new());
-        Self { state, router, signals, _db: None }
+        let hub = Hub::default();
+        let router = web::router::router(state.clone(), web::live::route::router(hub.clone()));
+        Self { state, router, signals, hub, _db: None }
     }
 
     pub(crate) fn db(&self) -> &Db {
@@ -116,7 +121,29 @@ impl Browser {
     }
 
     pub(crate) async fn send(&mut self, method: Method, path: &str, fields: Option<&[(&str, &str)]>, headers: &[(&str, &str)]) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).header("host", "panel.example.org:8443");
+        let request = self.request(method, path, fields, headers);
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        for cookie in parts.headers.get_all(header::SET_COOKIE) {
+            self.keep(cookie.to_str().unwrap());
+        }
+        let bytes = body::to_bytes(body, 8 << 20).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    /// Opens the live stream of a page. What arrives is read with [`Stream::next`].
+    pub(crate) async fn watch(&self, page: &str) -> Stream {
+        let path = web::paths::with_query("/live", [("page", page)]);
+        let headers = [("sec-fetch-site", "same-origin"), ("accept", "text/event-stream")];
+        let response = self.router.clone().oneshot(self.request(Method::GET, &path, None, &headers)).await.unwrap();
+        Stream { status: response.status(), body: response.into_body().into_data_stream(), rest: String::new() }
+    }
+
+    fn request(&self, method: Method, path: &str, fields: Option<&[(&str, &str)]>, headers: &[(&str, &str)]) -> Request<Body> {
+        let mut request = Request::builder().method(method).uri(path);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", "panel.example.org:8443");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -132,14 +159,7 @@ impl Browser {
             }
             None => Body::empty(),
         };
-        let request = request.extension(ConnectInfo(self.address)).body(body).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        for cookie in parts.headers.get_all(header::SET_COOKIE) {
-            self.keep(cookie.to_str().unwrap());
-        }
-        let bytes = body::to_bytes(body, 8 << 20).await.unwrap();
-        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&bytes).into_owned() }
+        request.extension(ConnectInfo(self.address)).body(body).unwrap()
     }
 
     fn keep(&mut self, cookie: &str) {
@@ -159,6 +179,34 @@ impl Browser {
     /// Signs in; the answer is the redirect.
     pub(crate) async fn sign_in(&mut self, login: &str, password: &str) -> Answer {
         self.post("/sign-in", &[("login", login), ("password", password)]).await
+    }
+}
+
+/// A live stream.
+pub(crate) struct Stream {
+    pub(crate) status: StatusCode,
+    body: BodyDataStream,
+    rest: String,
+}
+
+/// A stream that says nothing for so long has nothing to say.
+const SILENCE: Duration = Duration::from_secs(5);
+
+impl Stream {
+    /// The next event as `name` and `data`; `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Option<(String, String)> {
+        loop {
+            if let Some((event, rest)) = self.rest.split_once("\n\n") {
+                let of = |field: &str| {
+                    event.lines().filter_map(|line| line.strip_prefix(field)).map(str::trim_start).collect::<Vec<_>>().join("\n")
+                };
+                let found = (of("event:"), of("data:"));
+                self.rest = rest.to_owned();
+                return Some(found);
+            }
+            let bytes = tokio::time::timeout(SILENCE, self.body.next()).await.expect("the stream says something")?.unwrap();
+            self.rest.push_str(&String::from_utf8_lossy(&bytes));
+        }
     }
 }
 

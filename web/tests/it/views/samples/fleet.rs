@@ -62,10 +62,17 @@ impl Samples {
         };
         self.add(viewer, "servers-empty", server::list_page(viewer, &empty));
         self.add(viewer, "server-new", server::new_page(viewer, &server::NewModel::default()));
-        let form =
-            server::ServerForm { name: "web5".to_owned(), hostname: "web5".to_owned(), max_accounts: "many".to_owned(), active: true };
+        let form = server::ServerForm {
+            name: "web5".to_owned(),
+            hostname: "web5".to_owned(),
+            address: "x y".to_owned(),
+            max_accounts: "many".to_owned(),
+            active: true,
+        };
         let mut errors = Errors::one("hostname", "Not a full name: add the domain, as in web5.example.com.");
         errors.add("max_accounts", "Enter a whole number.");
+        let edit = server::EditModel { id: models::id(1), name: models::parse("web1"), form: form.clone(), errors: errors.clone() };
+        self.add(viewer, "server-edit", server::edit_page(viewer, &edit));
         self.add(viewer, "server-new-refused", server::new_page(viewer, &server::NewModel { form, errors }));
         for (row, name) in models::servers().into_iter().zip(["online", "offline", "drained", "waiting"]) {
             self.add(viewer, &format!("server-{name}"), server::show_page(viewer, &server_show(row)));

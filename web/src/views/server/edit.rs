@@ -1,0 +1,55 @@
+//! The form for a server's settings.
+
+use maud::{Markup, html};
+use shared::ids::ServerId;
+use shared::names::ServerName;
+
+use super::new::{ServerForm, room};
+use crate::paths;
+use crate::views::components::button::{self, Weight};
+use crate::views::components::form_field::Field;
+use crate::views::components::note;
+use crate::views::layout::{self, Nav, Page, Viewer};
+use crate::views::model::Errors;
+
+/// The form's model.
+#[derive(Debug, Clone)]
+pub struct EditModel {
+    /// The server.
+    pub id: ServerId,
+    /// Its name, which does not change.
+    pub name: ServerName,
+    /// What was typed, or the settings.
+    pub form: ServerForm,
+    /// What was wrong.
+    pub errors: Errors,
+}
+
+/// The page.
+#[must_use]
+pub fn edit_page(viewer: &Viewer, model: &EditModel) -> Markup {
+    let (form, errors) = (&model.form, &model.errors);
+    let line = html! { "What runs on it keeps running, whatever you change here." };
+    let body = html! {
+        (layout::page_head(&html! { "Settings of " (model.name) }, &line, &layout::nothing()))
+        form.card method="post" action=(paths::server_edit(model.id)) {
+            div.card-body.form {
+                (note::form_errors(errors))
+                (Field::text("hostname", "Hostname").value(&form.hostname).required().error(errors.get("hostname"))
+                    .help("Full name, such as web5.example.com. Clients see it."))
+                (Field::text("address", "Address").value(&form.address).optional().mono().error(errors.get("address"))
+                    .help("Where its sites and SFTP answer: an IP address or a name. Empty means the hostname."))
+                hr;
+                (room(form, errors))
+            }
+            footer.card-foot {
+                (button::submit(Weight::Primary, "Save changes"))
+                (button::link(Weight::Normal, None, "Cancel", &paths::server(model.id)))
+                (note::form_summary(errors))
+            }
+        }
+    };
+    let page =
+        Page::new("Settings", Nav::Servers, body).below("Servers", paths::SERVERS).below(model.name.as_str(), paths::server(model.id));
+    layout::page(viewer, &page)
+}

@@ -1,0 +1,102 @@
+//! Servers, as admins manage them.
+
+use shared::ids::ServerId;
+use web::app::enrolment::{EnrolRequest, enrol};
+use web::store::server::server_fetch;
+
+use crate::support::app::Answer;
+use crate::support::fleet::Town;
+
+fn token_in(answer: &Answer) -> String {
+    let (_, after) = answer.body.split_once("--token ").expect("the command is on the page");
+    after.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect()
+}
+
+/// A server whose worker has not joined: its path and its token.
+async fn added(town: &mut Town) -> (String, String) {
+    let answer = town.admin.post("/servers", &[("name", "web2"), ("hostname", "web2.servers.example.org"), ("active", "on")]).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let (id,): (String,) = sqlx::query_as("SELECT id FROM servers WHERE name = 'web2'").fetch_one(town.app.db().read()).await.unwrap();
+    (format!("/servers/{id}"), token_in(&answer))
+}
+
+fn request(token: &str) -> EnrolRequest {
+    EnrolRequest { token: token.to_owned(), public_key: format!("U{}", "A".repeat(55)), seal_key: format!("X{}", "A".repeat(55)) }
+}
+
+#[tokio::test]
+async fn a_new_token_is_shown_once_and_the_old_one_stops_working() {
+    let mut town = Town::new().await;
+    let (server, old) = added(&mut town).await;
+    let action = format!("{server}/token");
+    assert!(town.admin.get(&server).await.body.contains(&format!("action=\"{action}\"")));
+    let answer = town.admin.post(&action, &[]).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let new = token_in(&answer);
+    assert_ne!(old, new);
+    assert!(!town.admin.get(&server).await.body.contains(&new));
+    let app = &town.app.state.app;
+    assert!(enrol(app, &request(&old)).await.is_err());
+    assert!(enrol(app, &request(&new)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_server_whose_token_has_ended_offers_a_new_one() {
+    let mut town = Town::new().await;
+    let (server, _) = added(&mut town).await;
+    let mut tx = town.app.db().write().await.unwrap();
+    sqlx::query("UPDATE enrolments SET expires_ms = 1").execute(&mut *tx).await.unwrap();
+    sqlx::query("UPDATE servers SET created_ms = 1").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let page = town.admin.get(&server).await.body;
+    assert!(page.contains("Its token has ended") && page.contains(&format!("action=\"{server}/token\"")));
+}
+
+#[tokio::test]
+async fn a_server_whose_worker_answers_gets_no_token() {
+    let mut town = Town::new().await;
+    let server = format!("/servers/{}", town.server);
+    assert!(!town.admin.get(&server).await.body.contains("/token\""));
+    assert_eq!(town.admin.post(&format!("{server}/token"), &[]).await.status, 409);
+}
+
+#[tokio::test]
+async fn settings_of_a_server_are_for_admins_and_are_saved_at_once() {
+    let mut town = Town::new().await;
+    let edit = format!("/servers/{}/edit", town.server);
+    let fields = [("hostname", "new.servers.example.org"), ("address", "192.0.2.99"), ("max_accounts", "7")];
+    assert_eq!(town.alice.get(&edit).await.status, 403);
+    assert_eq!(town.alice.post(&edit, &fields).await.status, 403);
+    assert_eq!(town.alice.post(&format!("/servers/{}/token", town.server), &[]).await.status, 403);
+    assert_eq!(town.admin.post(&format!("/servers/{}/edit", ServerId::new()), &fields).await.status, 404);
+    assert_eq!(town.admin.get(&edit).await.value("address").as_deref(), Some("192.0.2.80"));
+
+    let saved = town.admin.post(&edit, &fields).await;
+    assert_eq!((saved.status.as_u16(), saved.location()), (303, format!("/servers/{}", town.server).as_str()));
+    let row = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
+    assert_eq!((row.hostname.as_str(), row.address.as_str()), ("new.servers.example.org", "192.0.2.99"));
+    assert_eq!((row.max_accounts, row.active), (Some(7), false), "a switch that is off sends nothing");
+}
+
+#[tokio::test]
+async fn settings_that_are_refused_stay_in_the_form_and_change_nothing() {
+    let mut town = Town::new().await;
+    let edit = format!("/servers/{}/edit", town.server);
+    let before = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
+    for (field, bad) in
+        [("hostname", "web1"), ("hostname", ""), ("address", "not an address"), ("max_accounts", "many"), ("max_accounts", "-1")]
+    {
+        let mut fields = vec![("hostname", "new.servers.example.org"), ("address", "192.0.2.99"), ("max_accounts", "7"), ("active", "on")];
+        fields.retain(|(name, _)| *name != field);
+        fields.push((field, bad));
+        let refused = town.admin.post(&edit, &fields).await;
+        assert_eq!(refused.status, 422, "{field} {bad:?}");
+        for (name, typed) in &fields {
+            if *name != "active" {
+                assert_eq!(refused.value(name).as_deref(), Some(*typed), "{name} after a bad {field}");
+            }
+        }
+    }
+    let after = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
+    assert_eq!((before.hostname, before.address, before.max_accounts), (after.hostname, after.address, after.max_accounts));
+}
