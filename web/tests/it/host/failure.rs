@@ -71,3 +71,24 @@ fn a_full_disk_fails_the_job_and_leaves_what_serves() {
     panel.until_state(&format!("/sites/{site}"), "Active");
     prober.assert_nothing_lost();
 }
+
+#[test]
+fn a_pool_that_php_refuses_fails_alone_and_retry_works() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("refuseclient");
+    let account = panel.account(&client, "refuseuser");
+    let other = panel.account(&client, "refuseother");
+    let good = panel.site(&other, "accepted.localhost", "8.2");
+    panel.until_state(&format!("/sites/{good}"), "Active");
+    let prober = Prober::start(&lab.address, &["accepted.localhost"]);
+    // PHP as it is when a package is half installed: it refuses every configuration, and what runs goes on.
+    lab.exec(&["sh", "-c", "mv /usr/sbin/php-fpm8.2 /usr/sbin/kept-fpm && ln -s /bin/false /usr/sbin/php-fpm8.2"]);
+    let site = panel.site(&account, "refused.localhost", "8.2");
+    panel.until_state(&format!("/sites/{site}"), "Failed");
+    assert!(!lab.succeeds(&["test", "-e", "/etc/nginx/sites-enabled/refused.localhost.conf"]), "nothing is left behind");
+    lab.exec(&["mv", "-f", "/usr/sbin/kept-fpm", "/usr/sbin/php-fpm8.2"]);
+    panel.submit(&format!("/sites/{site}/retry"), &[]);
+    panel.until_state(&format!("/sites/{site}"), "Active");
+    prober.assert_nothing_lost();
+}

@@ -100,6 +100,24 @@ impl Lab {
             .success()
     }
 
+    /// Runs SFTP commands with a key; whether all succeeded.
+    pub(crate) fn sftp_with_key(&self, user: &str, key: &std::path::Path, batch: &str) -> bool {
+        let commands = tempfile::NamedTempFile::new().expect("a scratch file");
+        std::fs::write(commands.path(), batch).expect("the scratch file");
+        Command::new("sftp")
+            .args(["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+            .args(["-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR", "-i"])
+            .arg(key)
+            .arg("-b")
+            .arg(commands.path())
+            .arg(format!("{user}@{}", self.address))
+            .stdin(Stdio::null())
+            .output()
+            .expect("sftp runs")
+            .status
+            .success()
+    }
+
     /// Waits until a condition holds, looking again every 50 ms.
     pub(crate) fn until(&self, what: &str, patience: Duration, condition: impl Fn() -> bool) {
         let deadline = Instant::now() + patience;

@@ -9,6 +9,7 @@ mod outage;
 mod panel;
 mod prober;
 mod site;
+mod tenant;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
