@@ -7,7 +7,7 @@
 #   ONLY=assets   what a browser loads that was never here                          (aim: at most 100 KiB)
 #   ONLY=click    from sending the form until PHP answers through nginx, beside a script that does the same by hand; as root
 #
-# SAMPLES (default 100) is how many sites `click` makes at each size.
+# SAMPLES (default 100) is how many sites `click` makes at each size, SIZES (default 0,100) how many others there are.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REPO=$(cd "$HERE/.." && pwd -P)

@@ -12,7 +12,7 @@ fi
 export GANTRY_LAB=$REPO/.gantry/lab-bench GANTRY_LAB_TREES=${GANTRY_LAB_TREES:-$REPO/.gantry/lab/trees} GANTRY_LAB_BRIDGE=gantrybench
 export GANTRY_LAB_NET=10.97.0.0/24 GANTRY_LAB_NET6=fd97::
 export GANTRY_UP=/var/lib/gantry-up-bench GANTRY_PANEL=127.0.0.1:28443 GANTRY_SITES=127.0.0.1:28080 GANTRY_HOST_PREFIX=bench
-export GANTRY_PROFILE=release HOSTS=1
+export GANTRY_PROFILE=${GANTRY_PROFILE:-release} HOSTS=1
 GANTRY_READY=$(mktemp)
 export GANTRY_READY
 LOG=$REPO/target/bench/up.log
@@ -42,5 +42,5 @@ done
 read -r _ PASSWORD < "$GANTRY_READY"
 "$REPO/.ci/lab/lab.sh" put bench1 "$HERE/floor.sh" /root/floor.sh 0755
 ADDRESS=$("$REPO/.ci/lab/lab.sh" address bench1)
-PASSWORD=$PASSWORD python3 "$HERE/click.py" --panel "$GANTRY_PANEL" --host "$ADDRESS" --samples "${SAMPLES:-100}" \
+PASSWORD=$PASSWORD python3 "$HERE/click.py" --panel "$GANTRY_PANEL" --host "$ADDRESS" --samples "${SAMPLES:-100}" --sizes "${SIZES:-0,100}" \
     --out "$REPO/target/bench/click.json" -- "$REPO/.ci/lab/lab.sh" exec bench1 /root/floor.sh

@@ -10,7 +10,7 @@ enter() { if command -v setfacl >/dev/null; then setfacl -m u:www-data:"$1" "${@
 
 add() {
     local user=$1 uid=$2 domain=$3 cell=/home/$1
-    printf 'g %s %s\nu %s %s:%s "floor" %s/home /usr/sbin/nologin\n' "$user" "$uid" "$user" "$uid" "$uid" "$cell" | systemd-sysusers -
+    printf 'g %s %s\nu %s %s:%s "floor" %s/home /usr/sbin/nologin\n' "$user" "$uid" "$user" "$uid" "$uid" "$cell" | systemd-sysusers - 2>/dev/null
     install -d -m 750 -o root -g "$user" "$cell" "$cell/htdocs" "$cell/logs"
     install -d -m 750 -o "$user" -g "$user" "$cell/home" "$cell/tmp" "$cell/htdocs/$domain"
     enter x "$cell" "$cell/htdocs" "$cell/logs"
@@ -32,7 +32,8 @@ chdir = $cell
 php_admin_value[open_basedir] = $cell
 POOL
     chmod 644 "/etc/gantry-worker/php/$user-$VERSION.conf"
-    "php-fpm$VERSION" -t --fpm-config "/etc/gantry-worker/php/$user-$VERSION.conf" 2>/dev/null
+    # As the user who will run it: as root PHP-FPM wants a user in the file.
+    setpriv --reuid "$user" --regid "$user" --clear-groups "/usr/sbin/php-fpm$VERSION" -t --fpm-config "/etc/gantry-worker/php/$user-$VERSION.conf" 2>/dev/null
     ln -sf "/etc/systemd/system/gantry-php$VERSION@.socket" "/etc/systemd/system/sockets.target.wants/gantry-php$VERSION@$user.socket"
     systemctl start "gantry-php$VERSION@$user.socket"
     cat > "/etc/nginx/sites-available/$domain.conf" <<VHOST

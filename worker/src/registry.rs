@@ -8,7 +8,7 @@ use crate::engine::error::chain;
 use crate::engine::execute::Failure;
 use crate::engine::facts::Facts;
 use crate::engine::plan::Plan;
-use crate::engine::{Ended, Engine, blocking, run};
+use crate::engine::{Ended, Engine, Recovery, blocking, run};
 use crate::ledger::{Change, Row, RowState};
 use crate::roles::{PlanError, web};
 use crate::store::{StoreError, now_ms};
@@ -26,6 +26,9 @@ pub async fn carry_out(engine: &Engine, envelope: &JobEnvelope, progress: &mut P
         Ok(Some(outcome)) => return outcome,
         Ok(None) => {}
         Err(error) => return outcome(envelope, started_ms, failed_by_store(&error), Vec::new()),
+    }
+    if let Err(error) = engine.recover_in_turn().await {
+        return outcome(envelope, started_ms, failed_by_store(&error), Vec::new());
     }
     let (verdict, steps) = judge(engine, envelope, progress).await;
     let outcome = outcome(envelope, started_ms, verdict, steps);
@@ -125,7 +128,14 @@ async fn attempt(engine: &Engine, envelope: &JobEnvelope, change: Change<'_>, pr
             let verdict = if error.is_interruption() { verdict } else { park(engine, change, verdict).await };
             (verdict, steps)
         }
-        Err(error) => (failed(error.code(), Effect::Partial, chain(&error)), Vec::new()),
+        Err(error) => {
+            // The database did not take the end of the job, or a thread panicked: the journal tells what to put back.
+            let effect = match engine.recover_in_turn().await {
+                Ok(Recovery { undone: 1.., errors: 0, .. }) => Effect::RolledBack,
+                Ok(_) | Err(_) => Effect::Partial,
+            };
+            (failed(error.code(), effect, chain(&error)), Vec::new())
+        }
     }
 }
 
@@ -198,6 +208,7 @@ pub struct Prepared {
 /// The state cannot be planned.
 pub async fn prepare_host(engine: &Engine, progress: &mut Progress<'_>) -> Result<Prepared, Unplanned> {
     let _turn = engine.turn.lock().await;
+    engine.recover_in_turn().await?;
     let rows = engine.ledger.rows().clone();
     let system = engine.system.clone();
     let plan = blocking(move || web::host::plan(Facts::new(system.as_ref(), &rows))).await??;

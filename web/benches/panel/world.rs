@@ -25,6 +25,7 @@ use web::live::hub::Hub;
 use web::router::router;
 use web::state::AppState;
 use web::store::ids::SessionId;
+use web::store::panel::panel_epoch;
 use web::store::server::server_heartbeat_in_tx;
 use web::store::session::{NewSession, session_insert_in_tx};
 use web::store::user::{Login, UserRole, user_fetch_by_login};
@@ -52,6 +53,8 @@ impl World {
     pub(crate) async fn seed() -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let db = Db::open(&format!("sqlite:{}/panel.db", directory.path().display())).await?;
+        // The row of this panel is made when it is first asked for.
+        panel_epoch(&db).await?;
         let state = AppState::new(db.clone(), Config::new("https://panel.example"), Arc::new(NoSignals))?;
         let app = state.app.clone();
         let login: Login = "admin".parse()?;

@@ -81,12 +81,37 @@ pub(crate) fn meets(answer: &ProbeAnswer, expect: Expect) -> bool {
     }
 }
 
+/// Whether a neighbour still serves as it did before a job that is not its own.
+///
+/// What PHP answers, or that it does not, is the neighbour's own doing and must not fail anybody else's job: there only
+/// nginx's word counts that it no longer knows the site.
+pub(crate) fn still_serves(before: &ProbeAnswer, now: &ProbeAnswer) -> bool {
+    match before {
+        ProbeAnswer::Serving { uid: Some(_), .. } => *now != ProbeAnswer::Unknown,
+        ProbeAnswer::Serving { uid: None, .. } | ProbeAnswer::Unknown | ProbeAnswer::Other(_) => now == before,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use shared::failure::FailureCode;
 
-    use super::nginx;
-    use crate::system::{Check, NginxTest};
+    use super::{nginx, still_serves};
+    use crate::system::{Check, NginxTest, ProbeAnswer};
+
+    #[test]
+    fn a_neighbours_own_php_fails_nobody_elses_job() {
+        let before = ProbeAnswer::Serving { generation: 3, uid: Some(200_001) };
+        let answers = ["HTTP/1.1 502 Bad Gateway", "HTTP/1.1 404 Not Found", "no answer: timed out"];
+        for answer in answers.map(|text| ProbeAnswer::Other(text.to_owned())) {
+            assert!(still_serves(&before, &answer), "{answer:?}");
+        }
+        assert!(still_serves(&before, &ProbeAnswer::Serving { generation: 9, uid: Some(1) }));
+        assert!(!still_serves(&before, &ProbeAnswer::Unknown));
+        let plain = ProbeAnswer::Serving { generation: 3, uid: None };
+        assert!(!still_serves(&plain, &ProbeAnswer::Serving { generation: 4, uid: None }));
+        assert!(!still_serves(&plain, &ProbeAnswer::Other("HTTP/1.1 502 Bad Gateway".to_owned())));
+    }
 
     fn check(accepted: bool, output: &str) -> Check {
         Check { accepted, output: output.to_owned() }

@@ -101,6 +101,12 @@ impl Engine {
     /// The journal cannot be read or written. What the host refuses is logged and counted, not returned.
     pub async fn recover(&self) -> Result<Recovery, StoreError> {
         let _turn = self.turn.lock().await;
+        self.recover_in_turn().await
+    }
+
+    /// As [`Self::recover`], for whoever holds the turn. Also done before each job: what a failing database or a panic has
+    /// left in flight must never be put back over something newer.
+    pub(crate) async fn recover_in_turn(&self) -> Result<Recovery, StoreError> {
         let mut recovery = Recovery::default();
         for job in journal::in_flight(&self.ledger.pool).await? {
             let system = self.system.clone();

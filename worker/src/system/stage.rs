@@ -23,6 +23,8 @@ use super::{Check, NginxTest, StagedChange, SystemError};
 pub(crate) const NGINX_TREE: &str = "/etc/nginx";
 /// Where the overlay's upper layer is mounted, in the child's namespace only.
 const SCRATCH: &str = "/run/gantry-stage";
+/// The very program that runs, also after an upgrade has put another one in its place.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 /// 10,000 sites take nginx 5 s; twice that, and twice again for a busy machine.
 const TEST_LIMIT: Duration = Duration::from_secs(20);
 
@@ -39,10 +41,9 @@ enum Reply {
 
 /// Runs the test in a child.
 pub(super) fn test_nginx(changes: &[StagedChange]) -> Result<NginxTest, SystemError> {
-    let own = std::env::current_exe().map_err(|source| SystemError::Os { doing: "find the worker's own program", source })?;
     let request = serde_json::to_vec(&Request { changes: changes.to_vec() })
         .map_err(|error| SystemError::Os { doing: "write the staging request", source: error.into() })?;
-    let finished = Program::new(own).arg("stage").input(request).limit(TEST_LIMIT * 3).run()?;
+    let finished = Program::new(OWN_PROGRAM).arg("stage").input(request).limit(TEST_LIMIT * 3).run()?;
     let reply = serde_json::from_str(&finished.stdout)
         .map_err(|error| SystemError::Os { doing: "read the staging reply", source: error.into() })?;
     match reply {

@@ -202,3 +202,23 @@ async fn progress_tells_every_change_of_a_visible_step() {
     assert_eq!(seen.first().unwrap()[0].state, StepState::Running);
     assert!(seen.last().unwrap().iter().all(|step| step.state == StepState::Done));
 }
+
+#[tokio::test]
+async fn what_a_failing_database_left_in_the_journal_is_never_put_back_over_something_newer() {
+    let lab = lab().await;
+    let vhost = "/etc/nginx/sites-available/shop.example.conf";
+    lab.leave_in_journal(&format!(r#"{{"path":{{"path":"{vhost}","before":"absent"}}}}"#)).await;
+    lab.applied(&[site(30, "shop.example", 1, |_| ())]).await;
+    let (lab, recovery) = lab.restart().await;
+    assert_eq!(recovery.undone, 0);
+    assert!(lab.host.snapshot().nodes.contains_key(std::path::Path::new(vhost)));
+}
+
+#[tokio::test]
+async fn the_neighbour_asked_is_one_that_nginx_answers_for_by_itself() {
+    let lab = lab().await;
+    lab.applied(&[site(30, "first.example", 1, |_| ()), site(31, "plain.example", 1, |spec| spec.kind = SiteKind::Static)]).await;
+    let plan = worker::registry::plan(&lab.engine, &site(32, "shop.example", 1, |_| ())).await.unwrap();
+    let plan = serde_json::to_string(&plan).unwrap();
+    assert!(plan.contains(r#"{"remember_neighbour":{"domain":"plain.example"}}"#), "{plan}");
+}

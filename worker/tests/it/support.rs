@@ -75,6 +75,14 @@ impl Lab {
         }
     }
 
+    /// Puts a before-image into the journal, as a database that failed at the wrong moment leaves one.
+    pub(crate) async fn leave_in_journal(&self, undo: &str) {
+        let opened = Store::open(&self.directory.path().join("worker.db")).await.unwrap();
+        let query = sqlx::query("INSERT INTO journal (job, phase, seq, what) VALUES ('left', 'undo', 0, $1)").bind(undo);
+        query.execute(&opened.store.pool).await.unwrap();
+        opened.store.pool.close().await;
+    }
+
     /// The worker starts again on the same disk.
     pub(crate) async fn restart(self) -> (Self, Recovery) {
         self.engine.ledger().close().await;

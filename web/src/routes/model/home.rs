@@ -1,5 +1,8 @@
 //! The first page: a client's tools, an admin's fleet.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use jiff::Timestamp;
 use shared::operation::{OperationState, ResourceState};
 
@@ -74,11 +77,16 @@ async fn oldest_waiting(state: &AppState, actor: &Actor) -> Result<Option<Timest
 pub async fn home_client_model(state: &AppState, actor: &Actor, live: Option<String>) -> Result<HomeClient, PageError> {
     let accounts = account_list(state.db(), actor.visible(), &AccountFilter::default(), Paging::page(1, 100)).await?;
     let mut cards = Vec::new();
+    // A client's accounts mostly share a server or two.
+    let mut hostnames = HashMap::new();
     for account in &accounts.rows {
-        let server = server_fetch(state.db(), account.server_id).await?.ok_or(AppError::NotFound)?;
+        if let Entry::Vacant(unknown) = hostnames.entry(account.server_id) {
+            let server = server_fetch(state.db(), account.server_id).await?.ok_or(AppError::NotFound)?;
+            unknown.insert(server.hostname);
+        }
         cards.push(AccountCard {
             account: AccountRef { id: account.id, user: account.linux_user.clone() },
-            hostname: server.hostname,
+            hostname: hostnames.get(&account.server_id).cloned().unwrap_or_default(),
             php_versions: site::newest_first(account.server_php.iter().copied()),
         });
     }

@@ -250,7 +250,7 @@ impl Person {
             .map(|entry| entry.message)
             // The pages of sites are their own business.
             .filter(|message| !message.starts_with("http://"))
-            .filter(|message| !(message.contains("the server responded with a status of 4") && !message.contains("/static/")))
+            .filter(|message| !message.contains("the server responded with a status of 4") || message.contains("/static/"))
             .collect()
     }
 

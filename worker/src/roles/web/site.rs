@@ -77,7 +77,10 @@ fn go_live<'a>(
     generation: Generation,
     change: impl FnOnce(&mut Draft<'a>) -> Result<(), PlanError>,
 ) -> Result<(), PlanError> {
-    let neighbour = draft.facts.sites().find(|(key, _, _)| *key != own).map(|(_, _, site)| site.domain.clone());
+    // One that nginx answers for by itself, if there is any: PHP's answer is its tenant's.
+    let others = draft.facts.sites().filter(|(key, _, _)| *key != own).map(|(_, _, site)| site);
+    let neighbour = others.min_by_key(|site| site.kind != SiteKind::Static && site.presence == Presence::Active);
+    let neighbour = neighbour.map(|site| site.domain.clone());
     if let Some(domain) = neighbour.clone() {
         draft.plan.step(TEST, Action::RememberNeighbour { domain });
     }

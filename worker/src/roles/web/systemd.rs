@@ -63,13 +63,21 @@ pub fn php_service(version: PhpVersion) -> String {
 fn confinement(homes: &str) -> String {
     format!(
         "NoNewPrivileges=yes\nCapabilityBoundingSet=\nAmbientCapabilities=\nPrivateTmp=yes\nPrivateDevices=yes\nPrivateIPC=yes\n\
-         ProtectSystem=strict\nProtectHome=tmpfs\nBindPaths={homes}/%i\nReadWritePaths={homes}/%i\n\
+         ProtectSystem=strict\nBindPaths={homes}/%i\nReadWritePaths={homes}/%i\n\
+         # Not ProtectHome=tmpfs, which leaves {homes} and /root writable and as large as half the memory; and neither\n\
+         # PrivateTmp nor PrivateIPC takes away the /dev/shm and /run/lock that all processes of the host share.\n\
+         TemporaryFileSystem={homes}:ro,mode=0755,size=1m /root:ro,mode=0700,size=1m /run/user:ro,mode=0755,size=1m\n\
+         TemporaryFileSystem=/run/lock:ro,mode=0755,size=1m /dev/shm:mode=1777,size=64m\n\
+         # Which other accounts and sites there are is nobody's business.\n\
          InaccessiblePaths=-{}/keys -/var/lib/gantry-worker -/run/gantry-worker -/run/gantry-stage\n\
+         InaccessiblePaths=-/etc/nginx -{} -/run/dbus\n\
          ProtectProc=invisible\nProtectClock=yes\nProtectHostname=yes\nProtectKernelLogs=yes\nProtectKernelModules=yes\n\
          ProtectKernelTunables=yes\nProtectControlGroups=yes\nLockPersonality=yes\nRestrictNamespaces=yes\nRestrictRealtime=yes\n\
          RestrictSUIDSGID=yes\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\nSystemCallArchitectures=native\n\
-         SystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM\n",
-        paths::CONFIG
+         SystemCallFilter=@system-service\nSystemCallErrorNumber=EPERM\n\
+         LimitCORE=0\n",
+        paths::CONFIG,
+        paths::UNITS
     )
 }
 

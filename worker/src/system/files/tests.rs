@@ -86,6 +86,23 @@ fn removing_a_tree_takes_links_and_leaves_what_they_point_to() {
 }
 
 #[test]
+fn a_tree_of_any_depth_is_removed_on_a_small_stack() {
+    let (_keep, path) = scratch();
+    let tree = path.join("tree");
+    fs::create_dir_all(tree.join("a/beside")).unwrap();
+    let mut deepest = fs::File::open(&tree).unwrap();
+    for _ in 0..3_000 {
+        rustix::fs::mkdirat(&deepest, "d", rustix::fs::Mode::RWXU).unwrap();
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY;
+        deepest = rustix::fs::openat(&deepest, "d", flags, rustix::fs::Mode::empty()).unwrap().into();
+    }
+    let target = tree.clone();
+    let small = std::thread::Builder::new().stack_size(256 * 1024);
+    small.spawn(move || remove_tree(&target).unwrap()).unwrap().join().unwrap();
+    assert!(!tree.exists());
+}
+
+#[test]
 fn a_directory_gets_its_lists_and_loses_them_again() {
     let (_keep, path) = scratch();
     let target = path.join("top");
