@@ -142,28 +142,7 @@ impl Up {
             identity: drop_rights.then_some(identity),
             arguments,
         };
-        let mut serve = vec![
-            "serve".into(),
-            "--database".into(),
-            database.clone(),
-            "--listen".into(),
-            self.listen.to_string(),
-            "--tls-dir".into(),
-            text(layout.tls()),
-            "--bus-url".into(),
-            bus_url.clone(),
-            "--bus-credentials".into(),
-            text(layout.credentials()),
-        ];
-        for listen in &self.also_listen {
-            serve.extend(["--listen".into(), listen.to_string()]);
-        }
-        for name in &self.name {
-            serve.extend(["--name".into(), name.clone()]);
-        }
-        if let Some(listen) = self.forward_sites {
-            serve.extend(["--site-port".into(), listen.port().to_string()]);
-        }
+        let serve = self.serve_arguments(layout, &database, &bus_url);
         let dispatch = vec![
             "dispatch".into(),
             "--database".into(),
@@ -185,6 +164,33 @@ impl Up {
             parts.push(part("forward-sites", &gantry, SERVE, arguments));
         }
         Ok(parts)
+    }
+
+    fn serve_arguments(&self, layout: &Layout, database: &str, bus_url: &str) -> Vec<String> {
+        let text = |path: PathBuf| path.display().to_string();
+        let mut arguments = vec![
+            "serve".into(),
+            "--database".into(),
+            database.to_owned(),
+            "--listen".into(),
+            self.listen.to_string(),
+            "--tls-dir".into(),
+            text(layout.tls()),
+            "--bus-url".into(),
+            bus_url.to_owned(),
+            "--bus-credentials".into(),
+            text(layout.credentials()),
+        ];
+        for listen in &self.also_listen {
+            arguments.extend(["--listen".into(), listen.to_string()]);
+        }
+        for name in &self.name {
+            arguments.extend(["--name".into(), name.clone()]);
+        }
+        if let Some(listen) = self.forward_sites {
+            arguments.extend(["--site-port".into(), listen.port().to_string()]);
+        }
+        arguments
     }
 }
 

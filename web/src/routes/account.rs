@@ -11,7 +11,7 @@ use super::model::account::{
     SftpTyped, account_delete_model, account_limits_model, account_list_model, account_new_model, account_php_model, account_show_model,
 };
 use super::model::{ListQuery, live_url};
-use super::{Access, Route, get, go, post, refused, shown, toast};
+use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
 use crate::app::account::{AccountCreate, LimitsForm, account_create};
 use crate::app::account_access::{SftpKeyForm, SftpPasswordForm, account_limits_set, sftp_key_add, sftp_key_remove, sftp_password_set};
 use crate::app::account_change::{account_delete, account_suspend, account_unsuspend};
@@ -158,7 +158,7 @@ async fn sftp_password(
     }
     let typed = SftpTyped { new_password: made.map(|password| password.expose().clone()), ..SftpTyped::default() };
     let model = account_show_model(&state, &signed_in.actor, id, typed, None).await?;
-    Ok(view::show_page(&signed_in.viewer, &model).into_response())
+    Ok(view::show_page(&at_page(signed_in, paths::account(id)), &model).into_response())
 }
 
 async fn key_add(
@@ -172,7 +172,7 @@ async fn key_add(
         Err(AppError::Invalid(refusal)) => {
             let typed = SftpTyped { key: &form.key, refused: refusal, new_password: None };
             let model = account_show_model(&state, &signed_in.actor, id, typed, None).await?;
-            Ok(refused(view::show_page(&signed_in.viewer, &model)))
+            Ok(refused(view::show_page(&at_page(signed_in, paths::account(id)), &model)))
         }
         Err(error) => Err(error.into()),
     }

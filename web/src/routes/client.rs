@@ -7,7 +7,7 @@ use shared::ids::UserId;
 
 use super::model::client::{client_delete_model, client_list_model, client_new_model, client_show_model};
 use super::model::{ListQuery, live_url};
-use super::{Access, Route, get, go, post, refused, shown, toast};
+use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
 use crate::app::client::{ClientCreate, client_create, client_delete, client_reset_password, client_suspend, client_unsuspend};
 use crate::app::site_change::ConfirmDelete;
 use crate::app::{AppError, FieldErrors};
@@ -86,7 +86,7 @@ async fn reset_password(State(state): State<AppState>, signed_in: SignedIn, Path
     let password = client_reset_password(&state.app, &signed_in.actor, id).await?;
     let shown_once = Some(view::OneTimePassword(password.expose().clone()));
     let model = client_show_model(&state, &signed_in.actor, id, shown_once).await?;
-    Ok(view::show_page(&signed_in.viewer, &model).into_response())
+    Ok(view::show_page(&at_page(signed_in, paths::client(id)), &model).into_response())
 }
 
 async fn confirm(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<UserId>) -> Result<Response, PageError> {

@@ -20,6 +20,7 @@ use maud::Markup;
 
 use crate::extract::{Flash, SignedIn, clear_flash};
 use crate::views::components::toast::Toast;
+use crate::views::layout::Viewer;
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,11 @@ fn shown(signed_in: &SignedIn, page: Markup) -> Response {
 /// The message of the request before, for a page's model.
 fn toast(signed_in: &SignedIn) -> Option<Toast> {
     signed_in.flash.map(Flash::toast)
+}
+
+/// The viewer as if at another page: an answer to a form whose own address is no page has to send them back to one.
+fn at_page(signed_in: SignedIn, here: String) -> Viewer {
+    Viewer { here, ..signed_in.viewer }
 }
 
 /// The form again, with what was typed and what was wrong.

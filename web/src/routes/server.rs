@@ -7,14 +7,13 @@ use shared::ids::ServerId;
 
 use super::model::server::{server_edit_model, server_enrol_model, server_list_model, server_new_model, server_show_model};
 use super::model::{ListQuery, live_url};
-use super::{Access, Route, get, go, post, refused, shown, toast};
+use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
 use crate::app::server::{ServerAdd, ServerEdit, server_add, server_token, server_update};
 use crate::app::{AppError, FieldErrors};
 use crate::error::PageError;
 use crate::extract::{Flash, Form, Path, Query, SignedIn};
 use crate::paths;
 use crate::state::AppState;
-use crate::views::layout::Viewer;
 use crate::views::server as view;
 
 pub(super) const TABLE: &[Route] = &[
@@ -92,7 +91,5 @@ async fn update(
 async fn token(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
     let made = server_token(&state.app, &signed_in.actor, id).await?;
     let model = server_enrol_model(&state, &signed_in.actor, &made).await?;
-    // There is no page at this address to come back to from the theme's switch.
-    let viewer = Viewer { here: paths::server(id), ..signed_in.viewer };
-    Ok(view::enrol_page(&viewer, &model).into_response())
+    Ok(view::enrol_page(&at_page(signed_in, paths::server(id)), &model).into_response())
 }

@@ -46,6 +46,7 @@ async fn an_sftp_password_is_shown_once_and_travels_sealed() {
     let path = town.alpha.clone();
     let answer = town.alice.post(&format!("{path}/sftp-password"), &[]).await;
     assert_eq!(answer.status, 200);
+    assert_eq!(answer.value("back").as_deref(), Some(path.as_str()), "the theme's switch leads to a page");
     let jobs = open_jobs(town.app.db()).await;
     let Job::Account(spec) = &jobs[0].job else { panic!("no account") };
     assert!(spec.sftp.password.is_some());

@@ -5,9 +5,10 @@ use shared::events::{StepReport, StepState};
 use shared::ids::{SiteId, UserId};
 use shared::jobs::ResourceKey;
 use web::store::job::job_progress_in_tx;
+use web::store::server::server_heartbeat_in_tx;
 
 use crate::support::app::{Browser, Stream};
-use crate::support::fleet::{Town, fail_all, open_jobs, signed_in};
+use crate::support::fleet::{Town, fail_all, heartbeat, open_jobs, signed_in};
 
 /// Says of every open job that something happened, as dispatch does.
 async fn hint_all(town: &Town) {
@@ -85,6 +86,24 @@ async fn a_change_brings_the_row_that_changed_and_no_other() {
     let changed = message(&mut stream).await;
     assert!(changed.contains(&format!("hx-target=\"#site-{}\"", Town::id(&two))), "{changed}");
     assert!(!changed.contains(Town::id(&one)), "{changed}");
+}
+
+#[tokio::test]
+async fn the_page_with_the_command_for_a_new_server_turns_green_when_its_worker_calls() {
+    let mut town = Town::new().await;
+    let fields = [("name", "web2"), ("hostname", "web2.servers.example.org"), ("active", "on")];
+    let added = town.admin.post("/servers", &fields).await;
+    let (id,): (String,) = sqlx::query_as("SELECT id FROM servers WHERE name = 'web2'").fetch_one(town.app.db().read()).await.unwrap();
+    assert!(added.body.contains(&format!("/live?page=%2Fservers%2F{id}")) || added.body.contains(&format!("/live?page=/servers/{id}")));
+    let mut stream = town.admin.watch(&format!("/servers/{id}")).await;
+    assert!(message(&mut stream).await.contains("Waiting for web2 to call"));
+    let mut tx = town.app.db().write().await.unwrap();
+    server_heartbeat_in_tx(&mut tx, id.parse().unwrap(), &heartbeat("web2")).await.unwrap();
+    tx.commit().await.unwrap();
+    town.app.hub.hint(Hint { server: Some(id.parse().unwrap()), ..Hint::default() });
+    let news = message(&mut stream).await;
+    let status = news.split_once("hx-target=\"#enrol-status\"").unwrap().1;
+    assert!(status.contains("Online"), "{status}");
 }
 
 #[tokio::test]

@@ -45,7 +45,11 @@ pub async fn live_page(state: &AppState, actor: &Actor, view: &LiveView) -> Resu
             let model = server_list_model(state, actor, query, None).await?;
             list(server::container(&model), server::fragments(&model))
         }
-        LiveView::Server(id) => parts(server::show_fragments(&server_show_model(state, actor, *id, None).await?)),
+        LiveView::Server(id) => {
+            let model = server_show_model(state, actor, *id, None).await?;
+            let enrol = server::enrol_fragment(&model.server, model.now);
+            parts(server::show_fragments(&model).into_iter().chain([enrol]).collect())
+        }
     })
 }
 

@@ -13,7 +13,7 @@ use shared::role::Role;
 
 pub use edit::{EditModel, edit_page};
 pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment, table_of};
-pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragments, enrol_page, new_page};
+pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragment, enrol_page, new_page};
 pub use show::{ShowModel, show_fragments, show_page};
 
 use super::components::badge::{self, Tone};

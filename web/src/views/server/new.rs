@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use shared::ids::ServerId;
 use shared::names::ServerName;
 
-use super::{Reach, reach};
+use super::{Reach, Row, reach};
 use crate::paths;
 use crate::views::components::badge::Tone;
 use crate::views::components::button::{self, Weight};
@@ -145,7 +145,7 @@ pub fn enrol_page(viewer: &Viewer, model: &EnrolModel) -> Markup {
             section.card {
                 header.card-head { h2 { "Install command" } small { "Debian 12 or newer" } }
                 div.card-body.stack { (secret::copy_block(&model.command, "Copy the command")) }
-                (enrol_status(model).html)
+                (enrol_status(model.id, &model.name, model.reach, model.now).html)
             }
             aside.stack {
                 section.card {
@@ -163,23 +163,23 @@ pub fn enrol_page(viewer: &Viewer, model: &EnrolModel) -> Markup {
     layout::page(viewer, &page)
 }
 
-/// The part that turns green.
+/// The part that turns green. It comes over the stream of the server's own page, which has no such element.
 #[must_use]
-pub fn enrol_fragments(model: &EnrolModel) -> Vec<Fragment> {
-    vec![enrol_status(model)]
+pub fn enrol_fragment(server: &Row, now: Timestamp) -> Fragment {
+    enrol_status(server.id, &server.name, server.reach, now)
 }
 
-fn enrol_status(model: &EnrolModel) -> Fragment {
-    let waiting = matches!(model.reach, Reach::WaitingToEnrol { .. });
+fn enrol_status(id: ServerId, name: &ServerName, is: Reach, now: Timestamp) -> Fragment {
+    let waiting = matches!(is, Reach::WaitingToEnrol { .. });
     let tone = if waiting { Tone::Work } else { Tone::Ok };
     let html = html! {
         div.card-foot #(STATUS) data-state=(tone) aria-live="polite" {
             @if waiting {
-                span.dot.is-live {} span.grow { b.strong { "Waiting for " (model.name) " to call" } }
+                span.dot.is-live {} span.grow { b.strong { "Waiting for " (name) " to call" } }
             } @else {
-                span.grow { (reach(model.reach, 0, model.now)) }
+                span.grow { (reach(is, 0, now)) }
             }
-            a.inline-link href=(paths::server(model.id)) { "Open " (model.name) }
+            a.inline-link href=(paths::server(id)) { "Open " (name) }
         }
     };
     Fragment::new(STATUS, html)
