@@ -22,9 +22,11 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Identity;
 use crate::engine::{Engine, UnsealError, Unsealer};
 use crate::heartbeat::Pulse;
-use crate::inbox::{Received, Turn, ended_forget_before, inbox_end, inbox_next, inbox_next_due_ms, inbox_postpone, inbox_receive};
+use crate::inbox::{
+    Received, Turn, ended_forget_before, inbox_end, inbox_next, inbox_next_due_ms, inbox_postpone, inbox_receive, inbox_step_back,
+};
 use crate::ledger::Ledger;
-use crate::outbox::{self, outbox_insert};
+use crate::outbox::{self, outbox_insert, resync_is_told, resync_mark_told};
 use crate::registry::{Readiness, carry_out, prepare_host, readiness};
 use crate::store::{Store, StoreError, now_ms};
 use crate::system::System;
@@ -75,27 +77,28 @@ impl Unsealer for Seal {
 /// # Errors
 /// The database or the keys cannot be used.
 pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
-    let opened = Store::open(&config.database).await?;
+    let store = Store::open(&config.database).await?;
     let seal = SealKey::from_seed(&config.identity.seal_seed)?;
-    let engine = Arc::new(Engine::open(&opened.store, config.system, Arc::new(Seal(seal))).await?);
+    let engine = Arc::new(Engine::open(&store, config.system, Arc::new(Seal(seal))).await?);
     let recovery = engine.recover().await?;
     tracing::info!(undone = recovery.undone, finished = recovery.finished, errors = recovery.errors, "recovered");
     let (progress, progress_queue) = mpsc::channel(256);
     let worker = Arc::new(Worker {
         identity: config.identity,
-        store: opened.store,
+        store,
         engine,
         job_came: Notify::new(),
         event_came: Arc::new(Notify::new()),
         progress,
     });
-    if opened.fresh {
+    if !resync_is_told(&worker.store.pool).await.map_err(StoreError::from)? {
         tell_ledger(&worker).await?;
     }
     let (connected, bus) = watch::channel(None);
     tokio::spawn(hold_connection(Arc::clone(&worker), connected));
     tokio::spawn(publish_progress(progress_queue, bus));
     tokio::spawn(prepare(Arc::clone(&worker)));
+    tokio::spawn(forget(Arc::clone(&worker)));
     tokio::spawn(keep_watchdog_quiet());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     execute(&worker, &shutdown).await;
@@ -103,11 +106,13 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     Ok(())
 }
 
-/// Tells the panel what the new ledger holds, so that it sends again what it believes to be here.
+/// Tells the panel what a new ledger holds, so that it sends again what it believes to be here.
 async fn tell_ledger(worker: &Worker) -> Result<(), StoreError> {
-    let resync = Resync { ledger_lost: true, applied: worker.engine.ledger().generations() };
-    let mut connection = worker.store.pool.acquire().await?;
-    outbox_insert(&mut connection, &worker.identity, Event::Resync(resync)).await?;
+    let resync = Resync { ledger_lost: worker.engine.ledger().is_empty(), applied: worker.engine.ledger().generations() };
+    let mut tx = worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+    outbox_insert(&mut tx, &worker.identity, Event::Resync(resync)).await?;
+    resync_mark_told(&mut tx, now_ms()).await?;
+    tx.commit().await?;
     Ok(())
 }
 
@@ -163,9 +168,10 @@ async fn due_in(worker: &Worker) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(60_000))
 }
 
-/// A job whose requirement has not come yet is looked at again after this pause, this often, before it fails.
+/// A job whose requirement has not come yet is looked at again after this pause, this often, before it fails: for longer
+/// than the panel takes to send again what the bus has lost, which is two minutes and a quarter.
 const REQUIREMENT_PAUSE_MS: i64 = 1_000;
-const REQUIREMENT_TRIES: u32 = 60;
+const REQUIREMENT_TRIES: u32 = 180;
 /// A passing failure is tried again this often, after 2, 4 and 8 seconds.
 const PASSING_TRIES: u32 = 3;
 
@@ -173,7 +179,7 @@ const PASSING_TRIES: u32 = 3;
 async fn work_next(worker: &Worker) -> Result<bool, StoreError> {
     let Some(Turn { envelope, tries }) = inbox_next(&worker.store.pool, now_ms()).await? else { return Ok(false) };
     if matches!(readiness(&worker.engine, &envelope), Readiness::Waiting(_)) && tries < REQUIREMENT_TRIES {
-        inbox_postpone(&worker.store.pool, &envelope, now_ms() + REQUIREMENT_PAUSE_MS).await?;
+        inbox_step_back(&worker.store.pool, &envelope, now_ms() + REQUIREMENT_PAUSE_MS).await?;
         return Ok(true);
     }
     let outcome = carry_out_visibly(worker, &envelope).await;
@@ -277,12 +283,19 @@ async fn publish_progress(mut queue: mpsc::Receiver<Progress>, bus: watch::Recei
 /// Outcomes are kept for as long as the bus keeps jobs, 14 days, and a day more.
 const ENDED_MEMORY_MS: i64 = 15 * 24 * 3600 * 1000;
 
-/// Takes jobs from the bus into the inbox, for ever.
-async fn receive(worker: &Worker, bus: &WorkerBus) {
+/// Forgets old outcomes, whether the bus is there or not.
+async fn forget(worker: Arc<Worker>) {
     loop {
         if let Err(error) = ended_forget_before(&worker.store.pool, now_ms() - ENDED_MEMORY_MS).await {
             tracing::warn!(error = %error, "old outcomes could not be forgotten");
         }
+        tokio::time::sleep(Duration::from_hours(1)).await;
+    }
+}
+
+/// Takes jobs from the bus into the inbox, for ever.
+async fn receive(worker: &Worker, bus: &WorkerBus) {
+    loop {
         match bus.commands(&worker.identity.stream).await {
             Ok(commands) => {
                 let mut commands = Box::pin(commands);
