@@ -13,8 +13,8 @@ use shared::bus::BusError;
 use shared::bus::sealing::SealKey;
 use shared::bus::worker::{Command, WorkerBus};
 use shared::events::{Event, Outcome, Progress, Resync, Verdict};
-use shared::failure::RetryPolicy;
-use shared::jobs::{ENVELOPE_VERSION, JobEnvelope, SealedCryptHash};
+use shared::failure::{Effect, FailureCode, RetryPolicy};
+use shared::jobs::{ENVELOPE_VERSION, JobEnvelope, JobHeader, SealedCryptHash};
 use shared::names::CryptHash;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -323,7 +323,15 @@ async fn receive(worker: &Worker, bus: &WorkerBus) {
 
 /// Keeps one job and acknowledges it; drops what is none.
 async fn take(worker: &Worker, command: &Command) {
-    let envelope = match command.open(&worker.identity.panel_key) {
+    let opened = command.open(&worker.identity.panel_key);
+    if let Some(header) = newer_than_us(worker, command, &opened) {
+        tracing::error!(job.id = %header.id, version = header.v, "a job is newer than this worker: upgrade it");
+        if repeat_outcome(worker, outdated(&header)).await.is_ok() {
+            let _ = command.acknowledge().await;
+        }
+        return;
+    }
+    let envelope = match opened {
         Ok(envelope) => envelope,
         Err(error) => {
             tracing::error!(error = %error, "SECURITY: a message that the panel did not sign, or that this worker cannot read, was dropped");
@@ -360,10 +368,36 @@ fn not_ours(worker: &Worker, envelope: &JobEnvelope) -> Option<&'static str> {
         Some("it is for another server")
     } else if envelope.epoch != worker.identity.epoch {
         Some("it is from another panel")
-    } else if envelope.v != ENVELOPE_VERSION {
-        Some("it is of a version this worker does not know")
     } else {
         None
+    }
+}
+
+/// The header of a job for this worker that the panel signed and that this worker does not understand.
+fn newer_than_us(worker: &Worker, command: &Command, opened: &Result<JobEnvelope, BusError>) -> Option<JobHeader> {
+    match opened {
+        Ok(envelope) if envelope.v == ENVELOPE_VERSION => return None,
+        Ok(_) | Err(BusError::Undecodable { .. }) => {}
+        Err(_) => return None,
+    }
+    let header = command.open_header(&worker.identity.panel_key).ok()?;
+    (header.server == worker.identity.server && header.epoch == worker.identity.epoch).then_some(header)
+}
+
+/// Without an answer the panel would send the job again for ever.
+fn outdated(header: &JobHeader) -> Outcome {
+    let detail = format!("the job has version {}, this worker knows {ENVELOPE_VERSION}", header.v);
+    let now = now_ms();
+    Outcome {
+        job: header.id,
+        operation: header.operation,
+        resource: header.resource,
+        generation: header.generation,
+        attempt: header.attempt,
+        verdict: Verdict::Failed { code: FailureCode::WorkerOutdated, effect: Effect::NothingChanged, detail },
+        steps: Vec::new(),
+        started_ms: now,
+        finished_ms: now,
     }
 }
 
