@@ -26,8 +26,8 @@ pub(crate) async fn apply_files(database: &Path, files: &[PathBuf], system: Arc<
     if let Some(directory) = database.parent() {
         std::fs::create_dir_all(directory)?;
     }
-    let opened = Store::open(database).await?;
-    let engine = Engine::open(&opened.store, system, Arc::new(Unsealed)).await?;
+    let store = Store::open(database).await?;
+    let engine = Engine::open(&store, system, Arc::new(Unsealed)).await?;
     tracing::info!(recovery = ?engine.recover().await?, "recovered");
     let prepared = prepare_host(&engine, &mut |_| ()).await?;
     tracing::info!(steps = prepared.steps.len(), failure = ?prepared.failure, "prepared");

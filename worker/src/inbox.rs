@@ -67,26 +67,36 @@ pub struct Turn {
 /// # Errors
 /// The database fails.
 pub async fn inbox_next(pool: &SqlitePool, now_ms: i64) -> Result<Option<Turn>, sqlx::Error> {
-    let row = sqlx::query(
-        "SELECT envelope, tries FROM inbox WHERE sequence IN (SELECT MIN(sequence) FROM inbox GROUP BY account) AND not_before_ms <= ? \
-         ORDER BY sequence LIMIT 1",
-    )
-    .bind(now_ms)
-    .fetch_optional(pool)
-    .await?;
-    row.map(|row| {
-        let envelope = serde_json::from_str(row.get("envelope")).map_err(|error| sqlx::Error::Decode(error.into()))?;
-        Ok(Turn { envelope, tries: u32::try_from(row.get::<i64, _>("tries")).unwrap_or(0) })
-    })
-    .transpose()
+    loop {
+        let row = sqlx::query(
+            "SELECT job, envelope, tries FROM inbox \
+             WHERE sequence IN (SELECT MIN(sequence) FROM inbox GROUP BY account) AND not_before_ms <= ? ORDER BY sequence LIMIT 1",
+        )
+        .bind(now_ms)
+        .fetch_optional(pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        match serde_json::from_str(row.get("envelope")) {
+            Ok(envelope) => return Ok(Some(Turn { envelope, tries: u32::try_from(row.get::<i64, _>("tries")).unwrap_or(0) })),
+            // Kept by a newer worker, before it was taken back: it must not hold up everything behind it.
+            Err(error) => {
+                let job: String = row.get("job");
+                tracing::error!(job.id = job, error = %error, "a kept job cannot be read by this worker; it was dropped");
+                sqlx::query("DELETE FROM inbox WHERE job = ?").bind(job).execute(pool).await?;
+            }
+        }
+    }
 }
 
-/// When the earliest waiting job may start again, if any waits.
+/// When the earliest of the accounts' oldest jobs may start again, if any waits.
 ///
 /// # Errors
 /// The database fails.
 pub async fn inbox_next_due_ms(pool: &SqlitePool) -> Result<Option<i64>, sqlx::Error> {
-    let row = sqlx::query("SELECT MIN(not_before_ms) AS due FROM inbox").fetch_one(pool).await?;
+    let row =
+        sqlx::query("SELECT MIN(not_before_ms) AS due FROM inbox WHERE sequence IN (SELECT MIN(sequence) FROM inbox GROUP BY account)")
+            .fetch_one(pool)
+            .await?;
     Ok(row.get("due"))
 }
 
@@ -101,6 +111,23 @@ pub async fn inbox_postpone(pool: &SqlitePool, envelope: &JobEnvelope, not_befor
         .bind(i64::from(envelope.attempt))
         .execute(pool)
         .await?;
+    Ok(())
+}
+
+/// Lets the account's other jobs go before one that waits for what it builds on, which may be among them.
+///
+/// # Errors
+/// The database fails.
+pub async fn inbox_step_back(pool: &SqlitePool, envelope: &JobEnvelope, not_before_ms: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE inbox SET not_before_ms = ?, tries = tries + 1, sequence = (SELECT MAX(sequence) + 1 FROM inbox) \
+         WHERE job = ? AND attempt = ?",
+    )
+    .bind(not_before_ms)
+    .bind(envelope.id.to_string())
+    .bind(i64::from(envelope.attempt))
+    .execute(pool)
+    .await?;
     Ok(())
 }
 
@@ -142,4 +169,84 @@ pub async fn waiting(pool: &SqlitePool) -> Result<(u32, u32), sqlx::Error> {
     let row = sqlx::query("SELECT (SELECT COUNT(*) FROM inbox) AS jobs, (SELECT COUNT(*) FROM outbox) AS events").fetch_one(pool).await?;
     let count = |column: &str| u32::try_from(row.get::<i64, _>(column)).unwrap_or(u32::MAX);
     Ok((count("jobs"), count("events")))
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::ids::{AccountId, Epoch, JobId, OperationId};
+    use shared::jobs::{AccountLimits, AccountSpec, Generation, Job, JobEnvelope, Presence, ResourceKey, SftpAccess};
+    use sqlx::sqlite::SqlitePool;
+
+    use super::{Received, inbox_next, inbox_next_due_ms, inbox_receive, inbox_step_back};
+    use crate::store::Store;
+
+    async fn store() -> (tempfile::TempDir, SqlitePool) {
+        let directory = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&directory.path().join("worker.db")).await.unwrap();
+        (directory, store.pool)
+    }
+
+    async fn keep(pool: &SqlitePool, account: AccountId) -> JobEnvelope {
+        let spec = AccountSpec {
+            user: "shop".parse().unwrap(),
+            uid: 200_001.try_into().unwrap(),
+            presence: Presence::Active,
+            sftp: SftpAccess::default(),
+            limits: AccountLimits::default(),
+        };
+        let envelope = JobEnvelope {
+            v: 1,
+            id: JobId::new(),
+            operation: OperationId::new(),
+            epoch: Epoch::new(),
+            server: "web1".parse().unwrap(),
+            account,
+            resource: ResourceKey::Account(account),
+            generation: Generation::FIRST,
+            requires: Vec::new(),
+            attempt: 1,
+            job: Job::Account(spec),
+        };
+        assert_eq!(inbox_receive(pool, &envelope).await.unwrap(), Received::Kept);
+        envelope
+    }
+
+    async fn next(pool: &SqlitePool, now_ms: i64) -> Option<JobId> {
+        inbox_next(pool, now_ms).await.unwrap().map(|turn| turn.envelope.id)
+    }
+
+    #[tokio::test]
+    async fn a_job_that_waits_lets_the_one_it_waits_for_go_first() {
+        let (_keep, pool) = store().await;
+        let account = AccountId::new();
+        let (waits, needed) = (keep(&pool, account).await, keep(&pool, account).await);
+        assert_eq!(next(&pool, 0).await, Some(waits.id));
+        inbox_step_back(&pool, &waits, 1_000).await.unwrap();
+        assert_eq!(next(&pool, 0).await, Some(needed.id));
+        // One that comes now goes behind both.
+        keep(&pool, account).await;
+        inbox_step_back(&pool, &needed, 2_000).await.unwrap();
+        assert_eq!(next(&pool, 500).await, None);
+        assert_eq!(next(&pool, 1_000).await, Some(waits.id));
+    }
+
+    #[tokio::test]
+    async fn a_job_behind_a_postponed_one_does_not_keep_the_worker_busy() {
+        let (_keep, pool) = store().await;
+        let account = AccountId::new();
+        let first = keep(&pool, account).await;
+        keep(&pool, account).await;
+        super::inbox_postpone(&pool, &first, 5_000).await.unwrap();
+        assert_eq!(next(&pool, 0).await, None);
+        assert_eq!(inbox_next_due_ms(&pool).await.unwrap(), Some(5_000));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_cannot_be_read_holds_up_nothing() {
+        let (_keep, pool) = store().await;
+        let unreadable = keep(&pool, AccountId::new()).await;
+        sqlx::query("UPDATE inbox SET envelope = '{}' WHERE job = ?").bind(unreadable.id.to_string()).execute(&pool).await.unwrap();
+        let good = keep(&pool, AccountId::new()).await;
+        assert_eq!(next(&pool, 0).await, Some(good.id));
+    }
 }

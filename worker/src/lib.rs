@@ -18,6 +18,7 @@ pub mod heartbeat;
 pub mod inbox;
 pub mod ledger;
 pub mod outbox;
+mod receive;
 pub mod registry;
 pub mod roles;
 pub mod run;

@@ -31,6 +31,23 @@ pub async fn outbox_insert(connection: &mut SqliteConnection, identity: &Identit
     Ok(())
 }
 
+/// Whether the panel has been told what this database holds. A new database has told nothing, also after a cut.
+///
+/// # Errors
+/// The database fails.
+pub async fn resync_is_told(pool: &SqlitePool) -> Result<bool, sqlx::Error> {
+    Ok(sqlx::query("SELECT at_ms FROM resync_told LIMIT 1").fetch_optional(pool).await?.is_some())
+}
+
+/// Notes that the panel is told. Part of the transaction that stores the event.
+///
+/// # Errors
+/// The database fails.
+pub async fn resync_mark_told(connection: &mut SqliteConnection, now_ms: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO resync_told (at_ms) VALUES (?)").bind(now_ms).execute(connection).await?;
+    Ok(())
+}
+
 /// Sends what is stored, oldest first, whenever there is something. Never ends.
 pub async fn run(pool: &SqlitePool, bus: &WorkerBus, wake: &Notify) {
     loop {

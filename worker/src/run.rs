@@ -8,13 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use shared::bus::BusError;
 use shared::bus::sealing::SealKey;
-use shared::bus::worker::{Command, WorkerBus};
+use shared::bus::worker::WorkerBus;
 use shared::events::{Event, Outcome, Progress, Resync, Verdict};
 use shared::failure::RetryPolicy;
-use shared::jobs::{ENVELOPE_VERSION, JobEnvelope, SealedCryptHash};
+use shared::jobs::{JobEnvelope, SealedCryptHash};
 use shared::names::CryptHash;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -23,9 +22,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Identity;
 use crate::engine::{Engine, UnsealError, Unsealer};
 use crate::heartbeat::Pulse;
-use crate::inbox::{Received, Turn, ended_forget_before, inbox_end, inbox_next, inbox_next_due_ms, inbox_postpone, inbox_receive};
+use crate::inbox::{Turn, ended_forget_before, inbox_end, inbox_next, inbox_next_due_ms, inbox_postpone, inbox_step_back};
 use crate::ledger::Ledger;
-use crate::outbox::{self, outbox_insert};
+use crate::outbox::{self, outbox_insert, resync_is_told, resync_mark_told};
+use crate::receive::receive;
 use crate::registry::{Readiness, carry_out, prepare_host, readiness};
 use crate::store::{Store, StoreError, now_ms};
 use crate::system::System;
@@ -51,14 +51,15 @@ pub enum WorkerError {
     Keys(#[from] BusError),
 }
 
-struct Worker {
-    identity: Identity,
-    store: Store,
+/// What the parts of a running worker share.
+pub(crate) struct Worker {
+    pub(crate) identity: Identity,
+    pub(crate) store: Store,
     engine: Arc<Engine>,
     /// A job has come.
-    job_came: Notify,
+    pub(crate) job_came: Notify,
     /// An event is in the outbox.
-    event_came: Notify,
+    pub(crate) event_came: Notify,
     progress: mpsc::Sender<Progress>,
 }
 
@@ -76,21 +77,15 @@ impl Unsealer for Seal {
 /// # Errors
 /// The database or the keys cannot be used.
 pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
-    let opened = Store::open(&config.database).await?;
+    let store = Store::open(&config.database).await?;
     let seal = SealKey::from_seed(&config.identity.seal_seed)?;
-    let engine = Arc::new(Engine::open(&opened.store, config.system, Arc::new(Seal(seal))).await?);
+    let engine = Arc::new(Engine::open(&store, config.system, Arc::new(Seal(seal))).await?);
     let recovery = engine.recover().await?;
     tracing::info!(undone = recovery.undone, finished = recovery.finished, errors = recovery.errors, "recovered");
     let (progress, progress_queue) = mpsc::channel(256);
-    let worker = Arc::new(Worker {
-        identity: config.identity,
-        store: opened.store,
-        engine,
-        job_came: Notify::new(),
-        event_came: Notify::new(),
-        progress,
-    });
-    if opened.fresh {
+    let worker =
+        Arc::new(Worker { identity: config.identity, store, engine, job_came: Notify::new(), event_came: Notify::new(), progress });
+    if !resync_is_told(&worker.store.pool).await.map_err(StoreError::from)? {
         tell_ledger(&worker).await?;
     }
     let (connected, bus) = watch::channel(None);
@@ -99,6 +94,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     tasks.spawn(hold_connection(Arc::clone(&worker), connected));
     tasks.spawn(publish_progress(progress_queue, bus));
     tasks.spawn(prepare(Arc::clone(&worker)));
+    tasks.spawn(forget(Arc::clone(&worker)));
     tasks.spawn(keep_watchdog_quiet());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     execute(&worker, &shutdown).await;
@@ -106,11 +102,13 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     Ok(())
 }
 
-/// Tells the panel what the new ledger holds, so that it sends again what it believes to be here.
+/// Tells the panel what a new ledger holds, so that it sends again what it believes to be here.
 async fn tell_ledger(worker: &Worker) -> Result<(), StoreError> {
-    let resync = Resync { ledger_lost: true, applied: worker.engine.ledger().generations() };
-    let mut connection = worker.store.pool.acquire().await?;
-    outbox_insert(&mut connection, &worker.identity, Event::Resync(resync)).await?;
+    let resync = Resync { ledger_lost: worker.engine.ledger().is_empty(), applied: worker.engine.ledger().generations() };
+    let mut tx = worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+    outbox_insert(&mut tx, &worker.identity, Event::Resync(resync)).await?;
+    resync_mark_told(&mut tx, now_ms()).await?;
+    tx.commit().await?;
     Ok(())
 }
 
@@ -166,9 +164,10 @@ async fn due_in(worker: &Worker) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(60_000))
 }
 
-/// A job whose requirement has not come yet is looked at again after this pause, this often, before it fails.
+/// A job whose requirement has not come yet is looked at again after this pause, this often, before it fails: for longer
+/// than the panel takes to send again what the bus has lost, which is two minutes and a quarter.
 const REQUIREMENT_PAUSE_MS: i64 = 1_000;
-const REQUIREMENT_TRIES: u32 = 60;
+const REQUIREMENT_TRIES: u32 = 180;
 /// A passing failure is tried again this often, after 2, 4 and 8 seconds.
 const PASSING_TRIES: u32 = 3;
 
@@ -176,7 +175,7 @@ const PASSING_TRIES: u32 = 3;
 async fn work_next(worker: &Worker) -> Result<bool, StoreError> {
     let Some(Turn { envelope, tries }) = inbox_next(&worker.store.pool, now_ms()).await? else { return Ok(false) };
     if matches!(readiness(&worker.engine, &envelope), Readiness::Waiting(_)) && tries < REQUIREMENT_TRIES {
-        inbox_postpone(&worker.store.pool, &envelope, now_ms() + REQUIREMENT_PAUSE_MS).await?;
+        inbox_step_back(&worker.store.pool, &envelope, now_ms() + REQUIREMENT_PAUSE_MS).await?;
         return Ok(true);
     }
     let outcome = carry_out_visibly(worker, &envelope).await;
@@ -277,86 +276,12 @@ async fn publish_progress(mut queue: mpsc::Receiver<Progress>, bus: watch::Recei
 /// Outcomes are kept for as long as the bus keeps jobs, 14 days, and a day more.
 const ENDED_MEMORY_MS: i64 = 15 * 24 * 3600 * 1000;
 
-/// Takes jobs from the bus into the inbox, for ever.
-async fn receive(worker: &Worker, bus: &WorkerBus) {
+/// Forgets old outcomes, whether the bus is there or not.
+async fn forget(worker: Arc<Worker>) {
     loop {
         if let Err(error) = ended_forget_before(&worker.store.pool, now_ms() - ENDED_MEMORY_MS).await {
             tracing::warn!(error = %error, "old outcomes could not be forgotten");
         }
-        match bus.commands(&worker.identity.stream).await {
-            Ok(commands) => {
-                let mut commands = Box::pin(commands);
-                while let Some(chunk) = commands.next().await {
-                    let mut broken = false;
-                    for command in chunk {
-                        match command {
-                            Ok(command) => take(worker, &command).await,
-                            Err(error) => {
-                                tracing::debug!(error = %error, "the stream of jobs was interrupted");
-                                broken = true;
-                            }
-                        }
-                    }
-                    if broken {
-                        break;
-                    }
-                }
-            }
-            Err(error) => tracing::debug!(error = %error, "jobs cannot be fetched yet"),
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
     }
-}
-
-/// Keeps one job and acknowledges it; drops what is none.
-async fn take(worker: &Worker, command: &Command) {
-    let envelope = match command.open(&worker.identity.panel_key) {
-        Ok(envelope) => envelope,
-        Err(error) => {
-            tracing::error!(error = %error, "SECURITY: a message that the panel did not sign, or that this worker cannot read, was dropped");
-            let _ = command.refuse().await;
-            return;
-        }
-    };
-    if let Some(reason) = not_ours(worker, &envelope) {
-        tracing::error!(job.id = %envelope.id, reason, "SECURITY: a job that is not for this worker was dropped");
-        let _ = command.refuse().await;
-        return;
-    }
-    match inbox_receive(&worker.store.pool, &envelope).await {
-        Ok(Received::Kept) => worker.job_came.notify_one(),
-        Ok(Received::Known) => {}
-        Ok(Received::Ended(outcome)) => {
-            if let Err(error) = repeat_outcome(worker, *outcome).await {
-                tracing::warn!(error = %error, "an outcome could not be repeated");
-                return;
-            }
-        }
-        Err(error) => {
-            tracing::error!(error = %error, "a job could not be kept; it comes again");
-            return;
-        }
-    }
-    if let Err(error) = command.acknowledge().await {
-        tracing::debug!(error = %error, "a job comes again");
-    }
-}
-
-fn not_ours(worker: &Worker, envelope: &JobEnvelope) -> Option<&'static str> {
-    if envelope.server != worker.identity.server {
-        Some("it is for another server")
-    } else if envelope.epoch != worker.identity.epoch {
-        Some("it is from another panel")
-    } else if envelope.v != ENVELOPE_VERSION {
-        Some("it is of a version this worker does not know")
-    } else {
-        None
-    }
-}
-
-async fn repeat_outcome(worker: &Worker, outcome: Outcome) -> Result<(), StoreError> {
-    let mut connection = worker.store.pool.acquire().await?;
-    outbox_insert(&mut connection, &worker.identity, Event::Outcome(outcome)).await?;
-    worker.event_came.notify_one();
-    Ok(())
 }

@@ -21,16 +21,6 @@ pub struct Store {
     pub pool: SqlitePool,
 }
 
-/// A database that has been opened.
-#[derive(Debug)]
-pub struct Opened {
-    /// The database.
-    pub store: Store,
-    /// Whether it was begun anew, because there was none or it was damaged. Then the panel must be asked what should be
-    /// here.
-    pub fresh: bool,
-}
-
 /// Why the database could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -67,6 +57,9 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// The database's own check found damage.
+    #[error("the worker's database is damaged: {0}")]
+    Damaged(String),
     /// The database was made by a newer worker.
     #[error("the database has version {found}, this worker knows {known}")]
     Newer {
@@ -92,6 +85,7 @@ impl StoreError {
             | Self::Encode(_)
             | Self::MoveAside { .. }
             | Self::Unusable { .. }
+            | Self::Damaged(_)
             | Self::Newer { .. }
             | Self::WorkerThread => FailureCode::Internal,
         }
@@ -99,21 +93,22 @@ impl StoreError {
 }
 
 /// Forward only; the position is the version (`PRAGMA user_version`). Never change one that has been released.
-const MIGRATIONS: &[&str] = &[include_str!("store/001_engine.sql"), include_str!("store/002_inbox.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("store/001_engine.sql"), include_str!("store/002_inbox.sql"), include_str!("store/003_resync.sql")];
 
 impl Store {
     /// Opens the database, makes it if there is none, and begins anew beside a damaged one.
     ///
     /// # Errors
     /// The directory cannot be written, or a newer worker made the file.
-    pub async fn open(path: &Path) -> Result<Opened, StoreError> {
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let existed = path.exists();
         match connect(path).await {
-            Ok(store) => Ok(Opened { store, fresh: !existed }),
+            Ok(store) => Ok(store),
             Err(error) if existed && is_damage(&error) => {
                 move_aside(path)?;
                 tracing::error!(path = %path.display(), error = %error, "the worker's database was damaged; began a new one");
-                Ok(Opened { store: connect(path).await?, fresh: true })
+                connect(path).await
             }
             Err(error) => Err(error),
         }
@@ -145,7 +140,11 @@ async fn connect(path: &Path) -> Result<Store, StoreError> {
 }
 
 async fn migrate(store: &Store) -> Result<(), StoreError> {
-    sqlx::query("PRAGMA quick_check").execute(&store.pool).await?;
+    // Damage is reported as rows, not as an error.
+    let found: String = sqlx::query_scalar("PRAGMA quick_check").fetch_one(&store.pool).await?;
+    if found != "ok" {
+        return Err(StoreError::Damaged(found));
+    }
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&store.pool).await?;
     let known = MIGRATIONS.len() as i64;
     if version > known {
@@ -163,7 +162,8 @@ async fn migrate(store: &Store) -> Result<(), StoreError> {
 
 /// SQLITE_CORRUPT (11) and SQLITE_NOTADB (26).
 fn is_damage(error: &StoreError) -> bool {
-    matches!(error, StoreError::Sql(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("11" | "26")))
+    matches!(error, StoreError::Damaged(_))
+        || matches!(error, StoreError::Sql(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("11" | "26")))
 }
 
 fn move_aside(path: &Path) -> Result<(), StoreError> {
@@ -197,4 +197,41 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<String, StoreError> {
 /// A value out of a table.
 pub(crate) fn decode<T: DeserializeOwned>(table: &'static str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|source| StoreError::Decode { table, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek, SeekFrom, Write};
+
+    use super::Store;
+    use crate::outbox::{resync_is_told, resync_mark_told};
+
+    #[tokio::test]
+    async fn a_new_database_has_told_the_panel_nothing_until_the_event_is_stored() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("worker.db");
+        // Cut off before the event: the next start finds the file, and tells all the same.
+        Store::open(&path).await.unwrap().pool.close().await;
+        let store = Store::open(&path).await.unwrap();
+        assert!(!resync_is_told(&store.pool).await.unwrap());
+        let mut tx = store.pool.begin().await.unwrap();
+        resync_mark_told(&mut tx, 1).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(resync_is_told(&store.pool).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_database_with_damaged_pages_is_begun_anew_and_tells_the_panel() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("worker.db");
+        let store = Store::open(&path).await.unwrap();
+        resync_mark_told(&mut store.pool.acquire().await.unwrap(), 1).await.unwrap();
+        store.pool.close().await;
+        let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.seek(SeekFrom::Start(4096)).unwrap();
+        file.write_all(&[0xff; 4096]).unwrap();
+        drop(file);
+        let store = Store::open(&path).await.unwrap();
+        assert!(!resync_is_told(&store.pool).await.unwrap());
+    }
 }

@@ -14,7 +14,7 @@ use super::credentials::{Credentials, user_key};
 use super::signing::{Purpose, SIGNATURE_HEADER, Signed, open, sign};
 use super::subjects;
 use crate::events::{Heartbeat, Progress};
-use crate::jobs::JobEnvelope;
+use crate::jobs::{JobEnvelope, JobHeader};
 use crate::names::ServerName;
 
 /// A worker's connection.
@@ -133,8 +133,19 @@ impl Command {
     /// # Errors
     /// The signature is wrong or the job does not decode.
     pub fn open(&self, panel_key: &str) -> Result<JobEnvelope, BusError> {
-        let signature = self.message.headers.as_ref().and_then(|headers| headers.get(SIGNATURE_HEADER)).map(|value| value.as_str());
-        open(Purpose::Job, panel_key, &self.message.payload, signature)
+        open(Purpose::Job, panel_key, &self.message.payload, self.signature())
+    }
+
+    /// What can be read of a job of a later version, if the signature is the panel's.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_header(&self, panel_key: &str) -> Result<JobHeader, BusError> {
+        open(Purpose::Job, panel_key, &self.message.payload, self.signature())
+    }
+
+    fn signature(&self) -> Option<&str> {
+        self.message.headers.as_ref().and_then(|headers| headers.get(SIGNATURE_HEADER)).map(|value| value.as_str())
     }
 
     /// Says that the job is durably kept, and waits for the bus to confirm.

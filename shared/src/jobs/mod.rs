@@ -219,10 +219,43 @@ pub struct JobEnvelope {
     pub job: Job,
 }
 
+/// What a worker reads of a job that is newer than itself: enough to say so.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct JobHeader {
+    /// As in [`JobEnvelope`].
+    pub v: u16,
+    /// As in [`JobEnvelope`].
+    pub id: JobId,
+    /// As in [`JobEnvelope`].
+    pub operation: OperationId,
+    /// As in [`JobEnvelope`].
+    pub epoch: Epoch,
+    /// As in [`JobEnvelope`].
+    pub server: ServerName,
+    /// As in [`JobEnvelope`].
+    pub resource: ResourceKey,
+    /// As in [`JobEnvelope`].
+    pub generation: Generation,
+    /// As in [`JobEnvelope`].
+    pub attempt: u32,
+}
+
 #[cfg(test)]
 mod tests {
-    use super::ResourceKey;
-    use crate::ids::{AccountId, PhpPoolId, SiteId};
+    use serde_json::json;
+
+    use super::{JobEnvelope, JobHeader, ResourceKey};
+    use crate::ids::{AccountId, Epoch, JobId, OperationId, PhpPoolId, SiteId};
+
+    #[test]
+    fn the_header_of_a_job_from_the_future_can_be_read() {
+        let job = json!({
+            "v": 2, "id": JobId::new(), "operation": OperationId::new(), "epoch": Epoch::new(), "server": "web1",
+            "resource": ResourceKey::Site(SiteId::new()), "generation": 3, "attempt": 1, "job": {"type": "hologram"},
+        });
+        assert!(serde_json::from_value::<JobEnvelope>(job.clone()).is_err());
+        assert_eq!(serde_json::from_value::<JobHeader>(job).unwrap().v, 2);
+    }
 
     #[test]
     fn a_resource_key_reads_back_what_it_is_spelled_as() {

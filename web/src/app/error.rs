@@ -94,7 +94,7 @@ impl AppError {
 impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Database(_) => Self::Unavailable(error),
+            StoreError::Database(_) | StoreError::Raced => Self::Unavailable(error),
             StoreError::Duplicate { .. } | StoreError::Corrupt { .. } | StoreError::Migration(_) => Self::Internal(Box::new(error)),
         }
     }

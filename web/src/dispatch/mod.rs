@@ -93,7 +93,7 @@ pub async fn run(db: Db, config: DispatchConfig, shutdown: CancellationToken) ->
     let holder = uuid_holder();
     let epoch = panel_epoch(&db).await?;
     while !shutdown.is_cancelled() {
-        if !lease_take(&db, LEASE, &holder, now_ms(), millis(LEASE_TTL)).await? {
+        if !leads(&db, &holder).await {
             wait(&shutdown, LEASE_RENEWAL).await;
             continue;
         }
@@ -143,11 +143,22 @@ async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationTok
                 return Ok(());
             }
             () = tokio::time::sleep(LEASE_RENEWAL) => {
-                if !lease_take(&dispatch.db, LEASE, holder, now_ms(), millis(LEASE_TTL)).await? {
+                if !leads(&dispatch.db, holder).await {
                     tracing::warn!("another dispatch leads now");
                     return Ok(());
                 }
             }
+        }
+    }
+}
+
+/// Takes or renews the lease. A database that does not answer is a lease that is lost, not the end of the process.
+async fn leads(db: &Db, holder: &str) -> bool {
+    match lease_take(db, LEASE, holder, now_ms(), millis(LEASE_TTL)).await {
+        Ok(leads) => leads,
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "the lease could not be renewed");
+            false
         }
     }
 }

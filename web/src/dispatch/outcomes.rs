@@ -13,7 +13,7 @@ use super::{Dispatch, DispatchError, chain};
 use crate::store::event::event_first_seen_in_tx;
 use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_list_applied, job_resend_in_tx};
 use crate::store::operation::operation_settle_in_tx;
-use crate::store::resource::{resource_applied_in_tx, resource_failed_in_tx};
+use crate::store::resource::{resource_applied_in_tx, resource_failed_in_tx, resource_is_newest_in_tx};
 use crate::store::{StoreError, Tx};
 
 /// Applies events as they come, and takes up a broken stream again.
@@ -22,11 +22,15 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
         match dispatch.bus.events().await {
             Ok(events) => {
                 let mut events = Box::pin(events);
-                while let Some(chunk) = events.next().await {
+                let mut whole = true;
+                while whole && let Some(chunk) = events.next().await {
                     for event in chunk {
                         match event {
                             Ok(message) => take(&dispatch, &message).await,
-                            Err(error) => tracing::debug!(error = %chain(&error), "the stream of events was interrupted"),
+                            Err(error) => {
+                                tracing::debug!(error = %chain(&error), "the stream of events was interrupted");
+                                whole = false;
+                            }
                         }
                     }
                 }
@@ -123,14 +127,22 @@ pub async fn outcome_apply_in_tx(tx: &mut Tx, server: ServerId, outcome: &Outcom
         Verdict::Superseded => JobEvent::Superseded,
         Verdict::Failed { .. } => JobEvent::Failed,
     };
-    if outcome.attempt != job.attempt {
+    // An older attempt's outcome is stale. A newer one's comes from before the database was restored, and counts.
+    if outcome.attempt < job.attempt {
         return Ok(None);
     }
     let Ok(state) = job.state.advance(event) else { return Ok(None) };
-    job_end_in_tx(tx, job.id, &ending(state, outcome)).await?;
+    if !job_end_in_tx(tx, &job, &ending(state, outcome)).await? {
+        // Another transaction was quicker; the event comes again and finds what is true then.
+        return Err(StoreError::Raced);
+    }
     match outcome.verdict {
         Verdict::Applied => resource_applied_in_tx(tx, job.resource, job.generation, &job.job).await?,
         Verdict::Failed { .. } => resource_failed_in_tx(tx, job.resource, job.generation).await?,
+        // The host has a newer state than the newest the panel knows of: a restored database. It must not spin for ever.
+        Verdict::Superseded if resource_is_newest_in_tx(tx, job.resource, job.generation).await? => {
+            resource_failed_in_tx(tx, job.resource, job.generation).await?;
+        }
         Verdict::Superseded => {}
     }
     let operation = operation_settle_in_tx(tx, job.operation_id).await?;

@@ -90,7 +90,7 @@ async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), Disp
             failure = Some(error);
             break;
         }
-        sent.push(job.id);
+        sent.push(job);
     }
     mark_sent(dispatch, &sent).await?;
     if let Some(error) = failure {
@@ -102,13 +102,16 @@ async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), Disp
     Ok(())
 }
 
-async fn mark_sent(dispatch: &Dispatch, sent: &[JobId]) -> Result<(), DispatchError> {
+async fn mark_sent(dispatch: &Dispatch, sent: &[&JobRow]) -> Result<(), DispatchError> {
     if sent.is_empty() {
         return Ok(());
     }
     let mut tx = dispatch.db.write().await?;
-    for id in sent {
-        if let Some(job) = job_fetch_in_tx(&mut tx, *id).await? {
+    for published in sent {
+        // A Retry since then is another attempt, which has not been sent.
+        if let Some(job) = job_fetch_in_tx(&mut tx, published.id).await?
+            && job.attempt == published.attempt
+        {
             job_advance_in_tx(&mut tx, &job, JobEvent::Published).await?;
         }
     }

@@ -9,7 +9,7 @@ use super::{Dispatch, DispatchError, chain};
 use crate::app::session::IDLE_MS;
 use crate::store::event::event_forget_before;
 use crate::store::job::{job_advance_in_tx, job_fetch_in_tx, job_list_silent};
-use crate::store::server::server_fetch;
+use crate::store::server::{server_fetch, server_list};
 use crate::store::session::session_delete_expired;
 use crate::store::throttle::throttle_delete_older_in_tx;
 use crate::store::{StoreError, now_ms};
@@ -29,10 +29,23 @@ const THROTTLE_MEMORY_MS: i64 = 24 * 3600 * 1000;
 pub(crate) async fn run(dispatch: Arc<Dispatch>) {
     loop {
         tokio::time::sleep(PAUSE).await;
+        if let Err(error) = restore_bus(&dispatch).await {
+            tracing::warn!(error = %chain(&error), "streams and consumers could not be looked after");
+        }
         if let Err(error) = sweep(&dispatch).await {
             tracing::warn!(error = %chain(&error), "a sweep failed; the next one comes");
         }
     }
+}
+
+/// Makes streams and consumers that are missing. Whoever removes one (a worker can make the bus answer to a reply subject
+/// of its choice, and so delete on its behalf) delays jobs by seconds, and loses none: the queue is in the database.
+async fn restore_bus(dispatch: &Dispatch) -> Result<(), DispatchError> {
+    dispatch.bus.ensure_streams().await?;
+    for server in server_list(&dispatch.db).await?.iter().filter(|server| server.public_key.is_some()) {
+        dispatch.bus.ensure_server(&server.stream, &server.name).await?;
+    }
+    Ok(())
 }
 
 async fn sweep(dispatch: &Dispatch) -> Result<(), DispatchError> {

@@ -21,6 +21,9 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("a migration failed")]
     Migration(#[source] sqlx::migrate::MigrateError),
+    /// A row changed between reading and writing it. Trying again finds what is true by then.
+    #[error("another transaction was quicker")]
+    Raced,
     /// Anything else the database said.
     #[error("the database did not carry out a statement")]
     Database(#[source] sqlx::Error),
@@ -49,7 +52,7 @@ impl StoreError {
             Self::Duplicate { constraint } => {
                 constraint == &format!("{table}_{column}_key") || constraint.split(", ").any(|part| part == format!("{table}.{column}"))
             }
-            Self::Corrupt { .. } | Self::Migration(_) | Self::Database(_) => false,
+            Self::Corrupt { .. } | Self::Migration(_) | Self::Raced | Self::Database(_) => false,
         }
     }
 }

@@ -236,14 +236,19 @@ pub async fn job_advance_in_tx(tx: &mut Tx, job: &JobRow, event: JobEvent) -> Re
     let Ok(next) = job.state.advance(event) else { return Ok(None) };
     let now = now_ms();
     let (sent, finished) = (matches!(event, JobEvent::Published).then_some(now), next.has_ended().then_some(now));
-    sqlx::query("UPDATE jobs SET state = $1, sent_ms = COALESCE($2, sent_ms), finished_ms = $3 WHERE id = $4")
-        .bind(next.as_str())
-        .bind(sent)
-        .bind(finished)
-        .bind(job.id.to_string())
-        .execute(&mut **tx)
-        .await?;
-    Ok(Some(next))
+    // Only from the state that was read: another transaction may have been quicker.
+    let done = sqlx::query(
+        "UPDATE jobs SET state = $1, sent_ms = COALESCE($2, sent_ms), finished_ms = $3 WHERE id = $4 AND state = $5 AND attempt = $6",
+    )
+    .bind(next.as_str())
+    .bind(sent)
+    .bind(finished)
+    .bind(job.id.to_string())
+    .bind(job.state.as_str())
+    .bind(i64::from(job.attempt))
+    .execute(&mut **tx)
+    .await?;
+    Ok((done.rows_affected() == 1).then_some(next))
 }
 
 /// Queues a failed job again as a new attempt: its old steps and failure are forgotten.
@@ -280,15 +285,15 @@ pub struct Ending<'a> {
     pub took_ms: i64,
 }
 
-/// Ends a job.
+/// Ends a job, unless it has ended or was tried again since it was read. True if it ended now.
 ///
 /// # Errors
 /// The database fails.
-pub async fn job_end_in_tx(tx: &mut Tx, id: JobId, ending: &Ending<'_>) -> Result<(), StoreError> {
+pub async fn job_end_in_tx(tx: &mut Tx, job: &JobRow, ending: &Ending<'_>) -> Result<bool, StoreError> {
     let now = now_ms();
-    sqlx::query(
+    let done = sqlx::query(
         "UPDATE jobs SET state = $1, steps = $2, failure = $3, effect = $4, detail = $5, started_ms = COALESCE(started_ms, $6), \
-         finished_ms = $7 WHERE id = $8",
+         finished_ms = $7 WHERE id = $8 AND attempt = $9 AND state = $10",
     )
     .bind(ending.state.as_str())
     .bind(to_json("jobs.steps", &ending.steps)?)
@@ -297,10 +302,12 @@ pub async fn job_end_in_tx(tx: &mut Tx, id: JobId, ending: &Ending<'_>) -> Resul
     .bind(ending.detail)
     .bind(now - ending.took_ms.max(0))
     .bind(now)
-    .bind(id.to_string())
+    .bind(job.id.to_string())
+    .bind(i64::from(job.attempt))
+    .bind(job.state.as_str())
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Keeps the newest progress of a job under way; older or late ones change nothing. True if something changed.

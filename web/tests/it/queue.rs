@@ -40,8 +40,9 @@ async fn progress_never_goes_backwards_and_never_wakes_an_ended_job() {
         assert!(!job_progress_in_tx(&mut tx, job.id, 1, 1, &steps(StepState::Running)).await.unwrap());
         assert!(!job_progress_in_tx(&mut tx, job.id, 2, 9, &steps(StepState::Running)).await.unwrap(), "of another attempt");
         let now = job_fetch_in_tx(&mut tx, job.id).await.unwrap().unwrap();
-        assert_eq!((now.state, now.steps), (JobState::Working, steps(StepState::Done)));
-        assert_eq!(job_advance_in_tx(&mut tx, &job, JobEvent::Applied).await.unwrap(), Some(JobState::Done));
+        assert_eq!((now.state, now.steps.clone()), (JobState::Working, steps(StepState::Done)));
+        assert_eq!(job_advance_in_tx(&mut tx, &job, JobEvent::Applied).await.unwrap(), None, "read before it moved");
+        assert_eq!(job_advance_in_tx(&mut tx, &now, JobEvent::Applied).await.unwrap(), Some(JobState::Done));
         assert!(!job_progress_in_tx(&mut tx, job.id, 1, 9, &steps(StepState::Running)).await.unwrap());
         let ended = job_fetch_in_tx(&mut tx, job.id).await.unwrap().unwrap();
         assert_eq!(job_advance_in_tx(&mut tx, &ended, JobEvent::Failed).await.unwrap(), None);

@@ -282,3 +282,18 @@ async fn a_failed_site_says_why_and_retry_makes_it_active() {
     assert_eq!(answer.status, 303);
     whole.until_state(site, ResourceState::Active).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_and_a_stream_that_somebody_deleted_are_made_again() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("madeagain").await;
+    // What a worker could bring about by choosing the bus's own subjects for a reply.
+    let credentials = whole.nats.keys.panel_credentials(shared::bus::credentials::PanelUser::Dispatch, shared::testing::now_s()).unwrap();
+    let raw = shared::bus::client::Connection { url: &whole.nats.url(), name: "vandal", credentials: &credentials };
+    let vandal = shared::bus::client::connect(&raw).await.unwrap();
+    for subject in ["$JS.API.CONSUMER.DELETE.CMD_0.web1", "$JS.API.STREAM.DELETE.EVT"] {
+        vandal.request(subject, "".into()).await.unwrap();
+    }
+    let site = whole.site(&account, "again.example.org").await;
+    whole.until_state(site, ResourceState::Active).await;
+}

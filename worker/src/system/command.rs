@@ -115,12 +115,6 @@ impl Program {
         self
     }
 
-    /// As whom. Supplementary groups are dropped with it.
-    pub(super) fn identity(mut self, uid: u32, gid: u32) -> Self {
-        self.command.gid(gid).uid(uid);
-        self
-    }
-
     /// Runs it; an unsuccessful end is an error.
     pub(super) fn run(self) -> Result<Finished, CommandError> {
         let words = self.words.clone();

@@ -77,10 +77,10 @@ impl Lab {
 
     /// Puts a before-image into the journal, as a database that failed at the wrong moment leaves one.
     pub(crate) async fn leave_in_journal(&self, undo: &str) {
-        let opened = Store::open(&self.directory.path().join("worker.db")).await.unwrap();
+        let store = Store::open(&self.directory.path().join("worker.db")).await.unwrap();
         let query = sqlx::query("INSERT INTO journal (job, phase, seq, what) VALUES ('left', 'undo', 0, $1)").bind(undo);
-        query.execute(&opened.store.pool).await.unwrap();
-        opened.store.pool.close().await;
+        query.execute(&store.pool).await.unwrap();
+        store.pool.close().await;
     }
 
     /// The worker starts again on the same disk.
@@ -94,8 +94,8 @@ impl Lab {
 }
 
 async fn engine(directory: &TempDir, host: &Arc<FakeSystem>) -> Engine {
-    let opened = Store::open(&directory.path().join("worker.db")).await.unwrap();
-    Engine::open(&opened.store, host.clone(), Arc::new(Unsealed)).await.unwrap()
+    let store = Store::open(&directory.path().join("worker.db")).await.unwrap();
+    Engine::open(&store, host.clone(), Arc::new(Unsealed)).await.unwrap()
 }
 
 /// The code and effect of a failure.

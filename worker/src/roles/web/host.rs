@@ -68,9 +68,14 @@ fn files(draft: &mut Draft<'_>) -> Result<(), PlanError> {
 const SYSCTL: &str = "# Made by Gantry. Changes here are overwritten.\nfs.protected_hardlinks = 1\nfs.protected_symlinks = 1\n\
     fs.protected_fifos = 2\nfs.protected_regular = 2\n";
 
-/// Copied and cut rather than renamed: nginx would give a new file to its own user, and PHP could make none.
-const LOGROTATE: &str = "# Made by Gantry. Changes here are overwritten.\n/home/*/logs/*.log {\n    daily\n    rotate 14\n    maxsize 100M\n    \
-    missingok\n    notifempty\n    compress\n    delaycompress\n    copytruncate\n}\n";
+/// The web server's logs are copied and cut rather than renamed: nginx would give a new file to its own user, and PHP could
+/// make none. PHP's own logs are their tenant's, who may make them as long as he likes without filling a disk: root only
+/// renames those and never reads them.
+const LOGROTATE: &str = "# Made by Gantry. Changes here are overwritten.\n/home/*/logs/access.log /home/*/logs/error.log {\n    \
+    daily\n    rotate 14\n    maxsize 100M\n    missingok\n    notifempty\n    compress\n    delaycompress\n    copytruncate\n}\n\
+    /home/*/logs/php-*.log {\n    daily\n    rotate 7\n    maxsize 100M\n    missingok\n    notifempty\n    nocompress\n    \
+    create\n    sharedscripts\n    postrotate\n        /usr/bin/systemctl kill --kill-who=main --signal=USR1 'gantry-php*@*.service' || true\n    \
+    endscript\n}\n";
 
 fn units(draft: &mut Draft<'_>, versions: &[PhpVersion]) -> Result<(), PlanError> {
     let directory = |path: &str| DirectoryImage { path: path.into(), owner: Owner::ROOT, mode: 0o755, acl: Acl::default() };
@@ -126,4 +131,16 @@ fn web_server(draft: &mut Draft<'_>) -> Result<(), PlanError> {
         draft.plan.step(NGINX, Action::ReloadNginx);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LOGROTATE;
+
+    #[test]
+    fn root_renames_a_tenants_own_logs_and_never_reads_them() {
+        let (web, php) = LOGROTATE.split_once("/home/*/logs/php-").unwrap();
+        assert!(web.contains("copytruncate") && !web.contains("*.log"));
+        assert!(php.contains(" create\n") && php.contains(" nocompress\n") && !php.contains("copytruncate"));
+    }
 }

@@ -14,27 +14,18 @@ pub fn log(user: &LinuxUser, version: PhpVersion) -> PathBuf {
     paths::in_cell(user, "logs").join(format!("php-{version}.log"))
 }
 
-/// Where slow requests are noted.
-#[must_use]
-pub fn slow_log(user: &LinuxUser, version: PhpVersion) -> PathBuf {
-    paths::in_cell(user, "logs").join(format!("php-{version}-slow.log"))
-}
-
 /// A reload waits this long for requests under way.
 const RELOAD_PATIENCE_S: u32 = 30;
 /// FPM ends a request this much after PHP's own limit: PHP counts only its own time, not that of waiting.
 const TERMINATE_AFTER_S: u32 = 10;
-/// Requests slower than this are noted.
-const SLOW_S: u32 = 5;
-
 /// The whole configuration of a master with one pool. No user, group or pid: the master runs as the account's user already,
 /// under systemd.
 #[must_use]
 pub fn pool(user: &LinuxUser, version: PhpVersion, settings: &PhpSettings) -> String {
     let cell = paths::cell(user);
     let cell = cell.display();
-    let (log, slow) = (log(user, version), slow_log(user, version));
-    let (log, slow) = (log.display(), slow.display());
+    let log = log(user, version);
+    let log = log.display();
     let socket = paths::php_socket(user, version);
     let mut text = format!(
         "; Made by Gantry. Changes here are overwritten.\n[global]\nerror_log = {log}\nlog_level = notice\n\
@@ -42,11 +33,12 @@ pub fn pool(user: &LinuxUser, version: PhpVersion, settings: &PhpSettings) -> St
         socket.display(),
         process_manager(&settings.process_manager)
     );
+    // No slow log: FPM would trace its children, which the master's own confinement forbids.
     let terminate = settings.max_execution_time_s + TERMINATE_AFTER_S;
     let _ = write!(
         text,
         "pm.status_path = /.gantry/php-status\nping.path = /.gantry/php-ping\n\
-         request_terminate_timeout = {terminate}s\nrequest_slowlog_timeout = {SLOW_S}s\nslowlog = {slow}\n\
+         request_terminate_timeout = {terminate}s\n\
          catch_workers_output = yes\ndecorate_workers_output = no\nclear_env = yes\nchdir = {cell}\n\
          security.limit_extensions = .php\n\
          env[PATH] = /usr/local/bin:/usr/bin:/bin\nenv[HOME] = {cell}/home\nenv[USER] = {user}\nenv[TMPDIR] = {cell}/tmp\n"

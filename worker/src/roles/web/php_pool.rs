@@ -46,10 +46,9 @@ pub fn plan(spec: &PhpPoolSpec, facts: Facts<'_>) -> Result<Plan, PlanError> {
 
 /// The master runs as the account's user, which may not make files in `logs`.
 fn logs(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<(), PlanError> {
-    for path in [php_fpm::log(&spec.user, spec.version), php_fpm::slow_log(&spec.user, spec.version)] {
-        let owner = Owner::tenant(spec.uid.get());
-        draft.some_file(LOGS, FileImage { path, owner, mode: 0o640, content: Content::from("") })?;
-    }
+    let path = php_fpm::log(&spec.user, spec.version);
+    let owner = Owner::tenant(spec.uid.get());
+    draft.some_file(LOGS, FileImage { path, owner, mode: 0o640, content: Content::from("") })?;
     Ok(())
 }
 

@@ -100,3 +100,19 @@ pub fn no_user_managers() -> String {
 pub fn tmpfiles() -> String {
     format!("{MARK}d {} 0710 root {WEB_USER} -\n", paths::SOCKETS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::confinement;
+
+    #[test]
+    fn no_writable_place_outside_the_cell_is_shared_with_the_host() {
+        let text = confinement("/home");
+        let own: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("TemporaryFileSystem=")).flat_map(|line| line.split(' ')).collect();
+        for place in ["/home:ro,", "/root:ro,", "/run/user:ro,", "/run/lock:ro,", "/dev/shm:"] {
+            assert!(own.iter().any(|mount| mount.starts_with(place) && mount.contains("size=")), "{place}");
+        }
+        assert!(!text.contains("\nProtectHome=tmpfs"));
+    }
+}

@@ -1,0 +1,133 @@
+//! From the bus into the inbox.
+//!
+//! **Nothing is kept that the panel did not sign for this server and this installation**; what is refused is logged as a
+//! matter of security.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use shared::bus::BusError;
+use shared::bus::worker::{Command, WorkerBus};
+use shared::events::{Event, Outcome, Verdict};
+use shared::failure::{Effect, FailureCode};
+use shared::jobs::{ENVELOPE_VERSION, JobEnvelope, JobHeader};
+
+use crate::inbox::{Received, inbox_receive};
+use crate::outbox::outbox_insert;
+use crate::run::Worker;
+use crate::store::{StoreError, now_ms};
+
+/// Takes jobs from the bus into the inbox, for ever.
+pub(crate) async fn receive(worker: &Worker, bus: &WorkerBus) {
+    loop {
+        match bus.commands(&worker.identity.stream).await {
+            Ok(commands) => {
+                let mut commands = Box::pin(commands);
+                while let Some(chunk) = commands.next().await {
+                    let mut broken = false;
+                    for command in chunk {
+                        match command {
+                            Ok(command) => take(worker, &command).await,
+                            Err(error) => {
+                                tracing::debug!(error = %error, "the stream of jobs was interrupted");
+                                broken = true;
+                            }
+                        }
+                    }
+                    if broken {
+                        break;
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(error = %error, "jobs cannot be fetched yet"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Keeps one job and acknowledges it; drops what is none.
+async fn take(worker: &Worker, command: &Command) {
+    let opened = command.open(&worker.identity.panel_key);
+    if let Some(header) = newer_than_us(worker, command, &opened) {
+        tracing::error!(job.id = %header.id, version = header.v, "a job is newer than this worker: upgrade it");
+        if repeat_outcome(worker, outdated(&header)).await.is_ok() {
+            let _ = command.acknowledge().await;
+        }
+        return;
+    }
+    let envelope = match opened {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            tracing::error!(error = %error, "SECURITY: a message that the panel did not sign, or that this worker cannot read, was dropped");
+            let _ = command.refuse().await;
+            return;
+        }
+    };
+    if let Some(reason) = not_ours(worker, &envelope) {
+        tracing::error!(job.id = %envelope.id, reason, "SECURITY: a job that is not for this worker was dropped");
+        let _ = command.refuse().await;
+        return;
+    }
+    match inbox_receive(&worker.store.pool, &envelope).await {
+        Ok(Received::Kept) => worker.job_came.notify_one(),
+        Ok(Received::Known) => {}
+        Ok(Received::Ended(outcome)) => {
+            if let Err(error) = repeat_outcome(worker, *outcome).await {
+                tracing::warn!(error = %error, "an outcome could not be repeated");
+                return;
+            }
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "a job could not be kept; it comes again");
+            return;
+        }
+    }
+    if let Err(error) = command.acknowledge().await {
+        tracing::debug!(error = %error, "a job comes again");
+    }
+}
+
+fn not_ours(worker: &Worker, envelope: &JobEnvelope) -> Option<&'static str> {
+    if envelope.server != worker.identity.server {
+        Some("it is for another server")
+    } else if envelope.epoch != worker.identity.epoch {
+        Some("it is from another panel")
+    } else {
+        None
+    }
+}
+
+/// The header of a job for this worker that the panel signed and that this worker does not understand.
+fn newer_than_us(worker: &Worker, command: &Command, opened: &Result<JobEnvelope, BusError>) -> Option<JobHeader> {
+    match opened {
+        Ok(envelope) if envelope.v == ENVELOPE_VERSION => return None,
+        Ok(_) | Err(BusError::Undecodable { .. }) => {}
+        Err(_) => return None,
+    }
+    let header = command.open_header(&worker.identity.panel_key).ok()?;
+    (header.server == worker.identity.server && header.epoch == worker.identity.epoch).then_some(header)
+}
+
+/// Without an answer the panel would send the job again for ever.
+fn outdated(header: &JobHeader) -> Outcome {
+    let detail = format!("the job has version {}, this worker knows {ENVELOPE_VERSION}", header.v);
+    let now = now_ms();
+    Outcome {
+        job: header.id,
+        operation: header.operation,
+        resource: header.resource,
+        generation: header.generation,
+        attempt: header.attempt,
+        verdict: Verdict::Failed { code: FailureCode::WorkerOutdated, effect: Effect::NothingChanged, detail },
+        steps: Vec::new(),
+        started_ms: now,
+        finished_ms: now,
+    }
+}
+
+async fn repeat_outcome(worker: &Worker, outcome: Outcome) -> Result<(), StoreError> {
+    let mut connection = worker.store.pool.acquire().await?;
+    outbox_insert(&mut connection, &worker.identity, Event::Outcome(outcome)).await?;
+    worker.event_came.notify_one();
+    Ok(())
+}
