@@ -61,7 +61,7 @@ $try('P-02 worker state', fn () => $run('ls /var/lib/gantry-worker') !== '');
 $try('P-02 keys of others', fn () => $run('cat /etc/gantry-worker/keys/victimuser') !== '');
 $try('P-02 pools of others', fn () => $run('cat /etc/gantry-worker/php/victimuser-8.2.conf') !== '');
 $try('P-05 pool of others', fn () => fsockopen('unix:///run/gantry-php/victimuser-8.2.sock'));
-$try('P-07 processes of others', fn () => str_contains($run('cat /proc/*/cmdline'), 'gantry-worker'));
+$try('P-07 processes of others', fn () => preg_match('/gantry-worker run|nginx: |sshd|victimuser/', str_replace("\0", ' ', $run('cat /proc/*/cmdline'))));
 $try('P-08 shared tmp', fn () => file_exists('/tmp/planted-by-victim'));
 $try('P-11 dbus', fn () => str_contains($run('busctl --no-pager list'), 'org.freedesktop.systemd1'));
 $try('P-15 privilege', fn () => posix_geteuid() === 0 || str_contains($run('id -u'), "0\n") || $run('su -c id') !== '');
