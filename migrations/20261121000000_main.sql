@@ -79,6 +79,12 @@ CREATE TABLE enrolments (
     CONSTRAINT enrolments_token_hash_key UNIQUE (token_hash)
 );
 
+-- Keys of workers that were replaced or removed: the bus lets nobody in with them any more.
+CREATE TABLE revocations (
+    public_key TEXT PRIMARY KEY,
+    at_ms BIGINT NOT NULL
+);
+
 CREATE TABLE accounts (
     id TEXT PRIMARY KEY,
     owner_id TEXT NOT NULL REFERENCES users (id),

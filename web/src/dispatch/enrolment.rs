@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::bus::credentials::Revocation;
 use shared::enrolment::EnrolmentReply;
 
 use super::{Dispatch, DispatchError, chain};
-use crate::store::enrolment::{EnrolmentRow, enrolment_answer_in_tx, enrolment_list_pending};
+use crate::store::enrolment::{EnrolmentRow, enrolment_answer_in_tx, enrolment_list_pending, revocation_list};
 use crate::store::server::{server_fetch, server_list};
 use crate::store::{StoreError, now_ms, to_json};
 
@@ -18,12 +19,30 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
     if let Err(error) = ensure_consumers(&dispatch).await {
         tracing::warn!(error = %chain(&error), "not every server has its consumer yet");
     }
+    let mut in_force = Vec::new();
     loop {
+        if let Err(error) = revoke(&dispatch, &mut in_force).await {
+            tracing::warn!(error = %chain(&error), "revoked keys are not in force yet");
+        }
         tokio::time::sleep(PAUSE).await;
         if let Err(error) = answer_all(&dispatch).await {
             tracing::warn!(error = %chain(&error), "an enrolment could not be answered; it is tried again");
         }
     }
+}
+
+/// Puts revoked keys in force: the bus cuts their connections. The bus takes no second change within a second of its clock,
+/// so each change waits one.
+async fn revoke(dispatch: &Dispatch, in_force: &mut Vec<Revocation>) -> Result<(), DispatchError> {
+    let wanted = revocation_list(&dispatch.db).await?;
+    if wanted == *in_force {
+        return Ok(());
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    dispatch.bus.push_account(dispatch.keys.panel_account_jwt(now_ms() / 1000, &wanted)?).await?;
+    tracing::info!(keys = wanted.len(), "revoked keys are in force");
+    *in_force = wanted;
+    Ok(())
 }
 
 /// Every server that has joined has its consumer, also after the bus has lost its store.

@@ -1,5 +1,6 @@
 //! How a worker joins: the web tier records the request, dispatch answers it.
 
+use shared::bus::credentials::Revocation;
 use shared::ids::ServerId;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -128,6 +129,7 @@ pub async fn enrolment_answer_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow, reply
     if done.rows_affected() == 0 {
         return Ok(false);
     }
+    revoke_replaced_in_tx(tx, enrolment).await?;
     sqlx::query("UPDATE servers SET public_key = $1, seal_key = $2 WHERE id = $3")
         .bind(enrolment.public_key.as_deref())
         .bind(enrolment.seal_key.as_deref())
@@ -135,6 +137,35 @@ pub async fn enrolment_answer_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow, reply
         .execute(&mut **tx)
         .await?;
     Ok(true)
+}
+
+/// The key a server had before another worker joined as it is worth nothing from now on.
+async fn revoke_replaced_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO revocations (public_key, at_ms) SELECT public_key, CAST($1 AS BIGINT) FROM servers \
+         WHERE id = $2 AND public_key IS NOT NULL AND public_key <> $3 ON CONFLICT (public_key) DO NOTHING",
+    )
+    .bind(now_ms())
+    .bind(enrolment.server.to_string())
+    .bind(enrolment.public_key.as_deref())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Every revoked key.
+///
+/// # Errors
+/// The database fails.
+pub async fn revocation_list(db: &Db) -> Result<Vec<Revocation>, StoreError> {
+    let rows = sqlx::query("SELECT public_key, at_ms FROM revocations ORDER BY public_key").fetch_all(db.read()).await?;
+    rows.iter()
+        .map(|row| {
+            let at_ms: i64 = row.try_get("at_ms")?;
+            // Rounded up, so that a credential made in the same second is covered.
+            Ok(Revocation { public_key: row.try_get("public_key")?, at_s: at_ms / 1000 + 1 })
+        })
+        .collect()
 }
 
 /// The answer to a request, once there is one.

@@ -80,9 +80,10 @@ fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) ->
     Running { stop, task }
 }
 
-/// Adds a server and lets a worker join it as `gantry-worker enroll` does, short of HTTP.
+/// Adds a server, if there is none of the name, and lets a worker join as it like `gantry-worker enroll`, short of HTTP.
 async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
     let token = token_new();
+    let known = server_fetch_by_name(app.db(), &name.parse().unwrap()).await.unwrap();
     let mut tx = app.db().write().await.unwrap();
     let new = NewServer {
         name: name.parse().unwrap(),
@@ -91,7 +92,10 @@ async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
         address: "192.0.2.1".to_owned(),
         max_accounts: None,
     };
-    let server = server_insert_in_tx(&mut tx, &new).await.unwrap();
+    let server = match known {
+        Some(known) => known.id,
+        None => server_insert_in_tx(&mut tx, &new).await.unwrap(),
+    };
     enrolment_insert_in_tx(&mut tx, server, &token_hash(token.expose()), i64::MAX).await.unwrap();
     tx.commit().await.unwrap();
 
@@ -135,12 +139,16 @@ impl Whole {
         person(&app, "root", UserRole::Admin).await;
         let admin = signed_in(&app, "root").await;
         let whole = Self { app, admin, nats, host, identity, state, dispatch, worker };
+        whole.until_online().await;
+        whole
+    }
+
+    async fn until_online(&self) {
         until("the server is online", async || {
-            let server = server_fetch_by_name(whole.app.db(), &whole.identity.server).await.unwrap()?;
+            let server = server_fetch_by_name(self.app.db(), &self.identity.server).await.unwrap()?;
             (server.online && !server.php_versions.is_empty()).then_some(())
         })
         .await;
-        whole
     }
 
     async fn account(&mut self, user: &str) -> String {
@@ -295,5 +303,22 @@ async fn a_consumer_and_a_stream_that_somebody_deleted_are_made_again() {
         vandal.request(subject, "".into()).await.unwrap();
     }
     let site = whole.site(&account, "again.example.org").await;
+    whole.until_state(site, ResourceState::Active).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_joins_again_shuts_out_the_keys_it_had_before() {
+    let mut whole = Whole::start().await;
+    let old = whole.identity.clone();
+    whole.worker.stop().await;
+    let bus = WorkerBus::connect(&whole.nats.url(), &old.server, &old.credentials).await.unwrap();
+    whole.identity = join(&whole.app, &whole.nats, "web1").await;
+    until("the old connection is cut", async || (!bus.is_connected()).then_some(())).await;
+    assert!(WorkerBus::connect(&whole.nats.url(), &old.server, &old.credentials).await.is_err());
+
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    whole.until_online().await;
+    let account = whole.account("rejoined").await;
+    let site = whole.site(&account, "rejoined.example.org").await;
     whole.until_state(site, ResourceState::Active).await;
 }
