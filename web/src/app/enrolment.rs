@@ -1,6 +1,6 @@
 //! A worker trades its token for credentials. The web tier records the request; dispatch, which holds the keys, answers.
 
-use serde::Deserialize;
+use shared::enrolment::EnrolmentRequest;
 
 use super::signal::Signal;
 use super::{App, AppError};
@@ -8,17 +8,6 @@ use crate::auth::token::token_hash;
 use crate::store::StoreError;
 use crate::store::enrolment::{enrolment_reply, enrolment_request_in_tx};
 use crate::store::ids::EnrolmentId;
-
-/// What a worker sends.
-#[derive(Clone, Deserialize)]
-pub struct EnrolRequest {
-    /// The token it was given.
-    pub token: String,
-    /// Its public nkey (`U...`).
-    pub public_key: String,
-    /// Its public x25519 key (`X...`).
-    pub seal_key: String,
-}
 
 /// Where a request stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +22,7 @@ pub enum Enrolled {
 ///
 /// # Errors
 /// [`AppError::NotFound`] if the token is unknown, expired, or used by other keys.
-pub async fn enrol(app: &App, request: &EnrolRequest) -> Result<Enrolled, AppError> {
+pub async fn enrol(app: &App, request: &EnrolmentRequest) -> Result<Enrolled, AppError> {
     if !is_key(&request.public_key, 'U') || !is_key(&request.seal_key, 'X') || request.token.len() > 128 {
         return Err(AppError::NotFound);
     }

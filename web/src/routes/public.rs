@@ -7,10 +7,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{Router, get as on_get, post as on_post};
+use shared::enrolment::EnrolmentRequest;
 
 use super::{Access, Route, get, post};
 use crate::app::AppError;
-use crate::app::enrolment::{EnrolRequest, Enrolled, enrol, enrol_reply};
+use crate::app::enrolment::{Enrolled, enrol, enrol_reply};
 use crate::error::PageError;
 use crate::extract::Path;
 use crate::paths;
@@ -40,7 +41,10 @@ const HOLD: Duration = Duration::from_secs(10);
 /// How often the table is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(200);
 
-async fn enrolment(State(state): State<AppState>, body: Result<Json<EnrolRequest>, axum::extract::rejection::JsonRejection>) -> Response {
+async fn enrolment(
+    State(state): State<AppState>,
+    body: Result<Json<EnrolmentRequest>, axum::extract::rejection::JsonRejection>,
+) -> Response {
     let Ok(Json(request)) = body else { return StatusCode::BAD_REQUEST.into_response() };
     let answer = async {
         let id = match enrol(&state.app, &request).await? {

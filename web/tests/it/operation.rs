@@ -66,7 +66,7 @@ async fn a_server_is_added_with_a_token_shown_once_and_a_worker_joins_with_it_on
     let taken = town.admin.post("/servers", &[("name", "web2"), ("hostname", "other.servers.example.org")]).await;
     assert_eq!((taken.status.as_u16(), taken.value("hostname").as_deref()), (422, Some("other.servers.example.org")));
 
-    let request = |key: &str| web::app::enrolment::EnrolRequest {
+    let request = |key: &str| shared::enrolment::EnrolmentRequest {
         token: token.clone(),
         public_key: format!("U{}", key.repeat(55)),
         seal_key: format!("X{}", key.repeat(55)),

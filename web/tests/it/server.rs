@@ -1,7 +1,8 @@
 //! Servers, as admins manage them.
 
+use shared::enrolment::EnrolmentRequest;
 use shared::ids::ServerId;
-use web::app::enrolment::{EnrolRequest, enrol};
+use web::app::enrolment::enrol;
 use web::store::server::server_fetch;
 
 use crate::support::app::Answer;
@@ -20,8 +21,8 @@ async fn added(town: &mut Town) -> (String, String) {
     (format!("/servers/{id}"), token_in(&answer))
 }
 
-fn request(token: &str) -> EnrolRequest {
-    EnrolRequest { token: token.to_owned(), public_key: format!("U{}", "A".repeat(55)), seal_key: format!("X{}", "A".repeat(55)) }
+fn request(token: &str) -> EnrolmentRequest {
+    EnrolmentRequest { token: token.to_owned(), public_key: format!("U{}", "A".repeat(55)), seal_key: format!("X{}", "A".repeat(55)) }
 }
 
 #[tokio::test]

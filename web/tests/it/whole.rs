@@ -7,7 +7,7 @@ use shared::bus::credentials::{Credentials, new_user_key};
 use shared::bus::sealing::SealKey;
 use shared::bus::signing::{Purpose, sign};
 use shared::bus::worker::WorkerBus;
-use shared::enrolment::EnrolmentReply;
+use shared::enrolment::{EnrolmentReply, EnrolmentRequest};
 use shared::events::{Event, EventEnvelope, Outcome, Verdict};
 use shared::ids::{EventId, SiteId};
 use shared::operation::ResourceState;
@@ -16,7 +16,7 @@ use shared::testing::NatsServer;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use web::app::enrolment::{EnrolRequest, Enrolled, enrol, enrol_reply};
+use web::app::enrolment::{Enrolled, enrol, enrol_reply};
 use web::auth::token::{token_hash, token_new};
 use web::dispatch::{DispatchConfig, run as dispatch};
 use web::store::Db;
@@ -101,7 +101,7 @@ async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
 
     let (seed, public_key) = new_user_key().unwrap();
     let seal = SealKey::generate();
-    let request = EnrolRequest { token: token.expose().clone(), public_key, seal_key: seal.public_key() };
+    let request = EnrolmentRequest { token: token.expose().clone(), public_key, seal_key: seal.public_key() };
     let Enrolled::Waiting(id) = enrol(&app.state.app, &request).await.unwrap() else { panic!("answered before dispatch could") };
     let reply = until("dispatch answers the enrolment", async || enrol_reply(&app.state.app, &id).await.unwrap()).await;
     let reply: EnrolmentReply = serde_json::from_str(&reply).unwrap();
