@@ -24,15 +24,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::bus::BusError;
-use shared::bus::credentials::BusKeys;
+use shared::bus::credentials::{BusKeys, WorkerAccount};
 use shared::bus::panel::{DispatchBus, Hint};
 use shared::ids::Epoch;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::store::enrolment::revocation_list;
 use crate::store::lease::{lease_release, lease_take};
 use crate::store::panel::panel_epoch;
+use crate::store::server::ServerRow;
 use crate::store::{Db, StoreError, now_ms};
 use workers::Workers;
 
@@ -71,6 +73,13 @@ pub(crate) struct Dispatch {
 }
 
 impl Dispatch {
+    /// A server has its consumer of jobs and its account on the bus, which lets in the worker with the newest key alone.
+    pub(crate) async fn ensure_server(&self, server: &ServerRow) -> Result<(), DispatchError> {
+        let revoked = revocation_list(&self.db, &server.name).await?;
+        let worker = WorkerAccount { server: &server.name, stream: &server.stream, revoked: &revoked };
+        Ok(self.bus.ensure_server(&worker, now_ms() / 1000).await?)
+    }
+
     /// Sends a hint; a lost one is made up for by the pages' own slow re-read.
     pub(crate) async fn hint(&self, hint: &Hint) {
         if let Err(error) = self.bus.hint(hint).await {
