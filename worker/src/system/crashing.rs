@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, raise};
 use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
-use super::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError};
+use super::{Check, NginxTest, PhpTest, ProbeAnswer, Question, StagedChange, System, SystemError};
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
 /// The file that holds the number.
@@ -69,7 +69,8 @@ forward! {
         fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError>;
         fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError>;
         fn test_sshd(&self) -> Result<Check, SystemError>;
-        fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError>;
+        fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError>;
+        fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError>;
         fn pause(&self, time: Duration) -> ();
         fn php_versions(&self) -> Result<Vec<PhpVersion>, SystemError>;
         fn has_ipv6(&self) -> bool;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
-use super::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError, files, inspect, probe, services, stage, users};
+use super::{
+    Check, NginxTest, PhpTest, ProbeAnswer, Question, StagedChange, System, SystemError, files, inspect, probe, services, stage, users,
+};
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
 /// The host this program runs on, as root.
@@ -142,8 +144,12 @@ impl System for Host {
         services::test_sshd()
     }
 
-    fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError> {
-        Ok(probe::probe(domain))
+    fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError> {
+        Ok(probe::probe(domain, question))
+    }
+
+    fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError> {
+        services::children(unit, uid)
     }
 
     fn pause(&self, time: Duration) {

@@ -32,7 +32,7 @@ use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImag
 pub use command::CommandError;
 pub(crate) use command::cut;
 pub use host::Host;
-pub use probe::PROBE_PATH;
+pub use probe::{PHP_PROBE_PATH, PROBE_PATH};
 pub(crate) use stage::NGINX_TREE;
 pub use stage::stage_child;
 
@@ -104,7 +104,9 @@ pub trait System: Send + Sync {
     /// Runs sshd's own test on the live configuration.
     fn test_sshd(&self) -> Result<Check, SystemError>;
     /// Asks a site on this host for its generation, once.
-    fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError>;
+    fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError>;
+    /// How many children of a unit's main process run under a uid; 0 if the unit does not run.
+    fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError>;
     /// Waits a little before asking again.
     fn pause(&self, time: Duration);
 
@@ -172,16 +174,27 @@ pub struct PhpTest<'a> {
     pub config: &'a str,
 }
 
+/// Who of a site is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// nginx, which answers by itself.
+    Vhost,
+    /// The site's PHP.
+    Php,
+}
+
 /// What a site answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeAnswer {
-    /// The vhost answered with its generation, and PHP with its uid.
+    /// The vhost answered with its generation, and PHP, where it was asked, with its uid.
     Serving {
         /// The generation.
         generation: i64,
         /// The uid PHP runs under.
         uid: Option<u32>,
     },
+    /// The question was taken, and nothing came back in time.
+    Silent,
     /// nginx closed the connection: no site of this name.
     Unknown,
     /// Something else answered, or nothing did.

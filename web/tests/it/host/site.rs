@@ -1,5 +1,8 @@
 //! Sites on a real host.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use super::prober::Prober;
 use super::world;
 
@@ -47,6 +50,46 @@ fn a_site_serves_is_edited_suspended_and_deleted_while_its_neighbours_lose_nothi
     panel.until_gone(&page);
     assert_ne!(lab.fetch("shop.localhost", "/").0, 200);
     prober.assert_nothing_lost();
+}
+
+/// Keeps a child of the pool for longer than the test takes.
+const SLEEPER: &str = "<?php sleep(300);";
+
+#[test]
+fn a_site_whose_php_children_are_all_busy_can_be_changed_and_stands_in_nobodys_way() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("busyclient");
+    let account = panel.account(&client, "busyuser");
+    let site = panel.site(&account, "busy.localhost", "8.2");
+    let page = format!("/sites/{site}");
+    panel.until_state(&page, "Active");
+    lab.write("/home/busyuser/htdocs/busy.localhost/sleep.php", SLEEPER);
+    // A new pool may have ten children; these requests are never read to their end.
+    let requests: Vec<TcpStream> = (0..14)
+        .map(|_| {
+            let mut request = TcpStream::connect((lab.address.as_str(), 80)).expect("nginx takes connections");
+            write!(request, "GET /sleep.php HTTP/1.1\r\nHost: busy.localhost\r\n\r\n").expect("nginx takes the request");
+            request
+        })
+        .collect();
+    let children = || lab.exec(&["sh", "-c", "pgrep -c -u busyuser -f 'php-fpm: pool' || true"]).trim().parse().unwrap_or(0);
+    lab.until("every child is busy", PATIENCE, || children() == 10);
+
+    let edit = format!("{page}/edit");
+    panel.submit(&edit, &[("aliases", "www.busy.localhost"), ("document_root", "busy.localhost"), ("php", "8.2")]);
+    panel.until_state(&page, "Active");
+    panel.submit(&format!("{page}/suspend"), &[]);
+    panel.until_state(&page, "Suspended");
+    panel.submit(&format!("{page}/unsuspend"), &[]);
+    panel.until_state(&page, "Active");
+    let second = panel.site(&account, "busy2.localhost", "8.2");
+    panel.until_state(&format!("/sites/{second}"), "Active");
+    let neighbour = panel.account(&client, "calmuser");
+    let calm = panel.site(&neighbour, "calm.localhost", "8.2");
+    panel.until_state(&format!("/sites/{calm}"), "Active");
+    assert_eq!(children(), 10, "they were busy to the end");
+    drop(requests);
 }
 
 #[test]

@@ -88,7 +88,8 @@ fn probe(draft: &mut Draft<'_>, spec: &PhpPoolSpec) {
         .sites()
         .find(|(_, _, site)| site.user == spec.user && site.kind.php() == Some(spec.version) && site.presence == Presence::Active);
     if let Some((_, generation, site)) = site {
-        let expect = Expect::Serving { generation: shared::jobs::Generation(generation), uid: Some(spec.uid.get()) };
+        let service = paths::php_service_unit(&spec.user, spec.version);
+        let expect = Expect::Php { generation: shared::jobs::Generation(generation), uid: spec.uid.get(), service };
         draft.plan.step(PROBE, Action::Probe { domain: site.domain.clone(), expect });
     }
 }

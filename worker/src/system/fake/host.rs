@@ -10,7 +10,7 @@ use shared::role::Role;
 
 use super::{FakeSystem, Node, State, nginx};
 use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
-use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError};
+use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, Question, StagedChange, System, SystemError};
 
 fn file_error(doing: &'static str, path: &Path, kind: io::ErrorKind) -> SystemError {
     SystemError::File { doing, path: path.to_owned(), source: kind.into() }
@@ -283,10 +283,18 @@ impl System for FakeSystem {
         Ok(Check { accepted: true, output: String::new() })
     }
 
-    fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError> {
+    fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError> {
         let state = self.lock();
         state.alive()?;
-        Ok(nginx::probe(&state.host, domain.as_str()))
+        Ok(nginx::probe(&state.host, &state.busy, domain.as_str(), question))
+    }
+
+    fn children(&self, unit: &str, _uid: u32) -> Result<usize, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        // gantry-php8.2@shop.service is the pool shop-8.2.
+        let pool = unit.strip_prefix("gantry-php").and_then(|rest| rest.strip_suffix(".service")).and_then(|rest| rest.split_once('@'));
+        Ok(pool.and_then(|(version, user)| state.busy.get(&format!("{user}-{version}"))).copied().unwrap_or(0))
     }
 
     fn pause(&self, _time: Duration) {}

@@ -84,6 +84,7 @@ struct State {
     trouble: Option<(usize, Trouble)>,
     cut: bool,
     refuses_php: bool,
+    busy: BTreeMap<String, usize>,
     deaf: bool,
 }
 
@@ -122,7 +123,7 @@ impl FakeSystem {
             serving: Vec::new(),
         };
         let php = ["8.2", "8.4"].into_iter().filter_map(|version| version.parse().ok()).collect();
-        let state = State { host, php, changes: 0, trouble: None, cut: false, refuses_php: false, deaf: false };
+        let state = State { host, php, changes: 0, trouble: None, cut: false, refuses_php: false, busy: BTreeMap::new(), deaf: false };
         Self { state: Mutex::new(state) }
     }
 
@@ -197,6 +198,11 @@ impl FakeSystem {
     /// From now on PHP-FPM refuses every pool.
     pub fn refuse_php(&self) {
         self.lock().refuses_php = true;
+    }
+
+    /// From now on a pool (`shop-8.2`) takes requests and answers none; so many children are at work.
+    pub fn keep_busy(&self, pool: &str, children: usize) {
+        self.lock().busy.insert(pool.to_owned(), children);
     }
 
     /// From now on nginx refuses every reload silently, as it does when it runs out of descriptors.
