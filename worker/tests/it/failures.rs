@@ -2,7 +2,7 @@
 
 use shared::events::{StepState, Verdict};
 use shared::failure::{Effect, FailureCode};
-use shared::jobs::{Generation, JobEnvelope, Presence, Requirement, SiteKind};
+use shared::jobs::{Generation, JobEnvelope, PoolPresence, Presence, Requirement, SiteKind};
 use worker::system::fake::{FakeSystem, Node};
 
 use crate::support::{Lab, account, failure, pool, pool_key, site};
@@ -99,7 +99,7 @@ async fn a_php_site_without_its_pool_does_not_count_as_active() {
     let undone = StepState::Undone;
     assert_eq!(
         states,
-        [("nginx test", undone), ("Folders", undone), ("Site", undone), ("Reload", undone), ("Test request", StepState::Failed)]
+        [("Folders", undone), ("nginx test", undone), ("Site", undone), ("Reload", undone), ("Test request", StepState::Failed)]
     );
     assert!(outcome.steps[4].detail.contains("502"), "{:?}", outcome.steps[4]);
 }
@@ -212,6 +212,34 @@ async fn what_a_failing_database_left_in_the_journal_is_never_put_back_over_some
     let (lab, recovery) = lab.restart().await;
     assert_eq!(recovery.undone, 0);
     assert!(lab.host.snapshot().nodes.contains_key(std::path::Path::new(vhost)));
+}
+
+const SHOP_LIMITS: &str = "/etc/nginx/gantry/shop-8.2.conf";
+
+#[tokio::test]
+async fn nginx_takes_a_body_as_large_as_the_pool_does_from_the_change_of_the_pool_on() {
+    let lab = lab().await;
+    lab.applied(&[site(30, "shop.example", 1, |_| ())]).await;
+    let limit = || match &lab.host.snapshot().nodes[std::path::Path::new(SHOP_LIMITS)] {
+        Node::File { content, .. } => String::from_utf8(content.clone()).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert!(limit().contains("client_max_body_size 64m;"));
+    let change = pool(2, |spec| spec.settings.post_max_size_mib = 200);
+    let plan = serde_json::to_string(&worker::registry::plan(&lab.engine, &change).await.unwrap()).unwrap();
+    assert!(plan.contains("test_nginx") && plan.contains("reload_nginx"), "{plan}");
+    lab.applied(&[change]).await;
+    assert!(limit().contains("client_max_body_size 200m;"));
+}
+
+#[tokio::test]
+async fn what_a_vhost_includes_stays_as_long_as_a_site_needs_it_and_not_longer() {
+    let lab = lab().await;
+    let there = || lab.host.snapshot().nodes.contains_key(std::path::Path::new(SHOP_LIMITS));
+    lab.applied(&[site(30, "shop.example", 1, |_| ()), pool(2, |spec| spec.presence = PoolPresence::Deleted)]).await;
+    assert!(there());
+    lab.applied(&[account(2, |spec| spec.presence = Presence::Deleted)]).await;
+    assert!(!there());
 }
 
 /// A lab with a site whose PHP is busy for good.

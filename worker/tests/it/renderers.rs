@@ -20,6 +20,7 @@ fn golden_vhosts() {
     insta::assert_snapshot!("vhost_static", vhost(&spec));
     spec.presence = Presence::Suspended;
     insta::assert_snapshot!("vhost_suspended", vhost(&spec));
+    insta::assert_snapshot!("nginx_pool", nginx::pool(&PhpSettings::default()));
     insta::assert_snapshot!("nginx_baseline", nginx::baseline(true));
 }
 

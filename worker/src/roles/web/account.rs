@@ -1,7 +1,7 @@
 //! Plans an account: its Linux user, its cell, its slice, how its files arrive.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use shared::jobs::{AccountSpec, Generation, Presence, SiteSpec};
 use shared::names::{CryptHash, LinuxUser, PhpVersion};
@@ -180,6 +180,7 @@ fn absent(spec: &AccountSpec, existing: Option<&UserRecord>, generation: Generat
     for version in versions(user, facts)? {
         no_pool(&mut draft, user, version)?;
     }
+    no_pool_limits(&mut draft, user)?;
     if existing.is_some() {
         draft.plan.step(USER, Action::EndProcesses { uid });
     }
@@ -229,6 +230,18 @@ pub(super) fn no_pool(draft: &mut Draft<'_>, user: &LinuxUser, version: PhpVersi
     draft.stopped(PHP, &paths::php_service_unit(user, version))?;
     draft.no_file(PHP, paths::socket_wanted(&socket))?;
     draft.no_file(PHP, paths::php_config(user, version))?;
+    Ok(())
+}
+
+/// No vhost includes them any more.
+fn no_pool_limits(draft: &mut Draft<'_>, user: &LinuxUser) -> Result<(), PlanError> {
+    let directory = Path::new(paths::NGINX_POOLS);
+    if draft.facts.entry(directory)? == Entry::Absent {
+        return Ok(());
+    }
+    for name in draft.facts.list(directory)?.into_iter().filter(|name| name.starts_with(&paths::pool_prefix(user))) {
+        draft.no_file(PHP, directory.join(name))?;
+    }
     Ok(())
 }
 

@@ -48,6 +48,7 @@ fn folders(draft: &mut Draft<'_>, web_gid: u32) -> Result<(), PlanError> {
     directory(format!("{}/php", paths::CONFIG), 0, 0o711)?;
     directory(format!("{}/keys", paths::CONFIG), 0, 0o711)?;
     directory(paths::LIBRARY.to_owned(), 0, 0o755)?;
+    directory(paths::NGINX_POOLS.to_owned(), 0, 0o755)?;
     directory(paths::TRASH.to_owned(), 0, 0o700)?;
     directory(paths::SOCKETS.to_owned(), web_gid, 0o710)?;
     Ok(())

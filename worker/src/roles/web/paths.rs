@@ -24,6 +24,9 @@ pub const SITES_AVAILABLE: &str = "/etc/nginx/sites-available";
 /// Links to the vhosts that nginx reads.
 pub const SITES_ENABLED: &str = "/etc/nginx/sites-enabled";
 
+/// What vhosts take over from their pools, a file for each pool.
+pub const NGINX_POOLS: &str = "/etc/nginx/gantry";
+
 /// An account's cell: its SFTP chroot.
 #[must_use]
 pub fn cell(user: &LinuxUser) -> PathBuf {
@@ -112,6 +115,18 @@ pub fn php_service_template(version: PhpVersion) -> String {
 #[must_use]
 pub fn php_config(user: &LinuxUser, version: PhpVersion) -> PathBuf {
     Path::new(CONFIG).join("php").join(format!("{user}-{version}.conf"))
+}
+
+/// How the names of an account's pools begin.
+#[must_use]
+pub fn pool_prefix(user: &LinuxUser) -> String {
+    format!("{user}-")
+}
+
+/// What vhosts take over from a pool.
+#[must_use]
+pub fn nginx_pool(user: &LinuxUser, version: PhpVersion) -> PathBuf {
+    Path::new(NGINX_POOLS).join(format!("{}{version}.conf", pool_prefix(user)))
 }
 
 /// A pool's socket.

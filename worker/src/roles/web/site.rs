@@ -10,6 +10,7 @@ use shared::names::{DomainName, SiteName};
 
 use super::account::web_logs;
 use super::draft::Draft;
+use super::php_pool::nginx_pool;
 use super::{nginx, pages, paths, web_uid};
 use crate::engine::facts::Facts;
 use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner, WebRights};
@@ -47,6 +48,7 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
     let mut draft = Draft::new(facts);
     // Before the test, which opens them.
     web_logs(&mut draft, FOLDERS, &spec.user, spec.uid.get())?;
+    pool_limits(&mut draft, spec)?;
     let file = FileImage {
         path: available(&spec.domain),
         owner: Owner::ROOT,
@@ -67,6 +69,15 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
         Ok(())
     })?;
     Ok(draft.plan)
+}
+
+/// What the vhost includes is the pool's own; a vhost must not break nginx where the pool has not written it yet.
+fn pool_limits(draft: &mut Draft<'_>, spec: &SiteSpec) -> Result<(), PlanError> {
+    let (Presence::Active, Some(version)) = (spec.presence, spec.kind.php()) else { return Ok(()) };
+    let pool = draft.facts.pools_of(&spec.user).find(|pool| pool.version == version);
+    let settings = pool.map(|pool| pool.settings.clone()).unwrap_or_default();
+    draft.some_file(FOLDERS, nginx_pool(&spec.user, version, &settings))?;
+    Ok(())
 }
 
 /// Test, change, reload, prove; and the neighbour serves as before.

@@ -54,6 +54,11 @@ pub(super) fn test(nodes: &Nodes) -> Check {
                 output.push_str(&format!("nginx: [warn] conflicting server name \"{name}\" on 0.0.0.0:80, ignored\n"));
             }
         }
+        for included in words(&text, "include /").into_iter().flatten() {
+            if !nodes.contains_key(&Path::new("/").join(&included)) {
+                return Check { accepted: false, output: format!("nginx: [emerg] open() \"/{included}\" failed (2: No such file)") };
+            }
+        }
         for log in words(&text, "error_log ").into_iter().flatten() {
             let directory = Path::new(&log).parent().unwrap_or(Path::new("/")).to_owned();
             if !nodes.contains_key(&directory) {
