@@ -20,13 +20,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Identity;
+use crate::engine::error::chain;
 use crate::engine::{Engine, UnsealError, Unsealer};
 use crate::heartbeat::Pulse;
 use crate::inbox::{Turn, ended_forget_before, inbox_end, inbox_next, inbox_next_due_ms, inbox_postpone, inbox_step_back};
 use crate::ledger::Ledger;
 use crate::outbox::{self, outbox_insert, resync_is_told, resync_mark_told};
 use crate::receive::receive;
-use crate::registry::{Readiness, carry_out, prepare_host, readiness};
+use crate::registry::{Prepared, Readiness, carry_out, prepare_host, readiness};
 use crate::store::{Store, StoreError, now_ms};
 use crate::system::System;
 
@@ -93,10 +94,12 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     let mut tasks = JoinSet::new();
     tasks.spawn(hold_connection(Arc::clone(&worker), connected));
     tasks.spawn(publish_progress(progress_queue, bus));
-    tasks.spawn(prepare(Arc::clone(&worker)));
     tasks.spawn(forget(Arc::clone(&worker)));
     tasks.spawn(keep_watchdog_quiet());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    // A job may rely on what is prepared.
+    prepare(&worker).await;
+    tasks.spawn(keep_prepared(Arc::clone(&worker)));
     execute(&worker, &shutdown).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     Ok(())
@@ -112,18 +115,26 @@ async fn tell_ledger(worker: &Worker) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the host fit for its roles; tries again until it is.
-async fn prepare(worker: Arc<Worker>) {
-    loop {
-        match prepare_host(&worker.engine, &mut |_| {}).await {
-            Ok(prepared) if prepared.failure.is_none() => {
-                tracing::info!(steps = prepared.steps.len(), "the host is prepared");
-                return;
-            }
-            Ok(prepared) => tracing::error!(failure = ?prepared.failure, "the host could not be prepared; trying again in a minute"),
-            Err(error) => tracing::error!(error = %error, "the host could not be prepared; trying again in a minute"),
+/// Makes the host fit for its roles.
+async fn prepare(worker: &Worker) {
+    match prepare_host(&worker.engine, &mut |_| {}).await {
+        Ok(Prepared { steps, failure: None }) if steps.is_empty() => tracing::debug!("the host is as it should be"),
+        Ok(Prepared { steps, failure: None }) => {
+            let done = steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
+            tracing::info!(done, "the host is prepared");
         }
+        Ok(Prepared { steps: _, failure: Some((code, detail)) }) => {
+            tracing::error!(failure.code = %code, failure.detail = detail, "the host could not be prepared; trying again in a minute");
+        }
+        Err(error) => tracing::error!(error = chain(&error), "the host could not be prepared; trying again in a minute"),
+    }
+}
+
+/// Keeps it fit: PHP versions come and go, and others flush packet filters.
+async fn keep_prepared(worker: Arc<Worker>) {
+    loop {
         tokio::time::sleep(Duration::from_mins(1)).await;
+        prepare(&worker).await;
     }
 }
 

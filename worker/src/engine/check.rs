@@ -39,6 +39,7 @@ pub(crate) fn nginx_changes(steps: &[Step]) -> Vec<StagedChange> {
             | Action::TestNginx
             | Action::ReloadNginx
             | Action::TestPhp { .. }
+            | Action::TestPacketFilter { .. }
             | Action::TestSshd
             | Action::RememberNeighbour { .. }
             | Action::CompareNeighbour { .. }

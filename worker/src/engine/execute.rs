@@ -198,6 +198,9 @@ impl Run<'_> {
                 self.progress.note(&check.output);
                 check::accepted(check, StepError::PhpRefused)?;
             }
+            Action::TestPacketFilter { rules } => {
+                check::accepted(system.test_packet_filter(rules)?, StepError::PacketFilterRefused)?;
+            }
             Action::TestSshd => check::accepted(system.test_sshd()?, StepError::SshdRefused)?,
             Action::RememberNeighbour { domain } => {
                 self.neighbours.insert(domain.clone(), system.probe(domain, Question::Vhost)?);

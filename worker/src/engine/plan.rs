@@ -137,6 +137,11 @@ pub enum Action {
         /// The whole configuration.
         config: String,
     },
+    /// Asks nftables about rules. Touches nothing.
+    TestPacketFilter {
+        /// The whole file.
+        rules: String,
+    },
     /// Asks sshd about its configuration as it now is. Touches nothing.
     TestSshd,
     /// Notes how nginx answers for another site. Touches nothing.

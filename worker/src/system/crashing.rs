@@ -68,6 +68,8 @@ forward! {
         fn unit(&self, unit: &str) -> Result<UnitState, SystemError>;
         fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError>;
         fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError>;
+        fn test_packet_filter(&self, rules: &str) -> Result<Check, SystemError>;
+        fn filters_packets(&self, table: &str) -> Result<bool, SystemError>;
         fn test_sshd(&self) -> Result<Check, SystemError>;
         fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError>;
         fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError>;

@@ -140,6 +140,14 @@ impl System for Host {
         services::test_php(test)
     }
 
+    fn test_packet_filter(&self, rules: &str) -> Result<Check, SystemError> {
+        services::test_packet_filter(rules)
+    }
+
+    fn filters_packets(&self, table: &str) -> Result<bool, SystemError> {
+        services::filters_packets(table)
+    }
+
     fn test_sshd(&self) -> Result<Check, SystemError> {
         services::test_sshd()
     }

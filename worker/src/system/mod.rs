@@ -33,6 +33,7 @@ pub use command::CommandError;
 pub(crate) use command::cut;
 pub use host::Host;
 pub use probe::{PHP_PROBE_PATH, PROBE_PATH};
+pub(crate) use services::NFT;
 pub(crate) use stage::NGINX_TREE;
 pub use stage::stage_child;
 
@@ -101,6 +102,10 @@ pub trait System: Send + Sync {
     fn reload_nginx(&self) -> Result<(), SystemError>;
     /// Runs PHP-FPM's own test on a configuration, as the pool's user.
     fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError>;
+    /// Runs nftables' own test on rules.
+    fn test_packet_filter(&self, rules: &str) -> Result<Check, SystemError>;
+    /// Whether the kernel has a table of this name in the family `inet`.
+    fn filters_packets(&self, table: &str) -> Result<bool, SystemError>;
     /// Runs sshd's own test on the live configuration.
     fn test_sshd(&self) -> Result<Check, SystemError>;
     /// Asks a site on this host for its generation, once.

@@ -14,6 +14,8 @@ use crate::engine::image::{Acl, Content, DirectoryImage, FileImage, Owner, UnitS
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 pub(super) const NGINX: &str = "/usr/sbin/nginx";
+/// nftables.
+pub(crate) const NFT: &str = "/usr/sbin/nft";
 const SSHD: &str = "/usr/sbin/sshd";
 /// Debian's, from nginx.conf.
 const NGINX_PID: &str = "/run/nginx.pid";
@@ -158,6 +160,16 @@ pub(super) fn test_php(test: &PhpTest<'_>) -> Result<Check, SystemError> {
     let output = cut(format!("{}{}", finished.stderr, finished.stdout), 8192);
     // FPM prints the candidate's place; the real one is what a reader looks for.
     Ok(Check { accepted: finished.status.success(), output })
+}
+
+pub(super) fn test_packet_filter(rules: &str) -> Result<Check, SystemError> {
+    let finished = Program::new(NFT).arg("--check").arg("--file").arg("-").input(rules).finish()?;
+    Ok(Check { accepted: finished.status.success(), output: cut(finished.stderr, 8192) })
+}
+
+pub(super) fn filters_packets(table: &str) -> Result<bool, SystemError> {
+    let finished = Program::new(NFT).arg("--terse").arg("list").arg("table").arg("inet").arg(table).finish()?;
+    Ok(finished.status.success())
 }
 
 pub(super) fn test_sshd() -> Result<Check, SystemError> {

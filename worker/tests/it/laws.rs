@@ -190,6 +190,15 @@ async fn preparing_the_host_fails_whole_at_any_step_and_does_nothing_the_second_
 }
 
 #[tokio::test]
+async fn packet_filter_rules_that_somebody_flushed_are_loaded_again() {
+    let lab = Lab::new().await;
+    lab.host.flush_packet_filter();
+    let prepared = registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap();
+    assert_eq!(prepared.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["Firewall"]);
+    assert!(registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap().steps.is_empty());
+}
+
+#[tokio::test]
 async fn a_job_given_again_after_its_outcome_was_lost_has_the_same_outcome() {
     let lab = Lab::new().await;
     let job = account(1, |_| ());

@@ -13,6 +13,10 @@ pub const HOMES: &str = "/home";
 pub const TRASH: &str = "/home/.gantry-trash";
 /// The worker's configuration, pools and keys.
 pub const CONFIG: &str = "/etc/gantry-worker";
+/// What accounts may reach over the network.
+pub const FIREWALL: &str = "/etc/gantry-worker/firewall.nft";
+/// The unit that loads it.
+pub const FIREWALL_UNIT: &str = "gantry-firewall.service";
 /// Scripts and pages that vhosts serve.
 pub const LIBRARY: &str = "/usr/lib/gantry-worker";
 /// Where pools listen: root's, so that no tenant replaces a socket.
@@ -85,6 +89,12 @@ pub fn unit(name: &str) -> PathBuf {
 #[must_use]
 pub fn socket_wanted(socket_unit: &str) -> PathBuf {
     Path::new(UNITS).join("sockets.target.wants").join(socket_unit)
+}
+
+/// The link that has a unit start early at boot.
+#[must_use]
+pub fn boot_wanted(unit: &str) -> PathBuf {
+    Path::new(UNITS).join("sysinit.target.wants").join(unit)
 }
 
 /// A pool's socket unit.

@@ -12,6 +12,9 @@ use super::{FakeSystem, Node, State, nginx};
 use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, Question, StagedChange, System, SystemError};
 
+/// The unit that loads packet filter rules.
+const FIREWALL: &str = "gantry-firewall.service";
+
 fn file_error(doing: &'static str, path: &Path, kind: io::ErrorKind) -> SystemError {
     SystemError::File { doing, path: path.to_owned(), source: kind.into() }
 }
@@ -246,8 +249,11 @@ impl System for FakeSystem {
         })
     }
 
-    fn reload_unit(&self, _unit: &str) -> Result<(), SystemError> {
-        self.lock().change(|_| Ok(()))
+    fn reload_unit(&self, unit: &str) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            state.flushed &= unit != FIREWALL;
+            Ok(())
+        })
     }
 
     fn load_units(&self) -> Result<(), SystemError> {
@@ -276,6 +282,17 @@ impl System for FakeSystem {
         state.alive()?;
         let output = if state.refuses_php { "[pool.conf:9] unknown entry" } else { "test is successful" };
         Ok(Check { accepted: !state.refuses_php, output: output.to_owned() })
+    }
+
+    fn test_packet_filter(&self, _rules: &str) -> Result<Check, SystemError> {
+        self.lock().alive()?;
+        Ok(Check { accepted: true, output: String::new() })
+    }
+
+    fn filters_packets(&self, _table: &str) -> Result<bool, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        Ok(state.host.active.contains(FIREWALL) && !state.flushed)
     }
 
     fn test_sshd(&self) -> Result<Check, SystemError> {
