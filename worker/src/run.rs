@@ -30,6 +30,7 @@ use crate::receive::receive;
 use crate::registry::{Prepared, Readiness, carry_out, prepare_host, readiness};
 use crate::store::{Store, StoreError, now_ms};
 use crate::system::System;
+use crate::trash;
 
 /// What a worker is started with.
 pub struct WorkerConfig {
@@ -59,6 +60,8 @@ pub(crate) struct Worker {
     engine: Arc<Engine>,
     /// A job has come.
     pub(crate) job_came: Notify,
+    /// A job has ended, and may have moved something aside.
+    job_ended: Notify,
     /// An event is in the outbox.
     pub(crate) event_came: Notify,
     progress: mpsc::Sender<Progress>,
@@ -84,8 +87,15 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     let recovery = engine.recover().await?;
     tracing::info!(undone = recovery.undone, finished = recovery.finished, errors = recovery.errors, "recovered");
     let (progress, progress_queue) = mpsc::channel(256);
-    let worker =
-        Arc::new(Worker { identity: config.identity, store, engine, job_came: Notify::new(), event_came: Notify::new(), progress });
+    let worker = Arc::new(Worker {
+        identity: config.identity,
+        store,
+        engine,
+        job_came: Notify::new(),
+        job_ended: Notify::new(),
+        event_came: Notify::new(),
+        progress,
+    });
     if !resync_is_told(&worker.store.pool).await.map_err(StoreError::from)? {
         tell_ledger(&worker).await?;
     }
@@ -95,6 +105,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     tasks.spawn(hold_connection(Arc::clone(&worker), connected));
     tasks.spawn(publish_progress(progress_queue, bus));
     tasks.spawn(forget(Arc::clone(&worker)));
+    tasks.spawn(empty_trash(Arc::clone(&worker)));
     tasks.spawn(keep_watchdog_quiet());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     // A job may rely on what is prepared.
@@ -250,7 +261,12 @@ async fn end(worker: &Worker, outcome: Outcome) -> Result<(), StoreError> {
     outbox_insert(&mut tx, &worker.identity, Event::Outcome(outcome)).await?;
     tx.commit().await?;
     worker.event_came.notify_one();
+    worker.job_ended.notify_one();
     Ok(())
+}
+
+async fn empty_trash(worker: Arc<Worker>) {
+    trash::keep_empty(Arc::clone(worker.engine.system()), &worker.job_ended).await;
 }
 
 /// Connects for as long as it takes; from then on the connection mends itself.

@@ -90,7 +90,6 @@ pub(crate) fn finish_action(action: &FinishAction, system: &dyn System) -> Resul
             Some(record) if record.uid == *uid => system.remove_user(user),
             Some(_) | None => Ok(()),
         },
-        FinishAction::RemoveTree { path } => system.remove_tree(path),
     }
 }
 

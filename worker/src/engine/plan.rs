@@ -264,9 +264,4 @@ pub enum FinishAction {
         /// Its number.
         uid: u32,
     },
-    /// Removes a tree out of the trash, following no link and crossing into no other file system.
-    RemoveTree {
-        /// Its top.
-        path: PathBuf,
-    },
 }

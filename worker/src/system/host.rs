@@ -8,7 +8,8 @@ use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
 use super::{
-    Check, NginxTest, PhpTest, ProbeAnswer, Question, StagedChange, System, SystemError, files, inspect, probe, services, stage, users,
+    Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, StagedChange, System, SystemError, files, inspect, probe, removal, services,
+    stage, users,
 };
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
@@ -68,8 +69,8 @@ impl System for Host {
         files::rename(from, to)
     }
 
-    fn remove_tree(&self, path: &Path) -> Result<(), SystemError> {
-        files::remove_tree(path)
+    fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError> {
+        removal::remove_some(path, most)
     }
 
     fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError> {

@@ -14,6 +14,7 @@ mod files;
 mod host;
 mod inspect;
 mod probe;
+mod removal;
 mod services;
 mod stage;
 mod users;
@@ -62,8 +63,9 @@ pub trait System: Send + Sync {
     fn remove_directory(&self, path: &Path) -> Result<(), SystemError>;
     /// Moves a tree within a file system; never replaces anything. Fine if it has been moved already.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), SystemError>;
-    /// Removes a tree; fine if there is none.
-    fn remove_tree(&self, path: &Path) -> Result<(), SystemError>;
+    /// Removes a tree, following no link and crossing into no other file system: so many names of it, and the rest when it
+    /// is called again. Fine if there is none.
+    fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError>;
 
     /// A user by name.
     fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError>;
@@ -177,6 +179,15 @@ pub struct PhpTest<'a> {
     pub uid: u32,
     /// The whole configuration.
     pub config: &'a str,
+}
+
+/// How much of a tree was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// Nothing is left.
+    All,
+    /// Something is.
+    Part,
 }
 
 /// Who of a site is asked.

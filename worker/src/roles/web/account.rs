@@ -245,22 +245,12 @@ fn no_pool_limits(draft: &mut Draft<'_>, user: &LinuxUser) -> Result<(), PlanErr
     Ok(())
 }
 
+/// The cell goes by one rename, however large it is; the trash is emptied beside the jobs.
 fn no_cell(draft: &mut Draft<'_>, spec: &AccountSpec, generation: Generation) -> Result<(), PlanError> {
-    let (user, uid) = (&spec.user, spec.uid.get());
-    let (cell, trash) = (paths::cell(user), paths::trash(user, uid, generation));
-    let mut trees = BTreeSet::new();
+    let cell = paths::cell(&spec.user);
     if draft.facts.entry(&cell)? != Entry::Absent {
-        draft.plan.step(FOLDERS, Action::MoveAside { from: cell, to: trash.clone() });
-        trees.insert(trash);
-    }
-    if draft.facts.entry(paths::TRASH.as_ref())? != Entry::Absent {
-        // Left by a deletion whose last part failed.
-        let names = draft.facts.list(paths::TRASH.as_ref())?;
-        let own = names.iter().filter(|name| name.starts_with(&paths::trash_prefix(user, uid)));
-        trees.extend(own.map(|name| PathBuf::from(paths::TRASH).join(name)));
-    }
-    for path in trees {
-        draft.plan.finally(CLEAN_UP, FinishAction::RemoveTree { path });
+        let to = paths::trash(&spec.user, spec.uid.get(), generation);
+        draft.plan.step(FOLDERS, Action::MoveAside { from: cell, to });
     }
     Ok(())
 }

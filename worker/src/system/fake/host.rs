@@ -10,7 +10,7 @@ use shared::role::Role;
 
 use super::{FakeSystem, Node, State, nginx};
 use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
-use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, Question, StagedChange, System, SystemError};
+use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, StagedChange, System, SystemError};
 
 /// The unit that loads packet filter rules.
 const FIREWALL: &str = "gantry-firewall.service";
@@ -161,10 +161,15 @@ impl System for FakeSystem {
         })
     }
 
-    fn remove_tree(&self, path: &Path) -> Result<(), SystemError> {
+    fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError> {
         self.lock().change(|state| {
-            state.host.nodes.retain(|key, _| !key.starts_with(path));
-            Ok(())
+            // What lies deepest sorts last.
+            let mut tree: Vec<PathBuf> = state.host.nodes.keys().filter(|key| key.starts_with(path)).cloned().collect();
+            let left = tree.len().saturating_sub(most);
+            for path in tree.split_off(left) {
+                state.host.nodes.remove(&path);
+            }
+            Ok(if left == 0 { Removed::All } else { Removed::Part })
         })
     }
 
