@@ -4,6 +4,7 @@
 //! events to the bus. **The executor never waits for the bus**: a worker that is cut off finishes what it has, and a host
 //! that boots without a bus serves.
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,6 @@ use shared::failure::RetryPolicy;
 use shared::jobs::{JobEnvelope, SealedCryptHash};
 use shared::names::CryptHash;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Identity;
@@ -30,6 +30,7 @@ use crate::receive::receive;
 use crate::registry::{Prepared, Readiness, carry_out, prepare_host, readiness};
 use crate::store::{Store, StoreError, now_ms};
 use crate::system::System;
+use crate::tasks::{TaskEnded, Tasks};
 use crate::trash;
 
 /// What a worker is started with.
@@ -51,6 +52,9 @@ pub enum WorkerError {
     /// Its keys are damaged.
     #[error("the worker's keys are damaged; enrol it again")]
     Keys(#[from] BusError),
+    /// A part of it has stopped.
+    #[error("a part of the worker has stopped")]
+    Task(#[from] TaskEnded),
 }
 
 /// What the parts of a running worker share.
@@ -79,7 +83,7 @@ impl Unsealer for Seal {
 /// Runs until `shutdown`. A job under way is finished first.
 ///
 /// # Errors
-/// The database or the keys cannot be used.
+/// The database or the keys cannot be used, or a part of the worker has stopped.
 pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
     let store = Store::open(&config.database).await?;
     let seal = SealKey::from_seed(&config.identity.seal_seed)?;
@@ -100,20 +104,23 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
         tell_ledger(&worker).await?;
     }
     let (connected, bus) = watch::channel(None);
-    // They end with this function: nothing takes jobs for a worker that has stopped.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(hold_connection(Arc::clone(&worker), connected));
-    tasks.spawn(publish_progress(progress_queue, bus));
-    tasks.spawn(forget(Arc::clone(&worker)));
-    tasks.spawn(empty_trash(Arc::clone(&worker)));
-    tasks.spawn(keep_watchdog_quiet());
+    let mut tasks = Tasks::default();
+    tasks.spawn("connection", hold_connection(Arc::clone(&worker), connected));
+    tasks.spawn("progress", publish_progress(progress_queue, bus));
+    tasks.spawn("preparation", keep_prepared(Arc::clone(&worker)));
+    tasks.spawn("memory", forget(Arc::clone(&worker)));
+    tasks.spawn("trash", empty_trash(Arc::clone(&worker)));
+    tasks.spawn("watchdog", keep_watchdog_quiet());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    // A job may rely on what is prepared.
-    prepare(&worker).await;
-    tasks.spawn(keep_prepared(Arc::clone(&worker)));
-    execute(&worker, &shutdown).await;
+    let stop = shutdown.child_token();
+    let work = async {
+        // A job may rely on what is prepared.
+        prepare(&worker).await;
+        execute(&worker, &stop).await;
+    };
+    let ended = tasks.beside(work, &stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    Ok(())
+    Ok(ended?)
 }
 
 /// Tells the panel what a new ledger holds, so that it sends again what it believes to be here.
@@ -151,7 +158,7 @@ async fn keep_prepared(worker: Arc<Worker>) {
 
 /// systemd kills a worker that does not say that it lives; half the time it allows is left to spare.
 async fn keep_watchdog_quiet() {
-    let Some(period) = sd_notify::watchdog_enabled() else { return };
+    let Some(period) = sd_notify::watchdog_enabled() else { return pending().await };
     loop {
         tokio::time::sleep(period / 3).await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
@@ -286,7 +293,12 @@ async fn hold_connection(worker: Arc<Worker>, connected: watch::Sender<Option<Ar
     };
     connected.send_replace(Some(Arc::clone(&bus)));
     let pulse = Pulse::new(worker.identity.server.clone(), Arc::clone(&worker.engine), worker.store.clone());
-    tokio::join!(outbox::run(&worker.store.pool, &bus, &worker.event_came), pulse.beat(&bus), receive(&worker, &bus));
+    // None of them ends; if one did, all should.
+    tokio::select! {
+        () = outbox::run(&worker.store.pool, &bus, &worker.event_came) => {}
+        () = pulse.beat(&bus) => {}
+        () = receive(&worker, &bus) => {}
+    }
 }
 
 async fn publish_progress(mut queue: mpsc::Receiver<Progress>, bus: watch::Receiver<Option<Arc<WorkerBus>>>) {
