@@ -4,12 +4,19 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::bus::BusError;
+use shared::failure::{Effect, FailureCode};
 use shared::ids::{AccountId, JobId};
 use shared::jobs::{ENVELOPE_VERSION, JobEnvelope};
-use shared::operation::JobEvent;
+use shared::operation::{JobEvent, JobState};
 
+use super::outcomes::hint_of;
 use super::{Dispatch, DispatchError, chain};
-use crate::store::job::{JobRow, Queue, job_advance_in_tx, job_fetch_in_tx, job_queue, job_servers_with_queue};
+use crate::store::StoreError;
+use crate::store::job::{Ending, JobRow, job_advance_in_tx, job_end_in_tx, job_fetch_in_tx};
+use crate::store::job_queue::{Queue, job_queue, job_servers_with_queue};
+use crate::store::operation::operation_settle_in_tx;
+use crate::store::resource::resource_failed_in_tx;
 use crate::store::server::{ServerRow, server_fetch};
 
 /// Jobs of one account that a server holds at a time.
@@ -86,11 +93,14 @@ async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), Disp
     let mut sent = Vec::new();
     let mut failure = None;
     for job in queue.queued.iter().filter(|job| chosen.contains(&job.id)) {
-        if let Err(error) = dispatch.bus.publish_job(&envelope(dispatch, server, job), job.sent_ms.unwrap_or(0)).await {
-            failure = Some(error);
-            break;
+        match dispatch.bus.publish_job(&envelope(dispatch, server, job), job.sent_ms.unwrap_or(0)).await {
+            Ok(()) => sent.push(job),
+            Err(error) if error.is_of_the_message() => give_up(dispatch, job, &error).await?,
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
         }
-        sent.push(job);
     }
     mark_sent(dispatch, &sent).await?;
     if let Some(error) = failure {
@@ -99,6 +109,31 @@ async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), Disp
         dispatch.bus.ensure_server(&server.stream, &server.name).await?;
         return Err(error.into());
     }
+    Ok(())
+}
+
+/// Fails a job that can never be sent, so that it holds up no other.
+async fn give_up(dispatch: &Dispatch, job: &JobRow, error: &BusError) -> Result<(), DispatchError> {
+    let detail = chain(error);
+    tracing::error!(
+        operation.id = %job.operation_id, job.id = %job.id, job.kind = %job.job.kind(), job.attempt = job.attempt, error = %detail,
+        "a job cannot be sent; it has failed"
+    );
+    let ending = Ending {
+        state: JobState::Failed,
+        steps: &[],
+        failure: Some(FailureCode::Internal),
+        effect: Some(Effect::NothingChanged),
+        detail: &detail,
+        took_ms: 0,
+    };
+    let mut tx = dispatch.db.write().await?;
+    if job_end_in_tx(&mut tx, job, &ending).await? {
+        resource_failed_in_tx(&mut tx, job.resource, job.generation).await?;
+        operation_settle_in_tx(&mut tx, job.operation_id).await?;
+    }
+    tx.commit().await.map_err(StoreError::from)?;
+    dispatch.hint(&hint_of(job)).await;
     Ok(())
 }
 
@@ -115,7 +150,7 @@ async fn mark_sent(dispatch: &Dispatch, sent: &[&JobRow]) -> Result<(), Dispatch
             job_advance_in_tx(&mut tx, &job, JobEvent::Published).await?;
         }
     }
-    tx.commit().await.map_err(crate::store::StoreError::from)?;
+    tx.commit().await.map_err(StoreError::from)?;
     tracing::debug!(jobs = sent.len(), "jobs sent");
     Ok(())
 }

@@ -4,6 +4,7 @@ use shared::events::{StepReport, StepState};
 use shared::jobs::{Generation, ResourceKey};
 use shared::operation::{JobEvent, JobState};
 use web::store::job::{job_advance_in_tx, job_fetch_in_tx, job_progress_in_tx};
+use web::store::job_queue::job_queue;
 use web::store::resource::{resource_applied_in_tx, resource_failed_in_tx};
 
 use crate::support::app::TestApp;
@@ -73,6 +74,25 @@ async fn only_the_newest_generation_moves_the_badge_and_applied_never_goes_back(
         resource_applied_in_tx(&mut tx, first.resource, first.generation, &first.job).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(state().await, ("active".to_owned(), 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_queued_job_that_cannot_be_read_holds_up_no_other() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        town.site("broken.example.com").await;
+        let other = town.site("other.example.net").await;
+        let mut tx = db.write().await.unwrap();
+        sqlx::query("UPDATE jobs SET job = '{}' WHERE operation_id IN (SELECT id FROM operations WHERE subject = 'broken.example.com')")
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        let queue = job_queue(&db, town.server).await.unwrap();
+        let sites: Vec<ResourceKey> = queue.queued.iter().map(|job| job.resource).collect();
+        assert_eq!(sites, [ResourceKey::Site(Town::id(&other).parse().unwrap())]);
     })
     .await;
 }

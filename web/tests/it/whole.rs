@@ -322,3 +322,33 @@ async fn a_worker_that_joins_again_shuts_out_the_keys_it_had_before() {
     let site = whole.site(&account, "rejoined.example.org").await;
     whole.until_state(site, ResourceState::Active).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_cannot_be_sent_fails_alone_and_retry_sends_it() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("hugeuser").await;
+    whole.dispatch.stop().await;
+    let huge = whole.site(&account, "huge.example.org").await;
+    let other = whole.site(&account, "other.example.net").await;
+    let resource = format!("site:{huge}");
+    let row = sqlx::query("SELECT job FROM jobs WHERE resource = $1").bind(&resource).fetch_one(whole.app.db().read()).await.unwrap();
+    let job: String = sqlx::Row::get(&row, "job");
+    let mut enormous: serde_json::Value = serde_json::from_str(&job).unwrap();
+    enormous["aliases"] = (0..100_000).map(|n| format!("alias{n}.huge.example.org")).collect();
+    let replace = async |job: &str| {
+        let mut tx = whole.app.db().write().await.unwrap();
+        sqlx::query("UPDATE jobs SET job = $1 WHERE resource = $2").bind(job).bind(&resource).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    replace(&enormous.to_string()).await;
+    whole.dispatch = start_dispatch(whole.app.db(), &whole.nats);
+    whole.until_state(huge, ResourceState::Failed).await;
+    whole.until_state(other, ResourceState::Active).await;
+    let page = whole.admin.get(&format!("/sites/{huge}")).await;
+    assert!(page.body.contains("larger than the bus carries") && page.body.contains("Nothing was changed."), "{}", page.body);
+
+    replace(&job).await;
+    let answer = whole.admin.post(&format!("/sites/{huge}/retry"), &[]).await;
+    assert_eq!(answer.status, 303);
+    whole.until_state(huge, ResourceState::Active).await;
+}
