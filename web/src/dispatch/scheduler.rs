@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::bus::BusError;
+use shared::bus::sealing::seal_hash;
 use shared::failure::{Effect, FailureCode};
 use shared::ids::{AccountId, JobId};
-use shared::jobs::{ENVELOPE_VERSION, JobEnvelope};
+use shared::jobs::{AccountSpec, ENVELOPE_VERSION, Job, JobEnvelope};
 use shared::operation::{JobEvent, JobState};
 
 use super::outcomes::hint_of;
 use super::{Dispatch, DispatchError, chain};
 use crate::store::StoreError;
+use crate::store::account::account_fetch;
 use crate::store::job::{Ending, JobRow, job_advance_in_tx, job_end_in_tx, job_fetch_in_tx};
 use crate::store::job_queue::{Queue, job_queue, job_servers_with_queue};
+use crate::store::list::Visible;
 use crate::store::operation::operation_settle_in_tx;
 use crate::store::resource::resource_failed_in_tx;
 use crate::store::server::{ServerRow, server_fetch};
@@ -93,10 +96,10 @@ async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), Disp
     let mut sent = Vec::new();
     let mut failure = None;
     for job in queue.queued.iter().filter(|job| chosen.contains(&job.id)) {
-        match dispatch.bus.publish_job(&envelope(dispatch, server, job), job.sent_ms.unwrap_or(0)).await {
+        match send(dispatch, server, job).await {
             Ok(()) => sent.push(job),
-            Err(error) if error.is_of_the_message() => give_up(dispatch, job, &error).await?,
-            Err(error) => {
+            Err(Unsent::Ever(error)) => give_up(dispatch, job, &error).await?,
+            Err(Unsent::Now(error)) => {
                 failure = Some(error);
                 break;
             }
@@ -107,7 +110,43 @@ async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), Disp
         // Perhaps the bus has lost its store: make what should be there, and try again at the next sweep.
         dispatch.bus.ensure_streams().await?;
         dispatch.bus.ensure_server(&server.stream, &server.name).await?;
-        return Err(error.into());
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Why a job was not sent.
+enum Unsent {
+    /// Nothing can be sent now.
+    Now(DispatchError),
+    /// This job never can be.
+    Ever(BusError),
+}
+
+impl From<StoreError> for Unsent {
+    fn from(error: StoreError) -> Self {
+        Self::Now(error.into())
+    }
+}
+
+async fn send(dispatch: &Dispatch, server: &ServerRow, job: &JobRow) -> Result<(), Unsent> {
+    let mut envelope = envelope(dispatch, server, job);
+    if let Job::Account(spec) = &mut envelope.job {
+        seal_anew(dispatch, job.account_id, spec).await?;
+    }
+    let published = dispatch.bus.publish_job(&envelope, job.sent_ms.unwrap_or(0)).await;
+    published.map_err(|error| if error.is_of_the_message() { Unsent::Ever(error) } else { Unsent::Now(error.into()) })
+}
+
+/// Seals the account's password to the key that its server's worker has now: since the job was written the worker may have
+/// joined again with another, and could not open what was sealed to the first.
+async fn seal_anew(dispatch: &Dispatch, id: AccountId, spec: &mut AccountSpec) -> Result<(), Unsent> {
+    if spec.sftp.password.is_none() {
+        return Ok(());
+    }
+    let account = account_fetch(&dispatch.db, Visible::All, id).await?;
+    if let Some((hash, key)) = account.and_then(|account| account.sftp_password.zip(account.server_seal_key)) {
+        spec.sftp.password = Some(seal_hash(&hash, &key).map_err(Unsent::Ever)?);
     }
     Ok(())
 }

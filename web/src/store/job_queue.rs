@@ -1,7 +1,10 @@
 //! The queue. It lives here, not on the bus: here it can be inspected, coalesced, retried and cancelled.
 
+use std::collections::HashSet;
+
 use shared::ids::{AccountId, ServerId};
-use shared::operation::JobEvent;
+use shared::jobs::{ResourceKey, ResourceKind};
+use shared::operation::{JobEvent, JobState};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -11,7 +14,7 @@ use super::{Db, StoreError, Tx, parse};
 /// What a server's queue holds: the next queued jobs in order, and how many of each account the server has already.
 #[derive(Debug, Default)]
 pub struct Queue {
-    /// Queued jobs, oldest first.
+    /// Queued jobs: the higher priority first, then the older.
     pub queued: Vec<JobRow>,
     /// Jobs on the bus or at work, by account.
     pub in_flight: Vec<(AccountId, u32)>,
@@ -34,11 +37,15 @@ pub async fn job_servers_with_queue(db: &Db) -> Result<Vec<ServerId>, StoreError
 /// # Errors
 /// The database fails.
 pub async fn job_queue(db: &Db, server: ServerId) -> Result<Queue, StoreError> {
-    let rows = sqlx::query(concat!("SELECT ", job_columns!(), " FROM jobs WHERE server_id = $1 AND state = 'queued' ORDER BY id LIMIT $2"))
-        .bind(server.to_string())
-        .bind(LOOK_AHEAD)
-        .fetch_all(db.read())
-        .await?;
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        job_columns!(),
+        " FROM jobs WHERE server_id = $1 AND state = 'queued' ORDER BY priority DESC, id LIMIT $2"
+    ))
+    .bind(server.to_string())
+    .bind(LOOK_AHEAD)
+    .fetch_all(db.read())
+    .await?;
     let queued = rows.iter().filter_map(readable).collect();
     let counts = sqlx::query(
         "SELECT account_id, COUNT(*) AS jobs FROM jobs WHERE server_id = $1 AND state IN ('sent', 'working') GROUP BY account_id",
@@ -83,7 +90,8 @@ pub async fn job_list_silent(db: &Db, sent_before_ms: i64) -> Result<Vec<JobRow>
     rows.iter().map(JobRow::try_from).collect()
 }
 
-/// For each resource on a server whose newest job was applied: that job. Compared with the worker's ledger.
+/// For each resource on a server: the newest job that was applied, which is what the host should serve. Compared with the
+/// worker's ledger. A newer state that failed does not count, unless it was the deletion; one on its way will come.
 ///
 /// # Errors
 /// The database fails.
@@ -91,17 +99,21 @@ pub async fn job_list_applied(tx: &mut Tx, server: ServerId) -> Result<Vec<JobRo
     let rows = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        " FROM jobs WHERE server_id = $1 AND state = 'done' AND NOT EXISTS (SELECT 1 FROM jobs AS newer \
-         WHERE newer.resource = jobs.resource AND newer.generation > jobs.generation) ORDER BY id"
+        " FROM jobs WHERE server_id = $1 AND state IN ('done', 'failed') AND NOT EXISTS (SELECT 1 FROM jobs AS newer \
+         WHERE newer.resource = jobs.resource AND newer.generation > jobs.generation AND newer.state IN ('done', 'sent', 'working')) \
+         ORDER BY id"
     ))
     .bind(server.to_string())
     .fetch_all(&mut **tx)
     .await?;
     let jobs = rows.iter().map(JobRow::try_from).collect::<Result<Vec<_>, _>>()?;
-    Ok(jobs.into_iter().filter(|job| !job.job.is_deletion()).collect())
+    // Of each resource the one that was applied, if any, and those that failed after it.
+    let unwanted: HashSet<ResourceKey> = jobs.iter().filter(|job| job.job.is_deletion()).map(|job| job.resource).collect();
+    Ok(jobs.into_iter().filter(|job| job.state == JobState::Done && !unwanted.contains(&job.resource)).collect())
 }
 
-/// Queues an applied job again because the host has lost what it applied.
+/// Queues an applied job again because the host has lost what it applied. What others need goes first: their share of the
+/// window must not be full of jobs that wait for it.
 ///
 /// # Errors
 /// The database fails.
@@ -109,10 +121,18 @@ pub async fn job_resend_in_tx(tx: &mut Tx, job: &JobRow) -> Result<(), StoreErro
     if job.state.advance(JobEvent::Resent).is_err() {
         return Ok(());
     }
-    sqlx::query("UPDATE jobs SET state = 'queued', attempt = attempt + 1, progress_sequence = 0, finished_ms = NULL WHERE id = $1")
-        .bind(job.id.to_string())
-        .execute(&mut **tx)
-        .await?;
+    let priority: i64 = match job.resource.kind() {
+        ResourceKind::Account => 2,
+        ResourceKind::PhpPool => 1,
+        ResourceKind::Site => 0,
+    };
+    sqlx::query(
+        "UPDATE jobs SET state = 'queued', attempt = attempt + 1, progress_sequence = 0, finished_ms = NULL, priority = $1 WHERE id = $2",
+    )
+    .bind(priority)
+    .bind(job.id.to_string())
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
