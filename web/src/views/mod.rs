@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod assets;
+pub mod audit;
 pub mod client;
 pub mod components;
 pub mod error;

@@ -27,6 +27,8 @@ pub enum Nav {
     Password,
     /// Signed-in devices.
     Sessions,
+    /// The audit log.
+    Audit,
     /// No entry.
     Nowhere,
 }
@@ -55,7 +57,10 @@ const ADMIN: &[(&str, &[Entry])] = &[
         "Hosting",
         &[entry(Nav::Accounts, Icon::FolderKey, "Accounts", paths::ACCOUNTS), entry(Nav::Sites, Icon::Globe, "Sites", paths::SITES)],
     ),
-    ("People", &[entry(Nav::Clients, Icon::Users, "Clients", paths::CLIENTS)]),
+    (
+        "People",
+        &[entry(Nav::Clients, Icon::Users, "Clients", paths::CLIENTS), entry(Nav::Audit, Icon::ScrollText, "Audit log", paths::AUDIT)],
+    ),
 ];
 
 const CLIENT: &[(&str, &[Entry])] = &[
@@ -73,6 +78,7 @@ const CLIENT: &[(&str, &[Entry])] = &[
         &[
             entry(Nav::Password, Icon::KeyRound, "Password", paths::PASSWORD),
             entry(Nav::Sessions, Icon::MonitorSmartphone, "Signed-in devices", paths::SESSIONS),
+            entry(Nav::Audit, Icon::ScrollText, "Security log", paths::AUDIT),
         ],
     ),
 ];

@@ -35,6 +35,7 @@ pub(super) fn all(theme: Theme) -> Vec<Sample> {
         samples.sites(viewer);
         samples.accounts(viewer);
         samples.operations(viewer);
+        samples.audit(viewer);
     }
     samples.homes(&admin, &client);
     samples.clients(&admin);

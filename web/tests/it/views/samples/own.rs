@@ -7,8 +7,9 @@ use web::views::error::ErrorKind;
 use web::views::error::ErrorModel;
 use web::views::layout::Theme;
 use web::views::layout::Viewer;
+use web::views::listing::Listing;
 use web::views::model::Errors;
-use web::views::{error, home_admin, home_client, password, search, sessions, sign_in};
+use web::views::{audit, error, home_admin, home_client, password, search, sessions, sign_in};
 
 use super::{Sample, Samples, live, php};
 use crate::views::models;
@@ -93,6 +94,40 @@ impl Samples {
         self.add(viewer, "search", search::page(viewer, &search::Search { q: "fjord".to_owned(), hits }));
         self.add(viewer, "search-nothing", search::page(viewer, &search::Search { q: models::LONG.to_owned(), hits: vec![] }));
         self.add(viewer, "search-empty", search::page(viewer, &search::Search::default()));
+    }
+
+    pub(super) fn audit(&mut self, viewer: &Viewer) {
+        let line = |action: &str, object: &str, seconds: i64| audit::Row {
+            at: models::ago(seconds),
+            who: "01937a00-0000-7000-8000-00000000001e".to_owned(),
+            name: "Maja Lindqvist".to_owned(),
+            action: action.to_owned(),
+            refused: false,
+            object: object.to_owned(),
+            address: Some("192.0.2.61".to_owned()),
+            operation: None,
+        };
+        let model = audit::ListModel {
+            now: models::now(),
+            listing: Listing { extra: vec![("object".to_owned(), "fjordbikes.example".to_owned())], ..Listing::new("/audit", 50, 1_402) },
+            rows: vec![
+                audit::Row { operation: Some(models::id(90)), ..line("Create site", "fjordbikes.example", 3) },
+                audit::Row {
+                    address: Some("2001:db8:4a:11:9d2c:4ff:fe3a:81b2".to_owned()),
+                    ..line("Sign in", "maja@lindqvist.example", 64)
+                },
+                audit::Row { refused: true, name: models::LONG.to_owned(), ..line("Sign-in refused", models::LONG, 409) },
+                audit::Row { name: "command line".to_owned(), address: None, ..line("Reset password", "maja@lindqvist.example", 90_000) },
+                audit::Row { name: String::new(), object: String::new(), ..line("Sign-in refused", "", 90_001) },
+            ],
+            who: String::new(),
+            actions: vec![("site.create".to_owned(), "Create site".to_owned())],
+        };
+        self.add(viewer, "audit", audit::list_page(viewer, &model));
+        let narrowed = audit::ListModel { listing: super::narrowed("/audit"), rows: vec![], ..model.clone() };
+        self.add(viewer, "audit-none", audit::list_page(viewer, &narrowed));
+        let bare = audit::ListModel { listing: Listing::new("/audit", 50, 0), rows: vec![], ..model };
+        self.add(viewer, "audit-empty", audit::list_page(viewer, &bare));
     }
 
     pub(super) fn homes(&mut self, admin: &Viewer, client: &Viewer) {
