@@ -63,7 +63,7 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
     let body = html! {
         (layout::page_head(&html! { (title) }, &html! { (line) }, &layout::nothing()))
         section.card {
-            (toolbar(&model.listing, &[], &[select], "Search by name or address"))
+            (toolbar(&model.listing, &[], &[select], "Name or address"))
             (chosen(model))
             (list(model))
             (pager::pager(&model.listing))
@@ -120,7 +120,7 @@ fn line(model: &ListModel, row: &Row) -> Markup {
                     @if row.name.is_empty() { span.muted { "nobody" } }
                     @else { a.inline-link href=(model.listing.with_extra("who", &row.who)) { (row.name) } }
                 }
-                td data-label="From" { @if let Some(address) = &row.address { span.mono { (address) } } @else { span.muted { "panel" } } }
+                td data-label="From" { @if let Some(address) = &row.address { span.mono { (address) } } @else { span.muted { "none" } } }
                 td.nowrap data-label="When" { (time::ago(row.at, model.now)) }
             }
         }

@@ -20,7 +20,7 @@ pub mod home_client;
 pub mod layout;
 pub mod listing;
 pub mod model;
-mod nav;
+pub mod nav;
 pub mod operation;
 pub mod password;
 pub mod search;

@@ -64,8 +64,8 @@ async fn a_client_sees_what_they_did_and_what_was_done_to_their_sign_in_and_noth
     let seen = lines(&mut alice, paths::AUDIT).await;
     let expected = [
         ["Sign in", "alice", "alice Person", "192.0.2.10"],
-        ["Let client in again", "alice", "root Person", "panel"],
-        ["Suspend client", "alice", "root Person", "panel"],
+        ["Let client in again", "alice", "root Person", "none"],
+        ["Suspend client", "alice", "root Person", "none"],
         ["Sign-in refused", "alice", "alice", "198.51.100.9"],
         ["Create site", "shop.example.com", "alice Person", "192.0.2.10"],
         ["Sign in", "alice", "alice Person", "192.0.2.10"],

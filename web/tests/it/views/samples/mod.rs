@@ -16,6 +16,7 @@ mod hosting;
 mod own;
 
 use super::models;
+pub(super) use own::{home_admin, home_client};
 
 /// A page with the name of its file in the gallery.
 pub(super) struct Sample {

@@ -131,26 +131,7 @@ impl Samples {
     }
 
     pub(super) fn homes(&mut self, admin: &Viewer, client: &Viewer) {
-        let home = home_client::HomeClient {
-            now: models::now(),
-            sites: 8,
-            failed_sites: 1,
-            accounts: vec![home_client::AccountCard {
-                account: models::lindqvist(),
-                hostname: "web1.harbourweb.example".to_owned(),
-                php_versions: php(),
-            }],
-            busy: models::sites(false).into_iter().skip(1).take(2).collect(),
-            usage: vec![
-                Usage { label: "Disk".to_owned(), used: 184, limit: Some(250), text: Some("18.4 of 25 GB".to_owned()) },
-                Usage { label: "Sites".to_owned(), used: 8, limit: Some(10), text: None },
-                Usage { label: "Processes".to_owned(), used: 24, limit: None, text: None },
-            ],
-            operations: models::operations(false),
-            can_create_site: true,
-            live: live(),
-            toast: None,
-        };
+        let home = home_client();
         self.add(client, "home", home_client::page(client, &home));
         let bare = home_client::HomeClient {
             accounts: vec![],
@@ -162,29 +143,7 @@ impl Samples {
             ..home
         };
         self.add(client, "home-empty", home_client::page(client, &bare));
-        let figures = home_admin::Figures {
-            servers_online: 2,
-            servers: 3,
-            servers_waiting: 1,
-            sites: 1_186,
-            sites_failed: 1,
-            accounts: 1_102,
-            clients: 640,
-            operations_working: 2,
-            operations_waiting: 6,
-            operations_failed: 2,
-        };
-        let failed = models::operations(true).swap_remove(2);
-        let home = home_admin::HomeAdmin {
-            now: models::now(),
-            figures,
-            oldest_waiting: Some(models::ago(409)),
-            failures: vec![failed.clone(), failed],
-            servers: models::servers(),
-            operations: models::operations(true),
-            live: live(),
-            toast: None,
-        };
+        let home = home_admin();
         self.add(admin, "home", home_admin::page(admin, &home));
         let bare = home_admin::HomeAdmin {
             figures: home_admin::Figures::default(),
@@ -197,5 +156,56 @@ impl Samples {
         self.add(admin, "home-empty", home_admin::page(admin, &bare));
         let mini = Viewer { nav_mini: true, ..admin.clone() };
         self.add(admin, "home-mini", home_admin::page(&mini, &bare));
+    }
+}
+
+pub(in crate::views) fn home_client() -> home_client::HomeClient {
+    home_client::HomeClient {
+        now: models::now(),
+        sites: 8,
+        failed_sites: 1,
+        accounts: vec![home_client::AccountCard {
+            account: models::lindqvist(),
+            state: shared::operation::ResourceState::Active,
+            sites: 8,
+            hostname: "web1.harbourweb.example".to_owned(),
+            php_versions: php(),
+        }],
+        busy: models::sites(false).into_iter().skip(1).take(2).collect(),
+        usage: vec![
+            Usage { label: "Disk".to_owned(), used: 184, limit: Some(250), text: Some("18.4 of 25 GB".to_owned()) },
+            Usage { label: "Sites".to_owned(), used: 8, limit: Some(10), text: None },
+            Usage { label: "Processes".to_owned(), used: 24, limit: None, text: None },
+        ],
+        operations: models::operations(false),
+        can_create_site: true,
+        live: live(),
+        toast: None,
+    }
+}
+
+pub(in crate::views) fn home_admin() -> home_admin::HomeAdmin {
+    let figures = home_admin::Figures {
+        servers_online: 2,
+        servers: 3,
+        servers_waiting: 1,
+        sites: 1_186,
+        sites_failed: 1,
+        accounts: 1_102,
+        clients: 640,
+        operations_working: 2,
+        operations_waiting: 6,
+        operations_failed: 2,
+    };
+    let failed = models::operations(true).swap_remove(2);
+    home_admin::HomeAdmin {
+        now: models::now(),
+        figures,
+        oldest_waiting: Some(models::ago(409)),
+        failures: vec![failed.clone(), failed],
+        servers: models::servers(),
+        operations: models::operations(true),
+        live: live(),
+        toast: None,
     }
 }
