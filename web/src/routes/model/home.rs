@@ -86,6 +86,8 @@ pub async fn home_client_model(state: &AppState, actor: &Actor, live: Option<Str
         }
         cards.push(AccountCard {
             account: AccountRef { id: account.id, user: account.linux_user.clone() },
+            state: account.state,
+            sites: count(account.sites),
             hostname: hostnames.get(&account.server_id).cloned().unwrap_or_default(),
             php_versions: site::newest_first(account.server_php.iter().copied()),
         });

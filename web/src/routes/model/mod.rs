@@ -4,6 +4,7 @@
 //! here, never in views.
 
 pub mod account;
+pub mod audit;
 pub mod client;
 pub mod home;
 pub mod live;
@@ -48,6 +49,12 @@ pub struct ListQuery {
     pub server: String,
     /// A kind of resource, where a list has that filter.
     pub kind: String,
+    /// A person, in the audit log.
+    pub who: String,
+    /// An action, in the audit log.
+    pub action: String,
+    /// What it was done to, in the audit log.
+    pub object: String,
 }
 
 impl ListQuery {
@@ -71,7 +78,8 @@ impl ListQuery {
     }
 
     fn listing(&self, path: &str, total: i64) -> Listing {
-        let extra = [("server", &self.server), ("kind", &self.kind)];
+        let extra =
+            [("server", &self.server), ("kind", &self.kind), ("who", &self.who), ("action", &self.action), ("object", &self.object)];
         Listing {
             q: self.q.chars().take(200).collect(),
             state: self.state.clone(),

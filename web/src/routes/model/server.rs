@@ -15,7 +15,7 @@ use crate::paths;
 use crate::state::AppState;
 use crate::store::account::AccountFilter;
 use crate::store::enrolment::enrolment_open_until;
-use crate::store::job::job_counts_by_server;
+use crate::store::job_queue::job_counts_by_server;
 use crate::store::now_ms;
 use crate::store::operation_list::OperationFilter;
 use crate::store::placement::placement_list;

@@ -58,6 +58,9 @@ pub fn toolbar(listing: &Listing, filters: &[Filter], selects: &[Select], search
                 @if !listing.state.is_empty() { input type="hidden" name="state" value=(listing.state); }
                 @if !listing.sort.is_empty() { input type="hidden" name="sort" value=(listing.sort); }
                 @if listing.descending { input type="hidden" name="dir" value="desc"; }
+                @for (key, value) in listing.extra.iter().filter(|(key, _)| selects.iter().all(|select| select.key != key)) {
+                    input type="hidden" name=(key) value=(value);
+                }
                 @for select in selects { (select_box(listing, select)) }
                 div.search {
                     (Icon::Search)
@@ -86,7 +89,7 @@ pub fn filter_links(listing: &Listing, filters: &[Filter]) -> Markup {
 }
 
 fn select_box(listing: &Listing, select: &Select) -> Markup {
-    let chosen = listing.extra.iter().find(|(key, _)| key == select.key).map(|(_, value)| value.as_str()).unwrap_or_default();
+    let chosen = listing.extra(select.key);
     html! {
         select.input.is-fit name=(select.key) aria-label=(select.label) {
             option value="" selected[chosen.is_empty()] { (select.all) }

@@ -16,6 +16,7 @@ mod hosting;
 mod own;
 
 use super::models;
+pub(super) use own::{home_admin, home_client};
 
 /// A page with the name of its file in the gallery.
 pub(super) struct Sample {
@@ -35,6 +36,7 @@ pub(super) fn all(theme: Theme) -> Vec<Sample> {
         samples.sites(viewer);
         samples.accounts(viewer);
         samples.operations(viewer);
+        samples.audit(viewer);
     }
     samples.homes(&admin, &client);
     samples.clients(&admin);
