@@ -13,6 +13,7 @@ TREE_PACKAGES=(
     php8.2-mysql php8.2-curl php8.2-mbstring php8.2-xml php8.2-gd php8.2-zip php8.2-intl
     openssh-server openssh-sftp-server            # SFTP for the accounts
     acl logrotate
+    nftables                                      # what accounts may reach over the network
 )
 
 # tree_build DIR: makes the tree in DIR (which must not exist yet).

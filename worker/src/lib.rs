@@ -6,6 +6,8 @@
 //! - [`roles`]: pure planning. What the host should look like for a desired state.
 //! - [`engine`]: carries plans out, undoes them, survives a crash. Knows no feature.
 //! - [`ledger`]: what each resource was last made to look like.
+//! - `tasks`: what goes on beside the jobs.
+//! - [`trash`]: what jobs have moved aside, removed beside them.
 //! - [`system`]: the only module that touches the operating system.
 //! - [`store`]: the one database file all of it shares.
 //!
@@ -24,3 +26,5 @@ pub mod roles;
 pub mod run;
 pub mod store;
 pub mod system;
+mod tasks;
+pub mod trash;

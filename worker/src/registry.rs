@@ -201,8 +201,8 @@ pub struct Prepared {
     pub failure: Option<(FailureCode, String)>,
 }
 
-/// Makes the host fit for the web role. To be called at start, after [`Engine::recover`], and whenever PHP versions come or
-/// go.
+/// Makes the host fit for the web role. To be called at start, after [`Engine::recover`], and from time to time: PHP versions
+/// come and go, and others flush packet filters.
 ///
 /// # Errors
 /// The state cannot be planned.
@@ -212,6 +212,9 @@ pub async fn prepare_host(engine: &Engine, progress: &mut Progress<'_>) -> Resul
     let rows = engine.ledger.rows().clone();
     let system = engine.system.clone();
     let plan = blocking(move || web::host::plan(Facts::new(system.as_ref(), &rows))).await??;
+    if plan.is_empty() {
+        return Ok(Prepared { steps: Vec::new(), failure: None });
+    }
     let ended = run(engine, "host", plan, None, progress).await?;
     let failure = ended.failure.map(|failure| (failure.error.code(), chain(&failure.error)));
     Ok(Prepared { steps: ended.steps, failure })

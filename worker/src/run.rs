@@ -4,6 +4,7 @@
 //! events to the bus. **The executor never waits for the bus**: a worker that is cut off finishes what it has, and a host
 //! that boots without a bus serves.
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,19 +17,21 @@ use shared::failure::RetryPolicy;
 use shared::jobs::{JobEnvelope, SealedCryptHash};
 use shared::names::CryptHash;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Identity;
+use crate::engine::error::chain;
 use crate::engine::{Engine, UnsealError, Unsealer};
 use crate::heartbeat::Pulse;
 use crate::inbox::{Turn, ended_forget_before, inbox_end, inbox_next, inbox_next_due_ms, inbox_postpone, inbox_step_back};
 use crate::ledger::Ledger;
 use crate::outbox::{self, outbox_insert, resync_is_told, resync_mark_told};
 use crate::receive::receive;
-use crate::registry::{Readiness, carry_out, prepare_host, readiness};
+use crate::registry::{Prepared, Readiness, carry_out, prepare_host, readiness};
 use crate::store::{Store, StoreError, now_ms};
 use crate::system::System;
+use crate::tasks::{TaskEnded, Tasks};
+use crate::trash;
 
 /// What a worker is started with.
 pub struct WorkerConfig {
@@ -49,6 +52,9 @@ pub enum WorkerError {
     /// Its keys are damaged.
     #[error("the worker's keys are damaged; enrol it again")]
     Keys(#[from] BusError),
+    /// A part of it has stopped.
+    #[error("a part of the worker has stopped")]
+    Task(#[from] TaskEnded),
 }
 
 /// What the parts of a running worker share.
@@ -58,6 +64,8 @@ pub(crate) struct Worker {
     engine: Arc<Engine>,
     /// A job has come.
     pub(crate) job_came: Notify,
+    /// A job has ended, and may have moved something aside.
+    job_ended: Notify,
     /// An event is in the outbox.
     pub(crate) event_came: Notify,
     progress: mpsc::Sender<Progress>,
@@ -75,7 +83,7 @@ impl Unsealer for Seal {
 /// Runs until `shutdown`. A job under way is finished first.
 ///
 /// # Errors
-/// The database or the keys cannot be used.
+/// The database or the keys cannot be used, or a part of the worker has stopped.
 pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
     let store = Store::open(&config.database).await?;
     let seal = SealKey::from_seed(&config.identity.seal_seed)?;
@@ -83,23 +91,36 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     let recovery = engine.recover().await?;
     tracing::info!(undone = recovery.undone, finished = recovery.finished, errors = recovery.errors, "recovered");
     let (progress, progress_queue) = mpsc::channel(256);
-    let worker =
-        Arc::new(Worker { identity: config.identity, store, engine, job_came: Notify::new(), event_came: Notify::new(), progress });
+    let worker = Arc::new(Worker {
+        identity: config.identity,
+        store,
+        engine,
+        job_came: Notify::new(),
+        job_ended: Notify::new(),
+        event_came: Notify::new(),
+        progress,
+    });
     if !resync_is_told(&worker.store.pool).await.map_err(StoreError::from)? {
         tell_ledger(&worker).await?;
     }
     let (connected, bus) = watch::channel(None);
-    // They end with this function: nothing takes jobs for a worker that has stopped.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(hold_connection(Arc::clone(&worker), connected));
-    tasks.spawn(publish_progress(progress_queue, bus));
-    tasks.spawn(prepare(Arc::clone(&worker)));
-    tasks.spawn(forget(Arc::clone(&worker)));
-    tasks.spawn(keep_watchdog_quiet());
+    let mut tasks = Tasks::default();
+    tasks.spawn("connection", hold_connection(Arc::clone(&worker), connected));
+    tasks.spawn("progress", publish_progress(progress_queue, bus));
+    tasks.spawn("preparation", keep_prepared(Arc::clone(&worker)));
+    tasks.spawn("memory", forget(Arc::clone(&worker)));
+    tasks.spawn("trash", empty_trash(Arc::clone(&worker)));
+    tasks.spawn("watchdog", keep_watchdog_quiet());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    execute(&worker, &shutdown).await;
+    let stop = shutdown.child_token();
+    let work = async {
+        // A job may rely on what is prepared.
+        prepare(&worker).await;
+        execute(&worker, &stop).await;
+    };
+    let ended = tasks.beside(work, &stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    Ok(())
+    Ok(ended?)
 }
 
 /// Tells the panel what a new ledger holds, so that it sends again what it believes to be here.
@@ -112,24 +133,32 @@ async fn tell_ledger(worker: &Worker) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the host fit for its roles; tries again until it is.
-async fn prepare(worker: Arc<Worker>) {
-    loop {
-        match prepare_host(&worker.engine, &mut |_| {}).await {
-            Ok(prepared) if prepared.failure.is_none() => {
-                tracing::info!(steps = prepared.steps.len(), "the host is prepared");
-                return;
-            }
-            Ok(prepared) => tracing::error!(failure = ?prepared.failure, "the host could not be prepared; trying again in a minute"),
-            Err(error) => tracing::error!(error = %error, "the host could not be prepared; trying again in a minute"),
+/// Makes the host fit for its roles.
+async fn prepare(worker: &Worker) {
+    match prepare_host(&worker.engine, &mut |_| {}).await {
+        Ok(Prepared { steps, failure: None }) if steps.is_empty() => tracing::debug!("the host is as it should be"),
+        Ok(Prepared { steps, failure: None }) => {
+            let done = steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
+            tracing::info!(done, "the host is prepared");
         }
+        Ok(Prepared { steps: _, failure: Some((code, detail)) }) => {
+            tracing::error!(failure.code = %code, failure.detail = detail, "the host could not be prepared; trying again in a minute");
+        }
+        Err(error) => tracing::error!(error = chain(&error), "the host could not be prepared; trying again in a minute"),
+    }
+}
+
+/// Keeps it fit: PHP versions come and go, and others flush packet filters.
+async fn keep_prepared(worker: Arc<Worker>) {
+    loop {
         tokio::time::sleep(Duration::from_mins(1)).await;
+        prepare(&worker).await;
     }
 }
 
 /// systemd kills a worker that does not say that it lives; half the time it allows is left to spare.
 async fn keep_watchdog_quiet() {
-    let Some(period) = sd_notify::watchdog_enabled() else { return };
+    let Some(period) = sd_notify::watchdog_enabled() else { return pending().await };
     loop {
         tokio::time::sleep(period / 3).await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
@@ -239,7 +268,12 @@ async fn end(worker: &Worker, outcome: Outcome) -> Result<(), StoreError> {
     outbox_insert(&mut tx, &worker.identity, Event::Outcome(outcome)).await?;
     tx.commit().await?;
     worker.event_came.notify_one();
+    worker.job_ended.notify_one();
     Ok(())
+}
+
+async fn empty_trash(worker: Arc<Worker>) {
+    trash::keep_empty(Arc::clone(worker.engine.system()), &worker.job_ended).await;
 }
 
 /// Connects for as long as it takes; from then on the connection mends itself.
@@ -259,7 +293,12 @@ async fn hold_connection(worker: Arc<Worker>, connected: watch::Sender<Option<Ar
     };
     connected.send_replace(Some(Arc::clone(&bus)));
     let pulse = Pulse::new(worker.identity.server.clone(), Arc::clone(&worker.engine), worker.store.clone());
-    tokio::join!(outbox::run(&worker.store.pool, &bus, &worker.event_came), pulse.beat(&bus), receive(&worker, &bus));
+    // None of them ends; if one did, all should.
+    tokio::select! {
+        () = outbox::run(&worker.store.pool, &bus, &worker.event_came) => {}
+        () = pulse.beat(&bus) => {}
+        () = receive(&worker, &bus) => {}
+    }
 }
 
 async fn publish_progress(mut queue: mpsc::Receiver<Progress>, bus: watch::Receiver<Option<Arc<WorkerBus>>>) {

@@ -109,7 +109,7 @@ async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), Disp
     if let Some(error) = failure {
         // Perhaps the bus has lost its store: make what should be there, and try again at the next sweep.
         dispatch.bus.ensure_streams().await?;
-        dispatch.bus.ensure_server(&server.stream, &server.name).await?;
+        dispatch.ensure_server(server).await?;
         return Err(error);
     }
     Ok(())

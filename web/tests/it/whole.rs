@@ -66,7 +66,7 @@ impl Running {
 
 fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
     let (db, stop) = (db.clone(), CancellationToken::new());
-    let config = DispatchConfig { bus_url: nats.url(), bus_url_for_workers: nats.url(), keys: nats.keys.clone() };
+    let config = DispatchConfig { bus_url: nats.url(), bus_url_for_workers: nats.url(), keys: nats.keys.clone(), name: None };
     let token = stop.clone();
     let task = tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
     Running { stop, task }

@@ -32,6 +32,9 @@ pub enum StepError {
     /// sshd does not accept its configuration.
     #[error("sshd refuses its configuration: {0}")]
     SshdRefused(String),
+    /// nftables does not accept the rules.
+    #[error("nftables refuses the rules: {0}")]
+    PacketFilterRefused(String),
     /// The site did not answer as it should.
     #[error("the site does not answer as it should: {0}")]
     Probe(String),
@@ -51,7 +54,7 @@ impl StepError {
             Self::NginxRefused(_) => FailureCode::WebServerRefused,
             Self::NameTaken(_) => FailureCode::NameTaken,
             Self::PhpRefused(_) => FailureCode::PhpRefused,
-            Self::SshdRefused(_) => FailureCode::Internal,
+            Self::SshdRefused(_) | Self::PacketFilterRefused(_) => FailureCode::Internal,
             Self::Probe(_) | Self::Neighbour(_) => FailureCode::ProbeFailed,
         }
     }

@@ -15,7 +15,7 @@ use super::plan::{Action, Expect, FinishAction, FinishStep, Plan};
 use super::progress::Progress;
 use super::undo::{Undo, capture};
 use crate::store::StoreError;
-use crate::system::{PhpTest, ProbeAnswer, System, SystemError};
+use crate::system::{PhpTest, ProbeAnswer, Question, System, SystemError};
 
 /// Where before-images become durable.
 pub(crate) trait Journal {
@@ -90,7 +90,6 @@ pub(crate) fn finish_action(action: &FinishAction, system: &dyn System) -> Resul
             Some(record) if record.uid == *uid => system.remove_user(user),
             Some(_) | None => Ok(()),
         },
-        FinishAction::RemoveTree { path } => system.remove_tree(path),
     }
 }
 
@@ -198,12 +197,15 @@ impl Run<'_> {
                 self.progress.note(&check.output);
                 check::accepted(check, StepError::PhpRefused)?;
             }
+            Action::TestPacketFilter { rules } => {
+                check::accepted(system.test_packet_filter(rules)?, StepError::PacketFilterRefused)?;
+            }
             Action::TestSshd => check::accepted(system.test_sshd()?, StepError::SshdRefused)?,
             Action::RememberNeighbour { domain } => {
-                self.neighbours.insert(domain.clone(), system.probe(domain)?);
+                self.neighbours.insert(domain.clone(), system.probe(domain, Question::Vhost)?);
             }
             Action::CompareNeighbour { domain } => self.compare_neighbour(domain)?,
-            Action::Probe { domain, expect } => self.probe(domain, *expect)?,
+            Action::Probe { domain, expect } => self.probe(domain, expect)?,
         }
         Ok(())
     }
@@ -211,31 +213,45 @@ impl Run<'_> {
     /// A neighbour that did not answer before proves nothing.
     fn compare_neighbour(&mut self, domain: &DomainName) -> Result<(), StepError> {
         let Some(before @ ProbeAnswer::Serving { .. }) = self.neighbours.get(domain).cloned() else { return Ok(()) };
-        let met = self.ask(domain, |answer| check::still_serves(&before, answer))?;
-        met.map_err(|answer| StepError::Neighbour(format!("{domain}: {answer:?}, before {before:?}")))
+        let met = self.ask(domain, Question::Vhost, |answer| Ok(*answer == before))?;
+        met.map(drop).map_err(|answer| StepError::Neighbour(format!("{domain}: {answer:?}, before {before:?}")))
     }
 
-    fn probe(&mut self, domain: &DomainName, expect: Expect) -> Result<(), StepError> {
-        let met = self.ask(domain, |answer| check::meets(answer, expect))?;
+    fn probe(&mut self, domain: &DomainName, expect: &Expect) -> Result<(), StepError> {
+        let unmet = |answer| StepError::Probe(format!("{domain} answers {answer:?}, expected {expect:?}"));
+        let met = self.ask(domain, Question::Vhost, |answer| Ok(check::nginx_meets(answer, expect)))?;
         self.progress.note(&format!("{domain}: {expect:?}"));
-        met.map_err(|answer| StepError::Probe(format!("{domain} answers {answer:?}, expected {expect:?}")))
+        met.map_err(unmet)?;
+        let Expect::Php { generation, uid, service } = expect else { return Ok(()) };
+        let wanted = ProbeAnswer::Serving { generation: generation.0, uid: Some(*uid) };
+        let at_work = || Ok::<_, SystemError>(self.system.children(service, *uid)? > 0);
+        let met = self.ask(domain, Question::Php, |answer| Ok(*answer == wanted || (*answer == ProbeAnswer::Silent && at_work()?)))?;
+        if met.map_err(unmet)? == ProbeAnswer::Silent {
+            self.progress.note(&format!("{service} is at work for others"));
+        }
+        Ok(())
     }
 
     /// Asks until the answer is good or patience ends; then the last answer is the error.
-    fn ask(&self, domain: &DomainName, good: impl Fn(&ProbeAnswer) -> bool) -> Result<Result<(), ProbeAnswer>, StepError> {
+    fn ask(
+        &self,
+        domain: &DomainName,
+        question: Question,
+        good: impl Fn(&ProbeAnswer) -> Result<bool, SystemError>,
+    ) -> Result<Result<ProbeAnswer, ProbeAnswer>, StepError> {
         let began = Instant::now();
-        let mut answer = self.system.probe(domain)?;
+        let mut answer = self.system.probe(domain, question)?;
         for pause in PAUSES {
-            if good(&answer) {
-                return Ok(Ok(()));
+            if good(&answer)? {
+                return Ok(Ok(answer));
             }
             if began.elapsed() > PATIENCE {
                 break;
             }
             self.system.pause(Duration::from_millis(pause));
-            answer = self.system.probe(domain)?;
+            answer = self.system.probe(domain, question)?;
         }
-        Ok(if good(&answer) { Ok(()) } else { Err(answer) })
+        Ok(if good(&answer)? { Ok(answer) } else { Err(answer) })
     }
 }
 

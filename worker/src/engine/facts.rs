@@ -114,6 +114,14 @@ impl<'a> Facts<'a> {
         Ok(self.system.unit(unit)? == UnitState::Active)
     }
 
+    /// Whether the kernel has a table of packet filter rules.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn filters_packets(&self, table: &str) -> Result<bool, SystemError> {
+        self.system.filters_packets(table)
+    }
+
     /// Installed PHP versions.
     ///
     /// # Errors

@@ -136,6 +136,7 @@ pub(crate) fn capture(action: &Action, system: &dyn System) -> Result<Option<Und
         Action::EndProcesses { .. }
         | Action::TestNginx
         | Action::TestPhp { .. }
+        | Action::TestPacketFilter { .. }
         | Action::TestSshd
         | Action::RememberNeighbour { .. }
         | Action::CompareNeighbour { .. }

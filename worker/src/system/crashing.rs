@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, raise};
 use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
-use super::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError};
+use super::{Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, StagedChange, System, SystemError};
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
 /// The file that holds the number.
@@ -68,8 +68,13 @@ forward! {
         fn unit(&self, unit: &str) -> Result<UnitState, SystemError>;
         fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError>;
         fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError>;
+        fn test_packet_filter(&self, rules: &str) -> Result<Check, SystemError>;
+        fn filters_packets(&self, table: &str) -> Result<bool, SystemError>;
         fn test_sshd(&self) -> Result<Check, SystemError>;
-        fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError>;
+        fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError>;
+        fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError>;
+        // Goes on beside the jobs: no step of any.
+        fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError>;
         fn pause(&self, time: Duration) -> ();
         fn php_versions(&self) -> Result<Vec<PhpVersion>, SystemError>;
         fn has_ipv6(&self) -> bool;
@@ -84,7 +89,6 @@ forward! {
         fn ensure_directory(&self, directory: &DirectoryImage) -> Result<(), SystemError>;
         fn remove_directory(&self, path: &Path) -> Result<(), SystemError>;
         fn rename(&self, from: &Path, to: &Path) -> Result<(), SystemError>;
-        fn remove_tree(&self, path: &Path) -> Result<(), SystemError>;
         fn add_user(&self, user: &UserImage) -> Result<(), SystemError>;
         fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError>;
         fn set_password(&self, name: &LinuxUser, field: &str) -> Result<(), SystemError>;

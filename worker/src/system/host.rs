@@ -7,7 +7,10 @@ use std::time::Duration;
 use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
-use super::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError, files, inspect, probe, services, stage, users};
+use super::{
+    Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, StagedChange, System, SystemError, files, inspect, probe, removal, services,
+    stage, users,
+};
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
 /// The host this program runs on, as root.
@@ -66,8 +69,8 @@ impl System for Host {
         files::rename(from, to)
     }
 
-    fn remove_tree(&self, path: &Path) -> Result<(), SystemError> {
-        files::remove_tree(path)
+    fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError> {
+        removal::remove_some(path, most)
     }
 
     fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError> {
@@ -138,12 +141,24 @@ impl System for Host {
         services::test_php(test)
     }
 
+    fn test_packet_filter(&self, rules: &str) -> Result<Check, SystemError> {
+        services::test_packet_filter(rules)
+    }
+
+    fn filters_packets(&self, table: &str) -> Result<bool, SystemError> {
+        services::filters_packets(table)
+    }
+
     fn test_sshd(&self) -> Result<Check, SystemError> {
         services::test_sshd()
     }
 
-    fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError> {
-        Ok(probe::probe(domain))
+    fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError> {
+        Ok(probe::probe(domain, question))
+    }
+
+    fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError> {
+        services::children(unit, uid)
     }
 
     fn pause(&self, time: Duration) {

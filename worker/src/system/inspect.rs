@@ -8,7 +8,7 @@ use shared::names::PhpVersion;
 use shared::role::Role;
 
 use super::command::Program;
-use super::services::{self, NGINX};
+use super::services::{self, NFT, NGINX};
 use super::{HOMES, SystemError};
 use crate::engine::image::UnitState;
 
@@ -32,6 +32,7 @@ pub(super) fn web_health() -> RoleHealth {
     });
     let running = matches!(services::unit("nginx.service"), Ok(UnitState::Active));
     let (healthy, summary) = match (version, running) {
+        (Some(_), true) if !Path::new(NFT).exists() => (false, "nftables is not installed".to_owned()),
         (Some(version), true) => (true, version),
         (Some(version), false) => (false, format!("{version} is not running")),
         (None, true | false) => (false, "nginx is not installed".to_owned()),

@@ -14,6 +14,7 @@ mod files;
 mod host;
 mod inspect;
 mod probe;
+mod removal;
 mod services;
 mod stage;
 mod users;
@@ -32,7 +33,8 @@ use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImag
 pub use command::CommandError;
 pub(crate) use command::cut;
 pub use host::Host;
-pub use probe::PROBE_PATH;
+pub use probe::{PHP_PROBE_PATH, PROBE_PATH};
+pub(crate) use services::NFT;
 pub(crate) use stage::NGINX_TREE;
 pub use stage::stage_child;
 
@@ -61,8 +63,9 @@ pub trait System: Send + Sync {
     fn remove_directory(&self, path: &Path) -> Result<(), SystemError>;
     /// Moves a tree within a file system; never replaces anything. Fine if it has been moved already.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), SystemError>;
-    /// Removes a tree; fine if there is none.
-    fn remove_tree(&self, path: &Path) -> Result<(), SystemError>;
+    /// Removes a tree, following no link and crossing into no other file system: so many names of it, and the rest when it
+    /// is called again. Fine if there is none.
+    fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError>;
 
     /// A user by name.
     fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError>;
@@ -101,10 +104,16 @@ pub trait System: Send + Sync {
     fn reload_nginx(&self) -> Result<(), SystemError>;
     /// Runs PHP-FPM's own test on a configuration, as the pool's user.
     fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError>;
+    /// Runs nftables' own test on rules.
+    fn test_packet_filter(&self, rules: &str) -> Result<Check, SystemError>;
+    /// Whether the kernel has a table of this name in the family `inet`.
+    fn filters_packets(&self, table: &str) -> Result<bool, SystemError>;
     /// Runs sshd's own test on the live configuration.
     fn test_sshd(&self) -> Result<Check, SystemError>;
     /// Asks a site on this host for its generation, once.
-    fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError>;
+    fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError>;
+    /// How many children of a unit's main process run under a uid; 0 if the unit does not run.
+    fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError>;
     /// Waits a little before asking again.
     fn pause(&self, time: Duration);
 
@@ -172,16 +181,36 @@ pub struct PhpTest<'a> {
     pub config: &'a str,
 }
 
+/// How much of a tree was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// Nothing is left.
+    All,
+    /// Something is.
+    Part,
+}
+
+/// Who of a site is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// nginx, which answers by itself.
+    Vhost,
+    /// The site's PHP.
+    Php,
+}
+
 /// What a site answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeAnswer {
-    /// The vhost answered with its generation, and PHP with its uid.
+    /// The vhost answered with its generation, and PHP, where it was asked, with its uid.
     Serving {
         /// The generation.
         generation: i64,
         /// The uid PHP runs under.
         uid: Option<u32>,
     },
+    /// The question was taken, and nothing came back in time.
+    Silent,
     /// nginx closed the connection: no site of this name.
     Unknown,
     /// Something else answered, or nothing did.

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::command::{CommandError, Program, cut};
-use super::{Check, PhpTest, SystemError, files};
+use super::{Check, PhpTest, SystemError, files, users};
 use crate::engine::image::{Acl, Content, DirectoryImage, FileImage, Owner, UnitState};
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 pub(super) const NGINX: &str = "/usr/sbin/nginx";
+/// nftables.
+pub(crate) const NFT: &str = "/usr/sbin/nft";
 const SSHD: &str = "/usr/sbin/sshd";
 /// Debian's, from nginx.conf.
 const NGINX_PID: &str = "/run/nginx.pid";
@@ -103,15 +105,26 @@ fn nginx_master() -> Result<Pid, SystemError> {
     if name.trim() == "nginx" { Ok(pid) } else { Err(nginx_is("left a stale process id")) }
 }
 
+/// The children of a unit's main process that run under a uid.
+pub(super) fn children(unit: &str, uid: u32) -> Result<usize, SystemError> {
+    let shown = Program::new(SYSTEMCTL).arg("show").arg("--property=MainPID").arg("--value").arg("--").arg(unit).run()?;
+    let Some(main) = shown.stdout.trim().parse().ok().and_then(Pid::from_raw) else { return Ok(0) };
+    Ok(child_ids(main).into_iter().filter(|pid| users::runs_as(*pid, uid)).count())
+}
+
+fn child_ids(parent: Pid) -> Vec<i32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// The master's workers that take connections. One that is leaving says so in its title.
 fn accepting_workers(master: Pid) -> BTreeSet<i32> {
-    let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
     let accepting = |pid: &i32| {
         let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let title = String::from_utf8_lossy(&title);
         title.starts_with("nginx: worker process") && !title.contains("shutting down")
     };
-    children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(accepting).collect()
+    child_ids(master).into_iter().filter(accepting).collect()
 }
 
 /// Passable for every pool's user, listable for none.
@@ -147,6 +160,16 @@ pub(super) fn test_php(test: &PhpTest<'_>) -> Result<Check, SystemError> {
     let output = cut(format!("{}{}", finished.stderr, finished.stdout), 8192);
     // FPM prints the candidate's place; the real one is what a reader looks for.
     Ok(Check { accepted: finished.status.success(), output })
+}
+
+pub(super) fn test_packet_filter(rules: &str) -> Result<Check, SystemError> {
+    let finished = Program::new(NFT).arg("--check").arg("--file").arg("-").input(rules).finish()?;
+    Ok(Check { accepted: finished.status.success(), output: cut(finished.stderr, 8192) })
+}
+
+pub(super) fn filters_packets(table: &str) -> Result<bool, SystemError> {
+    let finished = Program::new(NFT).arg("--terse").arg("list").arg("table").arg("inet").arg(table).finish()?;
+    Ok(finished.status.success())
 }
 
 pub(super) fn test_sshd() -> Result<Check, SystemError> {

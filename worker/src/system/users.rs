@@ -131,11 +131,8 @@ fn process_ids() -> Result<Vec<i32>, SystemError> {
     Ok(listed.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// Kills a process if one of its uids is the given one. The descriptor is taken first, so the number cannot be reused
-/// for somebody else's process in between.
-fn end_if_owned(number: i32, uid: u32) -> bool {
-    let Some(pid) = Pid::from_raw(number) else { return false };
-    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+/// Whether a process is alive and one of its uids is the given one.
+pub(super) fn runs_as(number: i32, uid: u32) -> bool {
     let Ok(status) = fs::read_to_string(format!("/proc/{number}/status")) else { return false };
     // A zombie is dead already; its parent has to take notice.
     let zombie = status.lines().any(|line| line.starts_with("State:") && line.contains('Z'));
@@ -143,7 +140,15 @@ fn end_if_owned(number: i32, uid: u32) -> bool {
         .lines()
         .find_map(|line| line.strip_prefix("Uid:"))
         .is_some_and(|uids| uids.split_whitespace().take(3).any(|field| field.parse() == Ok(uid)));
-    if zombie || !owned {
+    !zombie && owned
+}
+
+/// Kills a process if one of its uids is the given one. The descriptor is taken first, so the number cannot be reused
+/// for somebody else's process in between.
+fn end_if_owned(number: i32, uid: u32) -> bool {
+    let Some(pid) = Pid::from_raw(number) else { return false };
+    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    if !runs_as(number, uid) {
         return false;
     }
     let _ = pidfd_send_signal(&descriptor, Signal::KILL);

@@ -153,6 +153,7 @@ async fn deleting_everything_leaves_the_host_as_it_was_before_the_account() {
         account(2, |spec| spec.presence = Presence::Deleted),
     ])
     .await;
+    lab.empty_trash().await;
     assert_eq!(lab.host.snapshot(), before);
 }
 
@@ -187,6 +188,35 @@ async fn preparing_the_host_fails_whole_at_any_step_and_does_nothing_the_second_
         // nginx loads what is there when it is told to; before the first reload it was told nothing.
         assert_eq!(lab.host.snapshot().nodes, before.nodes, "failed at change {call}");
     }
+}
+
+#[tokio::test]
+async fn a_deleted_accounts_files_go_after_the_job_and_a_cut_in_between_loses_none_of_them() {
+    let lab = Lab::new().await;
+    let before = lab.host.snapshot();
+    lab.applied(&[account(1, |_| ())]).await;
+    for file in 0..1000 {
+        lab.host.put_file(&format!("/home/shop/home/{file}"), "");
+    }
+    lab.applied(&[account(2, |spec| spec.presence = Presence::Deleted)]).await;
+    let trees = |lab: &Lab| lab.host.snapshot().nodes.keys().filter(|path| path.starts_with("/home/.gantry-trash/")).count();
+    assert!(trees(&lab) > 1000, "the outcome is told before the files are gone");
+    lab.host.trouble_at(2, Trouble::CutBefore);
+    lab.empty_trash().await;
+    assert!(trees(&lab) > 0);
+    lab.host.heal();
+    let (lab, _) = lab.restart().await;
+    lab.empty_trash().await;
+    assert_eq!(lab.host.snapshot(), before);
+}
+
+#[tokio::test]
+async fn packet_filter_rules_that_somebody_flushed_are_loaded_again() {
+    let lab = Lab::new().await;
+    lab.host.flush_packet_filter();
+    let prepared = registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap();
+    assert_eq!(prepared.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["Firewall"]);
+    assert!(registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap().steps.is_empty());
 }
 
 #[tokio::test]

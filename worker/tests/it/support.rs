@@ -83,6 +83,11 @@ impl Lab {
         store.pool.close().await;
     }
 
+    /// Empties the trash, as the worker does beside its jobs.
+    pub(crate) async fn empty_trash(&self) {
+        worker::trash::empty(self.engine.system()).await.unwrap();
+    }
+
     /// The worker starts again on the same disk.
     pub(crate) async fn restart(self) -> (Self, Recovery) {
         self.engine.ledger().close().await;

@@ -5,30 +5,36 @@ use std::path::{Path, PathBuf};
 use shared::names::PhpVersion;
 
 use super::draft::{Changed, Draft};
-use super::{WEB_USER, nginx, pages, paths, sshd, systemd};
+use super::{WEB_USER, firewall, nginx, pages, paths, sshd, systemd};
 use crate::engine::facts::Facts;
 use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner};
 use crate::engine::plan::{Action, Plan, Step};
 use crate::roles::PlanError;
+use crate::system::NFT;
 
 const FOLDERS: &str = "Folders";
 const UNITS: &str = "Units";
+const FIREWALL: &str = "Firewall";
 const SSHD: &str = "SFTP";
 const NGINX: &str = "nginx";
 
 /// Plans the base of a web host.
 ///
 /// # Errors
-/// nginx is not installed, or something lies in the way.
+/// nginx or nftables is not installed, or something lies in the way.
 pub fn plan(facts: Facts<'_>) -> Result<Plan, PlanError> {
     if facts.entry(Path::new("/usr/sbin/nginx"))? == Entry::Absent {
         return Err(PlanError::NotInstalled("nginx"));
+    }
+    if facts.entry(Path::new(NFT))? == Entry::Absent {
+        return Err(PlanError::NotInstalled("nftables"));
     }
     let web_gid = facts.group(WEB_USER)?.ok_or(PlanError::NotInstalled("nginx"))?;
     let mut draft = Draft::new(facts);
     folders(&mut draft, web_gid)?;
     files(&mut draft)?;
     units(&mut draft, &facts.php_versions()?)?;
+    firewall(&mut draft)?;
     sftp(&mut draft)?;
     web_server(&mut draft)?;
     Ok(draft.plan)
@@ -48,6 +54,7 @@ fn folders(draft: &mut Draft<'_>, web_gid: u32) -> Result<(), PlanError> {
     directory(format!("{}/php", paths::CONFIG), 0, 0o711)?;
     directory(format!("{}/keys", paths::CONFIG), 0, 0o711)?;
     directory(paths::LIBRARY.to_owned(), 0, 0o755)?;
+    directory(paths::NGINX_POOLS.to_owned(), 0, 0o755)?;
     directory(paths::TRASH.to_owned(), 0, 0o700)?;
     directory(paths::SOCKETS.to_owned(), web_gid, 0o710)?;
     Ok(())
@@ -80,11 +87,13 @@ const LOGROTATE: &str = "# Made by Gantry. Changes here are overwritten.\n/home/
 fn units(draft: &mut Draft<'_>, versions: &[PhpVersion]) -> Result<(), PlanError> {
     let directory = |path: &str| DirectoryImage { path: path.into(), owner: Owner::ROOT, mode: 0o755, acl: Acl::default() };
     draft.directory(UNITS, directory("/etc/systemd/system/sockets.target.wants"))?;
+    draft.directory(UNITS, directory("/etc/systemd/system/sysinit.target.wants"))?;
     draft.directory(UNITS, directory("/etc/systemd/system/nginx.service.d"))?;
     draft.directory(UNITS, directory("/etc/systemd/system/user@.service.d"))?;
     let mut changed = draft.file(UNITS, root_file(paths::unit("gantry.slice"), systemd::outer_slice()))?;
     let limits = paths::unit("nginx.service.d/gantry.conf");
     changed = changed.or(draft.file(UNITS, root_file(limits, systemd::nginx_limits()))?);
+    changed = changed.or(draft.file(UNITS, root_file(paths::unit(paths::FIREWALL_UNIT), firewall::unit()))?);
     let managers = paths::unit("user@.service.d/50-gantry.conf");
     changed = changed.or(draft.file(UNITS, root_file(managers, systemd::no_user_managers()))?);
     for version in versions {
@@ -95,6 +104,21 @@ fn units(draft: &mut Draft<'_>, versions: &[PhpVersion]) -> Result<(), PlanError
     }
     if changed.yes() {
         draft.plan.step(UNITS, Action::LoadUnits);
+    }
+    Ok(())
+}
+
+/// The rules are loaded again where something has flushed them, such as an administrator's own rules that begin with that.
+fn firewall(draft: &mut Draft<'_>) -> Result<(), PlanError> {
+    let file = root_file(paths::FIREWALL, firewall::rules());
+    if !draft.facts.holds_file(&file)? {
+        draft.plan.step(FIREWALL, Action::TestPacketFilter { rules: firewall::rules() });
+    }
+    let changed = draft.file(FIREWALL, file)?;
+    draft.link(FIREWALL, paths::boot_wanted(paths::FIREWALL_UNIT), paths::unit(paths::FIREWALL_UNIT))?;
+    let started = draft.running(FIREWALL, paths::FIREWALL_UNIT)?;
+    if !started.yes() && (changed.yes() || !draft.facts.filters_packets(firewall::TABLE)?) {
+        draft.plan.step(FIREWALL, Action::ReloadUnit { unit: paths::FIREWALL_UNIT.to_owned() });
     }
     Ok(())
 }

@@ -10,7 +10,10 @@ use shared::role::Role;
 
 use super::{FakeSystem, Node, State, nginx};
 use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
-use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError};
+use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, StagedChange, System, SystemError};
+
+/// The unit that loads packet filter rules.
+const FIREWALL: &str = "gantry-firewall.service";
 
 fn file_error(doing: &'static str, path: &Path, kind: io::ErrorKind) -> SystemError {
     SystemError::File { doing, path: path.to_owned(), source: kind.into() }
@@ -158,10 +161,15 @@ impl System for FakeSystem {
         })
     }
 
-    fn remove_tree(&self, path: &Path) -> Result<(), SystemError> {
+    fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError> {
         self.lock().change(|state| {
-            state.host.nodes.retain(|key, _| !key.starts_with(path));
-            Ok(())
+            // What lies deepest sorts last.
+            let mut tree: Vec<PathBuf> = state.host.nodes.keys().filter(|key| key.starts_with(path)).cloned().collect();
+            let left = tree.len().saturating_sub(most);
+            for path in tree.split_off(left) {
+                state.host.nodes.remove(&path);
+            }
+            Ok(if left == 0 { Removed::All } else { Removed::Part })
         })
     }
 
@@ -246,8 +254,11 @@ impl System for FakeSystem {
         })
     }
 
-    fn reload_unit(&self, _unit: &str) -> Result<(), SystemError> {
-        self.lock().change(|_| Ok(()))
+    fn reload_unit(&self, unit: &str) -> Result<(), SystemError> {
+        self.lock().change(|state| {
+            state.flushed &= unit != FIREWALL;
+            Ok(())
+        })
     }
 
     fn load_units(&self) -> Result<(), SystemError> {
@@ -278,15 +289,34 @@ impl System for FakeSystem {
         Ok(Check { accepted: !state.refuses_php, output: output.to_owned() })
     }
 
+    fn test_packet_filter(&self, _rules: &str) -> Result<Check, SystemError> {
+        self.lock().alive()?;
+        Ok(Check { accepted: true, output: String::new() })
+    }
+
+    fn filters_packets(&self, _table: &str) -> Result<bool, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        Ok(state.host.active.contains(FIREWALL) && !state.flushed)
+    }
+
     fn test_sshd(&self) -> Result<Check, SystemError> {
         self.lock().alive()?;
         Ok(Check { accepted: true, output: String::new() })
     }
 
-    fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError> {
+    fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError> {
         let state = self.lock();
         state.alive()?;
-        Ok(nginx::probe(&state.host, domain.as_str()))
+        Ok(nginx::probe(&state.host, &state.busy, domain.as_str(), question))
+    }
+
+    fn children(&self, unit: &str, _uid: u32) -> Result<usize, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        // gantry-php8.2@shop.service is the pool shop-8.2.
+        let pool = unit.strip_prefix("gantry-php").and_then(|rest| rest.strip_suffix(".service")).and_then(|rest| rest.split_once('@'));
+        Ok(pool.and_then(|(version, user)| state.busy.get(&format!("{user}-{version}"))).copied().unwrap_or(0))
     }
 
     fn pause(&self, _time: Duration) {}

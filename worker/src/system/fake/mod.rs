@@ -84,7 +84,9 @@ struct State {
     trouble: Option<(usize, Trouble)>,
     cut: bool,
     refuses_php: bool,
+    busy: BTreeMap<String, usize>,
     deaf: bool,
+    flushed: bool,
 }
 
 impl Default for FakeSystem {
@@ -104,6 +106,7 @@ impl FakeSystem {
         }
         let file = |content: &str| Node::File { owner: Owner::ROOT, mode: 0o644, content: content.as_bytes().to_vec() };
         nodes.insert("/usr/sbin/nginx".into(), file(""));
+        nodes.insert("/usr/sbin/nft".into(), file(""));
         nodes.insert("/etc/nginx/sites-available/default".into(), file("server { listen 80 default_server; server_name _; }\n"));
         nodes.insert("/etc/nginx/sites-enabled/default".into(), Node::Link { target: "/etc/nginx/sites-available/default".into() });
         let web = UserRecord {
@@ -122,7 +125,17 @@ impl FakeSystem {
             serving: Vec::new(),
         };
         let php = ["8.2", "8.4"].into_iter().filter_map(|version| version.parse().ok()).collect();
-        let state = State { host, php, changes: 0, trouble: None, cut: false, refuses_php: false, deaf: false };
+        let state = State {
+            host,
+            php,
+            changes: 0,
+            trouble: None,
+            cut: false,
+            refuses_php: false,
+            busy: BTreeMap::new(),
+            deaf: false,
+            flushed: false,
+        };
         Self { state: Mutex::new(state) }
     }
 
@@ -197,6 +210,16 @@ impl FakeSystem {
     /// From now on PHP-FPM refuses every pool.
     pub fn refuse_php(&self) {
         self.lock().refuses_php = true;
+    }
+
+    /// From now on a pool (`shop-8.2`) takes requests and answers none; so many children are at work.
+    pub fn keep_busy(&self, pool: &str, children: usize) {
+        self.lock().busy.insert(pool.to_owned(), children);
+    }
+
+    /// Throws all packet filter rules away, as an administrator's own rules that begin with that do.
+    pub fn flush_packet_filter(&self) {
+        self.lock().flushed = true;
     }
 
     /// From now on nginx refuses every reload silently, as it does when it runs out of descriptors.
