@@ -136,6 +136,20 @@ pub async fn job_resend_in_tx(tx: &mut Tx, job: &JobRow) -> Result<(), StoreErro
     Ok(())
 }
 
+/// Since when jobs wait on the queue of a server that has joined and holds none: nothing is being sent.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_queue_stuck_since(db: &Db) -> Result<Option<i64>, StoreError> {
+    let row = sqlx::query(
+        "SELECT MIN(j.created_ms) AS since FROM jobs j JOIN servers v ON v.id = j.server_id WHERE j.state = 'queued' \
+         AND v.public_key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jobs f WHERE f.state IN ('sent', 'working') AND f.server_id = j.server_id)",
+    )
+    .fetch_one(db.read())
+    .await?;
+    Ok(row.try_get("since")?)
+}
+
 /// How many jobs wait for each server, and how many it has.
 ///
 /// # Errors

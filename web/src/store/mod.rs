@@ -6,6 +6,7 @@
 //! **Nothing slow inside a transaction**: no network, no password hash.
 
 pub mod account;
+pub mod account_list;
 pub mod audit;
 pub mod enrolment;
 pub mod error;

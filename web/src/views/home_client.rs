@@ -3,18 +3,16 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 use shared::names::PhpVersion;
-use shared::operation::ResourceState;
 
 use super::components::button::{self, Weight};
 use super::components::icon::Icon;
 use super::components::tile_grid::{self, Tile, TileGroup};
 use super::components::toast::Toast;
 use super::components::usage::{Usage, usage};
-use super::components::{badge, kv, note, progress, reference, stat};
+use super::components::{badge, kv, note, progress, stat};
 use super::fragment::Fragment;
 use super::layout::{self, Nav, Page, Viewer};
-use super::model::AccountRef;
-use super::{operation, site};
+use super::{account, operation, site};
 use crate::paths;
 
 /// The page's model.
@@ -46,11 +44,7 @@ pub struct HomeClient {
 #[derive(Debug, Clone)]
 pub struct AccountCard {
     /// The account.
-    pub account: AccountRef,
-    /// Where it stands.
-    pub state: ResourceState,
-    /// How many sites it has.
-    pub sites: u64,
+    pub account: account::Row,
     /// Its server's host name.
     pub hostname: String,
     /// Its PHP versions, newest first.
@@ -79,7 +73,7 @@ pub fn page(viewer: &Viewer, model: &HomeClient) -> Markup {
             aside.stack { (usages(model).html) (accounts(model).html) (operations(model).html) }
         }
     };
-    let is_busy = model.busy.iter().any(site::Row::is_busy) || model.accounts.iter().any(|account| account.state.is_busy());
+    let is_busy = model.busy.iter().any(site::Row::is_busy) || model.accounts.iter().any(|account| account.account.is_busy());
     layout::page(viewer, &Page::new("Home", Nav::Home, body).live(model.live.as_deref(), is_busy).toast(model.toast.clone()))
 }
 
@@ -150,6 +144,7 @@ fn groups(model: &HomeClient) -> Vec<TileGroup> {
     let security = vec![
         tile(Icon::LockKeyhole, "Password", paths::PASSWORD.to_owned(), "change sign in"),
         tile(Icon::MonitorSmartphone, "Signed-in devices", paths::SESSIONS.to_owned(), "sessions sign out everywhere"),
+        tile(Icon::ScrollText, "Security log", paths::AUDIT.to_owned(), "audit who sign-ins refused history"),
     ];
     let metrics = vec![tile(Icon::History, "Activity", paths::OPERATIONS.to_owned(), "operations log history changes")];
     [("Sites", sites), ("Files", files), ("Security", security), ("Metrics", metrics)]
@@ -185,14 +180,20 @@ fn accounts(model: &HomeClient) -> Fragment {
 
 fn account_card(card: &AccountCard) -> Markup {
     let versions: Vec<String> = card.php_versions.iter().map(ToString::to_string).collect();
-    let mut facts = vec![("Server", kv::text(&card.hostname)), ("Sites", kv::text(stat::counted(card.sites, "site", "sites")))];
+    let account = &card.account;
+    let mut facts = vec![("Server", kv::text(&card.hostname)), ("Sites", kv::text(stat::counted(account.sites, "site", "sites")))];
     if !versions.is_empty() {
         facts.push(("PHP", kv::text(versions.join(", "))));
     }
     html! {
         section.card {
-            header.card-head { h2 { "Account " (reference::account(&card.account)) } (badge::resource(card.state)) }
-            div.card-body { (kv::list(&facts)) }
+            header.card-head { h2 { "Account " a.inline-link href=(paths::account(account.id)) { (account.user) } } (account.badge()) }
+            div.card-body.stack.is-tight {
+                @if let Some(progress) = &account.progress { (progress::progress(progress)) }
+                @else if let Some(failure) = &account.failure { (note::failure_line(failure)) }
+                @else if let Some(waiting) = &account.waiting { (note::waiting_line(waiting)) }
+                (kv::list(&facts))
+            }
         }
     }
 }

@@ -22,7 +22,8 @@ use crate::app::FieldErrors;
 use crate::auth::token::token_new;
 use crate::extract::SignedIn;
 use crate::paths;
-use crate::store::list::{Direction, Paging};
+use crate::store::list::{Direction, GroupCounts, Paging};
+use crate::views::components::toolbar::StateCounts;
 use crate::views::listing::Listing;
 use crate::views::model::{Errors, FormKey};
 
@@ -96,6 +97,18 @@ impl ListQuery {
 #[must_use]
 pub fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// The counts of filters by state.
+#[must_use]
+pub fn state_counts(counts: GroupCounts) -> StateCounts {
+    StateCounts {
+        all: count(counts.all),
+        active: count(counts.active),
+        busy: count(counts.busy),
+        failed: count(counts.failed),
+        suspended: count(counts.suspended),
+    }
 }
 
 fn signed(value: u64) -> i64 {

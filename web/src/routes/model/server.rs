@@ -13,7 +13,7 @@ use crate::app::{Actor, FieldErrors};
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
-use crate::store::account::AccountFilter;
+use crate::store::account_list::AccountFilter;
 use crate::store::enrolment::enrolment_open_until;
 use crate::store::job_queue::job_counts_by_server;
 use crate::store::now_ms;

@@ -35,6 +35,33 @@ impl Filter {
     }
 }
 
+/// How many accounts or sites each filter by state has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StateCounts {
+    /// All.
+    pub all: u64,
+    /// Proved to work (`active`).
+    pub active: u64,
+    /// A change is on its way (`busy`).
+    pub busy: u64,
+    /// The last change failed (`failed`).
+    pub failed: u64,
+    /// Switched off (`suspended`).
+    pub suspended: u64,
+}
+
+/// The filters of accounts or sites by state.
+#[must_use]
+pub const fn state_filters(counts: StateCounts) -> [Filter; 5] {
+    [
+        Filter::new("", "All", counts.all),
+        Filter::new("active", "Active", counts.active),
+        Filter::new("busy", "Changing", counts.busy).tone(Tone::Work),
+        Filter::new("failed", "Failed", counts.failed).tone(Tone::Bad),
+        Filter::new("suspended", "Suspended", counts.suspended),
+    ]
+}
+
 /// A choice among values, such as servers. The first one is all.
 #[derive(Debug, Clone)]
 pub struct Select {

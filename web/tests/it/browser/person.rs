@@ -155,8 +155,11 @@ impl Person {
         element.send_keys(text).await.unwrap_or_else(|error| panic!("{field} cannot be filled in: {error}"));
     }
 
-    /// Chooses one of several.
+    /// Chooses one of several. Where there are many, they are found by typing.
     pub(crate) async fn choose(&self, field: &str, words: &str) {
+        if self.driver.find(By::Css(format!("input[name={field}][list]"))).await.is_ok() {
+            return self.fill(field, words).await;
+        }
         let radios = format!("//label[.//input[@name='{field}']][contains(normalize-space(), '{words}')]");
         let option = format!("//select[@name='{field}']/option[contains(normalize-space(), '{words}')]");
         let found = self.driver.find(By::XPath(format!("{radios} | {option}"))).await;
@@ -282,7 +285,7 @@ impl Person {
     pub(crate) async fn create_site(&self, user: &str, domain: &str) {
         self.go("/sites/new").await;
         self.fill("domain", domain).await;
-        if self.driver.find(By::Css("select[name=account]")).await.is_ok() {
+        if self.driver.find(By::Css("[name=account]:not([type=hidden])")).await.is_ok() {
             self.choose("account", user).await;
         }
         self.press("Create site").await;

@@ -148,6 +148,7 @@ impl Samples {
         let bare = home_admin::HomeAdmin {
             figures: home_admin::Figures::default(),
             oldest_waiting: None,
+            stuck_since: None,
             failures: vec![],
             servers: vec![],
             operations: vec![],
@@ -165,9 +166,7 @@ pub(in crate::views) fn home_client() -> home_client::HomeClient {
         sites: 8,
         failed_sites: 1,
         accounts: vec![home_client::AccountCard {
-            account: models::lindqvist(),
-            state: shared::operation::ResourceState::Active,
-            sites: 8,
+            account: models::accounts(false).swap_remove(2),
             hostname: "web1.harbourweb.example".to_owned(),
             php_versions: php(),
         }],
@@ -202,6 +201,7 @@ pub(in crate::views) fn home_admin() -> home_admin::HomeAdmin {
         now: models::now(),
         figures,
         oldest_waiting: Some(models::ago(409)),
+        stuck_since: Some(models::ago(409)),
         failures: vec![failed.clone(), failed],
         servers: models::servers(),
         operations: models::operations(true),
