@@ -4,12 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::bus::sealing::seal_hash;
 use shared::ids::{AccountId, JobId};
-use shared::jobs::{ENVELOPE_VERSION, JobEnvelope};
+use shared::jobs::{AccountSpec, ENVELOPE_VERSION, Job, JobEnvelope, SftpAccess};
 use shared::operation::JobEvent;
 
 use super::{Dispatch, DispatchError, chain};
+use crate::store::StoreError;
+use crate::store::account::account_fetch;
 use crate::store::job::{JobRow, Queue, job_advance_in_tx, job_fetch_in_tx, job_queue, job_servers_with_queue};
+use crate::store::list::Visible;
 use crate::store::server::{ServerRow, server_fetch};
 
 /// Jobs of one account that a server holds at a time.
@@ -86,7 +90,8 @@ async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), Disp
     let mut sent = Vec::new();
     let mut failure = None;
     for job in queue.queued.iter().filter(|job| chosen.contains(&job.id)) {
-        if let Err(error) = dispatch.bus.publish_job(&envelope(dispatch, server, job), job.sent_ms.unwrap_or(0)).await {
+        let envelope = envelope(dispatch, server, job, sealed(dispatch, job).await?);
+        if let Err(error) = dispatch.bus.publish_job(&envelope, job.sent_ms.unwrap_or(0)).await {
             failure = Some(error);
             break;
         }
@@ -120,7 +125,24 @@ async fn mark_sent(dispatch: &Dispatch, sent: &[&JobRow]) -> Result<(), Dispatch
     Ok(())
 }
 
-fn envelope(dispatch: &Dispatch, server: &ServerRow, job: &JobRow) -> JobEnvelope {
+/// What a job says, with its secret sealed to the key the server has now: it may have joined again since the job was asked
+/// for. What cannot be sealed goes out as it was, and the worker says that it cannot read it.
+async fn sealed(dispatch: &Dispatch, job: &JobRow) -> Result<Job, StoreError> {
+    let Job::Account(AccountSpec { sftp: SftpAccess { password: Some(_), keys: _ }, .. }) = &job.job else { return Ok(job.job.clone()) };
+    let account = account_fetch(&dispatch.db, Visible::All, job.account_id).await?;
+    let Some((hash, key)) = account.and_then(|account| account.sftp_password.zip(account.server_seal_key)) else {
+        return Ok(job.job.clone());
+    };
+    let mut resealed = job.job.clone();
+    match (seal_hash(&hash, &key), &mut resealed) {
+        (Ok(password), Job::Account(spec)) => spec.sftp.password = Some(password),
+        (Err(error), _) => tracing::error!(job.id = %job.id, error = %chain(&error), "a password could not be sealed"),
+        (Ok(_), Job::PhpPool(_) | Job::Site(_)) => {}
+    }
+    Ok(resealed)
+}
+
+fn envelope(dispatch: &Dispatch, server: &ServerRow, job: &JobRow, state: Job) -> JobEnvelope {
     JobEnvelope {
         v: ENVELOPE_VERSION,
         id: job.id,
@@ -132,7 +154,7 @@ fn envelope(dispatch: &Dispatch, server: &ServerRow, job: &JobRow) -> JobEnvelop
         generation: job.generation,
         requires: job.requires.clone(),
         attempt: job.attempt,
-        job: job.job.clone(),
+        job: state,
     }
 }
 
