@@ -92,6 +92,31 @@ fn a_site_whose_php_children_are_all_busy_can_be_changed_and_stands_in_nobodys_w
     drop(requests);
 }
 
+#[test]
+fn a_php_master_that_is_ended_for_being_idle_loses_no_request() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("idleclient");
+    let account = panel.account(&client, "idleuser");
+    let page = format!("/sites/{}", panel.site(&account, "idle.localhost", "8.2"));
+    panel.until_state(&page, "Active");
+    let unit = "gantry-php8.2@idleuser.service";
+    let main = || lab.exec(&["systemctl", "show", "--property=MainPID", "--value", unit]).trim().to_owned();
+    assert_eq!(lab.fetch("idle.localhost", "/").0, 200);
+    // As the worker ends one, but in the midst of requests, which is worse than it ever does.
+    let prober = Prober::start(&lab.address, &["idle.localhost"]);
+    for _ in 0..20 {
+        let before = main();
+        lab.exec(&["systemctl", "kill", "--kill-who=main", "--signal=QUIT", unit]);
+        lab.until("another master is there", PATIENCE, || !["0", &before].contains(&main().as_str()));
+        assert_eq!(lab.fetch("idle.localhost", "/").0, 200, "it serves");
+    }
+    prober.assert_nothing_lost();
+    lab.exec(&["systemctl", "kill", "--kill-who=main", "--signal=QUIT", unit]);
+    lab.until("the master is gone", PATIENCE, || main() == "0");
+    assert_eq!(lab.fetch("idle.localhost", "/").0, 200, "the next request brings it back");
+}
+
 /// A form of PHP settings that differs from the default in one field.
 fn php_form(post_max_size_mib: &str) -> [(&str, &str); 10] {
     [
