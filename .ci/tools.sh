@@ -24,12 +24,38 @@ packages() {
     [[ $(id -u) == 0 ]] || { say "as root: apt-get install ${missing[*]}"; exit 1; }
     say "installing ${missing[*]}"
     apt-get -qq update </dev/null >&2
-    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" </dev/null >&2
+    local log
+    log=$(mktemp)
+    if ! DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" </dev/null >"$log" 2>&1; then
+        cat "$log" >&2
+        exit 1
+    fi
+    rm -f "$log"
 }
 
+# new_enough: whether there is a cargo with the compiler that Cargo.toml asks for.
+new_enough() {
+    local needed found
+    needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$REPO/Cargo.toml")
+    found=$(command -v cargo >/dev/null && rustc --version 2>/dev/null | cut -d' ' -f2) || return 1
+    [[ -n $found && $(printf '%s\n' "$needed" "$found" | sort -V | head -1) == "$needed" ]]
+}
+
+# Debian 12 carries a current compiler beside its own (rustc-web, which its browsers are built with), Debian 13 rustup.
 rust() {
-    command -v cargo >/dev/null && return 0
-    say "cargo is missing: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$REPO/Cargo.toml") or newer first"
+    new_enough && return 0
+    local candidate
+    candidate=$(apt-cache policy cargo-web 2>/dev/null | awk '/Candidate:/ { print $2 }')
+    if [[ -n $candidate && $candidate != '(none)' ]]; then
+        packages /nonexistent=cargo-web /nonexistent=rustc-web /nonexistent=rust-web-clippy /nonexistent=rustfmt-web
+    else
+        packages rustup=rustup
+        rustup toolchain install --profile minimal --component clippy,rustfmt stable >&2
+        rustup default stable >&2
+    fi
+    hash -r
+    new_enough && return 0
+    say "a Rust compiler is missing: install $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$REPO/Cargo.toml") or newer first"
     exit 1
 }
 

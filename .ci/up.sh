@@ -83,7 +83,7 @@ join_host() {
     if [[ -n $token ]] || ! "$LAB" exec "$name" test -e /var/lib/gantry-worker/identity.json; then
         [[ -n $token ]] || token=$(gantry server token "$name" --database "$DATABASE")
         "$LAB" exec "$name" gantry-worker enroll --panel "https://$bridge:8443" --token "$token" \
-            --fingerprint "$(gantry server fingerprint --tls-dir "$STATE/tls")"
+            --fingerprint "$(gantry server fingerprint --tls-dir "$STATE/tls")" 2> "$STATE/join.log" || { cat "$STATE/join.log" >&2; exit 1; }
     fi
     "$LAB" exec "$name" systemctl enable --quiet --now gantry-worker
 }

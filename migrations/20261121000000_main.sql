@@ -82,8 +82,11 @@ CREATE TABLE enrolments (
 -- Keys of workers that were replaced or removed: the bus lets nobody in with them any more.
 CREATE TABLE revocations (
     public_key TEXT PRIMARY KEY,
+    -- The name outlives its server.
+    server_name TEXT NOT NULL,
     at_ms BIGINT NOT NULL
 );
+CREATE INDEX revocations_server_name ON revocations (server_name);
 
 CREATE TABLE accounts (
     id TEXT PRIMARY KEY,

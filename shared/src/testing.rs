@@ -59,7 +59,9 @@ impl NatsServer {
     #[expect(clippy::expect_used, reason = "a test that cannot have its server must fail loudly")]
     pub fn restart_empty(&mut self) {
         self.kill();
-        std::fs::remove_dir_all(self.dir.path().join("streams")).expect("the streams' directory");
+        for kept in ["streams", "accounts"] {
+            std::fs::remove_dir_all(self.dir.path().join(kept)).expect("what it keeps");
+        }
         (self.child, _) = launch(self.dir.path(), &self.keys, Some(self.port));
     }
 }

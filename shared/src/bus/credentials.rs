@@ -1,18 +1,23 @@
-//! The bus's identities: one operator, a system account, the panel's account, and the users in it.
+//! The bus's identities: one operator, a system account, the panel's account, and an account for each worker.
+//!
+//! **Streams live in the panel's account, and no worker does.** A client that publishes may name any subject for the reply,
+//! and nats-server publishes there for it without asking for its rights; in an account of its own that reaches nothing but
+//! what the account imports: this one server's jobs, acknowledgements, events and signals.
 //!
 //! A worker makes its own user key and never shows its seed; the panel signs a JWT for the public half with a *scoped*
-//! signing key, whose template in the account's JWT holds the permissions, spelled with the server's name. So a new
-//! worker touches no server configuration, and a stolen signing key makes workers and nothing else.
+//! signing key, whose template in the account's JWT holds the permissions, spelled with the server's name. So a stolen
+//! signing key makes workers and nothing else. A worker's account needs no key that is kept: it is derived.
 //!
 //! The encoding is NATS's JWT version 2 (ADR-14); only what is needed of it is written here.
 
 use data_encoding::{BASE32HEX_NOPAD, BASE64URL_NOPAD};
-use nkeys::KeyPair;
+use nkeys::{KeyPair, KeyPairType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::BusError;
+use super::subjects::WORKER_API;
 use crate::names::ServerName;
 
 /// The seeds of everything that signs on the panel's side. Held by dispatch alone, in a file only it can read.
@@ -21,6 +26,8 @@ pub struct BusKeys {
     operator: String,
     system_account: String,
     panel_account: String,
+    /// What the keys of the workers' accounts are derived from.
+    worker_accounts: String,
     worker_scope: String,
     job_signer: String,
     /// The unguessable part of the subject that jobs are published on.
@@ -55,6 +62,17 @@ pub enum PanelUser {
     Dispatch,
     /// Waking dispatch and hearing hints.
     Serve,
+}
+
+/// A worker's account on the bus.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerAccount<'a> {
+    /// Whose.
+    pub server: &'a ServerName,
+    /// The stream that carries its jobs.
+    pub stream: &'a str,
+    /// Keys it had before.
+    pub revoked: &'a [Revocation],
 }
 
 /// A worker revoked at a moment: JWTs issued to this key before it no longer let anyone in.
@@ -113,6 +131,7 @@ impl BusKeys {
             operator: seed_of(&KeyPair::new_operator())?,
             system_account: seed_of(&KeyPair::new_account())?,
             panel_account: seed_of(&KeyPair::new_account())?,
+            worker_accounts: data_encoding::HEXLOWER.encode(&rand::random::<[u8; 32]>()),
             worker_scope: seed_of(&KeyPair::new_account())?,
             job_signer: seed_of(&KeyPair::new_user())?,
             ingest_secret: data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>()),
@@ -162,21 +181,48 @@ impl BusKeys {
         encode(&key("the operator's seed", &self.operator)?, &self.system_account()?, "SYS", now_s, nats)
     }
 
-    /// The panel account's JWT, with the workers' template and the revoked ones.
+    /// The public key of a worker's account.
+    ///
+    /// # Errors
+    /// Never for a name.
+    pub fn worker_account(&self, server: &ServerName) -> Result<String, BusError> {
+        let mut hash = Sha256::new();
+        hash.update(self.worker_accounts.as_bytes());
+        hash.update(b"/");
+        hash.update(server.as_str().as_bytes());
+        let key = KeyPair::new_from_raw(KeyPairType::Account, hash.finalize().into())
+            .map_err(|source| BusError::Key { what: "a worker's account key", source })?;
+        Ok(key.public_key())
+    }
+
+    /// The panel account's JWT. It owns the streams, and exports what workers' accounts may import.
     ///
     /// # Errors
     /// A stored seed is damaged.
-    pub fn panel_account_jwt(&self, now_s: i64, revoked: &[Revocation]) -> Result<String, BusError> {
-        let scope = key("the worker scope's seed", &self.worker_scope)?.public_key();
-        let revocations: serde_json::Map<String, Value> =
-            revoked.iter().map(|revoked| (revoked.public_key.clone(), json!(revoked.at_s))).collect();
+    pub fn panel_account_jwt(&self, now_s: i64) -> Result<String, BusError> {
         let jetstream = json!({"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1, "max_ack_pending": -1});
         let nats = json!({
-            "type": "account", "version": 2, "limits": limits(&jetstream), "default_permissions": {},
+            "type": "account", "version": 2, "limits": limits(&jetstream), "default_permissions": {}, "exports": exports(),
+        });
+        encode(&key("the operator's seed", &self.operator)?, &self.panel_account()?, "PANEL", now_s, nats)
+    }
+
+    /// The JWT of a worker's account: what it imports of the panel's, the worker's rights, and the keys that no longer let
+    /// anyone in.
+    ///
+    /// # Errors
+    /// A stored seed is damaged.
+    pub fn worker_account_jwt(&self, worker: &WorkerAccount<'_>, now_s: i64) -> Result<String, BusError> {
+        let scope = key("the worker scope's seed", &self.worker_scope)?.public_key();
+        let revocations: serde_json::Map<String, Value> =
+            worker.revoked.iter().map(|revoked| (revoked.public_key.clone(), json!(revoked.at_s))).collect();
+        let nats = json!({
+            "type": "account", "version": 2, "limits": limits(&json!({})), "default_permissions": {},
+            "imports": imports(worker, &self.panel_account()?),
             "signing_keys": [{"kind": "user_scope", "key": scope, "role": "worker", "template": worker_template()}],
             "revocations": revocations,
         });
-        encode(&key("the operator's seed", &self.operator)?, &self.panel_account()?, "PANEL", now_s, nats)
+        encode(&key("the operator's seed", &self.operator)?, &self.worker_account(worker.server)?, worker.server.as_str(), now_s, nats)
     }
 
     /// The JWT of a worker that has this public key. It holds the name alone: the permissions are the template's.
@@ -184,7 +230,7 @@ impl BusKeys {
     /// # Errors
     /// A stored seed is damaged.
     pub fn worker_jwt(&self, server: &ServerName, public_key: &str, now_s: i64) -> Result<String, BusError> {
-        let nats = json!({"type": "user", "version": 2, "issuer_account": self.panel_account()?});
+        let nats = json!({"type": "user", "version": 2, "issuer_account": self.worker_account(server)?});
         encode(&key("the worker scope's seed", &self.worker_scope)?, public_key, server.as_str(), now_s, nats)
     }
 
@@ -219,14 +265,15 @@ impl BusKeys {
     }
 }
 
-/// What a worker may do, by its name. Proved against a real server, each right and each denial, in `tests/it/bus.rs`.
+/// What a worker may do within its account, by its name. Proved against a real server, each right and each denial, in
+/// `tests/it/bus.rs`.
 fn worker_template() -> Value {
     json!({
         "pub": {"allow": [
-            "$JS.API.CONSUMER.MSG.NEXT.*.{{name()}}",
-            "$JS.API.CONSUMER.INFO.*.{{name()}}",
+            "js.CONSUMER.MSG.NEXT.*.{{name()}}",
+            "js.CONSUMER.INFO.*.{{name()}}",
             "$JS.ACK.*.{{name()}}.>",
-            "$JS.ACK.*.*.*.{{name()}}.>",
+            "$JS.ACK._.*.*.{{name()}}.>",
             "evt.{{name()}}.>",
             "prog.{{name()}}.>",
             "hb.{{name()}}",
@@ -240,6 +287,49 @@ fn worker_template() -> Value {
     })
 }
 
+/// What the panel's account offers. Only accounts that the operator's key signed exist, and these are the workers'.
+fn exports() -> Value {
+    let service = |name: &str, subject: &str, response: &str| {
+        json!({
+            "name": name, "subject": subject, "type": "service", "response_type": response,
+            // A pull waits 30 s for its first job.
+            "response_threshold": 60_000_000_000_i64,
+        })
+    };
+    json!([
+        service("pull", "$JS.API.CONSUMER.MSG.NEXT.*.*", "Stream"),
+        service("consumer", "$JS.API.CONSUMER.INFO.*.*", "Singleton"),
+        service("acknowledge", "$JS.ACK.>", "Singleton"),
+        service("events", "evt.*.>", "Singleton"),
+        service("progress", "prog.*.>", "Singleton"),
+        service("heartbeats", "hb.*", "Singleton"),
+        {"name": "requests", "subject": "req.*.>", "type": "stream"},
+    ])
+}
+
+/// What a worker's account takes of it: its own share of each. What is asked of JetStream has a prefix of ours here, since
+/// `$JS.API` itself is answered in every account, with "not enabled" where there are no streams.
+fn imports(worker: &WorkerAccount<'_>, panel: &str) -> Value {
+    let WorkerAccount { server, stream, .. } = worker;
+    let import = |name: &str, kind: &str, subject: String| json!({"name": name, "subject": subject, "account": panel, "type": kind});
+    let api = |name: &str, request: &str| {
+        let mut import = import(name, "service", format!("$JS.API.CONSUMER.{request}.{stream}.{server}"));
+        import["local_subject"] = json!(format!("{WORKER_API}.CONSUMER.{request}.{stream}.{server}"));
+        import
+    };
+    json!([
+        api("pull", "MSG.NEXT"),
+        api("consumer", "INFO"),
+        import("acknowledge", "service", format!("$JS.ACK.{stream}.{server}.>")),
+        // The second form of acknowledgements, which servers may be told to use: domain, account, stream, consumer.
+        import("acknowledge2", "service", format!("$JS.ACK._.*.{stream}.{server}.>")),
+        import("events", "service", format!("evt.{server}.>")),
+        import("progress", "service", format!("prog.{server}.>")),
+        import("heartbeats", "service", format!("hb.{server}")),
+        import("requests", "stream", format!("req.{server}.>")),
+    ])
+}
+
 /// No limits but those of the server, and JetStream's if given.
 fn limits(jetstream: &Value) -> Value {
     let mut all = json!({
@@ -249,6 +339,23 @@ fn limits(jetstream: &Value) -> Value {
         all.extend(jetstream.clone());
     }
     all
+}
+
+/// What an account's JWT says.
+pub(crate) struct AccountClaims {
+    /// Epoch seconds.
+    pub(crate) issued_s: i64,
+    /// Limits, exports, imports, signing keys, revocations.
+    pub(crate) nats: Value,
+}
+
+impl AccountClaims {
+    /// Reads a JWT, of which nothing is verified: it comes from the bus's own store.
+    pub(crate) fn of(jwt: &str) -> Option<Self> {
+        let claims = BASE64URL_NOPAD.decode(jwt.split('.').nth(1)?.as_bytes()).ok()?;
+        let mut claims: Value = serde_json::from_slice(&claims).ok()?;
+        Some(Self { issued_s: claims["iat"].as_i64()?, nats: claims["nats"].take() })
+    }
 }
 
 fn encode(issuer: &KeyPair, subject: &str, name: &str, now_s: i64, nats: Value) -> Result<String, BusError> {

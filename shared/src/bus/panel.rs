@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::{self, AckKind, Context, Message};
 use async_nats::{Client, HeaderMap, Subscriber};
 use futures::{Stream, StreamExt};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BusError;
 use super::client::{Connection, REQUEST_TIMEOUT, connect};
-use super::credentials::{BusKeys, Credentials, PanelUser};
+use super::credentials::{AccountClaims, BusKeys, Credentials, PanelUser, WorkerAccount};
 use super::signing::{Purpose, SIGNATURE_HEADER, open, sign};
 use super::{subjects, topology};
 use crate::events::{EventEnvelope, Heartbeat, Progress};
@@ -45,8 +46,7 @@ pub struct DispatchBus {
     system: Client,
     context: Context,
     signer: KeyPair,
-    ingest_secret: String,
-    panel_account: String,
+    keys: BusKeys,
 }
 
 /// A worker's durable event as it was delivered.
@@ -66,14 +66,7 @@ impl DispatchBus {
         let system = connect(&Connection { url, name: "dispatch-system", credentials: &system }).await?;
         let context = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
         topology::ensure(&context, &keys.ingest_secret).await?;
-        Ok(Self {
-            client,
-            system,
-            context,
-            signer: keys.job_signer()?,
-            ingest_secret: keys.ingest_secret.clone(),
-            panel_account: keys.panel_account()?,
-        })
+        Ok(Self { client, system, context, signer: keys.job_signer()?, keys: keys.clone() })
     }
 
     /// The public half of the key that signs jobs; workers pin it when they join.
@@ -82,12 +75,21 @@ impl DispatchBus {
         self.signer.public_key()
     }
 
-    /// Makes a server's consumer of jobs. Safe to repeat.
+    /// Makes a server's consumer of jobs and its account, or brings them up to date: then a worker of that name can connect.
+    /// Keys that are newly revoked are cut off. Safe to repeat.
     ///
     /// # Errors
     /// The bus refuses.
-    pub async fn ensure_server(&self, stream: &str, server: &ServerName) -> Result<(), BusError> {
-        topology::ensure_server(&self.context, stream, server).await
+    pub async fn ensure_server(&self, worker: &WorkerAccount<'_>, now_s: i64) -> Result<(), BusError> {
+        topology::ensure_server(&self.context, worker.stream, worker.server).await?;
+        let stored = self.stored_account(&self.keys.worker_account(worker.server)?).await?;
+        // The bus keeps the newer of two, by their seconds.
+        let now_s = stored.as_ref().map_or(now_s, |stored| now_s.max(stored.issued_s + 1));
+        let jwt = self.keys.worker_account_jwt(worker, now_s)?;
+        if stored.is_some_and(|stored| AccountClaims::of(&jwt).is_some_and(|wanted| wanted.nats == stored.nats)) {
+            return Ok(());
+        }
+        self.push_account(jwt).await
     }
 
     /// Makes the streams again, after the bus has lost its store. Safe to repeat.
@@ -95,23 +97,30 @@ impl DispatchBus {
     /// # Errors
     /// The bus refuses.
     pub async fn ensure_streams(&self) -> Result<(), BusError> {
-        topology::ensure(&self.context, &self.ingest_secret).await
+        topology::ensure(&self.context, &self.keys.ingest_secret).await
     }
 
     /// Signs and publishes a job. Returns once the bus has stored it. A repeat of the same job, attempt and sending is
     /// stored once; `sending` tells a repeat after a lost confirmation (the same) from a new sending on purpose.
     ///
     /// # Errors
-    /// The bus does not confirm; the job stays in the queue.
+    /// The bus does not confirm: the job stays in the queue. If [`BusError::is_of_the_message`], it never will.
     pub async fn publish_job(&self, envelope: &JobEnvelope, sending: i64) -> Result<(), BusError> {
         let signed = sign(Purpose::Job, &self.signer, envelope)?;
         let mut headers = HeaderMap::new();
         headers.insert(SIGNATURE_HEADER, signed.signature.as_str());
         headers.insert(async_nats::header::NATS_MESSAGE_ID, format!("{}.{}.{sending}", envelope.id, envelope.attempt).as_str());
         self.context
-            .publish_with_headers(subjects::ingest(&self.ingest_secret, &envelope.server, envelope.account), headers, signed.payload.into())
+            .publish_with_headers(
+                subjects::ingest(&self.keys.ingest_secret, &envelope.server, envelope.account),
+                headers,
+                signed.payload.into(),
+            )
             .await
-            .map_err(|source| BusError::refused("take a job", source))?
+            .map_err(|source| match source.kind() {
+                PublishErrorKind::MaxPayloadExceeded => BusError::TooLarge { what: "job", source: source.into() },
+                _ => BusError::refused("take a job", source),
+            })?
             .await
             .map_err(|source| BusError::refused("store a job", source))?;
         Ok(())
@@ -174,24 +183,32 @@ impl DispatchBus {
     /// # Errors
     /// The client is closed.
     pub async fn disconnects(&self) -> Result<impl Stream<Item = String> + use<>, BusError> {
-        let subject = format!("$SYS.ACCOUNT.{}.DISCONNECT", self.panel_account);
-        let subscriber = self.system.subscribe(subject).await.map_err(|source| BusError::refused("report presence", source))?;
+        let subscriber =
+            self.system.subscribe("$SYS.ACCOUNT.*.DISCONNECT").await.map_err(|source| BusError::refused("report presence", source))?;
         Ok(subscriber.filter_map(|message| async move {
             let event: serde_json::Value = serde_json::from_slice(&message.payload).ok()?;
             event.pointer("/client/user")?.as_str().map(str::to_owned)
         }))
     }
 
-    /// Puts a new JWT of the panel's account in force, for one with more revoked workers: their connections drop.
-    ///
-    /// # Errors
-    /// The bus refuses it.
-    pub async fn push_account(&self, account_jwt: String) -> Result<(), BusError> {
-        self.system
-            .request("$SYS.REQ.CLAIMS.UPDATE", account_jwt.into())
-            .await
-            .map_err(|source| BusError::refused("take the account's new credentials", source))?;
-        Ok(())
+    async fn push_account(&self, jwt: String) -> Result<(), BusError> {
+        let reply = self.ask_system("$SYS.REQ.CLAIMS.UPDATE", jwt).await?;
+        let reply: serde_json::Value =
+            serde_json::from_slice(&reply.payload).map_err(|source| BusError::Undecodable { what: "answer", source })?;
+        match reply.get("error") {
+            None => Ok(()),
+            Some(error) => Err(BusError::refused("take an account", std::io::Error::other(error.to_string()))),
+        }
+    }
+
+    async fn stored_account(&self, account: &str) -> Result<Option<AccountClaims>, BusError> {
+        let jwt = self.ask_system(&format!("$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP"), String::new()).await?;
+        Ok(std::str::from_utf8(&jwt.payload).ok().and_then(AccountClaims::of))
+    }
+
+    async fn ask_system(&self, subject: &str, payload: String) -> Result<async_nats::Message, BusError> {
+        let reply = self.system.request(subject.to_owned(), payload.into()).await;
+        reply.map_err(|source| BusError::refused("answer about accounts", source))
     }
 
     /// Tells every panel process that something has changed.

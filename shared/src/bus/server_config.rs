@@ -56,7 +56,7 @@ pub fn render(config: &ServerConfig<'_>, keys: &BusKeys, now_s: i64) -> Result<S
     line(format!("resolver {{ type: full, dir: {}, allow_delete: false, interval: \"2m\" }}", quoted(&config.data_dir.join("accounts"))));
     line("resolver_preload {".to_owned());
     line(format!("  {}: \"{}\"", keys.system_account()?, keys.system_account_jwt(now_s)?));
-    line(format!("  {}: \"{}\"", keys.panel_account()?, keys.panel_account_jwt(now_s, &[])?));
+    line(format!("  {}: \"{}\"", keys.panel_account()?, keys.panel_account_jwt(now_s)?));
     line("}".to_owned());
     Ok(text)
 }

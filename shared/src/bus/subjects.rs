@@ -16,6 +16,8 @@
 use crate::ids::{AccountId, JobId};
 use crate::names::ServerName;
 
+/// What workers write instead of `$JS.API`, which reaches the panel's streams from the panel's account only.
+pub const WORKER_API: &str = "js";
 /// "There is something in the queue."
 pub const WAKE: &str = "ui.wake";
 /// "This resource has changed."

@@ -38,7 +38,7 @@ impl WorkerBus {
     pub async fn connect(url: &str, server: &ServerName, credentials: &Credentials) -> Result<Self, BusError> {
         let key = user_key(&credentials.seed)?;
         let client = connect(&Connection { url, name: server.as_str(), credentials }).await?;
-        let context = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
+        let context = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).api_prefix(subjects::WORKER_API).build(client.clone());
         Ok(Self { client, context, server: server.clone(), key })
     }
 

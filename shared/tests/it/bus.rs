@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream;
 use futures::StreamExt;
 use shared::bus::client::{Connection, connect};
-use shared::bus::credentials::{BusKeys, Credentials, PanelUser, Revocation, new_user_key, user_key};
+use shared::bus::credentials::{BusKeys, Credentials, PanelUser, Revocation, WorkerAccount, new_user_key, user_key};
 use shared::bus::panel::{DispatchBus, Hint, ServeBus};
 use shared::bus::signing::{Purpose, sign};
 use shared::bus::worker::WorkerBus;
@@ -24,6 +24,10 @@ fn server(name: &str) -> ServerName {
 fn worker_credentials(keys: &BusKeys, name: &str) -> (Credentials, String) {
     let (seed, public_key) = new_user_key().unwrap();
     (Credentials { jwt: keys.worker_jwt(&server(name), &public_key, now_s()).unwrap(), seed }, public_key)
+}
+
+const fn account<'a>(server: &'a ServerName, revoked: &'a [Revocation]) -> WorkerAccount<'a> {
+    WorkerAccount { server, stream: "CMD_0", revoked }
 }
 
 fn job(server_name: &str) -> JobEnvelope {
@@ -52,7 +56,7 @@ fn job(server_name: &str) -> JobEnvelope {
 async fn dispatch(nats: &NatsServer) -> DispatchBus {
     let bus = DispatchBus::connect(&nats.url(), &nats.keys, now_s()).await.unwrap();
     for name in ["web1", "web2"] {
-        bus.ensure_server("CMD_0", &server(name)).await.unwrap();
+        bus.ensure_server(&account(&server(name), &[]), now_s()).await.unwrap();
     }
     bus
 }
@@ -125,8 +129,13 @@ async fn a_worker_is_denied_everything_that_is_not_its_own() {
     bus.publish_job(&job("web2"), 0).await.unwrap();
     let client = raw_worker(&nats, "web1").await;
 
-    assert!(is_answered(&client, "$JS.API.CONSUMER.INFO.CMD_0.web1", "").await, "its own consumer is answered");
-    for (subject, payload) in [
+    assert!(is_answered(&client, "js.CONSUMER.INFO.CMD_0.web1", "").await, "its own consumer is answered");
+    assert!(is_answered(&client, "evt.web1.event", "x").await, "its own event is confirmed");
+    let denied = [
+        ("js.CONSUMER.INFO.CMD_0.web2", ""),
+        ("js.CONSUMER.MSG.NEXT.CMD_0.web2", r#"{"batch":1,"no_wait":true}"#),
+        ("js.STREAM.INFO.CMD_0", ""),
+        ("$JS.API.CONSUMER.INFO.CMD_0.web1", ""),
         ("$JS.API.CONSUMER.INFO.CMD_0.web2", ""),
         ("$JS.API.CONSUMER.MSG.NEXT.CMD_0.web2", r#"{"batch":1,"no_wait":true}"#),
         ("$JS.API.STREAM.INFO.CMD_0", ""),
@@ -142,8 +151,10 @@ async fn a_worker_is_denied_everything_that_is_not_its_own() {
         ("evt.web2.event", "x"),
         ("in.guess.web2.x", "x"),
         ("cmd.web2.x", "x"),
-    ] {
-        assert!(!is_answered(&client, subject, payload).await, "{subject} was answered");
+    ];
+    let answers = denied.map(async |(subject, payload)| (subject, is_answered(&client, subject, payload).await));
+    for (subject, answered) in futures::future::join_all(answers).await {
+        assert!(!answered, "{subject} was answered");
     }
 }
 
@@ -164,7 +175,7 @@ async fn a_worker_hears_nothing_that_is_not_its_own() {
     bus.publish_job(&job("web2"), 0).await.unwrap();
     bus.hint(&Hint::default()).await.unwrap();
     // Its own heartbeat comes back to nobody; a last own request proves that all before it was processed.
-    assert!(is_answered(&client, "$JS.API.CONSUMER.INFO.CMD_0.web1", "").await);
+    assert!(is_answered(&client, "js.CONSUMER.INFO.CMD_0.web1", "").await);
     for (subject, subscriber) in &mut heard {
         let nothing = tokio::time::timeout(Duration::from_millis(20), subscriber.next()).await;
         assert!(!matches!(nothing, Ok(Some(_))), "{subject} was heard");
@@ -196,23 +207,74 @@ async fn a_forged_acknowledgement_deletes_nobody_elses_job() {
     assert_eq!(arrived, 5);
 }
 
+/// Reply subjects by which a worker would have the bus do what it may not do itself.
+const COVETED_REPLIES: [&str; 14] = [
+    "cmd.web2.evil",
+    "evt.web2.event",
+    "hb.web2",
+    "prog.web2.x",
+    "ui.hint",
+    "_INBOX.web2.x",
+    "_INBOX.dispatch.x",
+    "$JS.API.STREAM.DELETE.EVT",
+    "$JS.API.STREAM.PURGE.CMD_0",
+    "$JS.API.STREAM.DELETE.CMD_0",
+    "$JS.API.CONSUMER.DELETE.CMD_0.web2",
+    "$JS.API.CONSUMER.MSG.NEXT.CMD_0.web2",
+    "$JS.API.CONSUMER.PAUSE.CMD_0.web2",
+    "$JS.API.CONSUMER.DELETE.EVT.dispatch",
+];
+
 #[tokio::test]
-async fn a_reply_subject_makes_the_bus_publish_no_job_for_a_worker() {
+async fn a_reply_subject_reaches_nothing_outside_the_workers_account() {
     let nats = NatsServer::start();
     let bus = dispatch(&nats).await;
-    let client = raw_worker(&nats, "web1").await;
-    // The bus answers these two to the reply subject on the worker's behalf.
-    client.publish_with_reply("evt.web1.event", "cmd.web2.evil", "x".into()).await.unwrap();
-    let pull = r#"{"batch":1,"no_wait":true}"#;
-    client.publish_with_reply("$JS.API.CONSUMER.MSG.NEXT.CMD_0.web1", "cmd.web2.evil", pull.into()).await.unwrap();
-    client.flush().await.unwrap();
-    assert!(is_answered(&client, "$JS.API.CONSUMER.INFO.CMD_0.web1", "").await);
+    bus.publish_job(&job("web2"), 0).await.unwrap();
+    let admin = nats.keys.panel_credentials(PanelUser::Dispatch, now_s()).unwrap();
+    let admin = connect(&Connection { url: &nats.url(), name: "admin", credentials: &admin }).await.unwrap();
+    let mut heard = admin.subscribe(">").await.unwrap();
+    admin.flush().await.unwrap();
 
-    let system = nats.keys.panel_credentials(PanelUser::Dispatch, now_s()).unwrap();
-    let admin = connect(&Connection { url: &nats.url(), name: "admin", credentials: &system }).await.unwrap();
-    let mut stream = jetstream::new(admin).get_stream("CMD_0").await.unwrap();
-    assert_eq!(stream.info().await.unwrap().state.messages, 0);
-    drop(bus);
+    let client = raw_worker(&nats, "web1").await;
+    let forged_ack = (1..=3).map(|sequence| format!("$JS.ACK.CMD_0.web2.1.{sequence}.{sequence}.1.0"));
+    for reply in COVETED_REPLIES.into_iter().map(str::to_owned).chain(forged_ack) {
+        // The bus answers each of these to the reply subject: a confirmation, a status, a description.
+        let pull = r#"{"batch":1,"no_wait":true}"#;
+        client.publish_with_reply("evt.web1.event", reply.clone(), "x".into()).await.unwrap();
+        client.publish_with_reply("js.CONSUMER.MSG.NEXT.CMD_0.web1", reply.clone(), pull.into()).await.unwrap();
+        client.publish_with_reply("js.CONSUMER.INFO.CMD_0.web1", reply.clone(), "".into()).await.unwrap();
+        client.publish_with_reply("$JS.ACK.CMD_0.web1.1.1.1.1.0", reply, "".into()).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    assert!(is_answered(&client, "js.CONSUMER.INFO.CMD_0.web1", "").await);
+
+    let streams = jetstream::new(admin);
+    assert_eq!(streams.get_stream("CMD_0").await.unwrap().info().await.unwrap().state.messages, 1, "web2's job is still there");
+    for (stream, consumer) in [("CMD_0", "web1"), ("CMD_0", "web2"), ("EVT", "dispatch")] {
+        let stream = streams.get_stream(stream).await.unwrap();
+        assert!(stream.consumer_info(consumer).await.is_ok(), "{consumer}");
+    }
+    // What passed through the panel's account meanwhile came from web1 alone, and asked for nothing else.
+    while let Ok(Some(message)) = tokio::time::timeout(Duration::from_millis(50), heard.next()).await {
+        let subject = message.subject.as_str();
+        assert!(!COVETED_REPLIES.contains(&subject), "{subject} was reached");
+    }
+    let (credentials, _) = worker_credentials(&nats.keys, "web2");
+    let worker = WorkerBus::connect(&nats.url(), &server("web2"), &credentials).await.unwrap();
+    let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
+    assert_eq!(tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_worker_without_an_account_is_let_in_once_it_has_one() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let (credentials, _) = worker_credentials(&nats.keys, "web3");
+    assert!(WorkerBus::connect(&nats.url(), &server("web3"), &credentials).await.is_err());
+    for _ in 0..2 {
+        bus.ensure_server(&account(&server("web3"), &[]), now_s()).await.unwrap();
+    }
+    assert!(WorkerBus::connect(&nats.url(), &server("web3"), &credentials).await.is_ok());
 }
 
 #[tokio::test]
@@ -245,11 +307,11 @@ async fn a_revoked_worker_is_cut_off_and_the_others_stay() {
     let other = raw_worker(&nats, "web2").await;
     let mut gone = Box::pin(bus.disconnects().await.unwrap());
     let revoked = [Revocation { public_key: public_key.clone(), at_s: now_s() + 1 }];
-    bus.push_account(nats.keys.panel_account_jwt(now_s() + 1, &revoked).unwrap()).await.unwrap();
+    bus.ensure_server(&account(&server("web1"), &revoked), now_s()).await.unwrap();
 
     assert_eq!(tokio::time::timeout(PATIENCE, gone.next()).await.unwrap(), Some(public_key));
     assert!(connect(&Connection { url: &nats.url(), name: "web1", credentials: &credentials }).await.is_err());
-    assert!(is_answered(&other, "$JS.API.CONSUMER.INFO.CMD_0.web2", "").await);
+    assert!(is_answered(&other, "js.CONSUMER.INFO.CMD_0.web2", "").await);
     drop(worker);
 }
 

@@ -10,6 +10,7 @@ use super::signal::Signal;
 use super::unit::Unit;
 use super::{Actor, App, AppError, FieldErrors};
 use crate::auth::token::{token_hash, token_new};
+use crate::store::audit::AuditAction;
 use crate::store::enrolment::enrolment_insert_in_tx;
 use crate::store::now_ms;
 use crate::store::server::{
@@ -85,7 +86,7 @@ pub async fn server_add(app: &App, actor: &Actor, form: &ServerAdd) -> Result<Se
     })?;
     server_set_active_in_tx(&mut unit.tx, id, form.is_active()).await?;
     enrolment_insert_in_tx(&mut unit.tx, id, &token_hash(token.expose()), now_ms() + TOKEN_MS).await?;
-    unit.audit("server.add", new.name.as_str(), "").await?;
+    unit.audit(AuditAction::ServerAdd, new.name.as_str(), "").await?;
     unit.signal(Signal::ServerChanged(id));
     unit.commit().await?;
     Ok(ServerToken { id, token })
@@ -106,7 +107,7 @@ pub async fn server_update(app: &App, actor: &Actor, id: ServerId, form: &Server
     if !server_update_in_tx(&mut unit.tx, id, &settings).await? {
         return Err(AppError::NotFound);
     }
-    unit.audit("server.update", server.name.as_str(), "").await?;
+    unit.audit(AuditAction::ServerUpdate, server.name.as_str(), "").await?;
     unit.signal(Signal::ServerChanged(id));
     unit.commit().await
 }
@@ -124,7 +125,7 @@ pub async fn server_token(app: &App, actor: &Actor, id: ServerId) -> Result<Serv
     let token = token_new();
     let mut unit = Unit::begin(app, actor).await?;
     enrolment_insert_in_tx(&mut unit.tx, id, &token_hash(token.expose()), now_ms() + TOKEN_MS).await?;
-    unit.audit("server.token", server.name.as_str(), "").await?;
+    unit.audit(AuditAction::ServerToken, server.name.as_str(), "").await?;
     unit.signal(Signal::ServerChanged(id));
     unit.commit().await?;
     Ok(ServerToken { id, token })

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::bus::credentials::Revocation;
 use shared::enrolment::EnrolmentReply;
 
 use super::{Dispatch, DispatchError, chain};
-use crate::store::enrolment::{EnrolmentRow, enrolment_answer_in_tx, enrolment_list_pending, revocation_list};
+use crate::store::enrolment::{EnrolmentRow, enrolment_answer_in_tx, enrolment_list_pending};
 use crate::store::server::{server_fetch, server_list};
 use crate::store::{StoreError, now_ms, to_json};
 
@@ -16,14 +15,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Answers until the process ends.
 pub(crate) async fn run(dispatch: Arc<Dispatch>) {
-    if let Err(error) = ensure_consumers(&dispatch).await {
-        tracing::warn!(error = %chain(&error), "not every server has its consumer yet");
+    if let Err(error) = ensure_servers(&dispatch).await {
+        tracing::warn!(error = %chain(&error), "not every server can connect yet");
     }
-    let mut in_force = Vec::new();
     loop {
-        if let Err(error) = revoke(&dispatch, &mut in_force).await {
-            tracing::warn!(error = %chain(&error), "revoked keys are not in force yet");
-        }
         tokio::time::sleep(PAUSE).await;
         if let Err(error) = answer_all(&dispatch).await {
             tracing::warn!(error = %chain(&error), "an enrolment could not be answered; it is tried again");
@@ -31,24 +26,10 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
     }
 }
 
-/// Puts revoked keys in force: the bus cuts their connections. The bus takes no second change within a second of its clock,
-/// so each change waits one.
-async fn revoke(dispatch: &Dispatch, in_force: &mut Vec<Revocation>) -> Result<(), DispatchError> {
-    let wanted = revocation_list(&dispatch.db).await?;
-    if wanted == *in_force {
-        return Ok(());
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    dispatch.bus.push_account(dispatch.keys.panel_account_jwt(now_ms() / 1000, &wanted)?).await?;
-    tracing::info!(keys = wanted.len(), "revoked keys are in force");
-    *in_force = wanted;
-    Ok(())
-}
-
-/// Every server that has joined has its consumer, also after the bus has lost its store.
-async fn ensure_consumers(dispatch: &Dispatch) -> Result<(), DispatchError> {
+/// Every server that has joined has its consumer and account, also after the bus has lost its store.
+async fn ensure_servers(dispatch: &Dispatch) -> Result<(), DispatchError> {
     for server in server_list(&dispatch.db).await?.iter().filter(|server| server.public_key.is_some()) {
-        dispatch.bus.ensure_server(&server.stream, &server.name).await?;
+        dispatch.ensure_server(server).await?;
     }
     Ok(())
 }
@@ -63,7 +44,7 @@ async fn answer_all(dispatch: &Dispatch) -> Result<(), DispatchError> {
 async fn answer(dispatch: &Dispatch, pending: &EnrolmentRow) -> Result<(), DispatchError> {
     let Some(server) = server_fetch(&dispatch.db, pending.server).await? else { return Ok(()) };
     let Some(public_key) = pending.public_key.as_deref() else { return Ok(()) };
-    dispatch.bus.ensure_server(&server.stream, &server.name).await?;
+    dispatch.ensure_server(&server).await?;
     let reply = EnrolmentReply {
         server: server.name.clone(),
         epoch: dispatch.epoch,
@@ -75,6 +56,9 @@ async fn answer(dispatch: &Dispatch, pending: &EnrolmentRow) -> Result<(), Dispa
     let mut tx = dispatch.db.write().await?;
     enrolment_answer_in_tx(&mut tx, pending, &to_json("enrolments.reply", &reply)?).await?;
     tx.commit().await.map_err(StoreError::from)?;
+    dispatch.workers.forget().await;
+    // The key it had before, if any, is revoked now: the bus cuts that connection. Should this fail, the sweep does it.
+    dispatch.ensure_server(&server).await?;
     tracing::info!(server.name = %server.name, "a worker has joined");
     Ok(())
 }

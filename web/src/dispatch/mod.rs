@@ -24,15 +24,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::bus::BusError;
-use shared::bus::credentials::BusKeys;
+use shared::bus::credentials::{BusKeys, WorkerAccount};
 use shared::bus::panel::{DispatchBus, Hint};
 use shared::ids::Epoch;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::store::enrolment::revocation_list;
 use crate::store::lease::{lease_release, lease_take};
 use crate::store::panel::panel_epoch;
+use crate::store::server::ServerRow;
 use crate::store::{Db, StoreError, now_ms};
 use workers::Workers;
 
@@ -45,6 +47,8 @@ pub struct DispatchConfig {
     pub bus_url_for_workers: String,
     /// Every signing key.
     pub keys: BusKeys,
+    /// The name it leads under; one of its own if not given.
+    pub name: Option<String>,
 }
 
 /// What can end a dispatch process.
@@ -71,6 +75,13 @@ pub(crate) struct Dispatch {
 }
 
 impl Dispatch {
+    /// A server has its consumer of jobs and its account on the bus, which lets in the worker with the newest key alone.
+    pub(crate) async fn ensure_server(&self, server: &ServerRow) -> Result<(), DispatchError> {
+        let revoked = revocation_list(&self.db, &server.name).await?;
+        let worker = WorkerAccount { server: &server.name, stream: &server.stream, revoked: &revoked };
+        Ok(self.bus.ensure_server(&worker, now_ms() / 1000).await?)
+    }
+
     /// Sends a hint; a lost one is made up for by the pages' own slow re-read.
     pub(crate) async fn hint(&self, hint: &Hint) {
         if let Err(error) = self.bus.hint(hint).await {
@@ -90,7 +101,7 @@ const LEASE_RENEWAL: Duration = Duration::from_secs(3);
 /// # Errors
 /// The database fails for good, or the keys are damaged. A bus that cannot be reached is waited for.
 pub async fn run(db: Db, config: DispatchConfig, shutdown: CancellationToken) -> Result<(), DispatchError> {
-    let holder = uuid_holder();
+    let holder = config.name.clone().unwrap_or_else(own_name);
     let epoch = panel_epoch(&db).await?;
     while !shutdown.is_cancelled() {
         if !leads(&db, &holder).await {
@@ -174,7 +185,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn uuid_holder() -> String {
+fn own_name() -> String {
     format!("{}:{}", std::process::id(), shared::ids::EventId::new())
 }
 

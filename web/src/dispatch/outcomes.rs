@@ -12,7 +12,8 @@ use shared::operation::{JobEvent, JobState};
 
 use super::{Dispatch, DispatchError, chain};
 use crate::store::event::event_first_seen_in_tx;
-use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_list_applied, job_resend_in_tx, job_retry_in_tx};
+use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_retry_in_tx};
+use crate::store::job_queue::{job_list_applied, job_resend_in_tx};
 use crate::store::operation::operation_settle_in_tx;
 use crate::store::resource::{resource_applied_in_tx, resource_failed_in_tx, resource_is_newest_in_tx};
 use crate::store::{StoreError, Tx};

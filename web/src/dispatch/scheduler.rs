@@ -4,16 +4,22 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::bus::BusError;
 use shared::bus::sealing::seal_hash;
+use shared::failure::{Effect, FailureCode};
 use shared::ids::{AccountId, JobId};
-use shared::jobs::{AccountSpec, ENVELOPE_VERSION, Job, JobEnvelope, SftpAccess};
-use shared::operation::JobEvent;
+use shared::jobs::{AccountSpec, ENVELOPE_VERSION, Job, JobEnvelope};
+use shared::operation::{JobEvent, JobState};
 
+use super::outcomes::hint_of;
 use super::{Dispatch, DispatchError, chain};
 use crate::store::StoreError;
 use crate::store::account::account_fetch;
-use crate::store::job::{JobRow, Queue, job_advance_in_tx, job_fetch_in_tx, job_queue, job_servers_with_queue};
+use crate::store::job::{Ending, JobRow, job_advance_in_tx, job_end_in_tx, job_fetch_in_tx};
+use crate::store::job_queue::{Queue, job_queue, job_servers_with_queue};
 use crate::store::list::Visible;
+use crate::store::operation::operation_settle_in_tx;
+use crate::store::resource::resource_failed_in_tx;
 use crate::store::server::{ServerRow, server_fetch};
 
 /// Jobs of one account that a server holds at a time.
@@ -90,20 +96,83 @@ async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), Disp
     let mut sent = Vec::new();
     let mut failure = None;
     for job in queue.queued.iter().filter(|job| chosen.contains(&job.id)) {
-        let envelope = envelope(dispatch, server, job, sealed(dispatch, job).await?);
-        if let Err(error) = dispatch.bus.publish_job(&envelope, job.sent_ms.unwrap_or(0)).await {
-            failure = Some(error);
-            break;
+        match send(dispatch, server, job).await {
+            Ok(()) => sent.push(job),
+            Err(Unsent::Ever(error)) => give_up(dispatch, job, &error).await?,
+            Err(Unsent::Now(error)) => {
+                failure = Some(error);
+                break;
+            }
         }
-        sent.push(job);
     }
     mark_sent(dispatch, &sent).await?;
     if let Some(error) = failure {
         // Perhaps the bus has lost its store: make what should be there, and try again at the next sweep.
         dispatch.bus.ensure_streams().await?;
-        dispatch.bus.ensure_server(&server.stream, &server.name).await?;
-        return Err(error.into());
+        dispatch.ensure_server(server).await?;
+        return Err(error);
     }
+    Ok(())
+}
+
+/// Why a job was not sent.
+enum Unsent {
+    /// Nothing can be sent now.
+    Now(DispatchError),
+    /// This job never can be.
+    Ever(BusError),
+}
+
+impl From<StoreError> for Unsent {
+    fn from(error: StoreError) -> Self {
+        Self::Now(error.into())
+    }
+}
+
+async fn send(dispatch: &Dispatch, server: &ServerRow, job: &JobRow) -> Result<(), Unsent> {
+    let mut envelope = envelope(dispatch, server, job);
+    if let Job::Account(spec) = &mut envelope.job {
+        seal_anew(dispatch, job.account_id, spec).await?;
+    }
+    let published = dispatch.bus.publish_job(&envelope, job.sent_ms.unwrap_or(0)).await;
+    published.map_err(|error| if error.is_of_the_message() { Unsent::Ever(error) } else { Unsent::Now(error.into()) })
+}
+
+/// Seals the account's password to the key that its server's worker has now: since the job was written the worker may have
+/// joined again with another, and could not open what was sealed to the first.
+async fn seal_anew(dispatch: &Dispatch, id: AccountId, spec: &mut AccountSpec) -> Result<(), Unsent> {
+    if spec.sftp.password.is_none() {
+        return Ok(());
+    }
+    let account = account_fetch(&dispatch.db, Visible::All, id).await?;
+    if let Some((hash, key)) = account.and_then(|account| account.sftp_password.zip(account.server_seal_key)) {
+        spec.sftp.password = Some(seal_hash(&hash, &key).map_err(Unsent::Ever)?);
+    }
+    Ok(())
+}
+
+/// Fails a job that can never be sent, so that it holds up no other.
+async fn give_up(dispatch: &Dispatch, job: &JobRow, error: &BusError) -> Result<(), DispatchError> {
+    let detail = chain(error);
+    tracing::error!(
+        operation.id = %job.operation_id, job.id = %job.id, job.kind = %job.job.kind(), job.attempt = job.attempt, error = %detail,
+        "a job cannot be sent; it has failed"
+    );
+    let ending = Ending {
+        state: JobState::Failed,
+        steps: &[],
+        failure: Some(FailureCode::Internal),
+        effect: Some(Effect::NothingChanged),
+        detail: &detail,
+        took_ms: 0,
+    };
+    let mut tx = dispatch.db.write().await?;
+    if job_end_in_tx(&mut tx, job, &ending).await? {
+        resource_failed_in_tx(&mut tx, job.resource, job.generation).await?;
+        operation_settle_in_tx(&mut tx, job.operation_id).await?;
+    }
+    tx.commit().await.map_err(StoreError::from)?;
+    dispatch.hint(&hint_of(job)).await;
     Ok(())
 }
 
@@ -120,29 +189,12 @@ async fn mark_sent(dispatch: &Dispatch, sent: &[&JobRow]) -> Result<(), Dispatch
             job_advance_in_tx(&mut tx, &job, JobEvent::Published).await?;
         }
     }
-    tx.commit().await.map_err(crate::store::StoreError::from)?;
+    tx.commit().await.map_err(StoreError::from)?;
     tracing::debug!(jobs = sent.len(), "jobs sent");
     Ok(())
 }
 
-/// What a job says, with its secret sealed to the key the server has now: it may have joined again since the job was asked
-/// for. What cannot be sealed goes out as it was, and the worker says that it cannot read it.
-async fn sealed(dispatch: &Dispatch, job: &JobRow) -> Result<Job, StoreError> {
-    let Job::Account(AccountSpec { sftp: SftpAccess { password: Some(_), keys: _ }, .. }) = &job.job else { return Ok(job.job.clone()) };
-    let account = account_fetch(&dispatch.db, Visible::All, job.account_id).await?;
-    let Some((hash, key)) = account.and_then(|account| account.sftp_password.zip(account.server_seal_key)) else {
-        return Ok(job.job.clone());
-    };
-    let mut resealed = job.job.clone();
-    match (seal_hash(&hash, &key), &mut resealed) {
-        (Ok(password), Job::Account(spec)) => spec.sftp.password = Some(password),
-        (Err(error), _) => tracing::error!(job.id = %job.id, error = %chain(&error), "a password could not be sealed"),
-        (Ok(_), Job::PhpPool(_) | Job::Site(_)) => {}
-    }
-    Ok(resealed)
-}
-
-fn envelope(dispatch: &Dispatch, server: &ServerRow, job: &JobRow, state: Job) -> JobEnvelope {
+fn envelope(dispatch: &Dispatch, server: &ServerRow, job: &JobRow) -> JobEnvelope {
     JobEnvelope {
         v: ENVELOPE_VERSION,
         id: job.id,
@@ -154,7 +206,7 @@ fn envelope(dispatch: &Dispatch, server: &ServerRow, job: &JobRow, state: Job) -
         generation: job.generation,
         requires: job.requires.clone(),
         attempt: job.attempt,
-        job: state,
+        job: job.job.clone(),
     }
 }
 

@@ -8,7 +8,8 @@ use shared::operation::JobEvent;
 use super::{Dispatch, DispatchError, chain};
 use crate::app::session::IDLE_MS;
 use crate::store::event::event_forget_before;
-use crate::store::job::{job_advance_in_tx, job_fetch_in_tx, job_list_silent};
+use crate::store::job::{job_advance_in_tx, job_fetch_in_tx};
+use crate::store::job_queue::job_list_silent;
 use crate::store::server::{server_fetch, server_list};
 use crate::store::session::session_delete_expired;
 use crate::store::throttle::throttle_delete_older_in_tx;
@@ -30,7 +31,7 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
     loop {
         tokio::time::sleep(PAUSE).await;
         if let Err(error) = restore_bus(&dispatch).await {
-            tracing::warn!(error = %chain(&error), "streams and consumers could not be looked after");
+            tracing::warn!(error = %chain(&error), "streams, consumers and accounts could not be looked after");
         }
         if let Err(error) = sweep(&dispatch).await {
             tracing::warn!(error = %chain(&error), "a sweep failed; the next one comes");
@@ -38,12 +39,12 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
     }
 }
 
-/// Makes streams and consumers that are missing. Whoever removes one (a worker can make the bus answer to a reply subject
-/// of its choice, and so delete on its behalf) delays jobs by seconds, and loses none: the queue is in the database.
+/// Makes streams, consumers and accounts that are missing. Whoever removes one, or restores an old store, delays jobs by
+/// seconds, and loses none: the queue is in the database.
 async fn restore_bus(dispatch: &Dispatch) -> Result<(), DispatchError> {
     dispatch.bus.ensure_streams().await?;
     for server in server_list(&dispatch.db).await?.iter().filter(|server| server.public_key.is_some()) {
-        dispatch.bus.ensure_server(&server.stream, &server.name).await?;
+        dispatch.ensure_server(server).await?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use shared::bus::credentials::Revocation;
 use shared::ids::ServerId;
+use shared::names::ServerName;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -142,7 +143,7 @@ pub async fn enrolment_answer_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow, reply
 /// The key a server had before another worker joined as it is worth nothing from now on.
 async fn revoke_replaced_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO revocations (public_key, at_ms) SELECT public_key, CAST($1 AS BIGINT) FROM servers \
+        "INSERT INTO revocations (public_key, server_name, at_ms) SELECT public_key, name, CAST($1 AS BIGINT) FROM servers \
          WHERE id = $2 AND public_key IS NOT NULL AND public_key <> $3 ON CONFLICT (public_key) DO NOTHING",
     )
     .bind(now_ms())
@@ -153,12 +154,15 @@ async fn revoke_replaced_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow) -> Result<
     Ok(())
 }
 
-/// Every revoked key.
+/// The revoked keys of the servers that had this name.
 ///
 /// # Errors
 /// The database fails.
-pub async fn revocation_list(db: &Db) -> Result<Vec<Revocation>, StoreError> {
-    let rows = sqlx::query("SELECT public_key, at_ms FROM revocations ORDER BY public_key").fetch_all(db.read()).await?;
+pub async fn revocation_list(db: &Db, server: &ServerName) -> Result<Vec<Revocation>, StoreError> {
+    let rows = sqlx::query("SELECT public_key, at_ms FROM revocations WHERE server_name = $1 ORDER BY public_key")
+        .bind(server.as_str())
+        .fetch_all(db.read())
+        .await?;
     rows.iter()
         .map(|row| {
             let at_ms: i64 = row.try_get("at_ms")?;

@@ -6,12 +6,14 @@
 //! **Nothing slow inside a transaction**: no network, no password hash.
 
 pub mod account;
+pub mod account_list;
 pub mod audit;
 pub mod enrolment;
 pub mod error;
 pub mod event;
 pub mod ids;
 pub mod job;
+pub mod job_queue;
 pub mod lease;
 pub mod list;
 pub mod operation;

@@ -205,7 +205,9 @@ fn head(title: &str, refresh: bool) -> Markup {
             title { (title) " · Gantry" }
             link rel="icon" href=(assets::FAVICON) type="image/svg+xml";
             link rel="stylesheet" href=(assets::CSS);
-            script src=(assets::HTMX) defer {}
+            // Not deferred: a deferred htmx sets the page up as soon as it runs, perhaps before its extension is there, and
+            // then no stream is ever opened. From here it waits until the document is complete.
+            script src=(assets::HTMX) {}
             script src=(assets::HTMX_SSE) defer {}
             script src=(assets::JS) defer {}
             @if refresh { noscript { meta http-equiv="refresh" content="2"; } }

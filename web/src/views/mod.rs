@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod assets;
+pub mod audit;
 pub mod client;
 pub mod components;
 pub mod error;
@@ -19,7 +20,7 @@ pub mod home_client;
 pub mod layout;
 pub mod listing;
 pub mod model;
-mod nav;
+pub mod nav;
 pub mod operation;
 pub mod password;
 pub mod search;

@@ -48,8 +48,19 @@ pub struct Progress {
 pub struct Waiting {
     /// The server it waits for.
     pub server: ServerName,
-    /// Since when the server is away; `None` while it only has other work to do first.
-    pub offline_since: Option<Timestamp>,
+    /// What it waits for.
+    pub reason: WaitingReason,
+}
+
+/// Why work cannot start yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitingReason {
+    /// The server is away since then.
+    Offline(Timestamp),
+    /// The server has other work to do first.
+    Turn,
+    /// It has not been sent: the server's share is full, or nothing can be sent now.
+    Unsent,
 }
 
 /// A failure in the words of the person it is shown to.

@@ -82,3 +82,25 @@ async fn a_server_is_added_with_a_token_shown_once_and_a_worker_joins_with_it_on
     let again = web::app::enrolment::enrol(app, &request("A")).await.unwrap();
     assert_eq!(again, web::app::enrolment::Enrolled::Reply("{\"ok\":true}".to_owned()));
 }
+
+#[tokio::test]
+async fn a_change_that_cannot_be_sent_says_so_and_the_admins_home_says_since_when() {
+    let mut town = Town::new().await;
+    let site = town.site("shop.example.com").await;
+    let set = async |sql: &'static str| {
+        let mut tx = town.app.db().write().await.unwrap();
+        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    assert!(!town.admin.get("/").await.body.contains("Nothing is sent"), "it may go out any moment");
+    set("UPDATE operations SET created_ms = created_ms - 60000").await;
+    set("UPDATE jobs SET created_ms = created_ms - 60000").await;
+    assert!(town.alice.get(&site).await.body.contains("Waiting to be sent to web1."));
+    assert!(town.admin.get("/").await.body.contains("Nothing is sent to the servers since"));
+    set("UPDATE jobs SET state = 'sent' WHERE state = 'queued'").await;
+    assert!(town.alice.get(&site).await.body.contains("Waiting for its turn on web1."));
+    assert!(!town.admin.get("/").await.body.contains("Nothing is sent"));
+    set("UPDATE servers SET online = 0").await;
+    let body = town.alice.get(&site).await.body;
+    assert!(body.contains("is offline since") && body.contains("It is applied by itself when web1 returns."), "{body}");
+}

@@ -66,7 +66,7 @@ impl Running {
 
 fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
     let (db, stop) = (db.clone(), CancellationToken::new());
-    let config = DispatchConfig { bus_url: nats.url(), bus_url_for_workers: nats.url(), keys: nats.keys.clone() };
+    let config = DispatchConfig { bus_url: nats.url(), bus_url_for_workers: nats.url(), keys: nats.keys.clone(), name: None };
     let token = stop.clone();
     let task = tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
     Running { stop, task }
@@ -320,6 +320,65 @@ async fn a_worker_that_joins_again_shuts_out_the_keys_it_had_before() {
     whole.until_online().await;
     let account = whole.account("rejoined").await;
     let site = whole.site(&account, "rejoined.example.org").await;
+    whole.until_state(site, ResourceState::Active).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_cannot_be_sent_fails_alone_and_retry_sends_it() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("hugeuser").await;
+    whole.dispatch.stop().await;
+    let huge = whole.site(&account, "huge.example.org").await;
+    let other = whole.site(&account, "other.example.net").await;
+    let resource = format!("site:{huge}");
+    let row = sqlx::query("SELECT job FROM jobs WHERE resource = $1").bind(&resource).fetch_one(whole.app.db().read()).await.unwrap();
+    let job: String = sqlx::Row::get(&row, "job");
+    let mut enormous: serde_json::Value = serde_json::from_str(&job).unwrap();
+    enormous["aliases"] = (0..100_000).map(|n| format!("alias{n}.huge.example.org")).collect();
+    let replace = async |job: &str| {
+        let mut tx = whole.app.db().write().await.unwrap();
+        sqlx::query("UPDATE jobs SET job = $1 WHERE resource = $2").bind(job).bind(&resource).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    replace(&enormous.to_string()).await;
+    whole.dispatch = start_dispatch(whole.app.db(), &whole.nats);
+    whole.until_state(huge, ResourceState::Failed).await;
+    whole.until_state(other, ResourceState::Active).await;
+    let page = whole.admin.get(&format!("/sites/{huge}")).await;
+    assert!(page.body.contains("larger than the bus carries") && page.body.contains("Nothing was changed."), "{}", page.body);
+
+    replace(&job).await;
+    let answer = whole.admin.post(&format!("/sites/{huge}/retry"), &[]).await;
+    assert_eq!(answer.status, 303);
+    whole.until_state(huge, ResourceState::Active).await;
+}
+
+/// The file of a vhost.
+fn vhost(domain: &str) -> std::path::PathBuf {
+    format!("/etc/nginx/sites-available/{domain}.conf").into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_was_built_anew_serves_again_what_was_applied_also_where_the_newest_change_had_failed() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("rebuilt").await;
+    assert_eq!(whole.admin.post(&format!("/accounts/{account}/sftp-password"), &[]).await.status, 200);
+    let site = whole.site(&account, "rebuilt.example.org").await;
+    whole.until_state(site, ResourceState::Active).await;
+    whole.host.put_file("/etc/nginx/sites-enabled/hand.conf", "BROKEN");
+    let change = [("php", "8.2"), ("aliases", "www.rebuilt.example.org")];
+    assert_eq!(whole.admin.post(&format!("/sites/{site}/edit"), &change).await.status, 303);
+    whole.until_state(site, ResourceState::Failed).await;
+
+    // Another machine, another database, other keys: what was sealed to the first worker opens no more.
+    whole.worker.stop().await;
+    (whole.host, whole.state) = (Arc::new(FakeSystem::new()), TempDir::new().unwrap());
+    whole.identity = join(&whole.app, &whole.nats, "web1").await;
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    until("the site is served again", async || whole.host.snapshot().nodes.contains_key(&vhost("rebuilt.example.org")).then_some(())).await;
+    assert_eq!(whole.state_of(site).await, Some(ResourceState::Failed), "the change is still not made");
+
+    assert_eq!(whole.admin.post(&format!("/sites/{site}/retry"), &[]).await.status, 303);
     whole.until_state(site, ResourceState::Active).await;
 }
 

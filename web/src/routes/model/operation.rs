@@ -19,7 +19,7 @@ use crate::store::operation_list::{
 };
 use crate::store::server::server_list;
 use crate::store::site::site_fetch;
-use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Waiting};
+use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Waiting, WaitingReason};
 use crate::views::operation::{Counts, JobBlock, ListModel, Row, ShowModel, Subject};
 
 /// A request waits visibly only after so long; before, it is merely quick.
@@ -62,7 +62,12 @@ fn waiting(row: &OperationListRow) -> Option<Waiting> {
     if row.server_online && quick {
         return None;
     }
-    Some(Waiting { server, offline_since: (!row.server_online).then(|| at(row.server_changed_ms)) })
+    let reason = match (row.server_online, row.jobs_in_flight) {
+        (false, _) => WaitingReason::Offline(at(row.server_changed_ms)),
+        (true, 0) => WaitingReason::Unsent,
+        (true, _) => WaitingReason::Turn,
+    };
+    Some(Waiting { server, reason })
 }
 
 /// The steps of all jobs, in order. Raw output is for admins only.

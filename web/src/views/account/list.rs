@@ -5,33 +5,17 @@ use maud::{Markup, html};
 
 use super::{Row, menu_items, row_id};
 use crate::paths;
-use crate::views::components::badge::Tone;
 use crate::views::components::button::{self, Weight};
 use crate::views::components::icon::Icon;
 use crate::views::components::menu::menu;
 use crate::views::components::stat::count;
 use crate::views::components::table::{Column, detail, table};
 use crate::views::components::toast::Toast;
-use crate::views::components::toolbar::{Filter, filter_links, toolbar};
+use crate::views::components::toolbar::{StateCounts, filter_links, state_filters, toolbar};
 use crate::views::components::{empty_state, note, pager, progress, reference, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::listing::Listing;
-
-/// How many accounts each filter has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// All.
-    pub all: u64,
-    /// Active (`active`).
-    pub active: u64,
-    /// A change is under way (`busy`).
-    pub busy: u64,
-    /// Failed (`failed`).
-    pub failed: u64,
-    /// Suspended (`suspended`).
-    pub suspended: u64,
-}
 
 /// The list's model. Sort keys: `user`, `state`, `owner`, `server`, `sites`, `created`.
 #[derive(Debug, Clone)]
@@ -41,7 +25,7 @@ pub struct ListModel {
     /// What is shown.
     pub listing: Listing,
     /// The filters' counts.
-    pub counts: Counts,
+    pub counts: StateCounts,
     /// This page's rows.
     pub rows: Vec<Row>,
     /// Whether the viewer may create an account now.
@@ -79,7 +63,7 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
         (layout::page_head(&html! { "Accounts" }, &line, &actions))
         section.card {
             div.toolbar-split {
-                div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) }
+                div #(FILTERS_ID) { (filter_links(&model.listing, &state_filters(model.counts))) }
                 (toolbar(&model.listing, &[], &[], "Search by user or client"))
             }
             (container(model).html)
@@ -97,21 +81,11 @@ fn create_button() -> Markup {
     button::link(Weight::Primary, Some(Icon::Plus), "Create an account", paths::ACCOUNT_NEW)
 }
 
-fn filters(counts: Counts) -> [Filter; 5] {
-    [
-        Filter::new("", "All", counts.all),
-        Filter::new("active", "Active", counts.active),
-        Filter::new("busy", "Changing", counts.busy).tone(Tone::Work),
-        Filter::new("failed", "Failed", counts.failed).tone(Tone::Bad),
-        Filter::new("suspended", "Suspended", counts.suspended),
-    ]
-}
-
 /// The parts that change while the list stays the same: each row, and the filters' counts.
 #[must_use]
 pub fn fragments(model: &ListModel) -> Vec<Fragment> {
     let rows = model.rows.iter().map(|row| row_fragment(row, model.now));
-    let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) } };
+    let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &state_filters(model.counts))) } };
     rows.chain([Fragment::new(FILTERS_ID, filters)]).collect()
 }
 

@@ -154,6 +154,7 @@ fn facts(model: &ShowModel) -> Markup {
     ];
     if let Some(uid) = model.uid {
         facts.push(("Uid", kv::mono(uid)));
+        facts.push(("Audit log", reference::audit(account.user.as_str())));
     }
     facts.push(("Created", time::date(account.created_at)));
     html! {

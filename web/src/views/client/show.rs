@@ -163,6 +163,7 @@ fn facts(model: &ShowModel) -> Markup {
             ("Last here", seen),
             ("Sites", kv::text(stat::counted(client.sites, "site", "sites"))),
             ("Created", time::date(model.created_at)),
+            ("Audit log", html! { a.inline-link href=(paths::audit_by(client.id)) { "What they did" } }),
         ],
     )
 }

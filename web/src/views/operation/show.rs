@@ -19,7 +19,7 @@ use crate::views::components::table::{Column, table};
 use crate::views::components::{kv, note, reference, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Audience, Nav, Page, Viewer};
-use crate::views::model::{AccountRef, PersonRef};
+use crate::views::model::{AccountRef, PersonRef, WaitingReason};
 
 /// The page's model.
 #[derive(Debug, Clone)]
@@ -183,14 +183,14 @@ fn job_card(model: &ShowModel, job: &JobBlock) -> Fragment {
         section.card #(job_id(job.id)) {
             header.card-head {
                 h2 { (job.title) }
-                (badge::job(job.state))
+                @if waits(model, job) { (badge::WAITING) } @else { (badge::job(job.state)) }
                 small {
                     @if model.show_detail { "attempt " (job.attempt) ", generation " (job.generation) @if took.is_some() { ", " } }
                     @if let Some(took) = took { (took) " on " (job.server) }
                 }
             }
             @if job.steps.is_empty() {
-                div.card-body { p.muted.small { (no_steps(job)) } }
+                div.card-body { p.muted.small { @if waits(model, job) { "Waits for " (job.server) " to return." } @else { (no_steps(job)) } } }
             } @else {
                 (waterfall(model, job))
             }
@@ -198,6 +198,12 @@ fn job_card(model: &ShowModel, job: &JobBlock) -> Fragment {
         }
     };
     Fragment::new(job_id(job.id), html)
+}
+
+/// Whether a job lies on the bus until its server returns.
+fn waits(model: &ShowModel, job: &JobBlock) -> bool {
+    let offline = model.row.waiting.as_ref().is_some_and(|waiting| matches!(waiting.reason, WaitingReason::Offline(_)));
+    offline && job.state == JobState::Sent
 }
 
 fn no_steps(job: &JobBlock) -> String {

@@ -5,32 +5,16 @@ use maud::{Markup, html};
 
 use super::{Row, below, kind_text, menu_items, row_id, second_line};
 use crate::paths;
-use crate::views::components::badge::Tone;
 use crate::views::components::button::{self, Weight};
 use crate::views::components::icon::Icon;
 use crate::views::components::menu::menu;
 use crate::views::components::table::{Column, detail, table};
 use crate::views::components::toast::Toast;
-use crate::views::components::toolbar::{Filter, filter_links, toolbar};
+use crate::views::components::toolbar::{StateCounts, filter_links, state_filters, toolbar};
 use crate::views::components::{empty_state, pager, reference, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::listing::Listing;
-
-/// How many sites each filter has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// All.
-    pub all: u64,
-    /// Active (`active`).
-    pub active: u64,
-    /// A change is under way (`busy`).
-    pub busy: u64,
-    /// Failed (`failed`).
-    pub failed: u64,
-    /// Suspended (`suspended`).
-    pub suspended: u64,
-}
 
 /// The list's model. Sort keys: `domain`, `state`, `kind`, `account`, `server`, `created`.
 #[derive(Debug, Clone)]
@@ -40,7 +24,7 @@ pub struct ListModel {
     /// What is shown.
     pub listing: Listing,
     /// The filters' counts.
-    pub counts: Counts,
+    pub counts: StateCounts,
     /// This page's rows.
     pub rows: Vec<Row>,
     /// Whether the viewer may create a site now.
@@ -78,7 +62,7 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
         (layout::page_head(&html! { "Sites" }, &line, &actions))
         section.card {
             div.toolbar-split {
-                div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) }
+                div #(FILTERS_ID) { (filter_links(&model.listing, &state_filters(model.counts))) }
                 (toolbar(&model.listing, &[], &[], "Search by name"))
             }
             (container(model).html)
@@ -94,21 +78,11 @@ fn create_button() -> Markup {
     button::link(Weight::Primary, Some(Icon::Plus), "Create a site", paths::SITE_NEW)
 }
 
-fn filters(counts: Counts) -> [Filter; 5] {
-    [
-        Filter::new("", "All", counts.all),
-        Filter::new("active", "Active", counts.active),
-        Filter::new("busy", "Changing", counts.busy).tone(Tone::Work),
-        Filter::new("failed", "Failed", counts.failed).tone(Tone::Bad),
-        Filter::new("suspended", "Suspended", counts.suspended),
-    ]
-}
-
 /// The parts that change while the list stays the same: each row, and the filters' counts.
 #[must_use]
 pub fn fragments(model: &ListModel) -> Vec<Fragment> {
     let rows = model.rows.iter().map(|row| row_fragment(row, model.now));
-    let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) } };
+    let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &state_filters(model.counts))) } };
     rows.chain([Fragment::new(FILTERS_ID, filters)]).collect()
 }
 

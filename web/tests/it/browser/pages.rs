@@ -50,6 +50,7 @@ fn every_page_is_sound_at_every_width_in_both_themes_for_admins_and_for_clients(
             ("search", format!("/search?q={user}")),
             ("password", "/password".to_owned()),
             ("sessions", "/sessions".to_owned()),
+            ("audit", "/audit".to_owned()),
             ("not-found", "/sites/00000000-0000-0000-0000-000000000000".to_owned()),
         ];
         let admins = [

@@ -96,12 +96,14 @@ impl Person {
         assert_eq!(self.path().await, "/", "the admin is signed in: {}", self.main_text().await);
     }
 
-    /// Fills the sign-in form in and sends it.
+    /// Fills the sign-in form in and sends it, and waits for the answer, whatever it is.
     pub(crate) async fn sign_in(&self, login: &str, password: &str) {
         self.go("/sign-in").await;
         self.fill("login", login).await;
         self.fill("password", password).await;
         self.press("Sign in").await;
+        let answered = "location.pathname !== '/sign-in' || document.querySelector('main [role=alert], form [role=alert]')";
+        self.until("an answer to the sign-in", answered).await;
     }
 
     /// Chooses a password of one's own.
@@ -111,6 +113,7 @@ impl Person {
         self.fill("new", new).await;
         self.fill("repeat", new).await;
         self.press("Save and go on").await;
+        self.until_path("/").await;
     }
 
     /// Signs out by the menu's form.
@@ -152,8 +155,11 @@ impl Person {
         element.send_keys(text).await.unwrap_or_else(|error| panic!("{field} cannot be filled in: {error}"));
     }
 
-    /// Chooses one of several.
+    /// Chooses one of several. Where there are many, they are found by typing.
     pub(crate) async fn choose(&self, field: &str, words: &str) {
+        if self.driver.find(By::Css(format!("input[name={field}][list]"))).await.is_ok() {
+            return self.fill(field, words).await;
+        }
         let radios = format!("//label[.//input[@name='{field}']][contains(normalize-space(), '{words}')]");
         let option = format!("//select[@name='{field}']/option[contains(normalize-space(), '{words}')]");
         let found = self.driver.find(By::XPath(format!("{radios} | {option}"))).await;
@@ -279,7 +285,7 @@ impl Person {
     pub(crate) async fn create_site(&self, user: &str, domain: &str) {
         self.go("/sites/new").await;
         self.fill("domain", domain).await;
-        if self.driver.find(By::Css("select[name=account]")).await.is_ok() {
+        if self.driver.find(By::Css("[name=account]:not([type=hidden])")).await.is_ok() {
             self.choose("account", user).await;
         }
         self.press("Create site").await;

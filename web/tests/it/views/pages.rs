@@ -34,6 +34,17 @@ fn no_page_has_inline_style_or_script() {
     }
 }
 
+/// Deferred, htmx would set the page up in the pause before its extension runs, and no stream would be opened; the others
+/// run before the document is complete, which is what htmx waits for.
+#[test]
+fn htmx_runs_before_the_page_is_complete_and_its_extension_before_htmx_sets_the_page_up() {
+    for (name, page) in parsed() {
+        let scripts: Vec<_> = page.select(&selector("script")).map(|script| (script.attr("src"), script.attr("defer").is_some())).collect();
+        let deferred: Vec<_> = scripts.iter().map(|(src, deferred)| (src.is_some_and(|src| src.contains("/htmx.")), *deferred)).collect();
+        assert_eq!(deferred, [(true, false), (false, true), (false, true)], "{name}: {scripts:?}");
+    }
+}
+
 #[test]
 fn every_control_has_a_label() {
     for (name, page) in parsed() {
