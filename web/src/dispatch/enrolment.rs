@@ -56,6 +56,7 @@ async fn answer(dispatch: &Dispatch, pending: &EnrolmentRow) -> Result<(), Dispa
     let mut tx = dispatch.db.write().await?;
     enrolment_answer_in_tx(&mut tx, pending, &to_json("enrolments.reply", &reply)?).await?;
     tx.commit().await.map_err(StoreError::from)?;
+    dispatch.workers.forget().await;
     // The key it had before, if any, is revoked now: the bus cuts that connection. Should this fail, the sweep does it.
     dispatch.ensure_server(&server).await?;
     tracing::info!(server.name = %server.name, "a worker has joined");

@@ -31,7 +31,7 @@ struct Cache {
     by_name: HashMap<ServerName, Worker>,
 }
 
-/// A revoked or re-enrolled server is noticed after at most this long.
+/// A server that was removed is noticed after at most this long.
 const FRESH: Duration = Duration::from_secs(2);
 /// An unknown name makes the cache read again, but not more often than this: a flood of strangers costs nothing.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -51,6 +51,11 @@ impl Workers {
             *cache = Some(read(db).await?);
         }
         Ok(cache.as_ref().and_then(|cache| cache.by_name.get(name).cloned()))
+    }
+
+    /// Forgets all keys, because one has changed: what its worker says first must not be dropped as signed by nobody.
+    pub(crate) async fn forget(&self) {
+        *self.cache.lock().await = None;
     }
 
     /// The server that has this public key.
