@@ -26,15 +26,17 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
                 let mut events = Box::pin(events);
                 let mut whole = true;
                 while whole && let Some(chunk) = events.next().await {
+                    let mut messages = Vec::with_capacity(chunk.len());
                     for event in chunk {
                         match event {
-                            Ok(message) => take(&dispatch, &message).await,
+                            Ok(message) => messages.push(message),
                             Err(error) => {
                                 tracing::debug!(error = %chain(&error), "the stream of events was interrupted");
                                 whole = false;
                             }
                         }
                     }
+                    take(&dispatch, messages).await;
                 }
             }
             Err(error) => tracing::debug!(error = %chain(&error), "events cannot be fetched yet"),
@@ -46,32 +48,53 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
     }
 }
 
-/// Applies one event; acknowledges it if it is applied, drops it if it is nobody's, leaves it to come again otherwise.
-async fn take(dispatch: &Dispatch, message: &EventMessage) {
-    let (server, event) = match identify(dispatch, message).await {
-        Ok(Some(known)) => known,
-        Ok(None) => {
-            let _ = message.refuse().await;
-            return;
+/// An event that a worker of this panel has signed.
+struct Known {
+    message: EventMessage,
+    server: ServerId,
+    event: EventEnvelope,
+}
+
+/// Applies what has come; acknowledges what is applied, drops what is nobody's, leaves the rest to come again.
+async fn take(dispatch: &Dispatch, messages: Vec<EventMessage>) {
+    let mut events = Vec::with_capacity(messages.len());
+    for message in messages {
+        match identify(dispatch, &message).await {
+            Ok(Some((server, event))) => events.push(Known { message, server, event }),
+            Ok(None) => drop(message.refuse().await),
+            Err(error) => tracing::warn!(error = %chain(&error), "an event could not be checked; it comes again"),
         }
-        Err(error) => {
-            tracing::warn!(error = %chain(&error), "an event could not be checked; it comes again");
-            return;
-        }
-    };
-    match apply(dispatch, server, &event).await {
-        Ok(hints) => {
-            if let Err(error) = message.acknowledge().await {
-                tracing::debug!(error = %chain(&error), "an event comes again");
-            }
-            for hint in hints {
-                dispatch.hint(&hint).await;
-            }
-            // A place in the window is free.
-            dispatch.wake.notify_one();
-        }
-        Err(error) => tracing::error!(error = %chain(&error), server.name = %event.server, "an event could not be applied; it comes again"),
     }
+    match apply(dispatch, &events).await {
+        Ok(hints) => settle(dispatch, &events, hints).await,
+        // One that cannot be applied holds up no other.
+        Err(_) if events.len() > 1 => {
+            for one in events.chunks(1) {
+                match apply(dispatch, one).await {
+                    Ok(hints) => settle(dispatch, one, hints).await,
+                    Err(error) => refused(&error),
+                }
+            }
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &DispatchError) {
+    tracing::error!(error = %chain(error), "an event could not be applied; it comes again");
+}
+
+async fn settle(dispatch: &Dispatch, events: &[Known], hints: Vec<Hint>) {
+    for known in events {
+        if let Err(error) = known.message.acknowledge().await {
+            tracing::debug!(error = %chain(&error), "an event comes again");
+        }
+    }
+    for hint in hints {
+        dispatch.hint(&hint).await;
+    }
+    // Places in the window are free.
+    dispatch.wake.notify_one();
 }
 
 /// Who sent it, proved by the signature, and what it says. `None` if it is nobody's or for another panel.
@@ -94,19 +117,18 @@ async fn identify(dispatch: &Dispatch, message: &EventMessage) -> Result<Option<
     }
 }
 
-/// Applies an event in one transaction. A repeated one changes nothing.
-///
-/// # Errors
-/// The database fails; nothing is changed.
-pub(crate) async fn apply(dispatch: &Dispatch, server: ServerId, event: &EventEnvelope) -> Result<Vec<Hint>, DispatchError> {
+/// Applies events in one transaction. A repeated one changes nothing.
+async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, DispatchError> {
+    let mut hints = Vec::with_capacity(events.len());
     let mut tx = dispatch.db.write().await?;
-    if !event_first_seen_in_tx(&mut tx, event.id).await? {
-        return Ok(Vec::new());
+    for Known { server, event, .. } in events {
+        if event_first_seen_in_tx(&mut tx, event.id).await? {
+            match &event.event {
+                Event::Outcome(outcome) => hints.extend(outcome_apply_in_tx(&mut tx, *server, outcome).await?),
+                Event::Resync(resync) => hints.extend(resync_apply_in_tx(&mut tx, *server, resync).await?),
+            }
+        }
     }
-    let hints = match &event.event {
-        Event::Outcome(outcome) => outcome_apply_in_tx(&mut tx, server, outcome).await?.into_iter().collect(),
-        Event::Resync(resync) => resync_apply_in_tx(&mut tx, server, resync).await?,
-    };
     tx.commit().await.map_err(StoreError::from)?;
     Ok(hints)
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
 use shared::bus::BusError;
 use shared::bus::sealing::seal_hash;
 use shared::failure::{Effect, FailureCode};
@@ -26,6 +27,8 @@ use crate::store::server::{ServerRow, server_fetch};
 pub const PER_ACCOUNT: u32 = 16;
 /// Jobs that a server holds at a time. Enough for a batch to come, few enough to reprioritise the rest.
 pub const PER_SERVER: u32 = 256;
+/// Jobs whose arrival on the bus is waited for together. The worker brings them into order.
+const AT_ONCE: usize = 32;
 /// The queue is looked at this often even if nobody wakes the scheduler.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -93,16 +96,16 @@ async fn send_all(dispatch: &Dispatch) -> Result<(), DispatchError> {
 async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), DispatchError> {
     let queue = job_queue(&dispatch.db, server.id).await?;
     let chosen = fair_window(&queue, PER_ACCOUNT, PER_SERVER);
+    let jobs = queue.queued.into_iter().filter(|job| chosen.contains(&job.id));
+    let sends: Vec<_> = jobs.map(|job| sent_or_not(dispatch, server, job)).collect();
+    let results: Vec<_> = stream::iter(sends).buffered(AT_ONCE).collect().await;
     let mut sent = Vec::new();
     let mut failure = None;
-    for job in queue.queued.iter().filter(|job| chosen.contains(&job.id)) {
-        match send(dispatch, server, job).await {
+    for (job, result) in results {
+        match result {
             Ok(()) => sent.push(job),
-            Err(Unsent::Ever(error)) => give_up(dispatch, job, &error).await?,
-            Err(Unsent::Now(error)) => {
-                failure = Some(error);
-                break;
-            }
+            Err(Unsent::Ever(error)) => give_up(dispatch, &job, &error).await?,
+            Err(Unsent::Now(error)) => failure = Some(error),
         }
     }
     mark_sent(dispatch, &sent).await?;
@@ -127,6 +130,11 @@ impl From<StoreError> for Unsent {
     fn from(error: StoreError) -> Self {
         Self::Now(error.into())
     }
+}
+
+async fn sent_or_not(dispatch: &Dispatch, server: &ServerRow, job: JobRow) -> (JobRow, Result<(), Unsent>) {
+    let result = send(dispatch, server, &job).await;
+    (job, result)
 }
 
 async fn send(dispatch: &Dispatch, server: &ServerRow, job: &JobRow) -> Result<(), Unsent> {
@@ -176,7 +184,7 @@ async fn give_up(dispatch: &Dispatch, job: &JobRow, error: &BusError) -> Result<
     Ok(())
 }
 
-async fn mark_sent(dispatch: &Dispatch, sent: &[&JobRow]) -> Result<(), DispatchError> {
+async fn mark_sent(dispatch: &Dispatch, sent: &[JobRow]) -> Result<(), DispatchError> {
     if sent.is_empty() {
         return Ok(());
     }
