@@ -20,7 +20,7 @@ fn a_broken_file_of_somebodys_hand_blocks_the_job_and_retry_works_once_it_is_cur
     let page = format!("/sites/{site}");
     panel.until_state(&page, "Failed");
     let text = panel.get(&page).text();
-    assert!(text.contains("configuration has an error"), "it says what happened: {text}");
+    assert!(text.contains("configuration was broken before this change"), "it says what happened: {text}");
     assert!(text.contains("Nothing was changed") || text.contains("put back"), "it says whether anything changed: {text}");
     assert!(!lab.succeeds(&["test", "-e", "/etc/nginx/sites-enabled/late.localhost.conf"]), "nothing is left behind");
     assert!(!lab.succeeds(&["test", "-e", "/etc/nginx/sites-available/late.localhost.conf"]), "nothing is left behind");
