@@ -1,6 +1,6 @@
 # What people type. Each target installs what it needs and is missing (as root, on Debian 12 or newer).
 
-.PHONY: up clean-up test bench chaos tools check
+.PHONY: up clean-up test bench chaos deb tools check
 
 # Try it: bus and panel here, managed hosts (HOSTS=n, default 1) as systemd-nspawn machines. Ctrl-C stops all of it.
 up:
@@ -9,6 +9,11 @@ up:
 # Remove what `make up` made.
 clean-up:
 	@.ci/clean-up.sh
+
+# The Debian packages gantry (panel and bus) and gantry-worker, in target/deb.
+deb:
+	@.ci/tools.sh build
+	@.ci/deb.sh
 
 # Everything CI runs.
 test:

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building, trying and testing need on a Debian 12 machine, and only what is missing.
 #
-#   tools.sh run     what `make up` needs
+#   tools.sh build   what `make deb` needs
+#   tools.sh run     what `make up` needs besides
 #   tools.sh test    what `make test` needs besides
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -77,6 +78,7 @@ nats_server() {
 packages cc=build-essential pip3=python3-pip curl=curl setpriv=util-linux git=git
 rust
 nats_server
+[[ ${1:-run} != build ]] || exit 0
 packages mmdebstrap=mmdebstrap systemd-nspawn=systemd-container ip=iproute2 nsenter=util-linux
 if [[ ${1:-run} == test ]]; then
     packages chromium=chromium chromedriver=chromium-driver sftp=openssh-client sshpass=sshpass

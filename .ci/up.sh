@@ -21,6 +21,7 @@ PREFIX=${GANTRY_HOST_PREFIX:-web}
 LAB=$HERE/lab/lab.sh
 DATABASE=sqlite:$STATE/panel/panel.db
 UP_PID=
+WORKER_PACKAGE=
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -42,6 +43,13 @@ build() {
     (cd "$REPO" && cargo build --quiet --workspace --bins --profile "$PROFILE" ${GANTRY_FEATURES:+--features "$GANTRY_FEATURES"})
     local target=${CARGO_TARGET_DIR:-$REPO/target}
     BUILT=$target/$([[ $PROFILE == dev ]] && echo debug || echo "$PROFILE")
+    # The hosts get what every server gets: the package.
+    GANTRY_PROFILE=$PROFILE GANTRY_FEATURES=${GANTRY_FEATURES:-} "$HERE/deb.sh" worker
+    mkdir -p "$STATE/packages"
+    chmod 755 "$STATE/packages"
+    rm -f "$STATE"/packages/*
+    install -m 644 "$target"/deb/gantry-worker_*.deb "$STATE/packages/"
+    WORKER_PACKAGE=$(echo "$STATE"/packages/gantry-worker_*.deb)
     # A copy that the panel's own users can read wherever this checkout lies.
     mkdir -p "$STATE/bin"
     chmod 711 "$STATE"
@@ -49,16 +57,14 @@ build() {
     install -m 755 "$REPO/.gantry/bin/nats-server" "$STATE/bin/nats-server.new" && mv "$STATE/bin/nats-server.new" "$STATE/bin/nats-server"
 }
 
-# start_host NAME: boots it and gives it the worker just built.
+# start_host NAME: boots it and installs the worker just built, unless it is there.
 start_host() {
-    local name=$1
+    local name=$1 package=/var/cache/gantry-lab/gantry-worker.deb
     "$LAB" up "$name"
-    if ! "$LAB" exec "$name" sha256sum /usr/bin/gantry-worker 2>/dev/null | cut -d' ' -f1 | grep -qx "$(sha256sum < "$BUILT/gantry-worker" | cut -d' ' -f1)"; then
-        "$LAB" put "$name" "$BUILT/gantry-worker" /usr/bin/gantry-worker 0755
-        "$LAB" put "$name" "$REPO/worker/package/gantry-worker.service" /etc/systemd/system/gantry-worker.service
-        "$LAB" exec "$name" systemctl daemon-reload
-        "$LAB" exec "$name" systemctl try-restart gantry-worker
-    fi
+    "$LAB" exec "$name" sha256sum "$package" 2>/dev/null | cut -d' ' -f1 | grep -qx "$(sha256sum < "$WORKER_PACKAGE" | cut -d' ' -f1)" && return
+    "$LAB" put "$name" "$WORKER_PACKAGE" "$package.new"
+    "$LAB" exec "$name" dpkg --install "$package.new" >/dev/null
+    "$LAB" exec "$name" mv "$package.new" "$package"
 }
 
 start_panel() {

@@ -269,7 +269,8 @@ def answers(host, accounts, sites, names):
         suspended = "suspended" in (site["presence"], accounts[site["account_id"]]["presence"])
         for name in names[site["id"]]:
             status = fetch(host.address, name)
-            if (status != 200) if not suspended else (status == 200 or status == 0):
+            # 403: the site was made static, and what lies there is PHP.
+            if (status not in (200, 403)) if not suspended else status in (0, 200):
                 found.append(f"{name} answers {status}, and is {'suspended' if suspended else 'active'}")
     return found
 

@@ -25,6 +25,7 @@ from panel import Panel, words  # noqa: E402
 from prober import Prober  # noqa: E402
 
 SETTLE_S = 60
+AUDIT_S = 15
 PHP = "8.2"
 
 
@@ -235,12 +236,11 @@ def calm(world, panel):
         if not settle(world):
             return
     # The worker's last acknowledgements and the trash are on their way.
-    found = []
-    for _ in range(20):
-        found = auditor.audit(world.database, world.host)
-        if not found:
-            return
+    deadline = time.monotonic() + AUDIT_S
+    found = auditor.audit(world.database, world.host)
+    while found and time.monotonic() < deadline:
         time.sleep(0.5)
+        found = auditor.audit(world.database, world.host)
     for sentence in found:
         world.violation(sentence)
 

@@ -23,6 +23,7 @@
 #   GANTRY_LAB_BRIDGE    name of the bridge (default gantry0)
 #   GANTRY_LAB_NET       its IPv4 network, a /24 (default 10.88.0.0/24): the bridge is .1, host INDEX is .(10+INDEX)
 #   GANTRY_LAB_NET6      its IPv6 prefix, a /64 (default fd88::): ::1 and ::(10+INDEX), written with the same digits
+#   GANTRY_LAB_SUITE     the Debian release of the tree and of hosts made on it: bookworm (default) or trixie
 #   GANTRY_LAB_PACKAGES  further packages for the tree
 #
 # Host names are unique on a machine (they name the veth end). Nothing is routed or translated: hosts reach each
@@ -142,7 +143,7 @@ in_host() {
 
 # ---------------------------------------------------------------------------------------------- tree
 
-tree_key() { { cat "$HERE/tree.sh"; printf '%s' "${GANTRY_LAB_PACKAGES:-}"; } | sha256sum | cut -c1-12; }
+tree_key() { { cat "$HERE/tree.sh"; printf '%s %s' "$TREE_SUITE" "${GANTRY_LAB_PACKAGES:-}"; } | sha256sum | cut -c1-12; }
 
 # Prints the tree's directory; builds it if it is not there. Built beside its place and renamed, so a tree that
 # exists is whole.

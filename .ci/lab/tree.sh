@@ -2,15 +2,22 @@
 # The root tree every lab host stands on. Sourced by lab.sh, which keys the tree by a hash of this very file
 # (and of GANTRY_LAB_PACKAGES): any edit here makes a new tree, existing hosts keep the one they were made on.
 
-TREE_SUITE=bookworm
+# The Debian release: bookworm (12) or trixie (13).
+TREE_SUITE=${GANTRY_LAB_SUITE:-bookworm}
+case $TREE_SUITE in
+    bookworm) TREE_PHP=8.2 ;;
+    trixie) TREE_PHP=8.4 ;;
+    *) echo "no such release: $TREE_SUITE" >&2; exit 1 ;;
+esac
 
 # One line per reason. mmdebstrap's "minbase" plus these, without recommended packages.
 TREE_PACKAGES=(
     systemd systemd-sysv dbus libpam-systemd      # a real boot, logins in their own sessions as on a real server
     iproute2 procps ca-certificates
+    curl                                          # joining by the panel's command
     nginx openssl                                 # web server
-    php8.2-fpm php8.2-cli php8.2-opcache          # PHP, and the extensions common applications ask for
-    php8.2-mysql php8.2-curl php8.2-mbstring php8.2-xml php8.2-gd php8.2-zip php8.2-intl
+    "php$TREE_PHP"-{fpm,cli,opcache}                # PHP, and the extensions common applications ask for
+    "php$TREE_PHP"-{mysql,curl,mbstring,xml,gd,zip,intl}
     openssh-server openssh-sftp-server            # SFTP for the accounts
     acl logrotate
     nftables                                      # what accounts may reach over the network
@@ -91,8 +98,8 @@ UNIT
     printf '[Manager]\nDefaultTimeoutStopSec=20s\n' > "$dir/etc/systemd/system.conf.d/gantry-lab.conf"
     chroot "$dir" systemctl --quiet enable gantry-lab-net.service gantry-lab-hostkeys.service nginx.service ssh.service
     # No console, nothing to download, and PHP-FPM masters are Gantry's own units.
-    chroot "$dir" systemctl --quiet disable php8.2-fpm.service
-    chroot "$dir" systemctl --quiet mask php8.2-fpm.service console-getty.service getty@tty1.service \
+    chroot "$dir" systemctl --quiet disable "php$TREE_PHP-fpm.service"
+    chroot "$dir" systemctl --quiet mask "php$TREE_PHP-fpm.service" console-getty.service getty@tty1.service \
         apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service
     chroot "$dir" systemctl --quiet set-default multi-user.target
 }

@@ -37,6 +37,8 @@ pub enum FailureCode {
     BadJob,
     /// The worker is too old for this job.
     WorkerOutdated,
+    /// A secret in the job is sealed to another key than the worker's, such as the one it had before it joined again.
+    SealUnknown,
     /// A fault in Gantry itself.
     Internal,
 }
@@ -52,7 +54,7 @@ pub enum RetryPolicy {
 
 impl FailureCode {
     /// All codes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::HostConfigBroken,
         Self::WebServerRefused,
         Self::NameTaken,
@@ -67,6 +69,7 @@ impl FailureCode {
         Self::RequirementFailed,
         Self::BadJob,
         Self::WorkerOutdated,
+        Self::SealUnknown,
         Self::Internal,
     ];
 
@@ -88,6 +91,7 @@ impl FailureCode {
             Self::RequirementFailed => "requirement_failed",
             Self::BadJob => "bad_job",
             Self::WorkerOutdated => "worker_outdated",
+            Self::SealUnknown => "seal_unknown",
             Self::Internal => "internal",
         }
     }
@@ -112,6 +116,7 @@ impl FailureCode {
             Self::RequirementFailed => "An earlier step this change needs has failed.",
             Self::BadJob => "The server refused the request.",
             Self::WorkerOutdated => "The server's software is too old for this change.",
+            Self::SealUnknown => "The server could not read the password, since it has a new key.",
             Self::Internal => "Something went wrong on our side.",
         }
     }
@@ -121,7 +126,7 @@ impl FailureCode {
     pub const fn what_next(self) -> &'static str {
         match self {
             Self::HostConfigBroken => "An administrator has to repair the server's configuration. Retry afterwards.",
-            Self::WebServerRefused | Self::ProbeFailed | Self::Internal => {
+            Self::WebServerRefused | Self::ProbeFailed | Self::SealUnknown | Self::Internal => {
                 "Retry. If it fails again, contact support with the operation's number."
             }
             Self::NameTaken => "Remove the name here or there, then retry.",
@@ -194,6 +199,7 @@ impl FailureCode {
             | Self::RequirementFailed
             | Self::BadJob
             | Self::WorkerOutdated
+            | Self::SealUnknown
             | Self::Internal => RetryPolicy::ByHand,
         }
     }

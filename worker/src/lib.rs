@@ -6,6 +6,7 @@
 //! - [`roles`]: pure planning. What the host should look like for a desired state.
 //! - [`engine`]: carries plans out, undoes them, survives a crash. Knows no feature.
 //! - [`ledger`]: what each resource was last made to look like.
+//! - `idle`: PHP masters that have nothing to do, put to sleep.
 //! - `tasks`: what goes on beside the jobs.
 //! - [`trash`]: what jobs have moved aside, removed beside them.
 //! - [`system`]: the only module that touches the operating system.
@@ -17,6 +18,7 @@ pub mod config;
 pub mod engine;
 pub mod enrol;
 pub mod heartbeat;
+mod idle;
 pub mod inbox;
 pub mod ledger;
 pub mod outbox;

@@ -23,6 +23,7 @@ use crate::config::Identity;
 use crate::engine::error::chain;
 use crate::engine::{Engine, UnsealError, Unsealer};
 use crate::heartbeat::Pulse;
+use crate::idle;
 use crate::inbox::{Turn, ended_forget_before, inbox_end, inbox_next, inbox_next_due_ms, inbox_postpone, inbox_step_back};
 use crate::ledger::Ledger;
 use crate::outbox::{self, outbox_insert, resync_is_told, resync_mark_told};
@@ -110,6 +111,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     tasks.spawn("preparation", keep_prepared(Arc::clone(&worker)));
     tasks.spawn("memory", forget(Arc::clone(&worker)));
     tasks.spawn("trash", empty_trash(Arc::clone(&worker)));
+    tasks.spawn("idle masters", end_idle_masters(Arc::clone(&worker)));
     tasks.spawn("watchdog", keep_watchdog_quiet());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let stop = shutdown.child_token();
@@ -270,6 +272,10 @@ async fn end(worker: &Worker, outcome: Outcome) -> Result<(), StoreError> {
     worker.event_came.notify_one();
     worker.job_ended.notify_one();
     Ok(())
+}
+
+async fn end_idle_masters(worker: Arc<Worker>) {
+    idle::keep_asleep(&worker.engine).await;
 }
 
 async fn empty_trash(worker: Arc<Worker>) {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use futures::StreamExt;
 use shared::bus::panel::{EventMessage, Hint};
 use shared::events::{Event, EventEnvelope, Outcome, Resync, Verdict};
-use shared::ids::ServerId;
+use shared::failure::FailureCode;
+use shared::ids::{JobId, ServerId};
 use shared::operation::{JobEvent, JobState};
 
 use super::{Dispatch, DispatchError, chain};
 use crate::store::event::event_first_seen_in_tx;
-use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx};
+use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_retry_in_tx};
 use crate::store::job_queue::{job_list_applied, job_resend_in_tx};
 use crate::store::operation::operation_settle_in_tx;
 use crate::store::resource::{resource_applied_in_tx, resource_failed_in_tx, resource_is_newest_in_tx};
@@ -137,6 +138,10 @@ pub async fn outcome_apply_in_tx(tx: &mut Tx, server: ServerId, outcome: &Outcom
         // Another transaction was quicker; the event comes again and finds what is true then.
         return Err(StoreError::Raced);
     }
+    if may_seal_anew(outcome) && job_seal_anew_in_tx(tx, outcome.job).await? {
+        tracing::warn!(job.id = %job.id, "the server has a new key; the job goes out again, sealed to it");
+        return Ok(Some(hint_of(&job)));
+    }
     match outcome.verdict {
         Verdict::Applied => resource_applied_in_tx(tx, job.resource, job.generation, &job.job).await?,
         Verdict::Failed { .. } => resource_failed_in_tx(tx, job.resource, job.generation).await?,
@@ -152,6 +157,24 @@ pub async fn outcome_apply_in_tx(tx: &mut Tx, server: ServerId, outcome: &Outcom
         job.attempt = job.attempt, duration_ms = outcome.finished_ms - outcome.started_ms, "a job has ended"
     );
     Ok(Some(hint_of(&job)))
+}
+
+/// So often a job goes out again by itself because the worker could not open what was sealed in it. Once is enough, unless the
+/// server joins again in between.
+const SEALINGS: u32 = 3;
+
+/// Whether the job failed only because its secret was sealed to a key that the server had before.
+fn may_seal_anew(outcome: &Outcome) -> bool {
+    let unknown = matches!(outcome.verdict, Verdict::Failed { code: FailureCode::SealUnknown, .. });
+    unknown && outcome.attempt < SEALINGS
+}
+
+/// Queues it again; it is sealed when it is sent.
+async fn job_seal_anew_in_tx(tx: &mut Tx, id: JobId) -> Result<bool, StoreError> {
+    match job_fetch_in_tx(tx, id).await? {
+        Some(failed) => job_retry_in_tx(tx, &failed).await,
+        None => Ok(false),
+    }
 }
 
 fn ending(state: JobState, outcome: &Outcome) -> Ending<'_> {

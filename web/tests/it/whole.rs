@@ -381,3 +381,56 @@ async fn a_host_that_was_built_anew_serves_again_what_was_applied_also_where_the
     assert_eq!(whole.admin.post(&format!("/sites/{site}/retry"), &[]).await.status, 303);
     whole.until_state(site, ResourceState::Active).await;
 }
+
+impl Whole {
+    /// The password field of a user on the host.
+    fn password(&self, user: &str) -> Option<String> {
+        self.host.snapshot().users.get(user).map(|record| record.password.clone()).filter(|field| field.starts_with('$'))
+    }
+
+    /// The panel has heard that the newest state of every account is on its host.
+    async fn until_accounts_are_applied(&self) {
+        until("every account is applied", async || {
+            let open = "SELECT COUNT(*) AS open FROM accounts WHERE state <> 'active' OR applied_generation <> generation";
+            let row = sqlx::query(open).fetch_one(self.app.db().read()).await.unwrap();
+            (sqlx::Row::get::<i64, _>(&row, "open") == 0).then_some(())
+        })
+        .await;
+    }
+
+    async fn set_password(&mut self, account: &str) {
+        let answer = self.admin.post(&format!("/accounts/{account}/sftp-password"), &[("password", "")]).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_replaced_gets_its_accounts_with_their_passwords() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("sealed").await;
+    whole.set_password(&account).await;
+    let password = until("the password is set", async || whole.password("sealed")).await;
+    whole.until_accounts_are_applied().await;
+    whole.worker.stop().await;
+    (whole.host, whole.state) = (Arc::new(FakeSystem::new()), TempDir::new().unwrap());
+    whole.identity = join(&whole.app, &whole.nats, "web1").await;
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    assert_eq!(until("the new host has the password", async || whole.password("sealed")).await, password);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_on_its_way_while_the_server_joins_again_is_sealed_anew() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("onitsway").await;
+    until("the account is there", async || whole.host.snapshot().users.get("onitsway").map(drop)).await;
+    whole.worker.stop().await;
+    whole.set_password(&account).await;
+    until("the job is on the bus", async || {
+        sqlx::query("SELECT id FROM jobs WHERE state = 'sent'").fetch_optional(whole.app.db().read()).await.unwrap()
+    })
+    .await;
+    whole.identity = join(&whole.app, &whole.nats, "web1").await;
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    until("the password is set", async || whole.password("onitsway")).await;
+    whole.until_accounts_are_applied().await;
+}

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, raise};
 use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
-use super::{Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, StagedChange, System, SystemError};
+use super::{Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError};
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
 /// The file that holds the number.
@@ -73,7 +73,9 @@ forward! {
         fn test_sshd(&self) -> Result<Check, SystemError>;
         fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError>;
         fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError>;
-        // Goes on beside the jobs: no step of any.
+        // What goes on beside the jobs is no step of any.
+        fn services(&self, pattern: &str) -> Result<Vec<ServiceStatus>, SystemError>;
+        fn finish_service(&self, unit: &str) -> Result<(), SystemError>;
         fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError>;
         fn pause(&self, time: Duration) -> ();
         fn php_versions(&self) -> Result<Vec<PhpVersion>, SystemError>;

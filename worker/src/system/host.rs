@@ -8,8 +8,8 @@ use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
 use super::{
-    Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, StagedChange, System, SystemError, files, inspect, probe, removal, services,
-    stage, users,
+    Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError, files, inspect, probe,
+    removal, services, stage, users,
 };
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
@@ -123,6 +123,14 @@ impl System for Host {
 
     fn reload_unit(&self, unit: &str) -> Result<(), SystemError> {
         services::reload_unit(unit)
+    }
+
+    fn services(&self, pattern: &str) -> Result<Vec<ServiceStatus>, SystemError> {
+        services::services(pattern)
+    }
+
+    fn finish_service(&self, unit: &str) -> Result<(), SystemError> {
+        services::finish_service(unit)
     }
 
     fn load_units(&self) -> Result<(), SystemError> {

@@ -94,6 +94,10 @@ pub trait System: Send + Sync {
     fn stop_unit(&self, unit: &str) -> Result<(), SystemError>;
     /// Reloads a unit.
     fn reload_unit(&self, unit: &str) -> Result<(), SystemError>;
+    /// The services that match a pattern and run, with what they say of themselves.
+    fn services(&self, pattern: &str) -> Result<Vec<ServiceStatus>, SystemError>;
+    /// Has a service end what it has begun and then itself, and returns when it has, or soon after it was told.
+    fn finish_service(&self, unit: &str) -> Result<(), SystemError>;
     /// `systemctl daemon-reload`.
     fn load_units(&self) -> Result<(), SystemError>;
 
@@ -179,6 +183,15 @@ pub struct PhpTest<'a> {
     pub uid: u32,
     /// The whole configuration.
     pub config: &'a str,
+}
+
+/// A service that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceStatus {
+    /// Its full name.
+    pub unit: String,
+    /// What it last told systemd of itself; may be empty.
+    pub text: String,
 }
 
 /// How much of a tree was removed.

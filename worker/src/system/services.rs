@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::command::{CommandError, Program, cut};
-use super::{Check, PhpTest, SystemError, files, users};
+use super::{Check, PhpTest, ServiceStatus, SystemError, files, users};
 use crate::engine::image::{Acl, Content, DirectoryImage, FileImage, Owner, UnitState};
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
@@ -64,6 +64,31 @@ pub(super) fn stop_unit(name: &str) -> Result<(), SystemError> {
 
 pub(super) fn reload_unit(unit: &str) -> Result<(), SystemError> {
     systemctl("reload", unit)
+}
+
+pub(super) fn services(pattern: &str) -> Result<Vec<ServiceStatus>, SystemError> {
+    let properties = "--property=Id,ActiveState,StatusText";
+    let shown = Program::new(SYSTEMCTL).arg("show").arg(properties).arg("--").arg(pattern).run()?;
+    // A paragraph for each.
+    let property = |paragraph: &str, key: &str| paragraph.lines().find_map(|line| line.strip_prefix(key).map(str::to_owned));
+    let status = |paragraph: &str| {
+        property(paragraph, "ActiveState=").filter(|state| state == "active")?;
+        Some(ServiceStatus { unit: property(paragraph, "Id=")?, text: property(paragraph, "StatusText=").unwrap_or_default() })
+    };
+    Ok(shown.stdout.split("\n\n").filter_map(status).collect())
+}
+
+/// An idle master ends within milliseconds. One that has just been given a request ends after it.
+const FINISH_LIMIT: Duration = Duration::from_secs(2);
+
+/// Not `systemctl stop`, which kills what has not ended by the unit's own time limit.
+pub(super) fn finish_service(name: &str) -> Result<(), SystemError> {
+    Program::new(SYSTEMCTL).arg("kill").arg("--kill-who=main").arg("--signal=QUIT").arg("--").arg(name).run()?;
+    let deadline = Instant::now() + FINISH_LIMIT;
+    while unit(name)? == UnitState::Active && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 pub(super) fn load_units() -> Result<(), SystemError> {

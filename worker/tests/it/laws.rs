@@ -5,7 +5,7 @@ use shared::events::Verdict;
 use shared::failure::Effect;
 use shared::jobs::{JobEnvelope, PoolPresence, Presence, SiteKind};
 use worker::registry;
-use worker::system::fake::{FakeSystem, Trouble};
+use worker::system::fake::{FakeSystem, Node, Trouble};
 
 use crate::support::{KEY, Lab, account, again, failure, hash, pool, site};
 
@@ -208,6 +208,22 @@ async fn a_deleted_accounts_files_go_after_the_job_and_a_cut_in_between_loses_no
     let (lab, _) = lab.restart().await;
     lab.empty_trash().await;
     assert_eq!(lab.host.snapshot(), before);
+}
+
+#[tokio::test]
+async fn what_an_administrator_says_at_sshds_door_stands() {
+    let host = FakeSystem::new();
+    host.put_file("/etc/ssh/sshd_config", "#LoginGraceTime 2m\nmaxstartups=5:50:10\n");
+    host.put_file("/etc/ssh/sshd_config.d/10-own.conf", "  PerSourceMaxStartups\t3\n");
+    host.put_file("/etc/ssh/sshd_config.d/not-read", "LoginGraceTime 5\n");
+    let lab = Lab::on(host).await;
+    assert_eq!(registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap().failure, None);
+    let nodes = lab.host.snapshot().nodes;
+    let Node::File { content, .. } = &nodes[std::path::Path::new("/etc/ssh/sshd_config.d/50-gantry.conf")] else { panic!("no file") };
+    let text = String::from_utf8_lossy(content);
+    assert!(text.contains("\nLoginGraceTime 30\n") && text.contains("\nPerSourceNetBlockSize"), "{text}");
+    assert!(!text.contains("\nMaxStartups") && !text.contains("\nPerSourceMaxStartups"), "{text}");
+    assert!(registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap().steps.is_empty());
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Renderers: golden texts, and the law that no accepted value changes the structure of what is written.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use shared::jobs::{AccountLimits, Generation, PhpSettings, Presence, ProcessManager, SiteKind, SiteSpec};
 use worker::roles::web::{firewall, nginx, php_fpm, sshd, systemd};
@@ -32,7 +34,7 @@ fn golden_pool_units_and_keys() {
     insta::assert_snapshot!("php_service", systemd::php_service(version));
     let limits = AccountLimits { cpu_percent: Some(150), memory_mib: Some(512), tasks: Some(100) };
     insta::assert_snapshot!("slice", systemd::slice(&user, limits));
-    insta::assert_snapshot!("sshd", sshd::baseline());
+    insta::assert_snapshot!("sshd", sshd::baseline(&BTreeSet::new()));
     insta::assert_snapshot!("firewall", firewall::rules());
     insta::assert_snapshot!("firewall_unit", firewall::unit());
     insta::assert_snapshot!("keys", sshd::authorized_keys(&[KEY.parse().unwrap()]));

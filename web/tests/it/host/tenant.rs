@@ -1,5 +1,7 @@
 //! What a tenant can reach, and cannot: keys, logs, the network, and a hostile script (P-01 to P-15 of the catalogue's list).
 
+use std::io::Read;
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,6 +27,41 @@ fn a_key_signs_in_until_it_is_removed() {
     let fingerprint = String::from_utf8_lossy(&fingerprint.stdout).split(' ').nth(1).unwrap().to_owned();
     panel.submit(&format!("/accounts/{account}/sftp-keys/remove"), &[("fingerprint", &fingerprint)]);
     lab.until("the removed key is refused", PATIENCE, || !lab.sftp_with_key("keyuser", &key, "ls /htdocs\n"));
+}
+
+#[test]
+fn a_flood_of_connections_that_do_not_sign_in_keeps_nobody_else_out() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("floodclient");
+    let account = panel.account(&client, "flooduser");
+    let password = panel.post(&format!("/accounts/{account}/sftp-password"), &[]).secret();
+    lab.until("the password works", PATIENCE, || lab.sftp("flooduser", &password, "ls /htdocs\n"));
+    // From one source; sshd closes what is above its share. The rest of the world, here the host itself, still gets in.
+    let flood: Vec<_> = (0..150).map(|_| TcpStream::connect((lab.address.as_str(), 22)).expect("a connection")).collect();
+    let greeted = |name: &str| {
+        lab.exec(&["php8.2", "-r", &format!("echo fgets(stream_socket_client('tcp://{name}:22', $code, $text, 5));")])
+            .starts_with("SSH-2.0")
+    };
+    lab.until("sshd turns the flood away", PATIENCE, || flood.iter().filter(|stream| closed(stream)).count() >= 140);
+    for _ in 0..5 {
+        assert!(greeted("127.0.0.1"));
+    }
+    drop(flood);
+    lab.until("the source itself is let in again", PATIENCE, || lab.sftp("flooduser", &password, "ls /htdocs\n"));
+}
+
+/// Whether the other side has closed a connection; what it has sent is read on the way.
+fn closed(mut stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("a socket");
+    let mut bytes = [0_u8; 1024];
+    loop {
+        match stream.read(&mut bytes) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Plans what every web host needs before the first job: done at the worker's start, and nothing to do when it is so.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use shared::names::PhpVersion;
@@ -124,10 +125,11 @@ fn firewall(draft: &mut Draft<'_>) -> Result<(), PlanError> {
 }
 
 fn sftp(draft: &mut Draft<'_>) -> Result<(), PlanError> {
-    if draft.facts.entry(Path::new("/etc/ssh/sshd_config.d"))? == Entry::Absent {
+    if draft.facts.entry(Path::new(SSHD_PARTS))? == Entry::Absent {
         return Ok(());
     }
-    let changed = draft.file(SSHD, root_file("/etc/ssh/sshd_config.d/50-gantry.conf", sshd::baseline()))?;
+    let text = sshd::baseline(&administrators_limits(draft.facts)?);
+    let changed = draft.file(SSHD, root_file(Path::new(SSHD_PARTS).join(SSHD_OWN), text))?;
     if changed.yes() {
         draft.plan.step(SSHD, Action::TestSshd);
         if draft.facts.runs("ssh.service")? {
@@ -135,6 +137,23 @@ fn sftp(draft: &mut Draft<'_>) -> Result<(), PlanError> {
         }
     }
     Ok(())
+}
+
+const SSHD_PARTS: &str = "/etc/ssh/sshd_config.d";
+const SSHD_OWN: &str = "50-gantry.conf";
+
+/// The limits at sshd's door that somebody else's configuration gives.
+fn administrators_limits(facts: Facts<'_>) -> Result<BTreeSet<&'static str>, PlanError> {
+    let parts = facts.list(Path::new(SSHD_PARTS))?.into_iter().filter(|name| name.ends_with(".conf") && name != SSHD_OWN);
+    let mut files = vec![PathBuf::from("/etc/ssh/sshd_config")];
+    files.extend(parts.map(|name| Path::new(SSHD_PARTS).join(name)));
+    let mut given = BTreeSet::new();
+    for file in files {
+        if let Entry::File { .. } = facts.entry(&file)? {
+            given.extend(sshd::given(String::from_utf8_lossy(&facts.content(&file)?).lines()));
+        }
+    }
+    Ok(given)
 }
 
 /// Debian's own default site claims the place of the default server, so its link goes; its file stays.

@@ -109,6 +109,9 @@ pub fn php_service_unit(user: &LinuxUser, version: PhpVersion) -> String {
     format!("gantry-php{version}@{user}.service")
 }
 
+/// Every pool's master, as a pattern of systemd's.
+pub const PHP_SERVICES: &str = "gantry-php*@*.service";
+
 /// The template a pool's master is an instance of.
 #[must_use]
 pub fn php_service_template(version: PhpVersion) -> String {

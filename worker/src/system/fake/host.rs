@@ -10,7 +10,7 @@ use shared::role::Role;
 
 use super::{FakeSystem, Node, State, nginx};
 use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
-use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, StagedChange, System, SystemError};
+use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError};
 
 /// The unit that loads packet filter rules.
 const FIREWALL: &str = "gantry-firewall.service";
@@ -259,6 +259,14 @@ impl System for FakeSystem {
             state.flushed &= unit != FIREWALL;
             Ok(())
         })
+    }
+
+    fn services(&self, _pattern: &str) -> Result<Vec<ServiceStatus>, SystemError> {
+        Ok(Vec::new())
+    }
+
+    fn finish_service(&self, unit: &str) -> Result<(), SystemError> {
+        self.stop_unit(unit)
     }
 
     fn load_units(&self) -> Result<(), SystemError> {

@@ -1,0 +1,81 @@
+//! Where everything of an installation lies, and which user owns it.
+
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// A user and group of numbers that no package uses and no login has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Identity {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+}
+
+/// The group that shares the database.
+const PANEL_GROUP: u32 = 64_331;
+pub(super) const SERVE: Identity = Identity { uid: 64_331, gid: PANEL_GROUP };
+pub(super) const DISPATCH: Identity = Identity { uid: 64_332, gid: PANEL_GROUP };
+pub(super) const BUS: Identity = Identity { uid: 64_333, gid: 64_333 };
+
+/// The files of an installation.
+pub(super) struct Layout {
+    pub(super) root: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn database_dir(&self) -> PathBuf {
+        self.root.join("panel")
+    }
+    pub(super) fn database(&self) -> PathBuf {
+        self.database_dir().join("panel.db")
+    }
+    pub(super) fn tls(&self) -> PathBuf {
+        self.root.join("tls")
+    }
+    pub(super) fn dispatch(&self) -> PathBuf {
+        self.root.join("dispatch")
+    }
+    pub(super) fn keys(&self) -> PathBuf {
+        self.dispatch().join("bus-keys.json")
+    }
+    pub(super) fn credentials_dir(&self) -> PathBuf {
+        self.root.join("serve")
+    }
+    pub(super) fn credentials(&self) -> PathBuf {
+        self.credentials_dir().join("bus.json")
+    }
+    pub(super) fn bus(&self) -> PathBuf {
+        self.root.join("bus")
+    }
+}
+
+/// Makes the directories, each readable by those who need it alone.
+pub(super) fn prepare(layout: &Layout, drop_rights: bool) -> anyhow::Result<()> {
+    let root = Identity { uid: 0, gid: 0 };
+    for (directory, owner, mode) in [
+        (layout.root.clone(), root, 0o711),
+        // The set-group-id bit gives files made by either process the group that both are in.
+        (layout.database_dir(), SERVE, 0o2770),
+        (layout.tls(), SERVE, 0o700),
+        (layout.dispatch(), DISPATCH, 0o700),
+        (layout.credentials_dir(), Identity { uid: DISPATCH.uid, gid: PANEL_GROUP }, 0o750),
+        (layout.bus(), BUS, 0o700),
+        (layout.bus().join("ports"), BUS, 0o700),
+    ] {
+        std::fs::create_dir_all(&directory).with_context(|| format!("{} could not be made", directory.display()))?;
+        own(&directory, owner, mode, drop_rights)?;
+    }
+    // SQLite gives its companion files the mode of the database.
+    let database = layout.database();
+    std::fs::OpenOptions::new().create(true).append(true).open(&database)?;
+    own(&database, SERVE, 0o660, drop_rights)
+}
+
+pub(super) fn own(path: &Path, identity: Identity, mode: u32, drop_rights: bool) -> anyhow::Result<()> {
+    if drop_rights {
+        chown(path, Some(identity.uid), Some(identity.gid)).with_context(|| format!("{} could not be given away", path.display()))?;
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .with_context(|| format!("the mode of {} could not be set", path.display()))
+}

@@ -1,0 +1,83 @@
+//! The processes `gantry up` starts, and starts again when they end.
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::layout::Identity;
+
+/// A process to be kept running.
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    pub(super) program: PathBuf,
+    pub(super) identity: Option<Identity>,
+    pub(super) arguments: Vec<String>,
+}
+
+impl Part {
+    /// Through setpriv, which gives up all rights and makes the process end when this one does.
+    pub(super) fn spawn(&self) -> std::io::Result<Child> {
+        let mut command = Command::new("/usr/bin/setpriv");
+        command.args(["--pdeathsig", "TERM", "--no-new-privs"]);
+        if let Some(Identity { uid, gid }) = self.identity {
+            command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".into(), "--inh-caps=-all".into()]);
+        }
+        command.arg("--").arg(&self.program).args(&self.arguments);
+        // A Ctrl-C at the terminal goes to this process alone, which stops the others in order.
+        command.stdin(Stdio::null()).process_group(0);
+        if self.name == "bus" {
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+        }
+        command.spawn()
+    }
+}
+
+/// A part that ended is started again after this pause, doubled each time it lived less than a minute.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn keep_running(part: Part, shutdown: CancellationToken) {
+    let mut pause = FIRST_PAUSE;
+    while !shutdown.is_cancelled() {
+        let started = std::time::Instant::now();
+        match part.spawn() {
+            Ok(mut child) => {
+                tokio::select! {
+                    ended = child.wait() => report_end(part.name, &ended),
+                    () = shutdown.cancelled() => stop(&mut child).await,
+                }
+            }
+            Err(error) => tracing::error!(part = part.name, error = %error, "a part could not be started"),
+        }
+        if shutdown.is_cancelled() {
+            return;
+        }
+        pause = if started.elapsed() > Duration::from_mins(1) { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+}
+
+fn report_end(name: &str, ended: &std::io::Result<ExitStatus>) {
+    match ended {
+        Ok(status) => tracing::warn!(part = name, status = %status, "a part ended; starting it again"),
+        Err(error) => tracing::warn!(part = name, error = %error, "a part was lost; starting it again"),
+    }
+}
+
+async fn stop(child: &mut Child) {
+    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
+        let _ = child.kill().await;
+    }
+}
