@@ -152,6 +152,7 @@ impl FailureCode {
             Self::TimedOut => "A step on the server took too long.",
             Self::RequirementFailed => "A job that this one builds on has failed, or did not arrive.",
             Self::BadJob => "The worker refused the job: it does not parse, is not signed, or is for another server.",
+            Self::SealUnknown => "The worker cannot open the password in this job: it was sealed to a key that it does not have.",
             Self::WorkerOutdated => "The server's worker is too old for this job.",
             Self::Internal => "A fault in Gantry itself.",
             Self::NameTaken | Self::PhpMissing | Self::ServiceDown | Self::ProbeFailed | Self::UserConflict | Self::TenantInterference => {
@@ -176,6 +177,7 @@ impl FailureCode {
             Self::UserConflict => "Rename or remove the server's own user, or delete this account and choose another name.",
             Self::TenantInterference => "Look at the path that is named below; its owner can remove it. Then retry.",
             Self::RequirementFailed => "Retry the job that failed first; this one after it.",
+            Self::SealUnknown => "Retry: the password is sealed again, to the key the worker has now.",
             Self::BadJob => "Check that panel and worker belong together: let the worker join again, then retry.",
             Self::WorkerOutdated => "Update the worker, then retry.",
             Self::Internal => "Retry. If it fails again, the text below and the server's log tell more.",
