@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use shared::ids::UserId;
+use shared::ids::{OperationId, UserId};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
@@ -278,6 +278,19 @@ pub async fn audit_list(db: &Db, scope: AuditScope<'_>, filter: &AuditFilter, pa
         .fetch_all(db.read())
         .await?;
     Ok(Page { rows: rows.iter().map(AuditRow::try_from).collect::<Result<_, _>>()?, total: total.try_get("n")? })
+}
+
+/// From which address an operation was asked for, if that was recorded.
+///
+/// # Errors
+/// The database fails.
+pub async fn audit_address_of_operation(db: &Db, operation: OperationId, subject: &str) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query("SELECT address FROM audit WHERE subject = $1 AND detail = $2 ORDER BY id LIMIT 1")
+        .bind(subject)
+        .bind(operation.to_string())
+        .fetch_optional(db.read())
+        .await?;
+    Ok(row.map(|row| row.try_get("address")).transpose()?.filter(|address: &String| !address.is_empty()))
 }
 
 #[cfg(test)]

@@ -245,7 +245,7 @@ pub struct Ending<'a> {
 pub async fn job_end_in_tx(tx: &mut Tx, job: &JobRow, ending: &Ending<'_>) -> Result<bool, StoreError> {
     let now = now_ms();
     let done = sqlx::query(
-        "UPDATE jobs SET state = $1, steps = $2, failure = $3, effect = $4, detail = $5, started_ms = COALESCE(started_ms, $6), \
+        "UPDATE jobs SET state = $1, steps = $2, failure = $3, effect = $4, detail = $5, started_ms = $6, \
          finished_ms = $7 WHERE id = $8 AND attempt = $9 AND state = $10",
     )
     .bind(ending.state.as_str())

@@ -7,6 +7,8 @@ use shared::failure::{Effect, FailureCode};
 use shared::ids::{AccountId, OperationId, ServerId, UserId};
 use shared::names::{LinuxUser, ServerName};
 
+use super::layout::Audience;
+
 /// An account to point at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRef {
@@ -85,11 +87,15 @@ pub struct Failure {
 impl Failure {
     /// The sentences of a code, without links.
     #[must_use]
-    pub fn of(code: FailureCode, effect: Effect) -> Self {
+    pub fn of(code: FailureCode, effect: Effect, audience: Audience) -> Self {
+        let (what, changed, next) = match audience {
+            Audience::Admin => (code.what_happened_for_admins(), effect.sentence_for_admins(), code.what_next_for_admins()),
+            Audience::Client => (code.what_happened(), effect.sentence(), code.what_next()),
+        };
         Self {
-            what: code.what_happened().to_owned(),
-            changed: effect.sentence().to_owned(),
-            next: code.what_next().to_owned(),
+            what: what.to_owned(),
+            changed: changed.to_owned(),
+            next: next.to_owned(),
             effect,
             retry: None,
             operation: None,

@@ -283,7 +283,7 @@ async fn a_failed_site_says_why_and_retry_makes_it_active() {
     let site = whole.site(&account, "second.example.org").await;
     whole.until_state(site, ResourceState::Failed).await;
     let page = whole.admin.get(&format!("/sites/{site}")).await;
-    assert!(page.body.contains("configuration has an error"), "{}", page.body);
+    assert!(page.body.contains("configuration was broken before this change"), "{}", page.body);
 
     whole.host.take("/etc/nginx/sites-enabled/hand.conf");
     let answer = whole.admin.post(&format!("/sites/{site}/retry"), &[]).await;

@@ -12,6 +12,7 @@ use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
 use crate::store::account::account_fetch;
+use crate::store::audit::audit_address_of_operation;
 use crate::store::job::{JobRow, job_list_of_operation};
 use crate::store::list::{Direction, Visible};
 use crate::store::operation_list::{
@@ -19,6 +20,7 @@ use crate::store::operation_list::{
 };
 use crate::store::server::server_list;
 use crate::store::site::site_fetch;
+use crate::views::layout::Audience;
 use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Waiting, WaitingReason};
 use crate::views::operation::{Counts, JobBlock, ListModel, Row, ShowModel, Subject};
 
@@ -84,12 +86,13 @@ fn failure(actor: &Actor, id: OperationId, jobs: &[JobRow]) -> Option<Failure> {
     let failed: Vec<&JobRow> = jobs.iter().filter(|job| job.state == JobState::Failed).collect();
     let cause = failed.iter().find(|job| job.failure != Some(FailureCode::RequirementFailed)).or_else(|| failed.first())?;
     let effect = cause.effect.unwrap_or(Effect::NothingChanged);
+    let audience = if actor.is_admin() { Audience::Admin } else { Audience::Client };
     let detail = actor.is_admin().then(|| cause.detail.clone()).filter(|detail| !detail.is_empty());
     Some(Failure {
         retry: Some(paths::operation_retry(id)),
         operation: Some(id),
         detail,
-        ..Failure::of(cause.failure.unwrap_or(FailureCode::Internal), effect)
+        ..Failure::of(cause.failure.unwrap_or(FailureCode::Internal), effect, audience)
     })
 }
 
@@ -242,7 +245,7 @@ pub async fn operation_show_model(state: &AppState, actor: &Actor, id: Operation
         row: row(state, actor, &found).await?,
         jobs: jobs.iter().map(|job| job_block(actor, job, &server)).collect(),
         asked_by: PersonRef { id: actor.is_admin().then_some(operation.asked_by), name: operation.asked_by_name.clone() },
-        asked_from: None,
+        asked_from: if actor.is_admin() { audit_address_of_operation(state.db(), id, &operation.subject).await? } else { None },
         account: account.map(|account| AccountRef { id: account.id, user: account.linux_user }),
         finished_at: operation.finished_ms.map(at),
         retry: (operation.state == OperationState::Failed).then(|| paths::operation_retry(id)),
@@ -267,6 +270,5 @@ fn job_block(actor: &Actor, job: &JobRow, server: &str) -> JobBlock {
         attempt: job.attempt,
         steps: job.steps.iter().map(|step| step_for(actor, step)).collect(),
         took_ms: job.finished_ms.zip(job.started_ms).map(|(finished, started)| count(finished - started)),
-        attempts: Vec::new(),
     }
 }

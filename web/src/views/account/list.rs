@@ -36,6 +36,13 @@ pub struct ListModel {
     pub toast: Option<Toast>,
 }
 
+impl ListModel {
+    /// Only an admin, who can create accounts, sees those of several clients.
+    const fn place(&self) -> Place {
+        if self.can_create { Place::List } else { Place::Client }
+    }
+}
+
 /// The DOM id of the whole list.
 #[must_use]
 pub const fn container_id() -> &'static str {
@@ -53,6 +60,26 @@ const COLUMNS: &[Column] = &[
     Column::sorted("Created", "created").class("wide"),
     Column::actions(),
 ];
+
+/// Where a table of accounts is: what the page says already is no column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In an admin's list of all.
+    List,
+    /// Among those of one client.
+    Client,
+    /// On the page of their server.
+    Server,
+}
+
+fn columns(place: Place) -> Vec<Column> {
+    let said = match place {
+        Place::List => "",
+        Place::Client => "Client",
+        Place::Server => "Server",
+    };
+    COLUMNS.iter().filter(|column| column.label != said).copied().collect()
+}
 
 /// The page.
 #[must_use]
@@ -84,7 +111,7 @@ fn create_button() -> Markup {
 /// The parts that change while the list stays the same: each row, and the filters' counts.
 #[must_use]
 pub fn fragments(model: &ListModel) -> Vec<Fragment> {
-    let rows = model.rows.iter().map(|row| row_fragment(row, model.now));
+    let rows = model.rows.iter().map(|row| row_fragment(row, model.place(), model.now));
     let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &state_filters(model.counts))) } };
     rows.chain([Fragment::new(FILTERS_ID, filters)]).collect()
 }
@@ -99,7 +126,7 @@ pub fn container(model: &ListModel) -> Fragment {
             } @else if model.rows.is_empty() {
                 (empty(model.can_create))
             } @else {
-                (table_of(&model.rows, Some(&model.listing), model.now))
+                (table_of(&model.rows, model.place(), Some(&model.listing), model.now))
             }
             (pager::pager(&model.listing))
         }
@@ -119,29 +146,30 @@ fn empty(can_create: bool) -> Markup {
 
 /// The table alone, for other pages that show accounts.
 #[must_use]
-pub fn table_of(rows: &[Row], listing: Option<&Listing>, now: Timestamp) -> Markup {
-    let rows = html! { @for row in rows { (row_fragment(row, now).html) } };
-    table("Accounts", COLUMNS, listing, &rows)
+pub fn table_of(rows: &[Row], place: Place, listing: Option<&Listing>, now: Timestamp) -> Markup {
+    let rows = html! { @for row in rows { (row_fragment(row, place, now).html) } };
+    table("Accounts", &columns(place), listing, &rows)
 }
 
 /// One account with the line below it: one `<tbody>`.
 #[must_use]
-pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
+pub fn row_fragment(row: &Row, place: Place, now: Timestamp) -> Fragment {
     let id = row_id(row.id);
+    let columns = columns(place).len();
     let html = html! {
         tbody #(id) {
             tr {
                 td.main { a.name href=(paths::account(row.id)) { (row.user) } }
                 td { (row.badge()) }
-                td data-label="Client" { (reference::person(&row.owner)) }
-                td data-label="Server" { (reference::server(&row.server)) }
+                @if place != Place::Client { td data-label="Client" { (reference::person(&row.owner)) } }
+                @if place != Place::Server { td data-label="Server" { (reference::server(&row.server)) } }
                 td.num data-label="Sites" { @if row.sites == 0 { "none" } @else { (count(row.sites)) } }
                 td.wide.nowrap data-label="Created" { (time::ago(row.created_at, now)) }
                 td.act { (menu(&format!("{id}-menu"), &format!("Actions for {}", row.user), true, &menu_items(row.id, row.can, &row.key))) }
             }
-            @if let Some(progress) = &row.progress { (detail(COLUMNS.len(), &progress::progress(progress))) }
-            @else if let Some(failure) = &row.failure { (detail(COLUMNS.len(), &note::failure_line(failure))) }
-            @else if let Some(waiting) = &row.waiting { (detail(COLUMNS.len(), &note::waiting_line(waiting))) }
+            @if let Some(progress) = &row.progress { (detail(columns, &progress::progress(progress))) }
+            @else if let Some(failure) = &row.failure { (detail(columns, &note::failure_line(failure))) }
+            @else if let Some(waiting) = &row.waiting { (detail(columns, &note::waiting_line(waiting))) }
         }
     };
     Fragment::new(id, html)

@@ -147,7 +147,7 @@ fn accounts(model: &ShowModel) -> Markup {
             @if model.accounts.is_empty() {
                 div.card-body { p.muted.small { "None yet. An account is where their sites live." } }
             } @else {
-                (account::table_of(&model.accounts, None, model.now))
+                (account::table_of(&model.accounts, account::Place::Client, None, model.now))
             }
         }
     }

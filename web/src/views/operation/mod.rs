@@ -9,7 +9,7 @@ use shared::ids::{AccountId, OperationId, SiteId};
 use shared::operation::OperationState;
 
 pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment};
-pub use show::{Attempt, JobBlock, ShowModel, show_fragments, show_page};
+pub use show::{JobBlock, ShowModel, show_fragments, show_page};
 
 use super::components::badge::{self, Badge, Tone};
 use super::components::icon::Icon;

@@ -67,21 +67,6 @@ pub struct JobBlock {
     pub steps: Vec<StepReport>,
     /// How long the worker took, if it has ended.
     pub took_ms: Option<u64>,
-    /// Every attempt, newest first.
-    pub attempts: Vec<Attempt>,
-}
-
-/// One attempt of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempt {
-    /// Its number, from 1.
-    pub number: u32,
-    /// When it was sent.
-    pub at: Timestamp,
-    /// How it ended, or where it stands.
-    pub state: JobState,
-    /// How long it took.
-    pub took_ms: Option<u64>,
 }
 
 const HEAD: &str = "operation-head";
@@ -186,6 +171,7 @@ fn job_card(model: &ShowModel, job: &JobBlock) -> Fragment {
                 @if waits(model, job) { (badge::WAITING) } @else { (badge::job(job.state)) }
                 small {
                     @if model.show_detail { "attempt " (job.attempt) ", generation " (job.generation) @if took.is_some() { ", " } }
+                    @else if job.attempt > 1 { "attempt " (job.attempt) @if took.is_some() { ", " } }
                     @if let Some(took) = took { (took) " on " (job.server) }
                 }
             }
@@ -194,7 +180,6 @@ fn job_card(model: &ShowModel, job: &JobBlock) -> Fragment {
             } @else {
                 (waterfall(model, job))
             }
-            @if job.attempts.len() > 1 { (attempts(job)) }
         }
     };
     Fragment::new(job_id(job.id), html)
@@ -268,23 +253,4 @@ fn step_row(model: &ShowModel, step: &StepReport, (start, total): (u64, u64)) ->
 fn per_cent(part: u64, whole: u64) -> String {
     let tenths = part.saturating_mul(1000) / whole.max(1);
     format!("{}.{}%", tenths / 10, tenths % 10)
-}
-
-const ATTEMPTS: &[Column] =
-    &[Column::new("Attempt").class("main"), Column::new("Sent"), Column::new("Outcome"), Column::new("Time").class("num")];
-
-fn attempts(job: &JobBlock) -> Markup {
-    let rows = html! {
-        @for attempt in &job.attempts {
-            tbody {
-                tr {
-                    td.main { span.name { (attempt.number) } }
-                    td { (time::second(attempt.at)) }
-                    td { (badge::job(attempt.state)) }
-                    td.num { @if let Some(ms) = attempt.took_ms { (time::duration_ms(ms)) } }
-                }
-            }
-        }
-    };
-    html! { details.card-more { summary { (job.attempts.len()) " attempts" } (table("Attempts", ATTEMPTS, None, &rows)) } }
 }

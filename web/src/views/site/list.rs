@@ -53,6 +53,20 @@ const COLUMNS: &[Column] = &[
     Column::actions(),
 ];
 
+/// Where a table of sites is: what the page says already is no column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the list of all.
+    List,
+    /// On the page of their account.
+    Account,
+}
+
+fn columns(place: Place) -> Vec<Column> {
+    let said = |column: &&Column| place == Place::Account && matches!(column.label, "Account" | "Server");
+    COLUMNS.iter().filter(|column| !said(column)).copied().collect()
+}
+
 /// The page.
 #[must_use]
 pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
@@ -96,7 +110,7 @@ pub fn container(model: &ListModel) -> Fragment {
             } @else if model.rows.is_empty() {
                 (empty(model.can_create))
             } @else {
-                (table_of(&model.rows, Some(&model.listing), model.now))
+                (table_of(&model.rows, Place::List, Some(&model.listing), model.now))
             }
             (pager::pager(&model.listing))
         }
@@ -116,14 +130,18 @@ fn empty(can_create: bool) -> Markup {
 
 /// The table alone, for other pages that show sites.
 #[must_use]
-pub fn table_of(rows: &[Row], listing: Option<&Listing>, now: Timestamp) -> Markup {
-    let rows = html! { @for row in rows { (row_fragment(row, now).html) } };
-    table("Sites", COLUMNS, listing, &rows)
+pub fn table_of(rows: &[Row], place: Place, listing: Option<&Listing>, now: Timestamp) -> Markup {
+    let rows = html! { @for row in rows { (row_in(row, place, now).html) } };
+    table("Sites", &columns(place), listing, &rows)
 }
 
-/// One site with the line below it: one `<tbody>`.
+/// One site of the list with the line below it: one `<tbody>`.
 #[must_use]
 pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
+    row_in(row, Place::List, now)
+}
+
+fn row_in(row: &Row, place: Place, now: Timestamp) -> Fragment {
     let id = row_id(row.id);
     let name = row.domain.to_unicode();
     let html = html! {
@@ -135,12 +153,14 @@ pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
                 }
                 td { (row.badge()) }
                 td.nowrap data-label="Type" { (kind_text(row.kind)) }
-                td data-label="Account" { (reference::account(&row.account)) }
-                td.wide data-label="Server" { (reference::server(&row.server)) }
+                @if place == Place::List {
+                    td data-label="Account" { (reference::account(&row.account)) }
+                    td.wide data-label="Server" { (reference::server(&row.server)) }
+                }
                 td.wide.nowrap data-label="Created" { (time::ago(row.created_at, now)) }
                 td.act { (menu(&format!("{id}-menu"), &format!("Actions for {name}"), true, &menu_items(row.id, row.can, &row.key))) }
             }
-            @if let Some(below) = below(row) { (detail(COLUMNS.len(), &below)) }
+            @if let Some(below) = below(row) { (detail(columns(place).len(), &below)) }
         }
     };
     Fragment::new(id, html)

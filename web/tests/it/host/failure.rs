@@ -20,7 +20,7 @@ fn a_broken_file_of_somebodys_hand_blocks_the_job_and_retry_works_once_it_is_cur
     let page = format!("/sites/{site}");
     panel.until_state(&page, "Failed");
     let text = panel.get(&page).text();
-    assert!(text.contains("configuration has an error"), "it says what happened: {text}");
+    assert!(text.contains("configuration was broken before this change"), "it says what happened: {text}");
     assert!(text.contains("Nothing was changed") || text.contains("put back"), "it says whether anything changed: {text}");
     assert!(!lab.succeeds(&["test", "-e", "/etc/nginx/sites-enabled/late.localhost.conf"]), "nothing is left behind");
     assert!(!lab.succeeds(&["test", "-e", "/etc/nginx/sites-available/late.localhost.conf"]), "nothing is left behind");
@@ -64,7 +64,7 @@ fn a_full_disk_fails_the_job_and_leaves_what_serves() {
     let site = panel.site(&account, "cramped.localhost", "static");
     panel.until_state(&format!("/sites/{site}"), "Failed");
     let text = panel.get(&format!("/sites/{site}")).text();
-    assert!(text.contains("no space"), "it says what happened: {text}");
+    assert!(text.contains("disk is full"), "it says what happened: {text}");
     lab.exec(&["umount", "-l", "/etc/nginx/sites-available"]);
     assert!(!lab.succeeds(&["test", "-e", "/etc/nginx/sites-enabled/cramped.localhost.conf"]), "nothing is left behind");
     panel.submit(&format!("/sites/{site}/retry"), &[]);

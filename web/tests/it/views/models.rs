@@ -90,7 +90,7 @@ pub(super) fn failure(viewer_is_admin: bool) -> Failure {
         retry: Some("/operations/x/retry".to_owned()),
         operation: Some(id(90)),
         detail: viewer_is_admin.then(|| "nginx: [emerg] RAW-FAILURE in /etc/nginx/sites-enabled/x.conf:21".to_owned()),
-        ..Failure::of(FailureCode::WebServerRefused, Effect::RolledBack)
+        ..Failure::of(FailureCode::WebServerRefused, Effect::RolledBack, if viewer_is_admin { Audience::Admin } else { Audience::Client })
     }
 }
 
@@ -214,7 +214,6 @@ pub(super) fn operations(admin: bool) -> Vec<operation::Row> {
 }
 
 pub(super) fn job(state: JobState, steps: Vec<StepReport>) -> operation::JobBlock {
-    let attempt = |number, seconds, state| operation::Attempt { number, at: ago(seconds), state, took_ms: Some(92) };
     operation::JobBlock {
         id: id::<JobId>(70),
         title: "Site lindqvist.example".to_owned(),
@@ -225,7 +224,6 @@ pub(super) fn job(state: JobState, steps: Vec<StepReport>) -> operation::JobBloc
         attempt: 2,
         steps,
         took_ms: Some(92),
-        attempts: vec![attempt(2, 20, state), attempt(1, 90, JobState::Failed)],
     }
 }
 
