@@ -83,12 +83,10 @@ fn serve(draft: &mut Draft<'_>, spec: &PhpPoolSpec, changed: Changed) -> Result<
 
 /// A site of the pool proves that the master came back.
 fn probe(draft: &mut Draft<'_>, spec: &PhpPoolSpec) {
-    let site = draft
-        .facts
-        .sites()
-        .find(|(_, _, site)| site.user == spec.user && site.kind.php() == Some(spec.version) && site.presence == Presence::Active);
+    let site =
+        draft.facts.sites_of(&spec.user).find(|(_, _, site)| site.kind.php() == Some(spec.version) && site.presence == Presence::Active);
     if let Some((_, generation, site)) = site {
-        let expect = Expect::Serving { generation: shared::jobs::Generation(generation), uid: Some(spec.uid.get()) };
+        let expect = Expect::Serving { generation, uid: Some(spec.uid.get()) };
         draft.plan.step(PROBE, Action::Probe { domain: site.domain.clone(), expect });
     }
 }

@@ -59,7 +59,7 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
         return Ok(draft.plan);
     }
     check_foreign_file(spec, facts)?;
-    go_live(&mut draft, own, spec, generation, |draft| {
+    go_live(&mut draft, spec, generation, |draft| {
         folders(draft, spec)?;
         // The file first: a link to nothing would break nginx.
         draft.file(VHOST, file)?;
@@ -72,15 +72,11 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
 /// Test, change, reload, prove; and the neighbour serves as before.
 fn go_live<'a>(
     draft: &mut Draft<'a>,
-    own: ResourceKey,
     spec: &SiteSpec,
     generation: Generation,
     change: impl FnOnce(&mut Draft<'a>) -> Result<(), PlanError>,
 ) -> Result<(), PlanError> {
-    // One that nginx answers for by itself, if there is any: PHP's answer is its tenant's.
-    let others = draft.facts.sites().filter(|(key, _, _)| *key != own).map(|(_, _, site)| site);
-    let neighbour = others.min_by_key(|site| site.kind != SiteKind::Static && site.presence == Presence::Active);
-    let neighbour = neighbour.map(|site| site.domain.clone());
+    let neighbour = draft.facts.neighbour().cloned();
     if let Some(domain) = neighbour.clone() {
         draft.plan.step(TEST, Action::RememberNeighbour { domain });
     }
@@ -177,7 +173,7 @@ fn absent(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> Result<Plan, P
         Entry::Directory { .. } | Entry::Link { .. } | Entry::Other { .. } => false,
     };
     if ours {
-        go_live(&mut draft, own, spec, Generation::FIRST, |draft| {
+        go_live(&mut draft, spec, Generation::FIRST, |draft| {
             // The link first: a link to nothing would break nginx.
             draft.no_file(VHOST, link)?;
             draft.no_file(VHOST, file)?;
@@ -191,8 +187,7 @@ fn absent(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> Result<Plan, P
 /// Takes the document root away if it holds our placeholder and nothing else, and no other site uses it.
 fn untouched_placeholder(draft: &mut Draft<'_>, own: ResourceKey, spec: &SiteSpec) -> Result<(), PlanError> {
     let facts = draft.facts;
-    let shared =
-        facts.sites().any(|(key, _, site)| key != own && site.user == spec.user && site.document_root.top() == spec.document_root.top());
+    let shared = facts.sites_of(&spec.user).any(|(key, _, site)| key != own && site.document_root.top() == spec.document_root.top());
     let mut directories = vec![paths::document_top(&spec.user, &spec.document_root)];
     for part in spec.document_root.below_top().into_iter().flat_map(|below| below.split('/')) {
         let deeper = directories.last().map(|path| path.join(part)).unwrap_or_default();
