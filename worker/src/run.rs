@@ -173,7 +173,7 @@ async fn end_idle_masters(worker: Arc<Worker>) {
 }
 
 async fn empty_trash(worker: Arc<Worker>) {
-    trash::keep_empty(Arc::clone(worker.engine.system()), &worker.job_ended).await;
+    trash::keep_empty(&worker.engine, &worker.job_ended).await;
 }
 
 /// Connects for as long as it takes; from then on the connection mends itself.

@@ -106,7 +106,7 @@ impl Lab {
 
     /// Empties the trash, as the worker does beside its jobs.
     pub(crate) async fn empty_trash(&self) {
-        worker::trash::empty(self.engine.system()).await.unwrap();
+        worker::trash::empty(&self.engine).await.unwrap();
     }
 
     /// The worker starts again on the same disk.
