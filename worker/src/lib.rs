@@ -2,7 +2,8 @@
 //!
 //! - [`run`](mod@run): the whole worker. [`inbox`]: jobs the bus handed over. [`outbox`]: events on their way back.
 //!   [`heartbeat`]: presence. [`enrol`]: joining a panel. [`config`]: who this worker is.
-//! - [`registry`]: the entry point. One verified job in, one outcome with its steps out.
+//! - `executor`: works the inbox off in batches; `turns` says whose turn it is.
+//! - [`registry`]: the entry point. Verified jobs in, one outcome with its steps for each out.
 //! - [`roles`]: pure planning. What the host should look like for a desired state.
 //! - [`engine`]: carries plans out, undoes them, survives a crash. Knows no feature.
 //! - [`ledger`]: what each resource was last made to look like.
@@ -17,6 +18,7 @@
 pub mod config;
 pub mod engine;
 pub mod enrol;
+mod executor;
 pub mod heartbeat;
 mod idle;
 pub mod inbox;
@@ -30,3 +32,4 @@ pub mod store;
 pub mod system;
 mod tasks;
 pub mod trash;
+mod turns;

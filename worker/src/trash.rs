@@ -2,6 +2,7 @@
 //!
 //! **A job never waits for it**: what lies here has no user, no site and no name any more. A part of a tree goes at a time, with
 //! pauses, so that requests and jobs find the disk free; a worker that is cut off goes on at its next start.
+//! **What may still come back is not here**: the trash is looked into between two batches, when nothing is in flight.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::engine::blocking;
 use crate::engine::error::chain;
 use crate::engine::image::Entry;
+use crate::engine::{Engine, blocking};
 use crate::roles::web::paths::TRASH;
 use crate::store::StoreError;
 use crate::system::{Removed, System, SystemError};
@@ -25,9 +26,9 @@ const LEAST_PAUSE: Duration = Duration::from_millis(5);
 const SWEEP: Duration = Duration::from_hours(1);
 
 /// Empties the trash whenever something may have come into it. Never ends.
-pub(crate) async fn keep_empty(system: Arc<dyn System>, came: &Notify) {
+pub(crate) async fn keep_empty(engine: &Engine, came: &Notify) {
     loop {
-        if let Err(error) = empty(&system).await {
+        if let Err(error) = empty(engine).await {
             tracing::warn!(error = chain(&error), "the trash could not be emptied");
         }
         let _ = tokio::time::timeout(SWEEP, came.notified()).await;
@@ -37,10 +38,10 @@ pub(crate) async fn keep_empty(system: Arc<dyn System>, came: &Notify) {
 /// Empties the trash. A tree that cannot be removed does not keep the others.
 ///
 /// # Errors
-/// A thread panicked. What the host refuses is logged.
-pub async fn empty(system: &Arc<dyn System>) -> Result<(), StoreError> {
-    let host = Arc::clone(system);
-    let trees = match blocking(move || trees(host.as_ref())).await? {
+/// The journal cannot be read or written, or a thread panicked. What the host refuses is logged.
+pub async fn empty(engine: &Engine) -> Result<(), StoreError> {
+    let system = engine.system();
+    let trees = match settled_trees(engine).await? {
         Ok(trees) => trees,
         Err(error) => {
             tracing::warn!(error = chain(&error), "the trash could not be listed");
@@ -53,6 +54,14 @@ pub async fn empty(system: &Arc<dyn System>) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// The trees whose jobs have passed their commit point.
+async fn settled_trees(engine: &Engine) -> Result<Result<Vec<PathBuf>, SystemError>, StoreError> {
+    let _turn = engine.turn.lock().await;
+    engine.recover_in_turn().await?;
+    let system = Arc::clone(engine.system());
+    blocking(move || trees(system.as_ref())).await
 }
 
 fn trees(system: &dyn System) -> Result<Vec<PathBuf>, SystemError> {

@@ -187,7 +187,8 @@ async fn s48_a_client_never_receives_raw_output_of_a_step() {
     let site = town.site("shop.example.com").await;
     let job = open_jobs(town.app.db()).await.pop().unwrap();
     let operation = format!("/operations/{}", job.operation_id);
-    let step = StepReport { name: "nginx test".to_owned(), state: StepState::Running, ms: None, detail: "RAW-OF-STEP".to_owned() };
+    let step =
+        StepReport { name: "nginx test".to_owned(), state: StepState::Running, ms: None, detail: "RAW-OF-STEP".to_owned(), shared_with: 0 };
     let mut tx = town.app.db().write().await.unwrap();
     job_progress_in_tx(&mut tx, job.id, job.attempt, 1, &[step]).await.unwrap();
     tx.commit().await.unwrap();

@@ -13,7 +13,7 @@ use crate::support::db::on_each;
 use crate::support::fleet::{Town, fail_all, open_jobs};
 
 fn steps(state: StepState) -> Vec<StepReport> {
-    vec![StepReport { name: "nginx test".to_owned(), state, ms: None, detail: String::new() }]
+    vec![StepReport { name: "nginx test".to_owned(), state, ms: None, detail: String::new(), shared_with: 0 }]
 }
 
 #[tokio::test]

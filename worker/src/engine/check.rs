@@ -15,10 +15,9 @@ use super::plan::{Action, Expect, Step};
 use crate::system::{Check, NGINX_TREE, NginxTest, ProbeAnswer, StagedChange};
 
 /// What steps will change below nginx's directory: the candidate is tested with all of it.
-pub(crate) fn nginx_changes(steps: &[Step]) -> Vec<StagedChange> {
+pub(crate) fn nginx_changes<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<StagedChange> {
     let ours = |path: &std::path::Path| is_below(path, NGINX_TREE);
     steps
-        .iter()
         .filter_map(|step| match &step.action {
             Action::WriteFile(file) if ours(&file.path) => Some(StagedChange::Write(file.clone())),
             Action::Link { path, target } if ours(path) => Some(StagedChange::Link { path: path.clone(), target: target.clone() }),

@@ -30,7 +30,7 @@ pub(super) fn web_health() -> RoleHealth {
         // nginx version: nginx/1.22.1
         finished.stderr.trim().rsplit('/').next().map(|number| format!("nginx {number}"))
     });
-    let running = matches!(services::unit("nginx.service"), Ok(UnitState::Active));
+    let running = services::units(&["nginx.service"]).is_ok_and(|states| states == [UnitState::Active]);
     let (healthy, summary) = match (version, running) {
         (Some(_), true) if !Path::new(NFT).exists() => (false, "nftables is not installed".to_owned()),
         (Some(version), true) => (true, version),

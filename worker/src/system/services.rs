@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::command::{CommandError, Program, cut};
-use super::{Check, PhpTest, ServiceStatus, SystemError, files, users};
-use crate::engine::image::{Acl, Content, DirectoryImage, FileImage, Owner, UnitState};
+use super::{Check, ServiceStatus, SystemError, files, users};
+use crate::engine::image::{Acl, DirectoryImage, Owner, UnitState};
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 pub(super) const NGINX: &str = "/usr/sbin/nginx";
@@ -24,13 +24,18 @@ const UNIT_LIMIT: Duration = Duration::from_secs(60);
 /// 5,000 sites take nginx 2 s until its new workers serve (measured); ten times that.
 const RELOAD_LIMIT: Duration = Duration::from_secs(20);
 /// Where candidates lie while a daemon looks at them. root's, and passable for the pool's user.
-const CANDIDATES: &str = "/run/gantry-candidates";
+pub(super) const CANDIDATES: &str = "/run/gantry-candidates";
 
-fn systemctl(verb: &str, unit: &str) -> Result<(), SystemError> {
-    match Program::new(SYSTEMCTL).arg("--no-ask-password").arg(verb).arg("--").arg(unit).limit(UNIT_LIMIT).run() {
+fn systemctl(verb: &str, units: &[&str]) -> Result<(), SystemError> {
+    let mut program = Program::new(SYSTEMCTL).arg("--no-ask-password").arg(verb).arg("--");
+    for unit in units {
+        program = program.arg(unit);
+    }
+    match program.limit(UNIT_LIMIT).run() {
         Ok(_) => Ok(()),
         Err(CommandError::Failed { output, .. }) => {
-            Err(SystemError::Service { unit: unit.to_owned(), reason: format!("did not {verb}: {}{}", output.trim(), recent_log(unit)) })
+            let log = units.first().map(|unit| recent_log(unit)).unwrap_or_default();
+            Err(SystemError::Service { unit: units.join(" "), reason: format!("did not {verb}: {}{log}", output.trim()) })
         }
         Err(error @ (CommandError::Start { .. } | CommandError::TimedOut { .. })) => Err(error.into()),
     }
@@ -42,28 +47,54 @@ fn recent_log(unit: &str) -> String {
     journal.limit(Duration::from_secs(5)).run().map_or_else(|_| String::new(), |log| cut(format!("\n{}", log.stdout), 2048))
 }
 
-pub(super) fn unit(unit: &str) -> Result<UnitState, SystemError> {
-    let shown = Program::new(SYSTEMCTL).arg("show").arg("--property=ActiveState").arg("--value").arg("--").arg(unit).run()?;
-    Ok(match shown.stdout.trim() {
-        "active" | "reloading" | "activating" => UnitState::Active,
-        _ => UnitState::Inactive,
-    })
+pub(super) fn units(units: &[&str]) -> Result<Vec<UnitState>, SystemError> {
+    let mut program = Program::new(SYSTEMCTL).arg("show").arg("--property=ActiveState").arg("--value").arg("--");
+    for unit in units {
+        program = program.arg(unit);
+    }
+    let shown = program.run()?.stdout;
+    // One line each, and an empty one between two.
+    let states: Vec<UnitState> = shown
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| match line {
+            "active" | "reloading" | "activating" => UnitState::Active,
+            _ => UnitState::Inactive,
+        })
+        .collect();
+    if states.len() == units.len() {
+        return Ok(states);
+    }
+    let reason = format!("are {} units for systemd", states.len());
+    Err(SystemError::Service { unit: units.join(" "), reason })
 }
 
-pub(super) fn start_unit(unit: &str) -> Result<(), SystemError> {
-    systemctl("start", unit)
+pub(super) fn active_units() -> Result<BTreeSet<String>, SystemError> {
+    let listed = Program::new(SYSTEMCTL)
+        .arg("list-units")
+        .arg("--state=active,reloading,activating")
+        .arg("--plain")
+        .arg("--full")
+        .arg("--no-legend")
+        .arg("--no-pager")
+        .run()?;
+    Ok(listed.stdout.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
-pub(super) fn stop_unit(name: &str) -> Result<(), SystemError> {
-    match systemctl("stop", name) {
+pub(super) fn start_units(units: &[&str]) -> Result<(), SystemError> {
+    systemctl("start", units)
+}
+
+pub(super) fn stop_units(names: &[&str]) -> Result<(), SystemError> {
+    match systemctl("stop", names) {
         // A unit that was never loaded cannot be stopped, and need not be.
-        Err(SystemError::Service { .. }) if unit(name)? == UnitState::Inactive => Ok(()),
+        Err(SystemError::Service { .. }) if units(names)?.iter().all(|state| *state == UnitState::Inactive) => Ok(()),
         other => other,
     }
 }
 
 pub(super) fn reload_unit(unit: &str) -> Result<(), SystemError> {
-    systemctl("reload", unit)
+    systemctl("reload", &[unit])
 }
 
 pub(super) fn services(pattern: &str) -> Result<Vec<ServiceStatus>, SystemError> {
@@ -85,7 +116,7 @@ const FINISH_LIMIT: Duration = Duration::from_secs(2);
 pub(super) fn finish_service(name: &str) -> Result<(), SystemError> {
     Program::new(SYSTEMCTL).arg("kill").arg("--kill-who=main").arg("--signal=QUIT").arg("--").arg(name).run()?;
     let deadline = Instant::now() + FINISH_LIMIT;
-    while unit(name)? == UnitState::Active && Instant::now() < deadline {
+    while units(&[name])? == [UnitState::Active] && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(20));
     }
     Ok(())
@@ -156,35 +187,6 @@ fn accepting_workers(master: Pid) -> BTreeSet<i32> {
 pub(super) fn make_candidates() -> Result<(), SystemError> {
     let acl = Acl::default();
     files::ensure_directory(&DirectoryImage { path: CANDIDATES.into(), owner: Owner::ROOT, mode: 0o711, acl })
-}
-
-pub(super) fn test_php(test: &PhpTest<'_>) -> Result<Check, SystemError> {
-    let path = PathBuf::from(CANDIDATES).join(format!("{}-{}.conf", test.user, test.version));
-    files::write_file(&FileImage {
-        path: path.clone(),
-        owner: Owner::root_for(test.uid),
-        mode: 0o640,
-        content: Content::from(test.config),
-    })?;
-    // It reads what the account may read and no more; no program it might start gains anything.
-    let checked = Program::new("/usr/bin/setpriv")
-        .arg(&format!("--reuid={}", test.uid))
-        .arg(&format!("--regid={}", test.uid))
-        .arg("--clear-groups")
-        .arg("--no-new-privs")
-        .arg("--inh-caps=-all")
-        .arg("--bounding-set=-all")
-        .arg("--")
-        .arg(&format!("/usr/sbin/php-fpm{}", test.version))
-        .arg("--test")
-        .arg("--fpm-config")
-        .arg(&path.display().to_string())
-        .finish();
-    files::remove_file(&path)?;
-    let finished = checked?;
-    let output = cut(format!("{}{}", finished.stderr, finished.stdout), 8192);
-    // FPM prints the candidate's place; the real one is what a reader looks for.
-    Ok(Check { accepted: finished.status.success(), output })
 }
 
 pub(super) fn test_packet_filter(rules: &str) -> Result<Check, SystemError> {

@@ -3,6 +3,7 @@
 use shared::events::{StepState, Verdict};
 use shared::failure::{Effect, FailureCode};
 use shared::jobs::{Generation, JobEnvelope, PoolPresence, Presence, Requirement, SiteKind};
+use worker::registry::Carried;
 use worker::system::fake::{FakeSystem, Node};
 
 use crate::support::{Lab, account, failure, pool, pool_key, site};
@@ -11,6 +12,7 @@ use crate::support::{Lab, account, failure, pool, pool_key, site};
 async fn lab() -> Lab {
     let lab = Lab::new().await;
     lab.applied(&[account(1, |_| ()), pool(1, |_| ())]).await;
+    lab.host.heal();
     lab
 }
 
@@ -23,10 +25,20 @@ async fn fails(lab: &Lab, job: &JobEnvelope, code: FailureCode, effect: Effect) 
 }
 
 #[tokio::test]
-async fn a_configuration_broken_by_hand_is_the_hosts_fault_and_nothing_is_touched() {
+async fn a_configuration_broken_by_hand_is_nobodys_fault_and_the_job_waits_until_it_is_mended() {
     let lab = lab().await;
+    let job = site(30, "shop.example", 1, |_| ());
     lab.host.put_file("/etc/nginx/conf.d/by-hand.conf", "BROKEN;");
-    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::HostConfigBroken, Effect::NothingChanged).await;
+    let before = lab.host.snapshot();
+    for _ in 0..2 {
+        let Carried::Blocked { said, steps } = lab.carry_out(&job).await else { panic!("it is not blocked") };
+        assert!(said.contains("/etc/nginx/conf.d/by-hand.conf:1"), "{said}");
+        assert!(steps.iter().all(|step| step.state == StepState::Waiting), "{steps:?}");
+        assert_eq!(lab.host.snapshot(), before);
+    }
+    assert_eq!(lab.host.reloads(), 0);
+    lab.host.take("/etc/nginx/conf.d/by-hand.conf");
+    lab.applied(&[job]).await;
 }
 
 #[tokio::test]
@@ -171,10 +183,10 @@ async fn a_deleted_resource_does_not_come_back_by_an_older_job() {
 async fn a_failed_change_keeps_serving_what_served_and_a_retry_applies_it() {
     let lab = lab().await;
     lab.applied(&[site(30, "shop.example", 1, |_| ())]).await;
-    lab.host.put_file("/etc/nginx/conf.d/by-hand.conf", "BROKEN;");
+    lab.host.put_file("/etc/nginx/sites-enabled/by-hand.conf", "server { server_name www.shop.example; }");
     let mut job = site(30, "shop.example", 2, |spec| spec.aliases = vec!["www.shop.example".parse().unwrap()]);
-    fails(&lab, &job, FailureCode::HostConfigBroken, Effect::NothingChanged).await;
-    lab.host.take("/etc/nginx/conf.d/by-hand.conf");
+    fails(&lab, &job, FailureCode::NameTaken, Effect::NothingChanged).await;
+    lab.host.take("/etc/nginx/sites-enabled/by-hand.conf");
     job.attempt = 2;
     lab.applied(&[job]).await;
 }

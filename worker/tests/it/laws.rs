@@ -211,6 +211,26 @@ async fn a_deleted_accounts_files_go_after_the_job_and_a_cut_in_between_loses_no
 }
 
 #[tokio::test]
+async fn the_trash_is_never_emptied_of_what_a_job_that_is_undone_brings_back() {
+    let gone = Lab::new().await.host.snapshot();
+    for call in 0.. {
+        let lab = Lab::new().await;
+        lab.applied(&[account(1, |_| ())]).await;
+        lab.host.put_file("/home/shop/home/letter", "");
+        let before = lab.host.snapshot();
+        lab.host.trouble_at(call, Trouble::CutAfter);
+        let _ = lab.carry_out(&account(2, |spec| spec.presence = Presence::Deleted)).await;
+        if lab.host.is_trouble_to_come() {
+            break;
+        }
+        lab.host.heal();
+        lab.empty_trash().await;
+        let state = lab.host.snapshot();
+        assert!(state == before || state == gone, "cut off at change {call}: neither there nor gone");
+    }
+}
+
+#[tokio::test]
 async fn what_an_administrator_says_at_sshds_door_stands() {
     let host = FakeSystem::new();
     host.put_file("/etc/ssh/sshd_config", "#LoginGraceTime 2m\nmaxstartups=5:50:10\n");

@@ -51,7 +51,7 @@ pub(super) fn viewer(audience: Audience, theme: Theme) -> Viewer {
 }
 
 pub(super) fn step(name: &str, state: StepState, ms: Option<u32>) -> StepReport {
-    StepReport { name: name.to_owned(), state, ms, detail: format!("RAW-DETAIL of {name}") }
+    StepReport { name: name.to_owned(), state, ms, detail: format!("RAW-DETAIL of {name}"), shared_with: 0 }
 }
 
 pub(super) fn working_steps() -> Vec<StepReport> {

@@ -175,7 +175,7 @@ fn absent(spec: &AccountSpec, existing: Option<&UserRecord>, generation: Generat
     if existing.is_some_and(|record| record.expires != SignIn::Barred.expiry_day()) {
         draft.plan.step(USER, Action::SetSignIn { user: user.clone(), sign_in: SignIn::Barred });
     }
-    let sites = facts.sites().filter(|(_, _, site)| site.user == *user).map(|(_, _, site)| site).collect::<Vec<_>>();
+    let sites = facts.sites_of(user).map(|(_, _, site)| site).collect::<Vec<_>>();
     no_sites(&mut draft, &sites)?;
     for version in versions(user, facts)? {
         no_pool(&mut draft, user, version)?;

@@ -94,8 +94,8 @@ fn limits(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<Changed, PlanErro
 
 /// A site that the pool serves, with its applied generation.
 fn active_site<'a>(spec: &PhpPoolSpec, facts: Facts<'a>) -> Option<(Generation, &'a SiteSpec)> {
-    let served = |site: &SiteSpec| site.user == spec.user && site.kind.php() == Some(spec.version) && site.presence == Presence::Active;
-    facts.sites().find(|(_, _, site)| served(site)).map(|(_, generation, site)| (Generation(generation), site))
+    let served = |site: &SiteSpec| site.kind.php() == Some(spec.version) && site.presence == Presence::Active;
+    facts.sites_of(&spec.user).find(|(_, _, site)| served(site)).map(|(_, generation, site)| (generation, site))
 }
 
 fn serve(draft: &mut Draft<'_>, spec: &PhpPoolSpec, changed: Changed) -> Result<(), PlanError> {

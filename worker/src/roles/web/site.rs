@@ -88,7 +88,7 @@ fn go_live<'a>(
     generation: Generation,
     change: impl FnOnce(&mut Draft<'a>) -> Result<(), PlanError>,
 ) -> Result<(), PlanError> {
-    let neighbour = draft.facts.sites().find(|(key, _, _)| *key != own).map(|(_, _, site)| site.domain.clone());
+    let neighbour = draft.facts.neighbour().cloned();
     if let Some(domain) = neighbour.clone() {
         draft.plan.step(TEST, Action::RememberNeighbour { domain });
     }
@@ -112,7 +112,7 @@ fn go_live<'a>(
 
 /// Whether the site served by this very pool before: then its PHP has been proved, and the change does not concern it.
 fn was_active(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> bool {
-    facts.sites().any(|(key, _, site)| key == own && site.presence == Presence::Active && site.kind == spec.kind && site.user == spec.user)
+    facts.sites_of(&spec.user).any(|(key, _, site)| key == own && site.presence == Presence::Active && site.kind == spec.kind)
 }
 
 fn available(domain: &DomainName) -> PathBuf {
@@ -205,8 +205,7 @@ fn absent(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> Result<Plan, P
 /// Takes the document root away if it holds our placeholder and nothing else, and no other site uses it.
 fn untouched_placeholder(draft: &mut Draft<'_>, own: ResourceKey, spec: &SiteSpec) -> Result<(), PlanError> {
     let facts = draft.facts;
-    let shared =
-        facts.sites().any(|(key, _, site)| key != own && site.user == spec.user && site.document_root.top() == spec.document_root.top());
+    let shared = facts.sites_of(&spec.user).any(|(key, _, site)| key != own && site.document_root.top() == spec.document_root.top());
     let mut directories = vec![paths::document_top(&spec.user, &spec.document_root)];
     for part in spec.document_root.below_top().into_iter().flat_map(|below| below.split('/')) {
         let deeper = directories.last().map(|path| path.join(part)).unwrap_or_default();
