@@ -52,7 +52,7 @@ pub struct JobRow {
     pub failure: Option<FailureCode>,
     /// What it left behind, if it failed.
     pub effect: Option<Effect>,
-    /// For admins.
+    /// For admins: why it failed, or what it waits for while it is blocked.
     pub detail: String,
     /// When it was asked for.
     pub created_ms: i64,
@@ -213,7 +213,7 @@ pub async fn job_queue(db: &Db, server: ServerId) -> Result<Queue, StoreError> {
         .await?;
     let queued = rows.iter().map(JobRow::try_from).collect::<Result<_, _>>()?;
     let counts = sqlx::query(
-        "SELECT account_id, COUNT(*) AS jobs FROM jobs WHERE server_id = $1 AND state IN ('sent', 'working') GROUP BY account_id",
+        "SELECT account_id, COUNT(*) AS jobs FROM jobs WHERE server_id = $1 AND state IN ('sent', 'working', 'blocked') GROUP BY account_id",
     )
     .bind(server.to_string())
     .fetch_all(db.read())
@@ -310,25 +310,6 @@ pub async fn job_end_in_tx(tx: &mut Tx, job: &JobRow, ending: &Ending<'_>) -> Re
     Ok(done.rows_affected() == 1)
 }
 
-/// Keeps the newest progress of a job under way; older or late ones change nothing. True if something changed.
-///
-/// # Errors
-/// The database fails.
-pub async fn job_progress_in_tx(tx: &mut Tx, id: JobId, attempt: u32, sequence: u32, steps: &[StepReport]) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "UPDATE jobs SET state = 'working', steps = $1, progress_sequence = $2, started_ms = COALESCE(started_ms, $3) \
-         WHERE id = $4 AND attempt = $5 AND progress_sequence < $2 AND state IN ('queued', 'sent', 'working')",
-    )
-    .bind(to_json("jobs.steps", &steps)?)
-    .bind(i64::from(sequence))
-    .bind(now_ms())
-    .bind(id.to_string())
-    .bind(i64::from(attempt))
-    .execute(&mut **tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
 /// Jobs that were sent before a moment and of which nothing was heard since.
 ///
 /// # Errors
@@ -337,7 +318,7 @@ pub async fn job_list_silent(db: &Db, sent_before_ms: i64) -> Result<Vec<JobRow>
     let rows = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        " FROM jobs WHERE state IN ('sent', 'working') AND sent_ms < $1 ORDER BY id LIMIT 1000"
+        " FROM jobs WHERE state IN ('sent', 'working', 'blocked') AND sent_ms < $1 ORDER BY id LIMIT 1000"
     ))
     .bind(sent_before_ms)
     .fetch_all(db.read())
@@ -386,7 +367,7 @@ pub async fn job_counts_by_server(db: &Db) -> Result<Vec<(ServerId, i64, i64)>, 
     let rows = sqlx::query(
         "SELECT server_id, CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), 0) AS BIGINT) AS queued, \
          CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 0 ELSE 1 END), 0) AS BIGINT) AS begun \
-         FROM jobs WHERE state IN ('queued', 'sent', 'working') GROUP BY server_id",
+         FROM jobs WHERE state IN ('queued', 'sent', 'working', 'blocked') GROUP BY server_id",
     )
     .fetch_all(db.read())
     .await?;

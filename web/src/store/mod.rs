@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod ids;
 pub mod job;
+pub mod job_progress;
 pub mod lease;
 pub mod list;
 pub mod operation;

@@ -48,8 +48,25 @@ pub struct Progress {
 pub struct Waiting {
     /// The server it waits for.
     pub server: ServerName,
-    /// Since when the server is away; `None` while it only has other work to do first.
-    pub offline_since: Option<Timestamp>,
+    /// What for.
+    pub until: Until,
+}
+
+/// What work waits for that cannot start yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Until {
+    /// The server has other work to do first.
+    Turn,
+    /// The server comes back.
+    Return {
+        /// Since when it is away.
+        offline_since: Timestamp,
+    },
+    /// Somebody repairs the server's web configuration.
+    Repair {
+        /// What is wrong, with file and line. Set for admins only.
+        fault: Option<String>,
+    },
 }
 
 /// A failure in the words of the person it is shown to.

@@ -279,15 +279,35 @@ async fn a_failed_site_says_why_and_retry_makes_it_active() {
     let account = whole.account("retryuser").await;
     let first = whole.site(&account, "first.example.org").await;
     whole.until_state(first, ResourceState::Active).await;
-    whole.host.put_file("/etc/nginx/sites-enabled/hand.conf", "BROKEN");
+    whole.host.put_file("/etc/nginx/sites-enabled/hand.conf", "server { server_name second.example.org; }");
     let site = whole.site(&account, "second.example.org").await;
     whole.until_state(site, ResourceState::Failed).await;
     let page = whole.admin.get(&format!("/sites/{site}")).await;
-    assert!(page.body.contains("configuration has an error"), "{}", page.body);
+    assert!(page.body.contains("already answers to one of these names"), "{}", page.body);
 
     whole.host.take("/etc/nginx/sites-enabled/hand.conf");
     let answer = whole.admin.post(&format!("/sites/{site}/retry"), &[]).await;
     assert_eq!(answer.status, 303);
+    whole.until_state(site, ResourceState::Active).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_waits_while_somebodys_hand_has_broken_nginx_and_goes_on_by_itself() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("waituser").await;
+    whole.host.put_file("/etc/nginx/sites-enabled/hand.conf", "BROKEN");
+    let site = whole.site(&account, "waits.example.org").await;
+    let page = format!("/sites/{site}");
+    until("the page says what the site waits for", async || {
+        let page = whole.admin.get(&page).await;
+        page.body.contains("Waiting: /etc/nginx/sites-enabled/hand.conf, line 1").then_some(())
+    })
+    .await;
+    // Accounts need no nginx.
+    let other = whole.account("gonebyuser").await;
+    let other = format!("/accounts/{other}");
+    until("the account is made", async || whole.admin.get(&other).await.body.contains("Active").then_some(())).await;
+    whole.host.take("/etc/nginx/sites-enabled/hand.conf");
     whole.until_state(site, ResourceState::Active).await;
 }
 

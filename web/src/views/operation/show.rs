@@ -204,6 +204,7 @@ fn no_steps(job: &JobBlock) -> String {
     match job.state {
         JobState::Queued => format!("Waits for its turn on {}.", job.server),
         JobState::Sent | JobState::Working => format!("On its way to {}.", job.server),
+        JobState::Blocked => format!("Waits until {} is repaired.", job.server),
         JobState::Done => "It was so already: no step was needed.".to_owned(),
         JobState::Failed => "It failed before its first step.".to_owned(),
         JobState::Superseded => "A newer change took its place.".to_owned(),
