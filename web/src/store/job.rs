@@ -52,7 +52,7 @@ pub struct JobRow {
     pub failure: Option<FailureCode>,
     /// What it left behind, if it failed.
     pub effect: Option<Effect>,
-    /// For admins.
+    /// For admins: why it failed, or what it waits for while it is blocked.
     pub detail: String,
     /// When it was asked for.
     pub created_ms: i64,
@@ -258,25 +258,6 @@ pub async fn job_end_in_tx(tx: &mut Tx, job: &JobRow, ending: &Ending<'_>) -> Re
     .bind(job.id.to_string())
     .bind(i64::from(job.attempt))
     .bind(job.state.as_str())
-    .execute(&mut **tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Keeps the newest progress of a job under way; older or late ones change nothing. True if something changed.
-///
-/// # Errors
-/// The database fails.
-pub async fn job_progress_in_tx(tx: &mut Tx, id: JobId, attempt: u32, sequence: u32, steps: &[StepReport]) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "UPDATE jobs SET state = 'working', steps = $1, progress_sequence = $2, started_ms = COALESCE(started_ms, $3) \
-         WHERE id = $4 AND attempt = $5 AND progress_sequence < $2 AND state IN ('queued', 'sent', 'working')",
-    )
-    .bind(to_json("jobs.steps", &steps)?)
-    .bind(i64::from(sequence))
-    .bind(now_ms())
-    .bind(id.to_string())
-    .bind(i64::from(attempt))
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)

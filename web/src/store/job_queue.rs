@@ -48,7 +48,7 @@ pub async fn job_queue(db: &Db, server: ServerId) -> Result<Queue, StoreError> {
     .await?;
     let queued = rows.iter().filter_map(readable).collect();
     let counts = sqlx::query(
-        "SELECT account_id, COUNT(*) AS jobs FROM jobs WHERE server_id = $1 AND state IN ('sent', 'working') GROUP BY account_id",
+        "SELECT account_id, COUNT(*) AS jobs FROM jobs WHERE server_id = $1 AND state IN ('sent', 'working', 'blocked') GROUP BY account_id",
     )
     .bind(server.to_string())
     .fetch_all(db.read())
@@ -82,7 +82,7 @@ pub async fn job_list_silent(db: &Db, sent_before_ms: i64) -> Result<Vec<JobRow>
     let rows = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        " FROM jobs WHERE state IN ('sent', 'working') AND sent_ms < $1 ORDER BY id LIMIT 1000"
+        " FROM jobs WHERE state IN ('sent', 'working', 'blocked') AND sent_ms < $1 ORDER BY id LIMIT 1000"
     ))
     .bind(sent_before_ms)
     .fetch_all(db.read())
@@ -100,7 +100,7 @@ pub async fn job_list_applied(tx: &mut Tx, server: ServerId) -> Result<Vec<JobRo
         "SELECT ",
         job_columns!(),
         " FROM jobs WHERE server_id = $1 AND state IN ('done', 'failed') AND NOT EXISTS (SELECT 1 FROM jobs AS newer \
-         WHERE newer.resource = jobs.resource AND newer.generation > jobs.generation AND newer.state IN ('done', 'sent', 'working')) \
+         WHERE newer.resource = jobs.resource AND newer.generation > jobs.generation AND newer.state IN ('done', 'sent', 'working', 'blocked')) \
          ORDER BY id"
     ))
     .bind(server.to_string())
@@ -143,7 +143,7 @@ pub async fn job_resend_in_tx(tx: &mut Tx, job: &JobRow) -> Result<(), StoreErro
 pub async fn job_queue_stuck_since(db: &Db) -> Result<Option<i64>, StoreError> {
     let row = sqlx::query(
         "SELECT MIN(j.created_ms) AS since FROM jobs j JOIN servers v ON v.id = j.server_id WHERE j.state = 'queued' \
-         AND v.public_key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jobs f WHERE f.state IN ('sent', 'working') AND f.server_id = j.server_id)",
+         AND v.public_key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jobs f WHERE f.state IN ('sent', 'working', 'blocked') AND f.server_id = j.server_id)",
     )
     .fetch_one(db.read())
     .await?;
@@ -158,7 +158,7 @@ pub async fn job_counts_by_server(db: &Db) -> Result<Vec<(ServerId, i64, i64)>, 
     let rows = sqlx::query(
         "SELECT server_id, CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), 0) AS BIGINT) AS queued, \
          CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 0 ELSE 1 END), 0) AS BIGINT) AS begun \
-         FROM jobs WHERE state IN ('queued', 'sent', 'working') GROUP BY server_id",
+         FROM jobs WHERE state IN ('queued', 'sent', 'working', 'blocked') GROUP BY server_id",
     )
     .fetch_all(db.read())
     .await?;

@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod ids;
 pub mod job;
+pub mod job_progress;
 pub mod job_queue;
 pub mod lease;
 pub mod list;

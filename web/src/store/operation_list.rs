@@ -71,7 +71,7 @@ macro_rules! operation_select {
         "SELECT o.id, o.kind, o.resource, o.subject, o.account_id, o.owner_id, o.server_id, o.asked_by, o.asked_by_name, o.state, \
          o.created_ms, o.finished_ms, v.name AS server_name, COALESCE(v.online, 0) AS server_online, \
          COALESCE(v.changed_ms, 0) AS server_changed_ms, \
-         (SELECT COUNT(*) FROM jobs j WHERE j.operation_id = o.id AND j.state IN ('sent', 'working')) AS jobs_in_flight "
+         (SELECT COUNT(*) FROM jobs j WHERE j.operation_id = o.id AND j.state IN ('sent', 'working', 'blocked')) AS jobs_in_flight "
     };
 }
 

@@ -50,19 +50,27 @@ pub struct Progress {
 pub struct Waiting {
     /// The server it waits for.
     pub server: ServerName,
-    /// What it waits for.
-    pub reason: WaitingReason,
+    /// What for.
+    pub until: Until,
 }
 
-/// Why work cannot start yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WaitingReason {
-    /// The server is away since then.
-    Offline(Timestamp),
+/// What work waits for that cannot start yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Until {
     /// The server has other work to do first.
     Turn,
     /// It has not been sent: the server's share is full, or nothing can be sent now.
     Unsent,
+    /// The server comes back.
+    Return {
+        /// Since when it is away.
+        offline_since: Timestamp,
+    },
+    /// Somebody repairs the server's web configuration.
+    Repair {
+        /// What is wrong, with file and line. Set for admins only.
+        fault: Option<String>,
+    },
 }
 
 /// A failure in the words of the person it is shown to.

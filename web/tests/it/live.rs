@@ -4,11 +4,11 @@ use shared::bus::panel::Hint;
 use shared::events::{StepReport, StepState};
 use shared::ids::{SiteId, UserId};
 use shared::jobs::ResourceKey;
-use web::store::job::job_progress_in_tx;
+use web::store::job_progress::job_progress_in_tx;
 use web::store::server::server_heartbeat_in_tx;
 
 use crate::support::app::{Browser, Stream};
-use crate::support::fleet::{Town, fail_all, heartbeat, open_jobs, signed_in};
+use crate::support::fleet::{Town, fail_all, heartbeat, news, open_jobs, signed_in};
 
 /// Says of every open job that something happened, as dispatch does.
 async fn hint_all(town: &Town) {
@@ -190,7 +190,7 @@ async fn s48_a_client_never_receives_raw_output_of_a_step() {
     let step =
         StepReport { name: "nginx test".to_owned(), state: StepState::Running, ms: None, detail: "RAW-OF-STEP".to_owned(), shared_with: 0 };
     let mut tx = town.app.db().write().await.unwrap();
-    job_progress_in_tx(&mut tx, job.id, job.attempt, 1, &[step]).await.unwrap();
+    job_progress_in_tx(&mut tx, &news(&job, 1, vec![step])).await.unwrap();
     tx.commit().await.unwrap();
 
     let alpha = town.alpha.clone();

@@ -1,16 +1,18 @@
 //! The queue: coalescing, progress, and what outcomes do to resources.
 
-use shared::events::{StepReport, StepState};
+use shared::events::{Progress, StepReport, StepState};
 use shared::jobs::{Generation, ResourceKey};
 use shared::operation::{JobEvent, JobState};
 use web::dispatch::scheduler::{PER_ACCOUNT, PER_SERVER, fair_window};
-use web::store::job::{job_advance_in_tx, job_fetch_in_tx, job_progress_in_tx};
+use web::store::job::{job_advance_in_tx, job_fetch_in_tx};
+use web::store::job_progress::job_progress_in_tx;
 use web::store::job_queue::{job_list_applied, job_queue, job_resend_in_tx};
+use web::store::operation::operation_settle_in_tx;
 use web::store::resource::{resource_applied_in_tx, resource_failed_in_tx};
 
 use crate::support::app::TestApp;
 use crate::support::db::on_each;
-use crate::support::fleet::{Town, fail_all, open_jobs};
+use crate::support::fleet::{Town, fail_all, news, open_jobs};
 
 fn steps(state: StepState) -> Vec<StepReport> {
     vec![StepReport { name: "nginx test".to_owned(), state, ms: None, detail: String::new(), shared_with: 0 }]
@@ -38,17 +40,46 @@ async fn progress_never_goes_backwards_and_never_wakes_an_ended_job() {
         town.site("shop.example.com").await;
         let job = open_jobs(&db).await.remove(0);
         let mut tx = db.write().await.unwrap();
-        assert!(job_progress_in_tx(&mut tx, job.id, 1, 2, &steps(StepState::Done)).await.unwrap());
-        assert!(!job_progress_in_tx(&mut tx, job.id, 1, 1, &steps(StepState::Running)).await.unwrap());
-        assert!(!job_progress_in_tx(&mut tx, job.id, 2, 9, &steps(StepState::Running)).await.unwrap(), "of another attempt");
+        assert!(job_progress_in_tx(&mut tx, &news(&job, 2, steps(StepState::Done))).await.unwrap());
+        assert!(!job_progress_in_tx(&mut tx, &news(&job, 1, steps(StepState::Running))).await.unwrap());
+        let other = Progress { attempt: 2, ..news(&job, 9, steps(StepState::Running)) };
+        assert!(!job_progress_in_tx(&mut tx, &other).await.unwrap(), "of another attempt");
         let now = job_fetch_in_tx(&mut tx, job.id).await.unwrap().unwrap();
         assert_eq!((now.state, now.steps.clone()), (JobState::Working, steps(StepState::Done)));
         assert_eq!(job_advance_in_tx(&mut tx, &job, JobEvent::Applied).await.unwrap(), None, "read before it moved");
         assert_eq!(job_advance_in_tx(&mut tx, &now, JobEvent::Applied).await.unwrap(), Some(JobState::Done));
-        assert!(!job_progress_in_tx(&mut tx, job.id, 1, 9, &steps(StepState::Running)).await.unwrap());
+        assert!(!job_progress_in_tx(&mut tx, &news(&job, 9, steps(StepState::Running))).await.unwrap());
         let ended = job_fetch_in_tx(&mut tx, job.id).await.unwrap().unwrap();
         assert_eq!(job_advance_in_tx(&mut tx, &ended, JobEvent::Failed).await.unwrap(), None);
         tx.commit().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_blocked_job_says_what_it_waits_for_to_admins_only_and_goes_on_by_itself() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        let site = town.site("shop.example.com").await;
+        let job = open_jobs(&db).await.into_iter().find(|job| matches!(job.resource, ResourceKey::Site(_))).unwrap();
+        let said = "nginx: [emerg] unknown directive \"x\" in /etc/nginx/conf.d/by-hand.conf:3";
+        let waits = Progress { blocked: Some(said.to_owned()), ..news(&job, 1, steps(StepState::Waiting)) };
+        let mut tx = db.write().await.unwrap();
+        assert!(job_progress_in_tx(&mut tx, &waits).await.unwrap());
+        operation_settle_in_tx(&mut tx, job.operation_id).await.unwrap();
+        tx.commit().await.unwrap();
+        let operation = format!("/operations/{}", job.operation_id);
+        for page in [site.as_str(), "/sites", operation.as_str(), "/operations"] {
+            let told = town.admin.get(page).await.body;
+            assert!(told.contains("Waiting: /etc/nginx/conf.d/by-hand.conf, line 3: unknown directive"), "{page}: {told}");
+            let told = town.alice.get(page).await.body;
+            assert!(told.contains("has an error that is not yours") && !told.contains("by-hand"), "{page}: {told}");
+        }
+
+        let mut tx = db.write().await.unwrap();
+        assert!(job_progress_in_tx(&mut tx, &news(&job, 2, steps(StepState::Running))).await.unwrap());
+        tx.commit().await.unwrap();
+        assert!(!town.admin.get(&site).await.body.contains("by-hand"));
     })
     .await;
 }

@@ -12,15 +12,14 @@ const NOBODY: u32 = 65_534;
 
 /// Tests one pool as its user, or several in one file as nobody: what a pool of ours may be is a matter of its text alone.
 pub(super) fn test_php(tests: &[PhpTest<'_>]) -> Result<Check, SystemError> {
-    let [first, others @ ..] = tests else {
+    let Some(first) = tests.first() else {
         return Ok(Check { accepted: true, output: String::new() });
     };
-    let mut config = first.config.to_owned();
-    let (name, uid) = if others.is_empty() { (first.user.as_str(), first.uid) } else { ("together_", NOBODY) };
-    for test in others {
-        // All have the same global part; what follows it is the pool.
-        config.push_str(pool_part(test).unwrap_or(test.config));
-    }
+    let (name, uid, config) = match tests {
+        [only] => (only.user.as_str(), only.uid, only.config.to_owned()),
+        // No user's name has a hyphen.
+        _ => ("all-pools", NOBODY, together(tests)),
+    };
     let path = PathBuf::from(CANDIDATES).join(format!("{name}-{}.conf", first.version));
     files::write_file(&FileImage { path: path.clone(), owner: Owner::root_for(uid), mode: 0o640, content: Content::from(config) })?;
     // It reads what the account may read and no more; no program it might start gains anything.
@@ -44,8 +43,28 @@ pub(super) fn test_php(tests: &[PhpTest<'_>]) -> Result<Check, SystemError> {
     Ok(Check { accepted: finished.status.success(), output })
 }
 
-/// The part of a configuration that belongs to the pool, with its heading.
-fn pool_part<'a>(test: &PhpTest<'a>) -> Option<&'a str> {
-    let heading = format!("\n[{}]\n", test.user);
-    test.config.find(&heading).map(|at| &test.config[at..])
+/// One master with all pools. Its log is none that nobody could not open.
+fn together(tests: &[PhpTest<'_>]) -> String {
+    let mut config = String::from("[global]\nerror_log = /dev/null\ndaemonize = no\n");
+    for test in tests {
+        let heading = format!("\n[{}]\n", test.user);
+        config.push_str(test.config.find(&heading).map_or(test.config, |at| &test.config[at..]));
+    }
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::together;
+    use crate::system::PhpTest;
+
+    #[test]
+    fn several_pools_are_one_configuration_with_one_global_part() {
+        let (version, one, two) = ("8.2".parse().unwrap(), "one".parse().unwrap(), "two".parse().unwrap());
+        let test = |user, config| PhpTest { version, user, uid: 200_001, config };
+        let text =
+            together(&[test(&one, "[global]\nerror_log = /a\n\n[one]\npm = static\n"), test(&two, "[global]\n\n[two]\npm = ondemand\n")]);
+        assert_eq!(text.matches("[global]").count(), 1);
+        assert!(text.contains("\n[one]\npm = static\n") && text.contains("\n[two]\npm = ondemand\n") && !text.contains("/a"));
+    }
 }

@@ -21,7 +21,7 @@ use crate::store::operation_list::{
 use crate::store::server::server_list;
 use crate::store::site::site_fetch;
 use crate::views::layout::Audience;
-use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Waiting, WaitingReason};
+use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Until, Waiting};
 use crate::views::operation::{Counts, JobBlock, ListModel, Row, ShowModel, Subject};
 
 /// A request waits visibly only after so long; before, it is merely quick.
@@ -48,6 +48,9 @@ pub async fn standing(state: &AppState, actor: &Actor, row: &OperationListRow) -
         OperationState::Waiting => Ok(Standing { waiting: waiting(row), ..Standing::default() }),
         OperationState::Working => {
             let jobs = job_list_of_operation(state.db(), row.operation.id).await?;
+            if let Some(waiting) = blocked(actor, row, &jobs) {
+                return Ok(Standing { waiting: Some(waiting), ..Standing::default() });
+            }
             let label = format!("{} {}", row.operation.kind.label(), row.operation.subject);
             Ok(Standing { progress: Some(Progress { label, steps: steps(actor, &jobs) }), ..Standing::default() })
         }
@@ -64,12 +67,30 @@ fn waiting(row: &OperationListRow) -> Option<Waiting> {
     if row.server_online && quick {
         return None;
     }
-    let reason = match (row.server_online, row.jobs_in_flight) {
-        (false, _) => WaitingReason::Offline(at(row.server_changed_ms)),
-        (true, 0) => WaitingReason::Unsent,
-        (true, _) => WaitingReason::Turn,
+    let until = match (row.server_online, row.jobs_in_flight) {
+        (false, _) => Until::Return { offline_since: at(row.server_changed_ms) },
+        (true, 0) => Until::Unsent,
+        (true, _) => Until::Turn,
     };
-    Some(Waiting { server, reason })
+    Some(Waiting { server, until })
+}
+
+/// What a begun request waits for, if one of its jobs does.
+fn blocked(actor: &Actor, row: &OperationListRow, jobs: &[JobRow]) -> Option<Waiting> {
+    let job = jobs.iter().find(|job| job.state == JobState::Blocked)?;
+    let fault = actor.is_admin().then(|| fault(&job.detail));
+    Some(Waiting { server: row.server_name.clone()?, until: Until::Repair { fault } })
+}
+
+/// What nginx says is wrong, file and line first: it ends its line with ` in FILE:LINE`.
+fn fault(said: &str) -> String {
+    let line = said.lines().find(|line| line.contains("[emerg]")).or_else(|| said.lines().next()).unwrap_or_default();
+    let text = line.split_once("] ").map_or(line, |(_, text)| text).trim();
+    let place = text.rsplit_once(" in ").and_then(|(what, place)| Some((what, place.rsplit_once(':')?)));
+    match place {
+        Some((what, (file, number))) if number.parse::<u32>().is_ok() => format!("{file}, line {number}: {what}"),
+        Some(_) | None => text.to_owned(),
+    }
 }
 
 /// The steps of all jobs, in order. Raw output is for admins only.
@@ -270,5 +291,25 @@ fn job_block(actor: &Actor, job: &JobRow, server: &str) -> JobBlock {
         attempt: job.attempt,
         steps: job.steps.iter().map(|step| step_for(actor, step)).collect(),
         took_ms: job.finished_ms.zip(job.started_ms).map(|(finished, started)| count(finished - started)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fault;
+
+    #[test]
+    fn a_fault_begins_with_file_and_line_where_nginx_names_them() {
+        let said = "nginx: [warn] something harmless in /etc/nginx/a.conf:1\n\
+                    nginx: [emerg] unknown directive \"x\" in /etc/nginx/conf.d/by-hand.conf:3\nnginx: configuration file test failed";
+        assert_eq!(fault(said), "/etc/nginx/conf.d/by-hand.conf, line 3: unknown directive \"x\"");
+        let said =
+            "nginx: [emerg] open() \"/etc/nginx/sites-enabled/gone\" failed (2: No such file or directory) in /etc/nginx/nginx.conf:60";
+        assert_eq!(
+            fault(said),
+            "/etc/nginx/nginx.conf, line 60: open() \"/etc/nginx/sites-enabled/gone\" failed (2: No such file or directory)"
+        );
+        assert_eq!(fault("nginx: [emerg] host not found"), "host not found");
+        assert_eq!(fault(""), "");
     }
 }

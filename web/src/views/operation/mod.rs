@@ -77,6 +77,9 @@ impl Row {
         if self.state == OperationState::Failed && rolled_back {
             return Badge { tone: Tone::Bad, icon: Icon::Undo, label: "Rolled back" };
         }
+        if self.state == OperationState::Working && self.waiting.is_some() {
+            return badge::WAITING;
+        }
         badge::operation(self.state)
     }
 

@@ -19,7 +19,7 @@ use crate::views::components::table::{Column, table};
 use crate::views::components::{kv, note, reference, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Audience, Nav, Page, Viewer};
-use crate::views::model::{AccountRef, PersonRef, WaitingReason};
+use crate::views::model::{AccountRef, PersonRef, Until};
 
 /// The page's model.
 #[derive(Debug, Clone)]
@@ -187,7 +187,7 @@ fn job_card(model: &ShowModel, job: &JobBlock) -> Fragment {
 
 /// Whether a job lies on the bus until its server returns.
 fn waits(model: &ShowModel, job: &JobBlock) -> bool {
-    let offline = model.row.waiting.as_ref().is_some_and(|waiting| matches!(waiting.reason, WaitingReason::Offline(_)));
+    let offline = model.row.waiting.as_ref().is_some_and(|waiting| matches!(waiting.until, Until::Return { .. }));
     offline && job.state == JobState::Sent
 }
 
@@ -195,6 +195,7 @@ fn no_steps(job: &JobBlock) -> String {
     match job.state {
         JobState::Queued => format!("Waits for its turn on {}.", job.server),
         JobState::Sent | JobState::Working => format!("On its way to {}.", job.server),
+        JobState::Blocked => format!("Waits until {} is repaired.", job.server),
         JobState::Done => "It was so already: no step was needed.".to_owned(),
         JobState::Failed => "It failed before its first step.".to_owned(),
         JobState::Superseded => "A newer change took its place.".to_owned(),

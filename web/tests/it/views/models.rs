@@ -9,7 +9,7 @@ use shared::jobs::{Generation, ResourceKind, SiteKind};
 use shared::operation::{JobState, OperationState, ResourceState};
 use shared::role::Role;
 use web::views::layout::{Audience, Theme, Viewer};
-use web::views::model::{AccountRef, Failure, FormKey, PersonRef, Progress, ServerRef, Waiting, WaitingReason};
+use web::views::model::{AccountRef, Failure, FormKey, PersonRef, Progress, ServerRef, Until, Waiting};
 use web::views::server::{Load, Reach};
 use web::views::site::Can;
 use web::views::{account, client, operation, server, site};
@@ -128,7 +128,7 @@ pub(super) fn site(number: u8, domain: &str, state: ResourceState, admin: bool) 
 
 /// One site of each kind and state.
 pub(super) fn sites(admin: bool) -> Vec<site::Row> {
-    let offline = Waiting { server: parse("web2"), reason: WaitingReason::Offline(ago(409)) };
+    let offline = Waiting { server: parse("web2"), until: Until::Return { offline_since: ago(409) } };
     vec![
         site::Row {
             aliases: vec![parse("www.fjordbikes.example"), parse("*.fjordbikes.example")],
@@ -195,7 +195,7 @@ pub(super) fn operation(number: u8, action: &str, name: &str, state: OperationSt
 }
 
 pub(super) fn operations(admin: bool) -> Vec<operation::Row> {
-    let waiting = Waiting { server: parse("web2"), reason: WaitingReason::Offline(ago(409)) };
+    let waiting = Waiting { server: parse("web2"), until: Until::Return { offline_since: ago(409) } };
     vec![
         operation::Row {
             progress: Some(progress("shop.fjordbikes.example")),
