@@ -70,7 +70,8 @@ start_host() {
 start_panel() {
     local bridge=$1
     "$STATE/bin/gantry" up --state-dir "$STATE" --listen "$PANEL" --bus-listen "$bridge:4222" --nats-server "$STATE/bin/nats-server" \
-        --also-listen "$bridge:8443" --name "$bridge" --forward-sites "$SITES" 2> "$STATE/panel.log" &
+        --also-listen "$bridge:8443" --name "$bridge" --public-url "https://$bridge:8443" --worker-packages "$STATE/packages" \
+        --forward-sites "$SITES" 2> "$STATE/panel.log" &
     UP_PID=$!
     local try
     for ((try = 0; try < 300; try++)); do
@@ -82,16 +83,19 @@ start_panel() {
     die "The panel did not start; its log is $STATE/panel.log."
 }
 
-# join_host NAME: lets its worker join once, and starts it.
+# join_host NAME: lets its worker join once, by the script every server joins by, and starts it.
 join_host() {
     local name=$1 bridge=$2 token
     token=$(gantry server ensure "$name" --database "$DATABASE" --hostname "$name.localhost" --role web --address "$("$LAB" address "$name")")
-    if [[ -n $token ]] || ! "$LAB" exec "$name" test -e /var/lib/gantry-worker/identity.json; then
-        [[ -n $token ]] || token=$(gantry server token "$name" --database "$DATABASE")
-        "$LAB" exec "$name" gantry-worker enroll --panel "https://$bridge:8443" --token "$token" \
-            --fingerprint "$(gantry server fingerprint --tls-dir "$STATE/tls")"
+    if [[ -z $token ]]; then
+        if "$LAB" exec "$name" test -e /var/lib/gantry-worker/identity.json; then
+            "$LAB" exec "$name" systemctl enable --quiet --now gantry-worker
+            return
+        fi
+        token=$(gantry server token "$name" --database "$DATABASE")
     fi
-    "$LAB" exec "$name" systemctl enable --quiet --now gantry-worker
+    "$LAB" exec "$name" sh -c "$(gantry server join-command --token "$token" --public-url "https://$bridge:8443" --tls-dir "$STATE/tls")" \
+        && "$LAB" exec "$name" test -e /var/lib/gantry-worker/identity.json || die "$name could not join."
 }
 
 main() {

@@ -41,7 +41,9 @@ impl std::fmt::Debug for Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// There is none.
-    #[error("this worker has not joined a panel yet: run `gantry-worker enroll` first")]
+    #[error(
+        "this worker has not joined a panel yet. Fill in /etc/gantry-worker/config.env with what the panel shows for a new server, or run the command it shows"
+    )]
     Missing,
     /// Reading or writing failed.
     #[error("the identity in {path} could not be used")]

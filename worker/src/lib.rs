@@ -1,7 +1,7 @@
 //! Gantry's agent on a host: takes jobs and makes the host match them.
 //!
 //! - [`run`](mod@run): the whole worker. [`inbox`]: jobs the bus handed over. [`outbox`]: events on their way back.
-//!   [`heartbeat`]: presence. [`enrol`]: joining a panel. [`config`]: who this worker is.
+//!   [`heartbeat`]: presence. [`enrol`], [`join`]: joining a panel. [`config`]: who this worker is.
 //! - [`registry`]: the entry point. One verified job in, one outcome with its steps out.
 //! - [`roles`]: pure planning. What the host should look like for a desired state.
 //! - [`engine`]: carries plans out, undoes them, survives a crash. Knows no feature.
@@ -16,6 +16,7 @@ pub mod engine;
 pub mod enrol;
 pub mod heartbeat;
 pub mod inbox;
+pub mod join;
 pub mod ledger;
 pub mod outbox;
 mod receive;

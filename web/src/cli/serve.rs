@@ -12,6 +12,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use clap::Args;
 use futures::StreamExt;
 use shared::bus::panel::{Hint, ServeBus};
+use shared::tls::{SYSTEM_AUTHORITIES, authorities};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,7 @@ use crate::router::router;
 use crate::state::AppState;
 use crate::store::Db;
 use crate::tls::TlsFiles;
+use crate::worker_package::worker_packages;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -50,6 +52,9 @@ pub(super) struct Serve {
     /// The port at which browsers reach sites over HTTP, if not 80; such as the one of `gantry forward-sites`.
     #[arg(long, env = "GANTRY_SITE_PORT")]
     site_port: Option<u16>,
+    /// The directory of the worker's packages that hosts install when they join.
+    #[arg(long, env = "GANTRY_WORKER_PACKAGES", default_value = "/usr/share/gantry")]
+    worker_packages: PathBuf,
 }
 
 /// How long requests under way may take after a stop was asked for.
@@ -61,7 +66,9 @@ impl Serve {
         files.ensure(&self.names())?;
         let db = Db::open(&self.database.database).await.context("the database could not be opened")?;
         let mut config = Config::new(&self.public_url());
-        config.fingerprint = files.fingerprint()?;
+        config.trust = files.trust(&config.host, authorities(&std::fs::read(SYSTEM_AUTHORITIES).unwrap_or_default()))?;
+        config.worker_packages = worker_packages(&self.worker_packages)
+            .with_context(|| format!("the worker's packages in {} could not be read", self.worker_packages.display()))?;
         config.site_port = self.site_port;
         let hub = Hub::default();
         let (signals, queue) = BusSignals::new(hub.clone());

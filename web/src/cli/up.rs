@@ -48,6 +48,9 @@ pub(super) struct Up {
     /// Names and addresses the panel's certificate is for, besides localhost.
     #[arg(long)]
     name: Vec<String>,
+    /// The directory of the worker's packages that hosts install when they join.
+    #[arg(long, env = "GANTRY_WORKER_PACKAGES", default_value = "/usr/share/gantry")]
+    worker_packages: PathBuf,
     /// Also forward this local address to the servers, by site name.
     #[arg(long)]
     forward_sites: Option<SocketAddr>,
@@ -169,6 +172,8 @@ impl Up {
             bus_url.to_owned(),
             "--bus-credentials".into(),
             text(layout.credentials()),
+            "--worker-packages".into(),
+            text(self.worker_packages.clone()),
         ];
         for listen in &self.also_listen {
             arguments.extend(["--listen".into(), listen.to_string()]);

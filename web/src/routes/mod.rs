@@ -6,6 +6,7 @@
 pub mod account;
 pub mod client;
 pub mod home;
+pub mod join;
 pub mod model;
 pub mod operation;
 pub mod password;
@@ -59,6 +60,7 @@ const fn post(pattern: &'static str, access: Access) -> Route {
 pub fn table() -> Vec<Route> {
     [
         public::TABLE,
+        join::TABLE,
         session::TABLE,
         password::TABLE,
         home::TABLE,

@@ -7,6 +7,7 @@ mod account;
 mod browser;
 mod client;
 mod host;
+mod join;
 mod live;
 mod operation;
 mod queue;

@@ -7,7 +7,7 @@ use shared::bus::credentials::{Credentials, new_user_key};
 use shared::bus::sealing::SealKey;
 use shared::bus::signing::{Purpose, sign};
 use shared::bus::worker::WorkerBus;
-use shared::enrolment::{EnrolmentReply, EnrolmentRequest};
+use shared::enrolment::{EnrolmentReply, EnrolmentRequest, Refusal};
 use shared::events::{Event, EventEnvelope, Outcome, Verdict};
 use shared::ids::{EventId, SiteId};
 use shared::operation::ResourceState;
@@ -24,7 +24,9 @@ use web::store::enrolment::enrolment_insert_in_tx;
 use web::store::job::job_list_of_operation;
 use web::store::server::{NewServer, server_fetch_by_name, server_insert_in_tx};
 use web::store::user::UserRole;
+use web::tls::TlsFiles;
 use worker::config::Identity;
+use worker::enrol::{EnrolError, EnrolOptions};
 use worker::run::{WorkerConfig, run as work};
 use worker::system::fake::FakeSystem;
 
@@ -173,6 +175,60 @@ impl Whole {
     async fn until_state(&self, site: SiteId, state: ResourceState) {
         until(&format!("the site is {state}"), async || (self.state_of(site).await == Some(state)).then_some(())).await;
     }
+}
+
+/// Serves the panel over HTTPS on a port of its own: where, and the fingerprint of its certificate.
+async fn serve(app: &TestApp, tls: &TempDir) -> (String, String) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let files = TlsFiles::within(tls.path());
+    files.ensure(&["localhost".to_owned()]).unwrap();
+    let config = axum_server::tls_rustls::RustlsConfig::from_pem_file(&files.certificate, &files.key).await.unwrap();
+    let handle = axum_server::Handle::<std::net::SocketAddr>::new();
+    let service = app.router.clone().into_make_service_with_connect_info::<std::net::SocketAddr>();
+    tokio::spawn(axum_server::bind_rustls(([127, 0, 0, 1], 0).into(), config).handle(handle.clone()).serve(service));
+    let address = handle.listening().await.unwrap();
+    (format!("https://{address}"), files.fingerprint().unwrap())
+}
+
+async fn token_for(app: &TestApp, name: &str) -> String {
+    let server = server_fetch_by_name(app.db(), &name.parse().unwrap()).await.unwrap().unwrap();
+    let token = token_new();
+    let mut tx = app.db().write().await.unwrap();
+    enrolment_insert_in_tx(&mut tx, server.id, &token_hash(token.expose()), i64::MAX).await.unwrap();
+    tx.commit().await.unwrap();
+    token.expose().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_an_identity_joins_by_itself_and_each_way_to_fail_says_what_to_do() {
+    let mut whole = Whole::start().await;
+    whole.worker.stop().await;
+    let tls = TempDir::new().unwrap();
+    let (panel, fingerprint) = serve(&whole.app, &tls).await;
+    let token = token_for(&whole.app, "web1").await;
+    let options = EnrolOptions { panel, token, fingerprint };
+
+    let stranger = EnrolOptions { fingerprint: "AB".repeat(32), ..options.clone() };
+    let error = worker::enrol::enrol(stranger).await.unwrap_err();
+    assert!(matches!(error, EnrolError::WrongPanel { .. }) && error.is_final(), "{error:?}");
+    let unpinned = EnrolOptions { fingerprint: String::new(), ..options.clone() };
+    let error = worker::enrol::enrol(unpinned).await.unwrap_err();
+    assert!(matches!(error, EnrolError::Untrusted { .. }) && error.is_final(), "{error:?}");
+    let nobody = EnrolOptions { panel: "https://127.0.0.1:1".to_owned(), ..options.clone() };
+    let error = worker::enrol::enrol(nobody).await.unwrap_err();
+    assert!(matches!(error, EnrolError::Unreachable { .. }) && !error.is_final(), "{error:?}");
+    let mistyped = EnrolOptions { token: "mistyped".to_owned(), ..options.clone() };
+    let error = worker::enrol::enrol(mistyped).await.unwrap_err();
+    assert!(matches!(error, EnrolError::Refused(Refusal::Unknown)) && error.is_final(), "{error:?}");
+
+    let stop = CancellationToken::new();
+    let joined = worker::join::join(options.clone(), whole.state.path(), &stop).await.unwrap().unwrap();
+    assert_eq!(Identity::load(whole.state.path()).unwrap().credentials.seed, joined.credentials.seed);
+    whole.identity = joined;
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    whole.until_online().await;
+    let error = worker::enrol::enrol(options).await.unwrap_err();
+    assert!(matches!(error, EnrolError::Refused(Refusal::Used)), "a token works once: {error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
