@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::authority::BusAddress;
 use crate::ids::Epoch;
 use crate::names::ServerName;
 
@@ -35,8 +36,8 @@ pub struct EnrolmentReply {
     pub panel_key: String,
     /// The stream that carries its jobs.
     pub stream: String,
-    /// Where the bus is.
-    pub bus_url: String,
+    /// Where the bus is, and who vouches for it.
+    pub bus: BusAddress,
 }
 
 /// Why a panel does not let a worker join. The answer's body, with status 403.

@@ -126,7 +126,8 @@ fn is_vouched_for(chain: &[CertificateDer<'_>], host: &str, authorities: RootCer
         .is_ok_and(|verifier| verifier.verify_server_cert(leaf, between, &name, &[], UnixTime::now()).is_ok())
 }
 
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), TlsError> {
+/// Writes a file with a mode from its first moment, whole or not at all.
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), TlsError> {
     let file = |source| TlsError::File { path: path.to_owned(), source };
     let temporary = path.with_extension("new");
     let _ = std::fs::remove_file(&temporary);

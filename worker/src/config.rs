@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use shared::bus::authority::BusAddress;
 use shared::bus::credentials::Credentials;
 use shared::ids::Epoch;
 use shared::names::ServerName;
@@ -27,8 +28,8 @@ pub struct Identity {
     pub panel_key: String,
     /// The stream that carries this server's jobs.
     pub stream: String,
-    /// Where the bus is.
-    pub bus_url: String,
+    /// Where the bus is, and who vouches for it.
+    pub bus: BusAddress,
 }
 
 impl std::fmt::Debug for Identity {

@@ -177,7 +177,7 @@ impl Enrolment {
             seal_seed: self.seal.seed().map_err(EnrolError::Keys)?,
             panel_key: reply.panel_key,
             stream: reply.stream,
-            bus_url: reply.bus_url,
+            bus: reply.bus,
         })
     }
 }

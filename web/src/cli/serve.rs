@@ -11,12 +11,13 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use clap::Args;
 use futures::StreamExt;
+use shared::bus::authority::BusAddress;
 use shared::bus::panel::{Hint, ServeBus};
 use shared::tls::{SYSTEM_AUTHORITIES, authorities};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{DatabaseArgs, TlsArgs};
+use super::{AuthorityArgs, DatabaseArgs, TlsArgs};
 use crate::app::signal::{Signal, Signals};
 use crate::config::Config;
 use crate::dispatch::keys::read_credentials;
@@ -44,8 +45,10 @@ pub(super) struct Serve {
     #[arg(long)]
     name: Vec<String>,
     /// The bus.
-    #[arg(long, env = "GANTRY_BUS_URL", default_value = "nats://127.0.0.1:4222")]
+    #[arg(long, env = "GANTRY_BUS_URL", default_value = "tls://127.0.0.1:4222")]
     bus_url: String,
+    #[command(flatten)]
+    authority: AuthorityArgs,
     /// The file of this process's way into the bus, as dispatch writes it.
     #[arg(long, env = "GANTRY_BUS_CREDENTIALS", default_value = "/var/lib/gantry/serve/bus.json")]
     bus_credentials: PathBuf,
@@ -73,7 +76,7 @@ impl Serve {
         let hub = Hub::default();
         let (signals, queue) = BusSignals::new(hub.clone());
         let state = AppState::new(db, config, Arc::new(signals))?;
-        tokio::spawn(talk_to_bus(self.bus_url.clone(), self.bus_credentials.clone(), hub.clone(), queue));
+        tokio::spawn(talk_to_bus(self.authority.address(&self.bus_url)?, self.bus_credentials.clone(), hub.clone(), queue));
         let router = router(state, live::route::router(hub));
         serve(&self.listen, &files, router, shutdown).await
     }
@@ -161,8 +164,8 @@ impl Signals for BusSignals {
 }
 
 /// Connects for as long as it takes, then passes messages both ways. The panel serves meanwhile.
-async fn talk_to_bus(url: String, credentials: PathBuf, hub: Hub, mut queue: mpsc::Receiver<Message>) {
-    let bus = connect(&url, &credentials).await;
+async fn talk_to_bus(address: BusAddress, credentials: PathBuf, hub: Hub, mut queue: mpsc::Receiver<Message>) {
+    let bus = connect(&address, &credentials).await;
     let listener = bus.clone();
     tokio::spawn(async move {
         match listener.hints().await {
@@ -186,11 +189,11 @@ async fn talk_to_bus(url: String, credentials: PathBuf, hub: Hub, mut queue: mps
     }
 }
 
-async fn connect(url: &str, credentials: &std::path::Path) -> ServeBus {
+async fn connect(address: &BusAddress, credentials: &std::path::Path) -> ServeBus {
     let mut reported = false;
     loop {
         let error = match read_credentials(credentials) {
-            Ok(credentials) => match ServeBus::connect(url, &credentials).await {
+            Ok(credentials) => match ServeBus::connect(address, &credentials).await {
                 Ok(bus) => return bus,
                 Err(error) => error.to_string(),
             },

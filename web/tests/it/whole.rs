@@ -68,7 +68,7 @@ impl Running {
 
 fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
     let (db, stop) = (db.clone(), CancellationToken::new());
-    let config = DispatchConfig { bus_url: nats.url(), bus_url_for_workers: nats.url(), keys: nats.keys.clone() };
+    let config = DispatchConfig { bus: nats.address(), bus_for_workers: nats.address(), keys: nats.keys.clone() };
     let token = stop.clone();
     let task = tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
     Running { stop, task }
@@ -114,7 +114,7 @@ async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
         seal_seed: seal.seed().unwrap(),
         panel_key: reply.panel_key,
         stream: reply.stream,
-        bus_url: nats.url(),
+        bus: nats.address(),
     }
 }
 
@@ -313,7 +313,7 @@ async fn another_servers_worker_cannot_end_this_servers_job() {
         started_ms: 0,
         finished_ms: 1,
     };
-    let bus = WorkerBus::connect(&whole.nats.url(), &liar.server, &liar.credentials).await.unwrap();
+    let bus = WorkerBus::connect(&whole.nats.address(), &liar.server, &liar.credentials).await.unwrap();
     // Once under its own name, once claiming to be the other server.
     for server in [liar.server.clone(), whole.identity.server.clone()] {
         let envelope = EventEnvelope { v: 1, id: EventId::new(), epoch: liar.epoch, server, event: Event::Outcome(outcome.clone()) };
@@ -353,7 +353,7 @@ async fn a_consumer_and_a_stream_that_somebody_deleted_are_made_again() {
     let account = whole.account("madeagain").await;
     // What a worker could bring about by choosing the bus's own subjects for a reply.
     let credentials = whole.nats.keys.panel_credentials(shared::bus::credentials::PanelUser::Dispatch, shared::testing::now_s()).unwrap();
-    let raw = shared::bus::client::Connection { url: &whole.nats.url(), name: "vandal", credentials: &credentials };
+    let raw = shared::bus::client::Connection { bus: &whole.nats.address(), name: "vandal", credentials: &credentials };
     let vandal = shared::bus::client::connect(&raw).await.unwrap();
     for subject in ["$JS.API.CONSUMER.DELETE.CMD_0.web1", "$JS.API.STREAM.DELETE.EVT"] {
         vandal.request(subject, "".into()).await.unwrap();
@@ -367,10 +367,10 @@ async fn a_worker_that_joins_again_shuts_out_the_keys_it_had_before() {
     let mut whole = Whole::start().await;
     let old = whole.identity.clone();
     whole.worker.stop().await;
-    let bus = WorkerBus::connect(&whole.nats.url(), &old.server, &old.credentials).await.unwrap();
+    let bus = WorkerBus::connect(&whole.nats.address(), &old.server, &old.credentials).await.unwrap();
     whole.identity = join(&whole.app, &whole.nats, "web1").await;
     until("the old connection is cut", async || (!bus.is_connected()).then_some(())).await;
-    assert!(WorkerBus::connect(&whole.nats.url(), &old.server, &old.credentials).await.is_err());
+    assert!(WorkerBus::connect(&whole.nats.address(), &old.server, &old.credentials).await.is_err());
 
     whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
     whole.until_online().await;
