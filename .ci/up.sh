@@ -3,6 +3,7 @@
 # managed hosts are systemd-nspawn machines on a private bridge. Ctrl-C stops all of it; the next start finds it as it was.
 #
 #   HOSTS=n           how many managed hosts (default 1)
+#   GANTRY_SUITES     their Debian releases in turn (default "bookworm bookworm trixie": every third is Debian 13)
 #   GANTRY_UP         where the panel keeps its state (default /var/lib/gantry-up)
 #   GANTRY_PANEL      where the panel listens (default 127.0.0.1:8443)
 #   GANTRY_SITES      where sites answer (default 127.0.0.1:8080)
@@ -18,6 +19,7 @@ SITES=${GANTRY_SITES:-127.0.0.1:8080}
 HOSTS=${HOSTS:-1}
 PROFILE=${GANTRY_PROFILE:-dev}
 PREFIX=${GANTRY_HOST_PREFIX:-web}
+read -ra SUITES <<< "${GANTRY_SUITES:-bookworm bookworm trixie}"
 LAB=$HERE/lab/lab.sh
 DATABASE=sqlite:$STATE/panel/panel.db
 UP_PID=
@@ -59,8 +61,8 @@ build() {
 
 # start_host NAME: boots it and installs the worker just built, unless it is there.
 start_host() {
-    local name=$1 package=/var/cache/gantry-lab/gantry-worker.deb
-    "$LAB" up "$name"
+    local name=$1 package=/var/cache/gantry-lab/gantry-worker.deb number=${1#"$PREFIX"}
+    GANTRY_LAB_SUITE=${SUITES[(number - 1) % ${#SUITES[@]}]} "$LAB" up "$name"
     "$LAB" exec "$name" sha256sum "$package" 2>/dev/null | cut -d' ' -f1 | grep -qx "$(sha256sum < "$WORKER_PACKAGE" | cut -d' ' -f1)" && return
     "$LAB" put "$name" "$WORKER_PACKAGE" "$package.new"
     "$LAB" exec "$name" dpkg --install "$package.new" >/dev/null
