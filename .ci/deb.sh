@@ -17,9 +17,9 @@ BUILT=$TARGET/$([[ $PROFILE == dev ]] && echo debug || echo "$PROFILE")
 OUT=$TARGET/deb
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$REPO/Cargo.toml" | head -1)
 ARCHITECTURE=$(dpkg --print-architecture)
-# The same sources give the same package: files have the time of the commit.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$REPO" log -1 --format=%ct 2>/dev/null || date +%s)}
-export SOURCE_DATE_EPOCH
+# The same sources give the same package: files have the time of the commit. Not exported: the compiler's helpers look at
+# it, and would build every dependency again.
+EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$REPO" log -1 --format=%ct 2>/dev/null || date +%s)}
 WORK=
 trap '[[ -z $WORK ]] || rm -rf "$WORK"' EXIT
 
@@ -64,9 +64,9 @@ pack() {
     local deb
     deb=$(deb_of "$2")
     mkdir -p "$OUT"
-    find "$1" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+    find "$1" -exec touch --no-dereference --date="@$EPOCH" {} +
     # A build that is only tried need not be small.
-    dpkg-deb --root-owner-group $([[ $PROFILE == dev ]] && echo '-Zgzip -z1' || echo '-Zxz') --build "$1" "$deb.new" >/dev/null
+    SOURCE_DATE_EPOCH=$EPOCH dpkg-deb --root-owner-group $([[ $PROFILE == dev ]] && echo '-Zgzip -z1' || echo '-Zxz') --build "$1" "$deb.new" >/dev/null
     mv "$deb.new" "$deb"
     say "$deb"
 }
@@ -105,9 +105,8 @@ panel_package() {
 }
 
 main() {
-    local -a bins=(--bin gantry-worker)
-    [[ ${1:-} == worker ]] || bins+=(--bin gantry)
-    (cd "$REPO" && cargo build --quiet --workspace "${bins[@]}" --profile "$PROFILE" ${GANTRY_FEATURES:+--features "$GANTRY_FEATURES"})
+    # Both, always: another selection would be another set of features, and build every dependency again.
+    (cd "$REPO" && cargo build --quiet --workspace --bins --profile "$PROFILE" ${GANTRY_FEATURES:+--features "$GANTRY_FEATURES"})
     WORK=$(mktemp -d)
     worker_package
     [[ ${1:-} == worker ]] || panel_package

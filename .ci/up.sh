@@ -3,6 +3,7 @@
 # managed hosts are systemd-nspawn machines on a private bridge. Ctrl-C stops all of it; the next start finds it as it was.
 #
 #   HOSTS=n           how many managed hosts (default 1)
+#   GANTRY_SUITES     their Debian releases in turn (default "bookworm bookworm trixie": every third is Debian 13)
 #   GANTRY_UP         where the panel keeps its state (default /var/lib/gantry-up)
 #   GANTRY_PANEL      where the panel listens (default 127.0.0.1:8443)
 #   GANTRY_SITES      where sites answer (default 127.0.0.1:8080)
@@ -18,6 +19,7 @@ SITES=${GANTRY_SITES:-127.0.0.1:8080}
 HOSTS=${HOSTS:-1}
 PROFILE=${GANTRY_PROFILE:-dev}
 PREFIX=${GANTRY_HOST_PREFIX:-web}
+read -ra SUITES <<< "${GANTRY_SUITES:-bookworm bookworm trixie}"
 LAB=$HERE/lab/lab.sh
 DATABASE=sqlite:$STATE/panel/panel.db
 UP_PID=
@@ -59,8 +61,8 @@ build() {
 
 # start_host NAME: boots it and installs the worker just built, unless it is there.
 start_host() {
-    local name=$1 package=/var/cache/gantry-lab/gantry-worker.deb
-    "$LAB" up "$name"
+    local name=$1 package=/var/cache/gantry-lab/gantry-worker.deb number=${1#"$PREFIX"}
+    GANTRY_LAB_SUITE=${SUITES[(number - 1) % ${#SUITES[@]}]} "$LAB" up "$name"
     "$LAB" exec "$name" sha256sum "$package" 2>/dev/null | cut -d' ' -f1 | grep -qx "$(sha256sum < "$WORKER_PACKAGE" | cut -d' ' -f1)" && return
     "$LAB" put "$name" "$WORKER_PACKAGE" "$package.new"
     "$LAB" exec "$name" dpkg --install "$package.new" >/dev/null
@@ -70,7 +72,8 @@ start_host() {
 start_panel() {
     local bridge=$1
     "$STATE/bin/gantry" up --state-dir "$STATE" --listen "$PANEL" --bus-listen "$bridge:4222" --nats-server "$STATE/bin/nats-server" \
-        --also-listen "$bridge:8443" --name "$bridge" --forward-sites "$SITES" 2> "$STATE/panel.log" &
+        --also-listen "$bridge:8443" --name "$bridge" --public-url "https://$bridge:8443" --worker-packages "$STATE/packages" \
+        --forward-sites "$SITES" 2> "$STATE/panel.log" &
     UP_PID=$!
     local try
     for ((try = 0; try < 300; try++)); do
@@ -82,16 +85,19 @@ start_panel() {
     die "The panel did not start; its log is $STATE/panel.log."
 }
 
-# join_host NAME: lets its worker join once, and starts it.
+# join_host NAME: lets its worker join once, by the script every server joins by, and starts it.
 join_host() {
     local name=$1 bridge=$2 token
     token=$(gantry server ensure "$name" --database "$DATABASE" --hostname "$name.localhost" --role web --address "$("$LAB" address "$name")")
-    if [[ -n $token ]] || ! "$LAB" exec "$name" test -e /var/lib/gantry-worker/identity.json; then
-        [[ -n $token ]] || token=$(gantry server token "$name" --database "$DATABASE")
-        "$LAB" exec "$name" gantry-worker enroll --panel "https://$bridge:8443" --token "$token" \
-            --fingerprint "$(gantry server fingerprint --tls-dir "$STATE/tls")" 2> "$STATE/join.log" || { cat "$STATE/join.log" >&2; exit 1; }
+    if [[ -z $token ]]; then
+        if "$LAB" exec "$name" test -e /var/lib/gantry-worker/identity.json; then
+            "$LAB" exec "$name" systemctl enable --quiet --now gantry-worker
+            return
+        fi
+        token=$(gantry server token "$name" --database "$DATABASE")
     fi
-    "$LAB" exec "$name" systemctl enable --quiet --now gantry-worker
+    "$LAB" exec "$name" sh -c "$(gantry server join-command --token "$token" --public-url "https://$bridge:8443" --tls-dir "$STATE/tls")" \
+        && "$LAB" exec "$name" test -e /var/lib/gantry-worker/identity.json || die "$name could not join."
 }
 
 main() {

@@ -16,8 +16,7 @@ TREE_PACKAGES=(
     iproute2 procps ca-certificates
     curl                                          # joining by the panel's command
     nginx openssl                                 # web server
-    "php$TREE_PHP"-{fpm,cli,opcache}                # PHP, and the extensions common applications ask for
-    "php$TREE_PHP"-{mysql,curl,mbstring,xml,gd,zip,intl}
+    php-{fpm,cli,mysql,curl,mbstring,xml,gd,zip,intl} # PHP of the release, as joining would install it
     openssh-server openssh-sftp-server            # SFTP for the accounts
     acl logrotate
     nftables                                      # what accounts may reach over the network

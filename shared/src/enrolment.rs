@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::authority::BusAddress;
 use crate::ids::Epoch;
 use crate::names::ServerName;
 
@@ -35,6 +36,37 @@ pub struct EnrolmentReply {
     pub panel_key: String,
     /// The stream that carries its jobs.
     pub stream: String,
-    /// Where the bus is.
-    pub bus_url: String,
+    /// Where the bus is, and who vouches for it.
+    pub bus: BusAddress,
+}
+
+/// Why a panel does not let a worker join. The answer's body, with status 403.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "refused", rename_all = "snake_case")]
+pub enum Refusal {
+    /// No such token.
+    #[error(
+        "the panel does not know this token. A newer one may have taken its place, or it is another panel's: generate the installation script again on the server's page"
+    )]
+    Unknown,
+    /// A worker has joined with it.
+    #[error("this token has been used. It works once: generate a new installation script on the server's page")]
+    Used,
+    /// It was made too long ago.
+    #[error("this token has ended. It works for an hour: generate a new installation script on the server's page")]
+    Expired,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Refusal;
+
+    #[test]
+    fn refusals_keep_their_spelling() {
+        for (refusal, spelled) in [(Refusal::Unknown, "unknown"), (Refusal::Used, "used"), (Refusal::Expired, "expired")] {
+            let json = serde_json::to_string(&refusal).unwrap();
+            assert_eq!(json, format!(r#"{{"refused":"{spelled}"}}"#));
+            assert_eq!(serde_json::from_str::<Refusal>(&json).unwrap(), refusal);
+        }
+    }
 }

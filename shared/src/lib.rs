@@ -4,6 +4,7 @@
 //! - [`jobs`]: the desired state of one resource, wrapped in an envelope with its generation.
 //! - [`events`]: what a worker reports.
 //! - [`operation`], [`failure`]: the states a request goes through, and the ways it can end badly.
+//! - [`tls`]: certificate authorities.
 //! - [`bus`]: subjects, streams, credentials, signatures. The only module that knows NATS.
 //!
 //! **Everything outside [`bus`] is pure**: no IO, no clock, no SQL, no HTML.
@@ -21,3 +22,4 @@ pub mod role;
 pub mod secret;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tls;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::bus::authority::{Authority, BusAddress};
 use crate::bus::credentials::BusKeys;
 use crate::bus::server_config::{ServerConfig, render};
 
@@ -19,6 +20,7 @@ pub struct NatsServer {
     child: Child,
     dir: tempfile::TempDir,
     port: u16,
+    authority: Authority,
     /// The keys it trusts.
     pub keys: BusKeys,
 }
@@ -33,14 +35,33 @@ impl NatsServer {
     pub fn start() -> Self {
         let dir = tempfile::tempdir().expect("a scratch directory");
         let keys = BusKeys::generate().expect("keys");
+        let authority = Authority::generate(epoch_s()).expect("an authority");
+        certify(dir.path(), &authority);
         let (child, port) = launch(dir.path(), &keys, None);
-        Self { child, dir, port, keys }
+        Self { child, dir, port, authority, keys }
     }
 
     /// Where clients connect.
     #[must_use]
-    pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+    pub fn address(&self) -> BusAddress {
+        BusAddress { url: format!("tls://127.0.0.1:{}", self.port), authority: self.authority.certificate().to_owned() }
+    }
+
+    /// Gives it a new certificate while it runs: of its own authority, or of another one, which is returned as its address.
+    ///
+    /// # Panics
+    /// It cannot be told.
+    #[expect(clippy::expect_used, reason = "a test that cannot have its server must fail loudly")]
+    pub fn renew(&mut self, authority: Option<Authority>) -> BusAddress {
+        self.authority = authority.unwrap_or_else(|| {
+            let own = self.authority.certificate().to_owned();
+            Authority::from_pem(own, &self.authority.key_pem()).expect("its own authority")
+        });
+        certify(self.dir.path(), &self.authority);
+        let reload = format!("reload={}", self.child.id());
+        let told = Command::new(nats_server_binary()).args(["--signal", &reload]).status().expect("nats-server runs");
+        assert!(told.success(), "the server was not told");
+        self.address()
     }
 
     /// Kills the server without warning.
@@ -77,7 +98,8 @@ fn launch(dir: &Path, keys: &BusKeys, port: Option<u16>) -> (Child, u16) {
     let ports = dir.join("ports");
     let _ = std::fs::remove_dir_all(&ports);
     std::fs::create_dir_all(&ports).expect("the ports directory");
-    let config = ServerConfig { host: "127.0.0.1", port, data_dir: dir, ports_dir: &ports };
+    let (certificate, key) = (dir.join("bus.crt"), dir.join("bus.key"));
+    let config = ServerConfig { host: "127.0.0.1", port, data_dir: dir, ports_dir: &ports, certificate: &certificate, key: &key };
     let file = dir.join("nats.conf");
     std::fs::write(&file, render(&config, keys, now_s()).expect("a configuration")).expect("the configuration file");
     let child = Command::new(nats_server_binary())
@@ -99,6 +121,13 @@ fn launch(dir: &Path, keys: &BusKeys, port: Option<u16>) -> (Child, u16) {
     }
 }
 
+#[expect(clippy::expect_used, reason = "a test that cannot have its server must fail loudly")]
+fn certify(dir: &Path, authority: &Authority) {
+    let issued = authority.issue(epoch_s()).expect("a certificate");
+    std::fs::write(dir.join("bus.crt"), issued.certificate).expect("the certificate's file");
+    std::fs::write(dir.join("bus.key"), issued.key).expect("the key's file");
+}
+
 /// Reads the port from the file the server writes once it listens.
 fn chosen_port(ports: &Path) -> Option<u16> {
     let file = std::fs::read_dir(ports).ok()?.flatten().find(|entry| entry.path().extension().is_some_and(|e| e == "ports"))?;
@@ -110,6 +139,9 @@ fn chosen_port(ports: &Path) -> Option<u16> {
 /// Epoch seconds.
 #[must_use]
 pub fn now_s() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(epoch_s()).unwrap_or(i64::MAX)
+}
+
+fn epoch_s() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -2,6 +2,9 @@
 
 use shared::names::DomainName;
 
+use crate::views::join::PanelTrust;
+use crate::worker_package::WorkerPackage;
+
 /// Settings of the web tier.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -10,8 +13,10 @@ pub struct Config {
     pub public_url: String,
     /// The panel's host name, of which no site may be.
     pub host: String,
-    /// SHA-256 of the panel's certificate, for workers that join. Empty if a public authority has signed it.
-    pub fingerprint: String,
+    /// How a host that joins knows the panel.
+    pub trust: PanelTrust,
+    /// The worker's packages for hosts that join.
+    pub worker_packages: Vec<WorkerPackage>,
     /// The port at which hosts answer SFTP.
     pub sftp_port: u16,
     /// The port at which browsers reach sites over HTTP, if not 80: when Gantry is tried out, sites are forwarded.
@@ -31,7 +36,7 @@ impl Config {
             None => authority.split(':').next().unwrap_or_default(),
         };
         let host = host.to_ascii_lowercase();
-        Self { public_url, host, fingerprint: String::new(), sftp_port: 22, site_port: None }
+        Self { public_url, host, trust: PanelTrust::Public, worker_packages: Vec::new(), sftp_port: 22, site_port: None }
     }
 
     /// The address at which visitors open a site.

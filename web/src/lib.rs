@@ -3,6 +3,7 @@
 //! - [`routes`]: HTTP in, one use case, one view. [`paths`]: every address. [`router`]: all of them, with the stack around.
 //! - [`app`]: use cases, one transaction each. [`auth`]: proofs of who somebody is. [`store`]: the database.
 //! - [`views`]: HTML as pure functions. [`live`]: changed parts of a page over one stream.
+//! - [`worker_package`]: what hosts that join install. [`tls`]: the panel's certificate.
 //! - [`dispatch`]: the other process, which holds the keys. [`cli`]: the commands.
 
 pub mod app;
@@ -22,3 +23,4 @@ pub mod state;
 pub mod store;
 pub mod tls;
 pub mod views;
+pub mod worker_package;

@@ -106,6 +106,10 @@ pub const LIVE: &str = "/live";
 pub const STATIC: &str = "/static/{file}";
 /// Where a new worker trades its token for credentials.
 pub const ENROL: &str = "/api/enrol";
+/// The script by which a new host joins; the token is in the `Authorization` header.
+pub const JOIN: &str = "/join";
+/// A package of the worker, by its file name.
+pub const JOIN_PACKAGE: &str = "/join/packages/{file}";
 /// Whether this process serves.
 pub const HEALTHZ: &str = "/healthz";
 
@@ -185,6 +189,12 @@ pub fn account_php(id: AccountId, version: PhpVersion) -> String {
 #[must_use]
 pub fn static_file(file: &str) -> String {
     STATIC.replace("{file}", file)
+}
+
+/// [`JOIN_PACKAGE`] of one file name.
+#[must_use]
+pub fn join_package(file: &str) -> String {
+    JOIN_PACKAGE.replace("{file}", file)
 }
 
 /// [`SITE_NEW`] with the account chosen already.

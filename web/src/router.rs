@@ -12,7 +12,7 @@ use crate::middleware::csrf::{refused, require_origin};
 use crate::middleware::error_page::error_page;
 use crate::middleware::request_log::request_log;
 use crate::middleware::security_headers::security_headers;
-use crate::routes::{account, audit, client, home, operation, password, public, server, session, site};
+use crate::routes::{account, audit, client, home, join, operation, password, public, server, session, site};
 use crate::state::AppState;
 
 /// The longest body. Forms are a few kilobytes; an upload is not a form.
@@ -22,6 +22,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 pub fn router(state: AppState, more: Router<AppState>) -> Router {
     Router::new()
         .merge(public::router())
+        .merge(join::router())
         .merge(session::router())
         .merge(password::router())
         .merge(home::router())

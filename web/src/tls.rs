@@ -4,8 +4,17 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use data_encoding::BASE64;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use sha2::{Digest, Sha256};
+
+use crate::views::join::PanelTrust;
 
 /// Where the certificate and its key lie.
 #[derive(Debug, Clone)]
@@ -36,6 +45,15 @@ pub enum TlsError {
     Empty {
         /// Which file.
         path: PathBuf,
+    },
+    /// The file holds a certificate that nobody can use.
+    #[error("the certificate in {path} is damaged")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::Error,
     },
 }
 
@@ -69,21 +87,47 @@ impl TlsFiles {
     /// # Errors
     /// The file cannot be read or holds no certificate.
     pub fn fingerprint(&self) -> Result<String, TlsError> {
-        let text =
-            std::fs::read_to_string(&self.certificate).map_err(|source| TlsError::File { path: self.certificate.clone(), source })?;
-        let der = first_certificate(&text).ok_or_else(|| TlsError::Empty { path: self.certificate.clone() })?;
-        Ok(Sha256::digest(der).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":"))
+        let chain = self.chain()?;
+        let leaf = chain.first().ok_or_else(|| TlsError::Empty { path: self.certificate.clone() })?;
+        Ok(fingerprint(leaf))
+    }
+
+    /// How hosts know the panel at `host`: by these authorities if they vouch for the certificate now, else by its key.
+    ///
+    /// # Errors
+    /// The file cannot be read or holds no certificate.
+    pub fn trust(&self, host: &str, authorities: RootCertStore) -> Result<PanelTrust, TlsError> {
+        let chain = self.chain()?;
+        let leaf = chain.first().ok_or_else(|| TlsError::Empty { path: self.certificate.clone() })?;
+        if is_vouched_for(&chain, host, authorities) {
+            return Ok(PanelTrust::Public);
+        }
+        let parsed = ParsedCertificate::try_from(leaf).map_err(|source| TlsError::Damaged { path: self.certificate.clone(), source })?;
+        let key = BASE64.encode(&Sha256::digest(parsed.subject_public_key_info().as_ref()));
+        Ok(PanelTrust::Pinned { key, fingerprint: fingerprint(leaf) })
+    }
+
+    /// The certificate and those between it and its authority.
+    fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let pem = std::fs::read(&self.certificate).map_err(|source| TlsError::File { path: self.certificate.clone(), source })?;
+        Ok(CertificateDer::pem_slice_iter(&pem).flatten().collect())
     }
 }
 
-/// The bytes between the first pair of PEM lines.
-fn first_certificate(pem: &str) -> Option<Vec<u8>> {
-    let body = pem.split("-----BEGIN CERTIFICATE-----").nth(1)?.split("-----END CERTIFICATE-----").next()?;
-    let base64: String = body.split_ascii_whitespace().collect();
-    data_encoding::BASE64.decode(base64.as_bytes()).ok()
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    Sha256::digest(certificate.as_ref()).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
 }
 
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), TlsError> {
+fn is_vouched_for(chain: &[CertificateDer<'_>], host: &str, authorities: RootCertStore) -> bool {
+    let provider = rustls::crypto::ring::default_provider();
+    let (Some((leaf, between)), Ok(name)) = (chain.split_first(), ServerName::try_from(host.to_owned())) else { return false };
+    WebPkiServerVerifier::builder_with_provider(authorities.into(), provider.into())
+        .build()
+        .is_ok_and(|verifier| verifier.verify_server_cert(leaf, between, &name, &[], UnixTime::now()).is_ok())
+}
+
+/// Writes a file with a mode from its first moment, whole or not at all.
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), TlsError> {
     let file = |source| TlsError::File { path: path.to_owned(), source };
     let temporary = path.with_extension("new");
     let _ = std::fs::remove_file(&temporary);
@@ -94,7 +138,11 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), TlsError> {
 
 #[cfg(test)]
 mod tests {
+    use rustls::RootCertStore;
+    use shared::tls::authorities;
+
     use super::TlsFiles;
+    use crate::views::join::PanelTrust;
 
     #[test]
     fn a_certificate_is_made_once_and_two_installations_share_nothing() {
@@ -108,5 +156,19 @@ mod tests {
         assert_eq!(first.fingerprint().unwrap(), fingerprint);
         assert_ne!(second.fingerprint().unwrap(), fingerprint);
         assert_eq!(fingerprint.len(), 32 * 3 - 1);
+    }
+
+    #[test]
+    fn hosts_pin_the_panels_own_certificate_and_believe_authorities_that_vouch_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = TlsFiles::within(directory.path());
+        files.ensure(&["panel.example.org".to_owned()]).unwrap();
+        let own = authorities(&std::fs::read(&files.certificate).unwrap());
+        assert_eq!(files.trust("panel.example.org", own.clone()).unwrap(), PanelTrust::Public);
+        for (host, authorities) in [("panel.example.org", RootCertStore::empty()), ("other.example.org", own)] {
+            let PanelTrust::Pinned { key, fingerprint } = files.trust(host, authorities).unwrap() else { panic!("{host} is believed") };
+            assert_eq!(fingerprint, files.fingerprint().unwrap());
+            assert_eq!(data_encoding::BASE64.decode(key.as_bytes()).unwrap().len(), 32);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use shared::bus::authority::BusAddress;
 use shared::bus::credentials::Credentials;
 use shared::ids::Epoch;
 use shared::names::ServerName;
@@ -27,8 +28,8 @@ pub struct Identity {
     pub panel_key: String,
     /// The stream that carries this server's jobs.
     pub stream: String,
-    /// Where the bus is.
-    pub bus_url: String,
+    /// Where the bus is, and who vouches for it.
+    pub bus: BusAddress,
 }
 
 impl std::fmt::Debug for Identity {
@@ -41,7 +42,9 @@ impl std::fmt::Debug for Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// There is none.
-    #[error("this worker has not joined a panel yet: run `gantry-worker enroll` first")]
+    #[error(
+        "this worker has not joined a panel yet. Fill in /etc/gantry-worker/config.env with what the panel shows for a new server, or run the command it shows"
+    )]
     Missing,
     /// Reading or writing failed.
     #[error("the identity in {path} could not be used")]

@@ -1,7 +1,7 @@
 //! Gantry's agent on a host: takes jobs and makes the host match them.
 //!
 //! - [`run`](mod@run): the whole worker. [`inbox`]: jobs the bus handed over. [`outbox`]: events on their way back.
-//!   [`heartbeat`]: presence. [`enrol`]: joining a panel. [`config`]: who this worker is.
+//!   [`heartbeat`]: presence. [`enrol`], [`join`]: joining a panel. [`config`]: who this worker is.
 //! - `executor`: works the inbox off in batches; `turns` says whose turn it is.
 //! - [`registry`]: the entry point. Verified jobs in, one outcome with its steps for each out.
 //! - [`roles`]: pure planning. What the host should look like for a desired state.
@@ -22,6 +22,7 @@ mod executor;
 pub mod heartbeat;
 mod idle;
 pub mod inbox;
+pub mod join;
 pub mod ledger;
 pub mod outbox;
 mod receive;

@@ -14,8 +14,9 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use worker::config::{Identity, STATE_DIR, identity_path};
+use worker::config::{Identity, IdentityError, STATE_DIR, identity_path};
 use worker::enrol::{EnrolOptions, enrol};
+use worker::join::{JoinError, join};
 use worker::run::{WorkerConfig, run};
 use worker::system::{Host, System};
 
@@ -34,6 +35,15 @@ enum Command {
         /// Where the identity and the database are.
         #[arg(long, env = "GANTRY_STATE_DIR", default_value = STATE_DIR)]
         state_dir: PathBuf,
+        /// The panel to join if there is no identity yet.
+        #[arg(long, env = "GANTRY_PANEL", default_value = "")]
+        panel: String,
+        /// The single-use token to join it with.
+        #[arg(long, env = "GANTRY_TOKEN", default_value = "", hide_env_values = true)]
+        token: String,
+        /// SHA-256 of the panel's certificate; empty if a public authority has signed it.
+        #[arg(long, env = "GANTRY_FINGERPRINT", default_value = "")]
+        fingerprint: String,
     },
     /// Join a panel. The keys are made here and stay here.
     Enroll {
@@ -41,10 +51,10 @@ enum Command {
         #[arg(long, env = "GANTRY_PANEL")]
         panel: String,
         /// The single-use token the panel shows.
-        #[arg(long, env = "GANTRY_TOKEN")]
+        #[arg(long, env = "GANTRY_TOKEN", hide_env_values = true)]
         token: String,
-        /// SHA-256 of the panel's certificate, as the panel shows it.
-        #[arg(long, env = "GANTRY_FINGERPRINT")]
+        /// SHA-256 of the panel's certificate, as the panel shows it; empty if a public authority has signed it.
+        #[arg(long, env = "GANTRY_FINGERPRINT", default_value = "")]
         fingerprint: String,
         /// Where the identity is kept.
         #[arg(long, env = "GANTRY_STATE_DIR", default_value = STATE_DIR)]
@@ -68,6 +78,9 @@ enum Command {
     },
 }
 
+/// EX_CONFIG of sysexits.h: an admin has to do something first, so systemd does not start the worker again.
+const NOT_CONFIGURED: u8 = 78;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // The stage child must be single-threaded when it leaves the host's mount namespace: no runtime, no logger thread.
@@ -79,7 +92,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            let missing = matches!(error.downcast_ref(), Some(IdentityError::Missing | IdentityError::Damaged { .. }));
+            if missing || error.is::<JoinError>() { ExitCode::from(NOT_CONFIGURED) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -87,15 +101,23 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn start(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run { state_dir } => {
-            let identity = Identity::load(&state_dir)?;
+        Command::Run { state_dir, panel, token, fingerprint } => {
+            let stop = stop_signal()?;
+            let identity = match Identity::load(&state_dir) {
+                Err(IdentityError::Missing) if !panel.is_empty() && !token.is_empty() => {
+                    let options = EnrolOptions { panel, token, fingerprint };
+                    let Some(identity) = join(options, &state_dir, &stop).await? else { return Ok(()) };
+                    identity
+                }
+                loaded => loaded?,
+            };
             tracing::info!(server.name = %identity.server, version = env!("CARGO_PKG_VERSION"), "starting");
             let config = WorkerConfig { identity, database: state_dir.join("worker.db"), system: host()? };
-            run(config, stop_signal()?).await?;
+            run(config, stop).await?;
             Ok(())
         }
         Command::Enroll { panel, token, fingerprint, state_dir } => {
-            let identity = enrol(&EnrolOptions { panel, token, fingerprint }).await?;
+            let identity = enrol(EnrolOptions { panel, token, fingerprint }).await?;
             identity.store(&state_dir)?;
             tracing::info!(server.name = %identity.server, file = %identity_path(&state_dir).display(), "this worker has joined");
             Ok(())

@@ -181,7 +181,7 @@ async fn hold_connection(worker: Arc<Worker>, connected: watch::Sender<Option<Ar
     let mut reported = false;
     let bus = loop {
         let identity = &worker.identity;
-        match WorkerBus::connect(&identity.bus_url, &identity.server, &identity.credentials).await {
+        match WorkerBus::connect(&identity.bus, &identity.server, &identity.credentials).await {
             Ok(bus) => break Arc::new(bus),
             Err(error) => {
                 if !std::mem::replace(&mut reported, true) {

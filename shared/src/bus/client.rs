@@ -5,14 +5,15 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event};
 
 use super::BusError;
+use super::authority::{BusAddress, client_config};
 use super::credentials::{Credentials, user_key};
 use super::server_config::{OLDEST_SERVER, is_new_enough};
 
 /// How a client presents itself.
 #[derive(Debug, Clone)]
 pub struct Connection<'a> {
-    /// `nats://host:port`, several separated by commas.
-    pub url: &'a str,
+    /// Where the bus is, and who vouches for it.
+    pub bus: &'a BusAddress,
     /// Shown in the bus's own listings, and the prefix of reply subjects: `_INBOX.<name>`.
     pub name: &'a str,
     /// The way in.
@@ -33,6 +34,8 @@ pub async fn connect(connection: &Connection<'_>) -> Result<Client, BusError> {
         let seed = std::sync::Arc::clone(&seed);
         async move { seed.sign(&nonce).map_err(async_nats::AuthError::new) }
     })
+    .require_tls(true)
+    .tls_client_config(client_config(&connection.bus.authority)?)
     .name(connection.name)
     .custom_inbox_prefix(format!("_INBOX.{}", connection.name))
     .connection_timeout(Duration::from_secs(5))
@@ -41,8 +44,8 @@ pub async fn connect(connection: &Connection<'_>) -> Result<Client, BusError> {
     .max_reconnects(None)
     .reconnect_delay_callback(|attempt| Duration::from_millis(100 * (1_u64 << attempt.min(6))))
     .event_callback(|event| async move { log(&event) });
-    let servers: Vec<&str> = connection.url.split(',').map(str::trim).collect();
-    let client = options.connect(servers).await.map_err(|source| BusError::Connect { url: connection.url.to_owned(), source })?;
+    let servers: Vec<&str> = connection.bus.url.split(',').map(str::trim).collect();
+    let client = options.connect(servers).await.map_err(|source| BusError::Connect { url: connection.bus.url.clone(), source })?;
     let found = client.server_info().version;
     if !is_new_enough(&found) {
         return Err(BusError::TooOld { found, needed: OLDEST_SERVER });

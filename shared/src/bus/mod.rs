@@ -3,6 +3,7 @@
 //! - [`subjects`]: the only place where a subject is spelled.
 //! - [`topology`]: streams and consumers; made and updated here, never deleted.
 //! - [`credentials`]: operator, account and user JWTs, and the permissions of each kind of client.
+//! - [`authority`]: the certificate authority that vouches for the bus; every connection is encrypted.
 //! - [`signing`]: jobs are signed by dispatch and events by workers, so a client of the bus can forge neither.
 //! - [`sealing`]: secrets only one worker can read.
 //! - [`server_config`]: the configuration of the nats-server that Gantry starts itself.
@@ -11,6 +12,7 @@
 //! **The bus is transport, never the truth**: losing all it holds costs time, not data.
 //! **This is the only module that imports async-nats.**
 
+pub mod authority;
 pub mod client;
 pub mod credentials;
 pub mod panel;
@@ -33,6 +35,9 @@ pub enum BusError {
         #[source]
         source: async_nats::ConnectError,
     },
+    /// What vouches for the bus cannot be used.
+    #[error("no secure connection to the bus can be made")]
+    Authority(#[from] authority::AuthorityError),
     /// The server is too old to be trusted with jobs.
     #[error("nats-server {found} is too old: {needed} or newer is needed (older ones lose or leak jobs)")]
     TooOld {
@@ -91,7 +96,12 @@ impl BusError {
     pub const fn is_of_the_message(&self) -> bool {
         match self {
             Self::Undecodable { .. } | Self::TooLarge { .. } => true,
-            Self::Connect { .. } | Self::TooOld { .. } | Self::Refused { .. } | Self::Key { .. } | Self::BadSignature { .. } => false,
+            Self::Connect { .. }
+            | Self::TooOld { .. }
+            | Self::Refused { .. }
+            | Self::Key { .. }
+            | Self::BadSignature { .. }
+            | Self::Authority(_) => false,
         }
     }
 

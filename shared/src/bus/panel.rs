@@ -11,6 +11,7 @@ use nkeys::KeyPair;
 use serde::{Deserialize, Serialize};
 
 use super::BusError;
+use super::authority::BusAddress;
 use super::client::{Connection, REQUEST_TIMEOUT, connect};
 use super::credentials::{AccountClaims, BusKeys, Credentials, PanelUser, WorkerAccount};
 use super::signing::{Purpose, SIGNATURE_HEADER, open, sign};
@@ -59,11 +60,11 @@ impl DispatchBus {
     ///
     /// # Errors
     /// The first attempt fails, the server is too old, or the streams cannot be made.
-    pub async fn connect(url: &str, keys: &BusKeys, now_s: i64) -> Result<Self, BusError> {
+    pub async fn connect(bus: &BusAddress, keys: &BusKeys, now_s: i64) -> Result<Self, BusError> {
         let credentials = keys.panel_credentials(PanelUser::Dispatch, now_s)?;
-        let client = connect(&Connection { url, name: "dispatch", credentials: &credentials }).await?;
+        let client = connect(&Connection { bus, name: "dispatch", credentials: &credentials }).await?;
         let system = keys.system_credentials(now_s)?;
-        let system = connect(&Connection { url, name: "dispatch-system", credentials: &system }).await?;
+        let system = connect(&Connection { bus, name: "dispatch-system", credentials: &system }).await?;
         let context = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
         topology::ensure(&context, &keys.ingest_secret).await?;
         Ok(Self { client, system, context, signer: keys.job_signer()?, keys: keys.clone() })
@@ -319,8 +320,8 @@ impl ServeBus {
     ///
     /// # Errors
     /// The first attempt fails, or the server is too old.
-    pub async fn connect(url: &str, credentials: &Credentials) -> Result<Self, BusError> {
-        Ok(Self { client: connect(&Connection { url, name: "serve", credentials }).await? })
+    pub async fn connect(bus: &BusAddress, credentials: &Credentials) -> Result<Self, BusError> {
+        Ok(Self { client: connect(&Connection { bus, name: "serve", credentials }).await? })
     }
 
     /// Tells dispatch that there is something in the queue.

@@ -31,6 +31,10 @@ pub struct ServerConfig<'a> {
     pub data_dir: &'a Path,
     /// Where the chosen port is written.
     pub ports_dir: &'a Path,
+    /// The server's certificate, PEM. The server reads it again when it is told to reload.
+    pub certificate: &'a Path,
+    /// The certificate's key, PEM.
+    pub key: &'a Path,
 }
 
 /// The configuration file's text.
@@ -50,6 +54,9 @@ pub fn render(config: &ServerConfig<'_>, keys: &BusKeys, now_s: i64) -> Result<S
     // A host without power shows within 40 s: two pings of 20 s.
     line("ping_interval: \"20s\"\nping_max: 2".to_owned());
     line("max_payload: 1MB".to_owned());
+    let (certificate, key) = (quoted(config.certificate), quoted(config.key));
+    // A host far away, or a server that starts with a thousand workers at once, takes longer than the default of two seconds.
+    line(format!("tls {{ cert_file: {certificate}, key_file: {key}, min_version: \"1.3\", timeout: 15 }}"));
     line(format!("jetstream {{ store_dir: {}, sync_interval: always }}", quoted(&config.data_dir.join("streams"))));
     line(format!("operator: \"{}\"", keys.operator_jwt(now_s)?));
     line(format!("system_account: {}", keys.system_account()?));

@@ -9,6 +9,7 @@ use futures::{Stream, StreamExt};
 use nkeys::KeyPair;
 
 use super::BusError;
+use super::authority::BusAddress;
 use super::client::{Connection, REQUEST_TIMEOUT, connect};
 use super::credentials::{Credentials, user_key};
 use super::signing::{Purpose, SIGNATURE_HEADER, Signed, open, sign};
@@ -35,9 +36,9 @@ impl WorkerBus {
     ///
     /// # Errors
     /// The first attempt fails, the server is too old, or the seed is damaged.
-    pub async fn connect(url: &str, server: &ServerName, credentials: &Credentials) -> Result<Self, BusError> {
+    pub async fn connect(bus: &BusAddress, server: &ServerName, credentials: &Credentials) -> Result<Self, BusError> {
         let key = user_key(&credentials.seed)?;
-        let client = connect(&Connection { url, name: server.as_str(), credentials }).await?;
+        let client = connect(&Connection { bus, name: server.as_str(), credentials }).await?;
         let context = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).api_prefix(subjects::WORKER_API).build(client.clone());
         Ok(Self { client, context, server: server.clone(), key })
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use futures::StreamExt;
+use shared::bus::BusError;
+use shared::bus::authority::{Authority, BusAddress};
 use shared::bus::client::{Connection, connect};
 use shared::bus::credentials::{BusKeys, Credentials, PanelUser, Revocation, WorkerAccount, new_user_key, user_key};
 use shared::bus::panel::{DispatchBus, Hint, ServeBus};
@@ -54,7 +56,7 @@ fn job(server_name: &str) -> JobEnvelope {
 }
 
 async fn dispatch(nats: &NatsServer) -> DispatchBus {
-    let bus = DispatchBus::connect(&nats.url(), &nats.keys, now_s()).await.unwrap();
+    let bus = DispatchBus::connect(&nats.address(), &nats.keys, now_s()).await.unwrap();
     for name in ["web1", "web2"] {
         bus.ensure_server(&account(&server(name), &[]), now_s()).await.unwrap();
     }
@@ -70,7 +72,7 @@ async fn a_job_reaches_its_server_signed_and_only_once() {
     bus.publish_job(&sent, 0).await.unwrap();
 
     let (credentials, _) = worker_credentials(&nats.keys, "web1");
-    let worker = WorkerBus::connect(&nats.url(), &server("web1"), &credentials).await.unwrap();
+    let worker = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
     let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
     let chunk = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
     assert_eq!(chunk.len(), 1, "the same job and attempt is stored once");
@@ -91,7 +93,7 @@ async fn an_event_reaches_dispatch_with_its_sender() {
     let nats = NatsServer::start();
     let bus = dispatch(&nats).await;
     let (credentials, public_key) = worker_credentials(&nats.keys, "web1");
-    let worker = WorkerBus::connect(&nats.url(), &server("web1"), &credentials).await.unwrap();
+    let worker = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
     let event = EventEnvelope {
         v: ENVELOPE_VERSION,
         id: EventId::new(),
@@ -113,7 +115,7 @@ async fn an_event_reaches_dispatch_with_its_sender() {
 /// A raw client with a worker's credentials, and what the bus said about it.
 async fn raw_worker(nats: &NatsServer, name: &str) -> async_nats::Client {
     let (credentials, _) = worker_credentials(&nats.keys, name);
-    connect(&Connection { url: &nats.url(), name, credentials: &credentials }).await.unwrap()
+    connect(&Connection { bus: &nats.address(), name, credentials: &credentials }).await.unwrap()
 }
 
 /// Whether a request is answered. A denied one is not, so a short wait is enough: allowed ones answer within milliseconds.
@@ -198,7 +200,7 @@ async fn a_forged_acknowledgement_deletes_nobody_elses_job() {
     client.flush().await.unwrap();
 
     let (credentials, _) = worker_credentials(&nats.keys, "web2");
-    let worker = WorkerBus::connect(&nats.url(), &server("web2"), &credentials).await.unwrap();
+    let worker = WorkerBus::connect(&nats.address(), &server("web2"), &credentials).await.unwrap();
     let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
     let mut arrived = 0;
     while arrived < 5 {
@@ -231,7 +233,7 @@ async fn a_reply_subject_reaches_nothing_outside_the_workers_account() {
     let bus = dispatch(&nats).await;
     bus.publish_job(&job("web2"), 0).await.unwrap();
     let admin = nats.keys.panel_credentials(PanelUser::Dispatch, now_s()).unwrap();
-    let admin = connect(&Connection { url: &nats.url(), name: "admin", credentials: &admin }).await.unwrap();
+    let admin = connect(&Connection { bus: &nats.address(), name: "admin", credentials: &admin }).await.unwrap();
     let mut heard = admin.subscribe(">").await.unwrap();
     admin.flush().await.unwrap();
 
@@ -260,7 +262,7 @@ async fn a_reply_subject_reaches_nothing_outside_the_workers_account() {
         assert!(!COVETED_REPLIES.contains(&subject), "{subject} was reached");
     }
     let (credentials, _) = worker_credentials(&nats.keys, "web2");
-    let worker = WorkerBus::connect(&nats.url(), &server("web2"), &credentials).await.unwrap();
+    let worker = WorkerBus::connect(&nats.address(), &server("web2"), &credentials).await.unwrap();
     let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
     assert_eq!(tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap().len(), 1);
 }
@@ -270,11 +272,11 @@ async fn a_worker_without_an_account_is_let_in_once_it_has_one() {
     let nats = NatsServer::start();
     let bus = dispatch(&nats).await;
     let (credentials, _) = worker_credentials(&nats.keys, "web3");
-    assert!(WorkerBus::connect(&nats.url(), &server("web3"), &credentials).await.is_err());
+    assert!(WorkerBus::connect(&nats.address(), &server("web3"), &credentials).await.is_err());
     for _ in 0..2 {
         bus.ensure_server(&account(&server("web3"), &[]), now_s()).await.unwrap();
     }
-    assert!(WorkerBus::connect(&nats.url(), &server("web3"), &credentials).await.is_ok());
+    assert!(WorkerBus::connect(&nats.address(), &server("web3"), &credentials).await.is_ok());
 }
 
 #[tokio::test]
@@ -282,11 +284,11 @@ async fn serve_can_wake_dispatch_and_hear_hints_and_nothing_else() {
     let nats = NatsServer::start();
     let bus = dispatch(&nats).await;
     let credentials = nats.keys.panel_credentials(PanelUser::Serve, now_s()).unwrap();
-    let serve = ServeBus::connect(&nats.url(), &credentials).await.unwrap();
+    let serve = ServeBus::connect(&nats.address(), &credentials).await.unwrap();
     let mut wakes = bus.wakes().await.unwrap();
     let mut hints = Box::pin(serve.hints().await.unwrap());
     let account = AccountId::new();
-    let raw = connect(&Connection { url: &nats.url(), name: "serve", credentials: &credentials }).await.unwrap();
+    let raw = connect(&Connection { bus: &nats.address(), name: "serve", credentials: &credentials }).await.unwrap();
     // A request of its own proves that the subscriptions above have reached the server.
     for subject in ["$JS.API.INFO", "$JS.API.STREAM.INFO.CMD_0", "in.guess.web1.x", "cmd.web1.x", "evt.web1.event", "hb.web1"] {
         assert!(!is_answered(&raw, subject, "").await, "{subject} was answered");
@@ -303,14 +305,14 @@ async fn a_revoked_worker_is_cut_off_and_the_others_stay() {
     let nats = NatsServer::start();
     let bus = dispatch(&nats).await;
     let (credentials, public_key) = worker_credentials(&nats.keys, "web1");
-    let worker = connect(&Connection { url: &nats.url(), name: "web1", credentials: &credentials }).await.unwrap();
+    let worker = connect(&Connection { bus: &nats.address(), name: "web1", credentials: &credentials }).await.unwrap();
     let other = raw_worker(&nats, "web2").await;
     let mut gone = Box::pin(bus.disconnects().await.unwrap());
     let revoked = [Revocation { public_key: public_key.clone(), at_s: now_s() + 1 }];
     bus.ensure_server(&account(&server("web1"), &revoked), now_s()).await.unwrap();
 
     assert_eq!(tokio::time::timeout(PATIENCE, gone.next()).await.unwrap(), Some(public_key));
-    assert!(connect(&Connection { url: &nats.url(), name: "web1", credentials: &credentials }).await.is_err());
+    assert!(connect(&Connection { bus: &nats.address(), name: "web1", credentials: &credentials }).await.is_err());
     assert!(is_answered(&other, "js.CONSUMER.INFO.CMD_0.web2", "").await);
     drop(worker);
 }
@@ -321,8 +323,8 @@ async fn a_stranger_is_refused() {
     let _bus = dispatch(&nats).await;
     let strangers = BusKeys::generate().unwrap();
     let (credentials, _) = worker_credentials(&strangers, "web1");
-    assert!(WorkerBus::connect(&nats.url(), &server("web1"), &credentials).await.is_err());
-    assert!(async_nats::connect(nats.url()).await.is_err());
+    assert!(WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.is_err());
+    assert!(async_nats::connect(nats.address().url).await.is_err());
 }
 
 #[tokio::test]
@@ -334,8 +336,56 @@ async fn acknowledged_jobs_survive_the_kill_of_the_bus() {
     nats.restart();
 
     let (credentials, _) = worker_credentials(&nats.keys, "web1");
-    let worker = WorkerBus::connect(&nats.url(), &server("web1"), &credentials).await.unwrap();
+    let worker = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
     let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
     let chunk = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
     assert_eq!(chunk.into_iter().next().unwrap().unwrap().open(&bus.signer_public_key()).unwrap(), sent);
+}
+
+#[tokio::test]
+async fn a_server_that_the_authority_does_not_vouch_for_is_not_the_bus() {
+    let (nats, other) = (NatsServer::start(), NatsServer::start());
+    let _bus = dispatch(&nats).await;
+    let (credentials, _) = worker_credentials(&nats.keys, "web1");
+    let misled = BusAddress { url: nats.address().url, authority: other.address().authority };
+    assert!(matches!(WorkerBus::connect(&misled, &server("web1"), &credentials).await, Err(BusError::Connect { .. })));
+    let nobody = BusAddress { authority: String::new(), ..nats.address() };
+    assert!(matches!(WorkerBus::connect(&nobody, &server("web1"), &credentials).await, Err(BusError::Authority(_))));
+    let elsewhere = BusAddress { url: nats.address().url.replace("127.0.0.1", "localhost"), ..nats.address() };
+    assert!(WorkerBus::connect(&elsewhere, &server("web1"), &credentials).await.is_ok(), "whatever address it is reached at");
+}
+
+/// Says as little as a plain client would, and hears what it is told.
+#[tokio::test]
+async fn nobody_talks_to_the_bus_in_the_clear() {
+    let nats = NatsServer::start();
+    let url = nats.address().url;
+    let mut plain = tokio::net::TcpStream::connect(url.trim_start_matches("tls://")).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut plain, b"CONNECT {}\r\nPING\r\n").await.unwrap();
+    let mut heard = String::new();
+    // The server says what it is, and hangs up on whoever does not begin with TLS.
+    let _ = tokio::time::timeout(PATIENCE, tokio::io::AsyncReadExt::read_to_string(&mut plain, &mut heard)).await.unwrap();
+    assert!(heard.starts_with("INFO ") && heard.contains("\"tls_required\":true") && !heard.contains("PONG"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_and_an_authority_replaced_while_the_bus_runs() {
+    let mut nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let (credentials, _) = worker_credentials(&nats.keys, "web1");
+    let worker = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
+    let before = nats.address();
+    assert_eq!(nats.renew(None), before);
+    let (other, _) = worker_credentials(&nats.keys, "web2");
+    assert!(WorkerBus::connect(&before, &server("web2"), &other).await.is_ok(), "who trusts the authority connects as before");
+
+    let after = nats.renew(Some(Authority::generate(u64::try_from(now_s()).unwrap()).unwrap()));
+    let connected = async || WorkerBus::connect(&after, &server("web2"), &other).await.is_ok();
+    // The server is told by a signal, and takes it up when it gets to it.
+    tokio::time::timeout(PATIENCE, async { while !connected().await {} }).await.unwrap();
+    assert!(WorkerBus::connect(&before, &server("web2"), &other).await.is_err());
+    let both = BusAddress { authority: format!("{}{}", before.authority, after.authority), ..after };
+    assert!(WorkerBus::connect(&both, &server("web2"), &other).await.is_ok(), "one who was given both connects to either");
+    assert!(worker.is_connected(), "connections that stand are left alone");
+    drop(bus);
 }

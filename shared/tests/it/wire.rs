@@ -176,7 +176,7 @@ fn progress_and_heartbeats_keep_their_form() {
 #[test]
 fn joining_keeps_its_form() {
     let reply = "{\"server\":\"web1\",\"epoch\":\"0190a000-0000-7000-8000-000000000003\",\"jwt\":\"eyJ\",\"panel_key\":\"UPANEL\",\
-                 \"stream\":\"CMD_0\",\"bus_url\":\"tls://panel.example:4222\"}";
+                 \"stream\":\"CMD_0\",\"bus\":{\"url\":\"tls://panel.example:4222\",\"authority\":\"PEM\"}}";
     assert_eq!(pinned::<EnrolmentReply>(reply).stream, "CMD_0");
     let request = "{\"token\":\"t\",\"public_key\":\"UWORKER\",\"seal_key\":\"XWORKER\"}";
     assert_eq!(pinned::<EnrolmentRequest>(request).public_key, "UWORKER");

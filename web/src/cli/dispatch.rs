@@ -7,7 +7,7 @@ use clap::Args;
 use shared::bus::credentials::PanelUser;
 use tokio_util::sync::CancellationToken;
 
-use super::DatabaseArgs;
+use super::{AuthorityArgs, DatabaseArgs};
 use crate::dispatch::keys::{load_or_create, write_credentials};
 use crate::dispatch::{DispatchConfig, run};
 use crate::store::{Db, now_ms};
@@ -17,11 +17,13 @@ pub(super) struct Dispatch {
     #[command(flatten)]
     database: DatabaseArgs,
     /// The bus, as this process reaches it.
-    #[arg(long, env = "GANTRY_BUS_URL", default_value = "nats://127.0.0.1:4222")]
+    #[arg(long, env = "GANTRY_BUS_URL", default_value = "tls://127.0.0.1:4222")]
     bus_url: String,
     /// The bus, as workers reach it; the same if not given.
     #[arg(long, env = "GANTRY_BUS_URL_FOR_WORKERS")]
     bus_url_for_workers: Option<String>,
+    #[command(flatten)]
+    authority: AuthorityArgs,
     /// The file of the signing keys; made at the first start.
     #[arg(long, env = "GANTRY_BUS_KEYS", default_value = "/var/lib/gantry/dispatch/bus-keys.json")]
     keys: PathBuf,
@@ -41,8 +43,9 @@ impl Dispatch {
             write_credentials(path, &keys.panel_credentials(PanelUser::Serve, now_ms() / 1000)?)?;
         }
         let db = Db::open(&self.database.database).await.context("the database could not be opened")?;
-        let bus_url_for_workers = self.bus_url_for_workers.unwrap_or_else(|| self.bus_url.clone());
-        run(db, DispatchConfig { bus_url: self.bus_url, bus_url_for_workers, keys, name: self.name }, shutdown).await?;
+        let bus_for_workers = self.authority.address(self.bus_url_for_workers.as_ref().unwrap_or(&self.bus_url))?;
+        let bus = self.authority.address(&self.bus_url)?;
+        run(db, DispatchConfig { bus, bus_for_workers, keys, name: self.name }, shutdown).await?;
         Ok(())
     }
 }

@@ -9,7 +9,9 @@ mod up;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use shared::bus::authority::BusAddress;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
@@ -49,6 +51,26 @@ pub struct DatabaseArgs {
     /// `sqlite:/path/to/panel.db` or `postgres://user@host/name`.
     #[arg(long, env = "GANTRY_DATABASE", default_value = "sqlite:/var/lib/gantry/panel/panel.db")]
     pub database: String,
+}
+
+/// Who vouches for the bus.
+#[derive(Debug, Clone, Args)]
+pub struct AuthorityArgs {
+    /// The certificate of the bus's authority, PEM, as `gantry up` writes it.
+    #[arg(long, env = "GANTRY_BUS_AUTHORITY", default_value = "/var/lib/gantry/bus-authority.crt")]
+    pub bus_authority: PathBuf,
+}
+
+impl AuthorityArgs {
+    /// The bus at a place.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn address(&self, url: &str) -> anyhow::Result<BusAddress> {
+        let authority = std::fs::read_to_string(&self.bus_authority)
+            .with_context(|| format!("the bus authority's certificate {} could not be read", self.bus_authority.display()))?;
+        Ok(BusAddress { url: url.to_owned(), authority })
+    }
 }
 
 /// Where the panel's certificate is.

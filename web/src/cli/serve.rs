@@ -11,11 +11,13 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use clap::Args;
 use futures::StreamExt;
+use shared::bus::authority::BusAddress;
 use shared::bus::panel::{Hint, ServeBus};
+use shared::tls::{SYSTEM_AUTHORITIES, authorities};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{DatabaseArgs, TlsArgs};
+use super::{AuthorityArgs, DatabaseArgs, TlsArgs};
 use crate::app::signal::{Signal, Signals};
 use crate::config::Config;
 use crate::dispatch::keys::read_credentials;
@@ -25,6 +27,7 @@ use crate::router::router;
 use crate::state::AppState;
 use crate::store::Db;
 use crate::tls::TlsFiles;
+use crate::worker_package::worker_packages;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -42,14 +45,19 @@ pub(super) struct Serve {
     #[arg(long)]
     name: Vec<String>,
     /// The bus.
-    #[arg(long, env = "GANTRY_BUS_URL", default_value = "nats://127.0.0.1:4222")]
+    #[arg(long, env = "GANTRY_BUS_URL", default_value = "tls://127.0.0.1:4222")]
     bus_url: String,
+    #[command(flatten)]
+    authority: AuthorityArgs,
     /// The file of this process's way into the bus, as dispatch writes it.
     #[arg(long, env = "GANTRY_BUS_CREDENTIALS", default_value = "/var/lib/gantry/serve/bus.json")]
     bus_credentials: PathBuf,
     /// The port at which browsers reach sites over HTTP, if not 80; such as the one of `gantry forward-sites`.
     #[arg(long, env = "GANTRY_SITE_PORT")]
     site_port: Option<u16>,
+    /// The directory of the worker's packages that hosts install when they join.
+    #[arg(long, env = "GANTRY_WORKER_PACKAGES", default_value = "/usr/share/gantry")]
+    worker_packages: PathBuf,
 }
 
 /// How long requests under way may take after a stop was asked for.
@@ -61,12 +69,14 @@ impl Serve {
         files.ensure(&self.names())?;
         let db = Db::open(&self.database.database).await.context("the database could not be opened")?;
         let mut config = Config::new(&self.public_url());
-        config.fingerprint = files.fingerprint()?;
+        config.trust = files.trust(&config.host, authorities(&std::fs::read(SYSTEM_AUTHORITIES).unwrap_or_default()))?;
+        config.worker_packages = worker_packages(&self.worker_packages)
+            .with_context(|| format!("the worker's packages in {} could not be read", self.worker_packages.display()))?;
         config.site_port = self.site_port;
         let hub = Hub::default();
         let (signals, queue) = BusSignals::new(hub.clone());
         let state = AppState::new(db, config, Arc::new(signals))?;
-        tokio::spawn(talk_to_bus(self.bus_url.clone(), self.bus_credentials.clone(), hub.clone(), queue));
+        tokio::spawn(talk_to_bus(self.authority.address(&self.bus_url)?, self.bus_credentials.clone(), hub.clone(), queue));
         let router = router(state, live::route::router(hub));
         serve(&self.listen, &files, router, shutdown).await
     }
@@ -154,8 +164,8 @@ impl Signals for BusSignals {
 }
 
 /// Connects for as long as it takes, then passes messages both ways. The panel serves meanwhile.
-async fn talk_to_bus(url: String, credentials: PathBuf, hub: Hub, mut queue: mpsc::Receiver<Message>) {
-    let bus = connect(&url, &credentials).await;
+async fn talk_to_bus(address: BusAddress, credentials: PathBuf, hub: Hub, mut queue: mpsc::Receiver<Message>) {
+    let bus = connect(&address, &credentials).await;
     let listener = bus.clone();
     tokio::spawn(async move {
         match listener.hints().await {
@@ -179,11 +189,11 @@ async fn talk_to_bus(url: String, credentials: PathBuf, hub: Hub, mut queue: mps
     }
 }
 
-async fn connect(url: &str, credentials: &std::path::Path) -> ServeBus {
+async fn connect(address: &BusAddress, credentials: &std::path::Path) -> ServeBus {
     let mut reported = false;
     loop {
         let error = match read_credentials(credentials) {
-            Ok(credentials) => match ServeBus::connect(url, &credentials).await {
+            Ok(credentials) => match ServeBus::connect(address, &credentials).await {
                 Ok(bus) => return bus,
                 Err(error) => error.to_string(),
             },

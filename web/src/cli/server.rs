@@ -6,14 +6,17 @@ use shared::ids::ServerId;
 use shared::names::ServerName;
 use shared::role::Role;
 use shared::secret::Secret;
+use shared::tls::{SYSTEM_AUTHORITIES, authorities};
 
 use super::admin::print_line;
 use super::{DatabaseArgs, TlsArgs};
 use crate::auth::token::{token_hash, token_new};
+use crate::config::Config;
 use crate::store::enrolment::enrolment_insert_in_tx;
 use crate::store::server::{NewServer, server_fetch_by_name, server_insert_in_tx};
 use crate::store::{Db, now_ms};
 use crate::tls::TlsFiles;
+use crate::views::join::command;
 
 #[derive(Debug, Args)]
 pub(super) struct Server {
@@ -45,6 +48,18 @@ enum Command {
         name: ServerName,
         #[command(flatten)]
         database: DatabaseArgs,
+    },
+    /// Print the command by which a host joins with a token, as the server's page shows it.
+    #[command(name = "join-command")]
+    Join {
+        /// The token.
+        #[arg(long)]
+        token: String,
+        /// The panel's address as the host reaches it.
+        #[arg(long, env = "GANTRY_PUBLIC_URL")]
+        public_url: String,
+        #[command(flatten)]
+        tls: TlsArgs,
     },
     /// Print the fingerprint of the panel's certificate, which workers pin.
     Fingerprint {
@@ -78,6 +93,12 @@ impl Server {
                 tx.commit().await?;
                 print_line(token.expose());
                 db.close().await;
+            }
+            Command::Join { token, public_url, tls } => {
+                let config = Config::new(&public_url);
+                let authorities = authorities(&std::fs::read(SYSTEM_AUTHORITIES).unwrap_or_default());
+                let trust = TlsFiles::within(&tls.tls_dir).trust(&config.host, authorities)?;
+                print_line(&command(&config.public_url, &trust, &token));
             }
             Command::Fingerprint { tls } => print_line(&TlsFiles::within(&tls.tls_dir).fingerprint()?),
         }

@@ -3,22 +3,26 @@
 //! This process holds no key and answers nobody: it makes the directories, starts the others, and starts again what ends.
 //! Started as root, nothing it starts stays root. All of them end with it, also if it is killed.
 
+mod certificate;
 mod layout;
 mod part;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use nix::unistd::geteuid;
 use shared::bus::server_config::{ServerConfig, is_new_enough, render};
 use tokio::process::Command;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::dispatch::keys::load_or_create;
 use crate::store::now_ms;
+use certificate::BusCertificate;
 use layout::{BUS, DISPATCH, Identity, Layout, SERVE, own, prepare};
 use part::{Part, keep_running};
 
@@ -48,6 +52,9 @@ pub(super) struct Up {
     /// Names and addresses the panel's certificate is for, besides localhost.
     #[arg(long)]
     name: Vec<String>,
+    /// The directory of the worker's packages that hosts install when they join.
+    #[arg(long, env = "GANTRY_WORKER_PACKAGES", default_value = "/usr/share/gantry")]
+    worker_packages: PathBuf,
     /// Also forward this local address to the servers, by site name.
     #[arg(long)]
     forward_sites: Option<SocketAddr>,
@@ -59,12 +66,16 @@ impl Up {
         self.check_bus_version().await?;
         let layout = Layout { root: self.state_dir.clone() };
         prepare(&layout, drop_rights)?;
+        let certificate = BusCertificate::new(&layout, drop_rights);
+        certificate.renew()?;
         self.write_bus_config(&layout, drop_rights)?;
         migrate(&layout, drop_rights).await?;
         let mut parts = tokio::task::JoinSet::new();
+        let reload = Arc::new(Notify::new());
         for part in self.parts(&layout, drop_rights)? {
-            parts.spawn(keep_running(part, shutdown.clone()));
+            parts.spawn(keep_running(part, Arc::clone(&reload), shutdown.clone()));
         }
+        parts.spawn(certificate.keep_valid(reload, shutdown));
         while parts.join_next().await.is_some() {}
         Ok(())
     }
@@ -89,7 +100,14 @@ impl Up {
         let ip = self.bus_listen.ip();
         let host = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
         let bus = layout.bus();
-        let config = ServerConfig { host: &host, port: Some(self.bus_listen.port()), data_dir: &bus, ports_dir: &bus.join("ports") };
+        let config = ServerConfig {
+            host: &host,
+            port: Some(self.bus_listen.port()),
+            data_dir: &bus,
+            ports_dir: &bus.join("ports"),
+            certificate: &layout.bus_certificate(),
+            key: &layout.bus_key(),
+        };
         let file = bus.join("nats.conf");
         std::fs::write(&file, render(&config, &keys, now_ms() / 1000)?)?;
         own(&file, BUS, 0o600, drop_rights)
@@ -101,7 +119,7 @@ impl Up {
         if address.ip().is_unspecified() {
             address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
         }
-        format!("nats://{address}")
+        format!("tls://{address}")
     }
 
     fn bus_url_for_workers(&self) -> String {
@@ -112,7 +130,7 @@ impl Up {
             Some(url) if self.bus_listen.ip().is_unspecified() => {
                 let host = Config::new(url).host;
                 let host = if host.contains(':') { format!("[{host}]") } else { host };
-                format!("nats://{host}:{}", self.bus_listen.port())
+                format!("tls://{host}:{}", self.bus_listen.port())
             }
             Some(_) | None => self.bus_url(),
         }
@@ -138,6 +156,8 @@ impl Up {
             bus_url,
             "--bus-url-for-workers".into(),
             self.bus_url_for_workers(),
+            "--bus-authority".into(),
+            text(layout.bus_authority()),
             "--keys".into(),
             text(layout.keys()),
             "--serve-credentials".into(),
@@ -169,8 +189,12 @@ impl Up {
             text(layout.tls()),
             "--bus-url".into(),
             bus_url.to_owned(),
+            "--bus-authority".into(),
+            text(layout.bus_authority()),
             "--bus-credentials".into(),
             text(layout.credentials()),
+            "--worker-packages".into(),
+            text(self.worker_packages.clone()),
         ];
         for listen in &self.also_listen {
             arguments.extend(["--listen".into(), listen.to_string()]);

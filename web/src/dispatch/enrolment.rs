@@ -51,7 +51,7 @@ async fn answer(dispatch: &Dispatch, pending: &EnrolmentRow) -> Result<(), Dispa
         jwt: dispatch.keys.worker_jwt(&server.name, public_key, now_ms() / 1000)?,
         panel_key: dispatch.bus.signer_public_key(),
         stream: server.stream.clone(),
-        bus_url: dispatch.bus_url_for_workers.clone(),
+        bus: dispatch.bus_for_workers.clone(),
     };
     let mut tx = dispatch.db.write().await?;
     enrolment_answer_in_tx(&mut tx, pending, &to_json("enrolments.reply", &reply)?).await?;

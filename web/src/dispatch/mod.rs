@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::bus::BusError;
+use shared::bus::authority::BusAddress;
 use shared::bus::credentials::{BusKeys, WorkerAccount};
 use shared::bus::panel::{DispatchBus, Hint};
 use shared::ids::Epoch;
@@ -42,9 +43,9 @@ use workers::Workers;
 #[derive(Debug, Clone)]
 pub struct DispatchConfig {
     /// The bus, as dispatch reaches it.
-    pub bus_url: String,
+    pub bus: BusAddress,
     /// The bus, as workers reach it: part of the answer to a worker that joins.
-    pub bus_url_for_workers: String,
+    pub bus_for_workers: BusAddress,
     /// Every signing key.
     pub keys: BusKeys,
     /// The name it leads under; one of its own if not given.
@@ -67,7 +68,7 @@ pub(crate) struct Dispatch {
     pub(crate) db: Db,
     pub(crate) bus: DispatchBus,
     pub(crate) keys: BusKeys,
-    pub(crate) bus_url_for_workers: String,
+    pub(crate) bus_for_workers: BusAddress,
     pub(crate) epoch: Epoch,
     pub(crate) workers: Workers,
     /// Wakes the scheduler.
@@ -108,7 +109,7 @@ pub async fn run(db: Db, config: DispatchConfig, shutdown: CancellationToken) ->
             wait(&shutdown, LEASE_RENEWAL).await;
             continue;
         }
-        let bus = match DispatchBus::connect(&config.bus_url, &config.keys, now_ms() / 1000).await {
+        let bus = match DispatchBus::connect(&config.bus, &config.keys, now_ms() / 1000).await {
             Ok(bus) => bus,
             Err(error @ (BusError::Connect { .. } | BusError::Refused { .. })) => {
                 tracing::warn!(error = %chain(&error), "waiting for the bus");
@@ -121,7 +122,7 @@ pub async fn run(db: Db, config: DispatchConfig, shutdown: CancellationToken) ->
             db: db.clone(),
             bus,
             keys: config.keys.clone(),
-            bus_url_for_workers: config.bus_url_for_workers.clone(),
+            bus_for_workers: config.bus_for_workers.clone(),
             epoch,
             workers: Workers::default(),
             wake: Notify::new(),

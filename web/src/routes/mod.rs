@@ -7,6 +7,7 @@ pub mod account;
 pub mod audit;
 pub mod client;
 pub mod home;
+pub mod join;
 pub mod model;
 pub mod operation;
 pub mod password;
@@ -60,6 +61,7 @@ const fn post(pattern: &'static str, access: Access) -> Route {
 pub fn table() -> Vec<Route> {
     [
         public::TABLE,
+        join::TABLE,
         session::TABLE,
         password::TABLE,
         home::TABLE,

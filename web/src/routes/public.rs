@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{Router, get as on_get, post as on_post};
-use shared::enrolment::EnrolmentRequest;
+use shared::enrolment::{EnrolmentRequest, Refusal};
 
 use super::{Access, Route, get, post};
 use crate::app::AppError;
@@ -46,25 +46,27 @@ async fn enrolment(
     body: Result<Json<EnrolmentRequest>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
     let Ok(Json(request)) = body else { return StatusCode::BAD_REQUEST.into_response() };
-    let answer = async {
+    let answer: Result<Result<Option<String>, Refusal>, AppError> = async {
         let id = match enrol(&state.app, &request).await? {
-            Enrolled::Reply(reply) => return Ok(Some(reply)),
+            Enrolled::Reply(reply) => return Ok(Ok(Some(reply))),
+            Enrolled::Refused(refusal) => return Ok(Err(refusal)),
             Enrolled::Waiting(id) => id,
         };
         let looks = HOLD.as_millis() / LOOK.as_millis();
         for _ in 0..looks {
             tokio::time::sleep(LOOK).await;
             if let Some(reply) = enrol_reply(&state.app, &id).await? {
-                return Ok(Some(reply));
+                return Ok(Ok(Some(reply)));
             }
         }
-        Ok(None)
-    };
+        Ok(Ok(None))
+    }
+    .await;
     let json = |status, body: String| (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
-    match answer.await {
-        Ok(Some(reply)) => json(StatusCode::OK, reply),
-        Ok(None) => json(StatusCode::ACCEPTED, "{}".to_owned()),
-        Err(AppError::NotFound) => json(StatusCode::FORBIDDEN, r#"{"error":"the token is unknown, used or expired"}"#.to_owned()),
+    match answer {
+        Ok(Ok(Some(reply))) => json(StatusCode::OK, reply),
+        Ok(Ok(None)) => json(StatusCode::ACCEPTED, "{}".to_owned()),
+        Ok(Err(refusal)) => (StatusCode::FORBIDDEN, Json(refusal)).into_response(),
         Err(error) => PageError::from(error).into_response(),
     }
 }

@@ -101,6 +101,36 @@ pub async fn enrolment_request_in_tx(
     row.as_ref().map(EnrolmentRow::try_from).transpose()
 }
 
+/// A token and what became of it.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenRow {
+    /// The server it is for.
+    pub server: ServerId,
+    /// Whether a worker has asked with it.
+    pub used: bool,
+    /// When it ends.
+    pub expires_ms: i64,
+}
+
+/// A token by its hash, whether it still works or not.
+///
+/// # Errors
+/// The database fails.
+pub async fn enrolment_token(db: &Db, token_hash: &str) -> Result<Option<TokenRow>, StoreError> {
+    let row = sqlx::query("SELECT server_id, requested_ms, expires_ms FROM enrolments WHERE token_hash = $1")
+        .bind(token_hash)
+        .fetch_optional(db.read())
+        .await?;
+    row.map(|row| {
+        Ok(TokenRow {
+            server: parse("enrolments.server_id", row.try_get("server_id")?)?,
+            used: row.try_get::<Option<i64>, _>("requested_ms")?.is_some(),
+            expires_ms: row.try_get("expires_ms")?,
+        })
+    })
+    .transpose()
+}
+
 /// Requests that wait for dispatch's answer, oldest first.
 ///
 /// # Errors

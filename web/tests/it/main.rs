@@ -8,6 +8,7 @@ mod audit;
 mod browser;
 mod client;
 mod host;
+mod join;
 mod live;
 mod operation;
 mod queue;

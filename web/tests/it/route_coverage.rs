@@ -41,6 +41,7 @@ fn every_address_is_in_the_table() {
 fn every_route_of_the_router_is_in_the_table() {
     let sources = [
         include_str!("../../src/routes/public.rs"),
+        include_str!("../../src/routes/join.rs"),
         include_str!("../../src/routes/session.rs"),
         include_str!("../../src/routes/password.rs"),
         include_str!("../../src/routes/home.rs"),

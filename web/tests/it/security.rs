@@ -182,5 +182,5 @@ async fn s45_a_foreign_host_header_changes_nothing_in_any_answer() {
     // The one absolute address of the panel: in the command for a new server.
     let fields = [("name", "web2"), ("hostname", "web2.servers.example.org"), ("active", "on")];
     let added = town.admin.send(Method::POST, "/servers", Some(&fields), foreign).await;
-    assert!(added.body.contains("--panel https://panel.example.org:8443 ") && !added.body.contains("evil.example"), "{}", added.body);
+    assert!(added.body.contains("https://panel.example.org:8443/join") && !added.body.contains("evil.example"), "{}", added.body);
 }

@@ -1,15 +1,15 @@
 //! Servers, as admins manage them.
 
-use shared::enrolment::EnrolmentRequest;
+use shared::enrolment::{EnrolmentRequest, Refusal};
 use shared::ids::ServerId;
-use web::app::enrolment::enrol;
+use web::app::enrolment::{Enrolled, enrol};
 use web::store::server::server_fetch;
 
 use crate::support::app::Answer;
 use crate::support::fleet::Town;
 
 fn token_in(answer: &Answer) -> String {
-    let (_, after) = answer.body.split_once("--token ").expect("the command is on the page");
+    let (_, after) = answer.body.split_once("Authorization: Bearer ").expect("the command is on the page");
     after.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect()
 }
 
@@ -37,8 +37,10 @@ async fn a_new_token_is_shown_once_and_the_old_one_stops_working() {
     assert_ne!(old, new);
     assert!(!town.admin.get(&server).await.body.contains(&new));
     let app = &town.app.state.app;
-    assert!(enrol(app, &request(&old)).await.is_err());
-    assert!(enrol(app, &request(&new)).await.is_ok());
+    assert_eq!(enrol(app, &request(&old)).await.unwrap(), Enrolled::Refused(Refusal::Unknown));
+    assert!(matches!(enrol(app, &request(&new)).await.unwrap(), Enrolled::Waiting(_)));
+    let others = EnrolmentRequest { public_key: format!("U{}", "B".repeat(55)), ..request(&new) };
+    assert_eq!(enrol(app, &others).await.unwrap(), Enrolled::Refused(Refusal::Used), "it lets one worker join");
 }
 
 #[tokio::test]
@@ -50,7 +52,7 @@ async fn a_server_whose_token_has_ended_offers_a_new_one() {
     sqlx::query("UPDATE servers SET created_ms = 1").execute(&mut *tx).await.unwrap();
     tx.commit().await.unwrap();
     let page = town.admin.get(&server).await.body;
-    assert!(page.contains("Its token has ended") && page.contains(&format!("action=\"{server}/token\"")));
+    assert!(page.contains("Its installation script has ended") && page.contains(&format!("action=\"{server}/token\"")));
 }
 
 #[tokio::test]

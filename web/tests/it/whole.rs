@@ -7,7 +7,7 @@ use shared::bus::credentials::{Credentials, new_user_key};
 use shared::bus::sealing::SealKey;
 use shared::bus::signing::{Purpose, sign};
 use shared::bus::worker::WorkerBus;
-use shared::enrolment::{EnrolmentReply, EnrolmentRequest};
+use shared::enrolment::{EnrolmentReply, EnrolmentRequest, Refusal};
 use shared::events::{Event, EventEnvelope, Outcome, Verdict};
 use shared::ids::{EventId, SiteId};
 use shared::operation::ResourceState;
@@ -24,7 +24,9 @@ use web::store::enrolment::enrolment_insert_in_tx;
 use web::store::job::job_list_of_operation;
 use web::store::server::{NewServer, server_fetch_by_name, server_insert_in_tx};
 use web::store::user::UserRole;
+use web::tls::TlsFiles;
 use worker::config::Identity;
+use worker::enrol::{EnrolError, EnrolOptions};
 use worker::run::{WorkerConfig, run as work};
 use worker::system::fake::FakeSystem;
 
@@ -66,7 +68,7 @@ impl Running {
 
 fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
     let (db, stop) = (db.clone(), CancellationToken::new());
-    let config = DispatchConfig { bus_url: nats.url(), bus_url_for_workers: nats.url(), keys: nats.keys.clone(), name: None };
+    let config = DispatchConfig { bus: nats.address(), bus_for_workers: nats.address(), keys: nats.keys.clone(), name: None };
     let token = stop.clone();
     let task = tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
     Running { stop, task }
@@ -112,7 +114,7 @@ async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
         seal_seed: seal.seed().unwrap(),
         panel_key: reply.panel_key,
         stream: reply.stream,
-        bus_url: nats.url(),
+        bus: nats.address(),
     }
 }
 
@@ -173,6 +175,60 @@ impl Whole {
     async fn until_state(&self, site: SiteId, state: ResourceState) {
         until(&format!("the site is {state}"), async || (self.state_of(site).await == Some(state)).then_some(())).await;
     }
+}
+
+/// Serves the panel over HTTPS on a port of its own: where, and the fingerprint of its certificate.
+async fn serve(app: &TestApp, tls: &TempDir) -> (String, String) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let files = TlsFiles::within(tls.path());
+    files.ensure(&["localhost".to_owned()]).unwrap();
+    let config = axum_server::tls_rustls::RustlsConfig::from_pem_file(&files.certificate, &files.key).await.unwrap();
+    let handle = axum_server::Handle::<std::net::SocketAddr>::new();
+    let service = app.router.clone().into_make_service_with_connect_info::<std::net::SocketAddr>();
+    tokio::spawn(axum_server::bind_rustls(([127, 0, 0, 1], 0).into(), config).handle(handle.clone()).serve(service));
+    let address = handle.listening().await.unwrap();
+    (format!("https://{address}"), files.fingerprint().unwrap())
+}
+
+async fn token_for(app: &TestApp, name: &str) -> String {
+    let server = server_fetch_by_name(app.db(), &name.parse().unwrap()).await.unwrap().unwrap();
+    let token = token_new();
+    let mut tx = app.db().write().await.unwrap();
+    enrolment_insert_in_tx(&mut tx, server.id, &token_hash(token.expose()), i64::MAX).await.unwrap();
+    tx.commit().await.unwrap();
+    token.expose().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_an_identity_joins_by_itself_and_each_way_to_fail_says_what_to_do() {
+    let mut whole = Whole::start().await;
+    whole.worker.stop().await;
+    let tls = TempDir::new().unwrap();
+    let (panel, fingerprint) = serve(&whole.app, &tls).await;
+    let token = token_for(&whole.app, "web1").await;
+    let options = EnrolOptions { panel, token, fingerprint };
+
+    let stranger = EnrolOptions { fingerprint: "AB".repeat(32), ..options.clone() };
+    let error = worker::enrol::enrol(stranger).await.unwrap_err();
+    assert!(matches!(error, EnrolError::WrongPanel { .. }) && error.is_final(), "{error:?}");
+    let unpinned = EnrolOptions { fingerprint: String::new(), ..options.clone() };
+    let error = worker::enrol::enrol(unpinned).await.unwrap_err();
+    assert!(matches!(error, EnrolError::Untrusted { .. }) && error.is_final(), "{error:?}");
+    let nobody = EnrolOptions { panel: "https://127.0.0.1:1".to_owned(), ..options.clone() };
+    let error = worker::enrol::enrol(nobody).await.unwrap_err();
+    assert!(matches!(error, EnrolError::Unreachable { .. }) && !error.is_final(), "{error:?}");
+    let mistyped = EnrolOptions { token: "mistyped".to_owned(), ..options.clone() };
+    let error = worker::enrol::enrol(mistyped).await.unwrap_err();
+    assert!(matches!(error, EnrolError::Refused(Refusal::Unknown)) && error.is_final(), "{error:?}");
+
+    let stop = CancellationToken::new();
+    let joined = worker::join::join(options.clone(), whole.state.path(), &stop).await.unwrap().unwrap();
+    assert_eq!(Identity::load(whole.state.path()).unwrap().credentials.seed, joined.credentials.seed);
+    whole.identity = joined;
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    whole.until_online().await;
+    let error = worker::enrol::enrol(options).await.unwrap_err();
+    assert!(matches!(error, EnrolError::Refused(Refusal::Used)), "a token works once: {error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,7 +313,7 @@ async fn another_servers_worker_cannot_end_this_servers_job() {
         started_ms: 0,
         finished_ms: 1,
     };
-    let bus = WorkerBus::connect(&whole.nats.url(), &liar.server, &liar.credentials).await.unwrap();
+    let bus = WorkerBus::connect(&whole.nats.address(), &liar.server, &liar.credentials).await.unwrap();
     // Once under its own name, once claiming to be the other server.
     for server in [liar.server.clone(), whole.identity.server.clone()] {
         let envelope = EventEnvelope { v: 1, id: EventId::new(), epoch: liar.epoch, server, event: Event::Outcome(outcome.clone()) };
@@ -317,7 +373,7 @@ async fn a_consumer_and_a_stream_that_somebody_deleted_are_made_again() {
     let account = whole.account("madeagain").await;
     // What a worker could bring about by choosing the bus's own subjects for a reply.
     let credentials = whole.nats.keys.panel_credentials(shared::bus::credentials::PanelUser::Dispatch, shared::testing::now_s()).unwrap();
-    let raw = shared::bus::client::Connection { url: &whole.nats.url(), name: "vandal", credentials: &credentials };
+    let raw = shared::bus::client::Connection { bus: &whole.nats.address(), name: "vandal", credentials: &credentials };
     let vandal = shared::bus::client::connect(&raw).await.unwrap();
     for subject in ["$JS.API.CONSUMER.DELETE.CMD_0.web1", "$JS.API.STREAM.DELETE.EVT"] {
         vandal.request(subject, "".into()).await.unwrap();
@@ -331,10 +387,10 @@ async fn a_worker_that_joins_again_shuts_out_the_keys_it_had_before() {
     let mut whole = Whole::start().await;
     let old = whole.identity.clone();
     whole.worker.stop().await;
-    let bus = WorkerBus::connect(&whole.nats.url(), &old.server, &old.credentials).await.unwrap();
+    let bus = WorkerBus::connect(&whole.nats.address(), &old.server, &old.credentials).await.unwrap();
     whole.identity = join(&whole.app, &whole.nats, "web1").await;
     until("the old connection is cut", async || (!bus.is_connected()).then_some(())).await;
-    assert!(WorkerBus::connect(&whole.nats.url(), &old.server, &old.credentials).await.is_err());
+    assert!(WorkerBus::connect(&whole.nats.address(), &old.server, &old.credentials).await.is_err());
 
     whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
     whole.until_online().await;

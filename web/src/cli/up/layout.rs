@@ -19,6 +19,7 @@ pub(super) const DISPATCH: Identity = Identity { uid: 64_332, gid: PANEL_GROUP }
 pub(super) const BUS: Identity = Identity { uid: 64_333, gid: 64_333 };
 
 /// The files of an installation.
+#[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub(super) root: PathBuf,
 }
@@ -48,6 +49,23 @@ impl Layout {
     pub(super) fn bus(&self) -> PathBuf {
         self.root.join("bus")
     }
+    pub(super) fn bus_certificate(&self) -> PathBuf {
+        self.bus().join("bus.crt")
+    }
+    pub(super) fn bus_key(&self) -> PathBuf {
+        self.bus().join("bus.key")
+    }
+    pub(super) fn authority_dir(&self) -> PathBuf {
+        self.root.join("authority")
+    }
+    /// The authority's key and, beside it, its certificate: no process but this one reads them.
+    pub(super) fn authority(&self) -> (PathBuf, PathBuf) {
+        (self.authority_dir().join("authority.key"), self.authority_dir().join("authority.crt"))
+    }
+    /// A copy of the authority's certificate for whoever connects.
+    pub(super) fn bus_authority(&self) -> PathBuf {
+        self.root.join("bus-authority.crt")
+    }
 }
 
 /// Makes the directories, each readable by those who need it alone.
@@ -58,6 +76,7 @@ pub(super) fn prepare(layout: &Layout, drop_rights: bool) -> anyhow::Result<()> 
         // The set-group-id bit gives files made by either process the group that both are in.
         (layout.database_dir(), SERVE, 0o2770),
         (layout.tls(), SERVE, 0o700),
+        (layout.authority_dir(), root, 0o700),
         (layout.dispatch(), DISPATCH, 0o700),
         (layout.credentials_dir(), Identity { uid: DISPATCH.uid, gid: PANEL_GROUP }, 0o750),
         (layout.bus(), BUS, 0o700),

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::layout::Identity;
@@ -42,17 +44,18 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn keep_running(part: Part, shutdown: CancellationToken) {
+pub(super) async fn keep_running(part: Part, reload: Arc<Notify>, shutdown: CancellationToken) {
     let mut pause = FIRST_PAUSE;
     while !shutdown.is_cancelled() {
         let started = std::time::Instant::now();
         match part.spawn() {
-            Ok(mut child) => {
+            Ok(mut child) => loop {
                 tokio::select! {
-                    ended = child.wait() => report_end(part.name, &ended),
-                    () = shutdown.cancelled() => stop(&mut child).await,
+                    ended = child.wait() => break report_end(part.name, &ended),
+                    () = shutdown.cancelled() => break stop(&mut child).await,
+                    () = reload.notified(), if part.name == "bus" => signal(&child, Signal::SIGHUP),
                 }
-            }
+            },
             Err(error) => tracing::error!(part = part.name, error = %error, "a part could not be started"),
         }
         if shutdown.is_cancelled() {
@@ -73,10 +76,14 @@ fn report_end(name: &str, ended: &std::io::Result<ExitStatus>) {
     }
 }
 
-async fn stop(child: &mut Child) {
+fn signal(child: &Child, signal: Signal) {
     if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        let _ = kill(Pid::from_raw(pid), signal);
     }
+}
+
+async fn stop(child: &mut Child) {
+    signal(child, Signal::SIGTERM);
     if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
         let _ = child.kill().await;
     }

@@ -20,6 +20,7 @@ use crate::store::now_ms;
 use crate::store::operation_list::OperationFilter;
 use crate::store::placement::placement_list;
 use crate::store::server::{ServerRow, server_list};
+use crate::views::join::{command, config as join_config};
 use crate::views::server::{Counts, EditModel, EnrolModel, ListModel, Load, NewModel, Reach, Row, ServerForm, ShowModel};
 
 /// What the lines of a list need besides the servers themselves.
@@ -209,18 +210,15 @@ pub async fn server_edit_model(
 pub async fn server_enrol_model(state: &AppState, actor: &Actor, made: &ServerToken) -> Result<EnrolModel, PageError> {
     let server = server_get(&state.app, actor, made.id).await?;
     let config = &state.config;
-    let mut command = format!("gantry-worker enroll --panel {} --token {}", config.public_url, made.token.expose());
-    if !config.fingerprint.is_empty() {
-        command.push_str(" --fingerprint ");
-        command.push_str(&config.fingerprint);
-    }
+    let token = made.token.expose();
     Ok(EnrolModel {
         now: Timestamp::now(),
         id: made.id,
         name: server.name.clone(),
-        token: made.token.expose().clone(),
         token_expires_at: at(now_ms() + TOKEN_MS),
-        command,
+        command: command(&config.public_url, &config.trust, token),
+        config: join_config(&config.public_url, &config.trust, token),
+        packages: config.worker_packages.iter().map(|package| package.file.clone()).collect(),
         reach: reach(state, &server).await?,
         live: Some(paths::with_query(paths::LIVE, [("page", paths::server(made.id))])),
     })

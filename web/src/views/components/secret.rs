@@ -17,6 +17,17 @@ pub fn copy_block(text: &str, label: &str) -> Markup {
     html! { div class="copy is-block" { code tabindex="0" { (text) } (CopyButton(label)) } }
 }
 
+/// Several lines that hold a secret, with the sentence that says that they will not be shown again.
+#[must_use]
+pub fn secret_block(text: &str, sentence: &str, label: &str) -> Markup {
+    html! {
+        div.secret {
+            p { (Icon::TriangleAlert) span { (sentence) } }
+            (copy_block(text, label))
+        }
+    }
+}
+
 /// A secret, with the sentence that says that it will not be shown again.
 #[must_use]
 pub fn secret(text: &str, sentence: &str, label: &str) -> Markup {

@@ -86,8 +86,8 @@ pub(super) fn room(form: &ServerForm, errors: &Errors) -> Markup {
 
 fn what_happens() -> Markup {
     let steps = [
-        "You get a command to run on the host as root",
-        "The worker starts and proves its token",
+        "You get one command to run on the host as root",
+        "It installs the worker, which joins with keys of its own",
         "It reports Debian, PHP versions, disk and memory",
         "The server turns green and takes accounts",
     ];
@@ -117,12 +117,14 @@ pub struct EnrolModel {
     pub id: ServerId,
     /// Its name.
     pub name: ServerName,
-    /// The token: single use.
-    pub token: String,
     /// When it ends.
     pub token_expires_at: Timestamp,
-    /// The command to run on the host.
+    /// The command to run on the host. It holds the token.
     pub command: String,
+    /// The same by hand: the lines of `/etc/gantry-worker/config.env`.
+    pub config: String,
+    /// The worker's packages to download, by file name.
+    pub packages: Vec<String>,
     /// Whether it answers by now.
     pub reach: Reach,
     /// The live stream.
@@ -136,22 +138,26 @@ const STATUS: &str = "enrol-status";
 pub fn enrol_page(viewer: &Viewer, model: &EnrolModel) -> Markup {
     let line = html! { "Run the command on the host as root. This page shows when the worker has called." };
     let sentence = format!(
-        "Shown once. It enrols one worker and then stops working. It ends {}.",
+        "Shown once. It lets one host join and then stops working. It ends {}.",
         time::until_text(model.token_expires_at, model.now)
     );
     let body = html! {
         (layout::page_head(&html! { "Install the worker on " (model.name) }, &line, &layout::nothing()))
         div.split {
             section.card {
-                header.card-head { h2 { "Install command" } small { "Debian 12 or newer" } }
-                div.card-body.stack { (secret::copy_block(&model.command, "Copy the command")) }
+                header.card-head { h2 { "Installation script" } small { "Debian 12 or 13, with curl" } }
+                div.card-body.stack {
+                    @if model.packages.is_empty() { (no_package()) }
+                    (secret::secret_block(&model.command, &sentence, "Copy the command"))
+                    p.muted.small {
+                        "The command checks that it talks to this panel, installs the worker and what the server's roles need, and \
+                         lets the worker join with keys made on the host. It may be run again."
+                    }
+                }
                 (enrol_status(model.id, &model.name, model.reach, model.now).html)
             }
             aside.stack {
-                section.card {
-                    header.card-head { h2 { "Token" } p { "if you install by hand" } }
-                    div.card-body { (secret::secret(&model.token, &sentence, "Copy the token")) }
-                }
+                (by_hand(model))
                 (firewall())
             }
         }
@@ -161,6 +167,40 @@ pub fn enrol_page(viewer: &Viewer, model: &EnrolModel) -> Markup {
         .below(model.name.as_str(), paths::server(model.id))
         .live(model.live.as_deref(), false);
     layout::page(viewer, &page)
+}
+
+/// A panel that was not installed from its package has none to give.
+fn no_package() -> Markup {
+    note::note(
+        Tone::Warn,
+        Icon::TriangleAlert,
+        "This panel has no worker package to hand out.",
+        "The command will say so. Install the package gantry-worker on the host yourself, and go on by hand.",
+    )
+}
+
+fn by_hand(model: &EnrolModel) -> Markup {
+    html! {
+        section.card {
+            header.card-head { h2 { "By hand" } p { "instead of the command" } }
+            div.card-body.stack {
+                ol.small {
+                    li {
+                        "Install the package "
+                        @for (at, file) in model.packages.iter().enumerate() {
+                            @if at > 0 { ", " }
+                            a.inline-link href=(paths::join_package(file)) download { (file) }
+                        }
+                        @if model.packages.is_empty() { code { "gantry-worker" } }
+                        " with " code { "apt install" } "."
+                    }
+                    li { "Write this into " code { "/etc/gantry-worker/config.env" } "." }
+                    li { "Run " code { "systemctl enable --now gantry-worker" } "." }
+                }
+                (secret::copy_block(&model.config, "Copy the lines"))
+            }
+        }
+    }
 }
 
 /// The part that turns green. It comes over the stream of the server's own page, which has no such element.

@@ -107,14 +107,16 @@ fn status(model: &ShowModel) -> Fragment {
                         div {
                             p { b { (server.name) " is offline since " (time::clock(since)) "." } }
                             p { "Changes for it wait and are applied in order when it returns. Its sites may still be serving." }
+                            p { "If the host was made anew, it has to join again; that shuts out the keys it had." }
                         }
+                        div.row { (button::post(Size::Small, Icon::KeyRound, "Generate installation script", &paths::server_token(server.id))) }
                     }
                 }
                 Reach::WaitingToEnrol { token_expires_at } if token_expires_at > model.now => {
-                    (not_joined(server, "Its worker has not called yet.", "Run the install command on the host; this page turns green by itself. If the command is lost, make a new token: the old one stops working."))
+                    (not_joined(server, "Its worker has not called yet.", "Run the installation script on the host; this page turns green by itself. If the command is lost, generate a new one: the old one stops working."))
                 }
                 Reach::WaitingToEnrol { .. } => {
-                    (not_joined(server, "Its token has ended before the worker called.", "Nothing was changed. Make a new token and run the new command on the host."))
+                    (not_joined(server, "Its installation script has ended before the worker called.", "Nothing was changed. Generate a new one and run it on the host."))
                 }
             }
         }
@@ -127,7 +129,7 @@ fn not_joined(server: &Row, title: &str, text: &str) -> Markup {
         div.note data-state=(Tone::Warn) role="status" {
             (Icon::Clock)
             div { b { (title) } " " (text) }
-            div.row { (button::post(Size::Small, Icon::KeyRound, "Make a new token", &paths::server_token(server.id))) }
+            div.row { (button::post(Size::Small, Icon::KeyRound, "Generate installation script", &paths::server_token(server.id))) }
         }
     }
 }

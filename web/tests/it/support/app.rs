@@ -56,10 +56,22 @@ impl TestApp {
         app
     }
 
+    /// Over a fresh SQLite file, with settings of its own.
+    pub(crate) async fn with(config: Config) -> Self {
+        let db = sqlite().await;
+        let mut app = Self::new(db.db.clone(), config);
+        app._db = Some(db);
+        app
+    }
+
     /// Over a database.
     pub(crate) fn over(db: Db) -> Self {
+        Self::new(db, Config::new("https://panel.example.org:8443"))
+    }
+
+    fn new(db: Db, config: Config) -> Self {
         let signals = Arc::new(Heard::default());
-        let state = AppState::new(db, Config::new("https://panel.example.org:8443"), signals.clone()).unwrap();
+        let state = AppState::new(db, config, signals.clone()).unwrap();
         let hub = Hub::default();
         let router = web::router::router(state.clone(), web::live::route::router(hub.clone()));
         Self { state, router, signals, hub, _db: None }

@@ -4,7 +4,7 @@ use web::views::layout::Viewer;
 use web::views::listing::Listing;
 use web::views::model::Errors;
 use web::views::server::Reach;
-use web::views::{client, server};
+use web::views::{client, join, server};
 
 use super::{Samples, live, server_list, server_show};
 use crate::views::models;
@@ -84,14 +84,22 @@ impl Samples {
     }
 }
 
+const PANEL: &str = "https://panel.harbourweb.example:8443";
+const TOKEN: &str = "7Qm2vX9dKfR4tYpB8sLhW3cN-7Qm2vX9dKfR4tYpB8s";
+
 fn enrol(reach: Reach) -> server::EnrolModel {
+    let trust = join::PanelTrust::Pinned {
+        key: "uNiVztksCsDhcc0u9e8BrrQXVUpKZIDTMczCvj3tD2s=".to_owned(),
+        fingerprint: ["38:2A:D9:3E"; 8].join(":"),
+    };
     server::EnrolModel {
         now: models::now(),
         id: models::id(5),
         name: models::parse("web5"),
-        token: "gnt_enrol_7Qm2vX9dKfR4tYpB8sLhW3cN".to_owned(),
         token_expires_at: models::now() + jiff::SignedDuration::from_mins(59),
-        command: "gantry-worker enroll \\\n  --panel https://panel.harbourweb.example \\\n  --pin sha256:uNiVztksCsDhcc0u9e8BrrQXVUpKZIDTMczCvj3tD2s \\\n  --token gnt_enrol_7Qm2vX9dKfR4tYpB8sLhW3cN".to_owned(),
+        command: join::command(PANEL, &trust, TOKEN),
+        config: join::config(PANEL, &trust, TOKEN),
+        packages: vec!["gantry-worker_0.1.0_amd64.deb".to_owned()],
         reach,
         live: live(),
     }

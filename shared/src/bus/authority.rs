@@ -1,0 +1,179 @@
+//! The bus's own certificate authority: who vouches that a server is this panel's bus.
+//!
+//! **Every connection to the bus is encrypted, and its server proves with a certificate of this authority that it is the bus.**
+//! The certificate is for the one name [`BUS_NAME`], whatever address a client uses: the authority signs nothing else, so an
+//! address that changes needs no new certificate.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use serde::{Deserialize, Serialize};
+
+use crate::tls::authorities;
+
+/// The name in the bus's certificate.
+const BUS_NAME: &str = "bus.gantry.internal";
+/// The authority outlives the installation; it is replaced on purpose.
+const AUTHORITY_DAYS: u64 = 20 * 365;
+/// A certificate of the bus is renewed when a third of this is over.
+const CERTIFICATE_DAYS: u64 = 90;
+/// After how many days the certificate of the bus is renewed.
+pub const RENEWAL_DAYS: u64 = CERTIFICATE_DAYS / 3;
+
+/// Where the bus is, and who vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BusAddress {
+    /// `tls://host:port`, several separated by commas.
+    pub url: String,
+    /// The authority's certificate, PEM. Several while one is replaced by another.
+    pub authority: String,
+}
+
+/// Why the authority, or what it vouches for, cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// A key or certificate could not be made or read.
+    #[error("the bus authority's key or certificate cannot be used")]
+    Certificate(#[from] rcgen::Error),
+    /// Nobody could be verified by it.
+    #[error("the bus authority's certificate cannot be used")]
+    Verifier(#[source] rustls::client::VerifierBuilderError),
+    /// TLS could not be set up.
+    #[error("TLS could not be set up")]
+    Tls(#[from] rustls::Error),
+}
+
+/// The authority. Its key leaves the process that makes certificates only as [`Self::key_pem`].
+pub struct Authority {
+    certificate: String,
+    key: KeyPair,
+}
+
+/// A certificate and its key, PEM.
+pub struct IssuedCertificate {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
+impl Authority {
+    /// A new one.
+    ///
+    /// # Errors
+    /// Never for a key made here.
+    pub fn generate(now_s: u64) -> Result<Self, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let certificate = authority_params(now_s).self_signed(&key)?.pem();
+        Ok(Self { certificate, key })
+    }
+
+    /// One that was stored.
+    ///
+    /// # Errors
+    /// The key is damaged.
+    pub fn from_pem(certificate: String, key: &str) -> Result<Self, AuthorityError> {
+        Ok(Self { certificate, key: KeyPair::from_pem(key)? })
+    }
+
+    /// The certificate, PEM: what clients of the bus trust.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// The key, PEM, to be stored.
+    #[must_use]
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    /// A new certificate for the bus, with a new key.
+    ///
+    /// # Errors
+    /// The authority's key is damaged.
+    pub fn issue(&self, now_s: u64) -> Result<IssuedCertificate, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(vec![BUS_NAME.to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, BUS_NAME);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        last(&mut params, now_s, CERTIFICATE_DAYS);
+        let issuer = Issuer::new(authority_params(now_s), &self.key);
+        Ok(IssuedCertificate { certificate: params.signed_by(&key, &issuer)?.pem(), key: key.serialize_pem() })
+    }
+}
+
+fn authority_params(now_s: u64) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "Gantry bus authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    last(&mut params, now_s, AUTHORITY_DAYS);
+    params
+}
+
+/// Valid from yesterday, so that a host whose clock is slow can connect.
+fn last(params: &mut CertificateParams, now_s: u64, days: u64) {
+    const DAY_S: u64 = 24 * 3600;
+    let at = |seconds| date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(seconds);
+    params.not_before = at(now_s.saturating_sub(DAY_S));
+    params.not_after = at(now_s + days * DAY_S);
+}
+
+/// TLS for a client of the bus: the authority, and nobody else, vouches for the server.
+pub(super) fn client_config(authority: &str) -> Result<ClientConfig, AuthorityError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let inner = WebPkiServerVerifier::builder_with_provider(authorities(authority.as_bytes()).into(), Arc::clone(&provider))
+        .build()
+        .map_err(AuthorityError::Verifier)?;
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(versions.dangerous().with_custom_certificate_verifier(Arc::new(IsBus { inner })).with_no_client_auth())
+}
+
+/// Asks for [`BUS_NAME`], whatever address was connected to.
+#[derive(Debug)]
+struct IsBus {
+    inner: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for IsBus {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let name = ServerName::try_from(BUS_NAME).map_err(|error| rustls::Error::General(error.to_string()))?;
+        self.inner.verify_server_cert(end_entity, intermediates, &name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
