@@ -17,7 +17,7 @@ LAB=$REPO/.ci/lab/lab.sh NAME=${GANTRY_HOST_PREFIX:-batch}1
 clean() {
     local status=$?
     trap - EXIT
-    "$LAB" remove "$NAME" >/dev/null 2>&1 || true
+    "$LAB" clean >/dev/null 2>&1 || true
     exit "$status"
 }
 trap clean EXIT

@@ -11,6 +11,7 @@ use shared::jobs::JobEnvelope;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::blocking;
+use crate::engine::check::plain;
 use crate::inbox::{Turn, inbox_end, inbox_postpone, inbox_step_back, inbox_waiting};
 use crate::ledger::Ledger;
 use crate::outbox::outbox_insert;
@@ -179,7 +180,7 @@ impl<'a> Executor<'a> {
                 self.obstacle = None;
                 return Ok(());
             }
-            Ok(test) => test.candidate.output.trim().to_owned(),
+            Ok(test) => plain(&test.candidate.output),
             Err(error) => {
                 tracing::warn!(error = %error, "nginx's configuration could not be tested");
                 return Ok(());

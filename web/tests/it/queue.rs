@@ -62,7 +62,7 @@ async fn a_blocked_job_says_what_it_waits_for_to_admins_only_and_goes_on_by_itse
         let mut town = Town::over(TestApp::over(db.clone())).await;
         let site = town.site("shop.example.com").await;
         let job = open_jobs(&db).await.into_iter().find(|job| matches!(job.resource, ResourceKey::Site(_))).unwrap();
-        let said = "nginx: [emerg] unknown directive \"x\" in /etc/nginx/conf.d/by-hand.conf:3";
+        let said = "[emerg] unknown directive \"x\" in /etc/nginx/conf.d/by-hand.conf:3";
         let waits = Progress { blocked: Some(said.to_owned()), ..news(&job, 1, steps(StepState::Waiting)) };
         let mut tx = db.write().await.unwrap();
         assert!(job_progress_in_tx(&mut tx, &waits).await.unwrap());

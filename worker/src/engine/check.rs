@@ -55,7 +55,7 @@ pub(crate) fn nginx(test: &NginxTest) -> Result<(), StepError> {
     let live = test.live.as_ref();
     if !test.candidate.accepted {
         return Err(match live {
-            Some(live) if !live.accepted => StepError::HostConfigBroken(live.output.trim().to_owned()),
+            Some(live) if !live.accepted => StepError::HostConfigBroken(plain(&live.output)),
             Some(_) | None => StepError::NginxRefused(test.candidate.output.trim().to_owned()),
         });
     }
@@ -65,6 +65,16 @@ pub(crate) fn nginx(test: &NginxTest) -> Result<(), StepError> {
         Some(new) => Err(StepError::NameTaken(new)),
         None => Ok(()),
     }
+}
+
+/// What nginx said, line by line, without the time and the process: the same fault reads the same at every look.
+pub(crate) fn plain(output: &str) -> String {
+    let plain = |line: &str| {
+        let Some((level, text)) = line.find(" [").and_then(|start| line[start + 1..].split_once(' ')) else { return line.to_owned() };
+        let process = text.split_once(": ").filter(|(process, _)| process.bytes().all(|byte| byte.is_ascii_digit() || byte == b'#'));
+        format!("{level} {}", process.map_or(text, |(_, text)| text))
+    };
+    output.trim().lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
 /// The part of a warning that says which name is ignored, without the time and process before it.
@@ -96,8 +106,23 @@ pub(crate) fn nginx_meets(answer: &ProbeAnswer, expect: &Expect) -> bool {
 mod tests {
     use shared::failure::FailureCode;
 
-    use super::nginx;
+    use super::{nginx, plain};
     use crate::system::{Check, NginxTest};
+
+    #[test]
+    fn a_fault_reads_the_same_at_every_look() {
+        let looks = [
+            "nginx: [emerg] unknown directive \"x\" in /etc/nginx/a.conf:1\nnginx: configuration file /etc/nginx/nginx.conf test failed",
+            "2026/11/21 15:16:57 [emerg] 9540#9540: unknown directive \"x\" in /etc/nginx/a.conf:1\n\
+             nginx: configuration file /etc/nginx/nginx.conf test failed\n",
+        ];
+        for look in looks {
+            let expected =
+                "[emerg] unknown directive \"x\" in /etc/nginx/a.conf:1\nnginx: configuration file /etc/nginx/nginx.conf test failed";
+            assert_eq!(plain(look), expected);
+        }
+        assert_eq!(plain("2026/11/21 15:16:57 [emerg] 1#1: host not found: x"), "[emerg] host not found: x");
+    }
 
     fn check(accepted: bool, output: &str) -> Check {
         Check { accepted, output: output.to_owned() }

@@ -300,16 +300,15 @@ mod tests {
 
     #[test]
     fn a_fault_begins_with_file_and_line_where_nginx_names_them() {
-        let said = "nginx: [warn] something harmless in /etc/nginx/a.conf:1\n\
-                    nginx: [emerg] unknown directive \"x\" in /etc/nginx/conf.d/by-hand.conf:3\nnginx: configuration file test failed";
+        let said = "[warn] something harmless in /etc/nginx/a.conf:1\n\
+                    [emerg] unknown directive \"x\" in /etc/nginx/conf.d/by-hand.conf:3\nnginx: configuration file test failed";
         assert_eq!(fault(said), "/etc/nginx/conf.d/by-hand.conf, line 3: unknown directive \"x\"");
-        let said =
-            "nginx: [emerg] open() \"/etc/nginx/sites-enabled/gone\" failed (2: No such file or directory) in /etc/nginx/nginx.conf:60";
+        let said = "[emerg] open() \"/etc/nginx/sites-enabled/gone\" failed (2: No such file or directory) in /etc/nginx/nginx.conf:60";
         assert_eq!(
             fault(said),
             "/etc/nginx/nginx.conf, line 60: open() \"/etc/nginx/sites-enabled/gone\" failed (2: No such file or directory)"
         );
-        assert_eq!(fault("nginx: [emerg] host not found"), "host not found");
+        assert_eq!(fault("[emerg] host not found"), "host not found");
         assert_eq!(fault(""), "");
     }
 }
