@@ -7,11 +7,14 @@ use shared::role::Role;
 use shared::secret::Secret;
 
 use super::signal::Signal;
+use super::site_change::ConfirmDelete;
 use super::unit::Unit;
 use super::{Actor, App, AppError, FieldErrors};
 use crate::auth::token::{token_hash, token_new};
+use crate::store::ended_server::server_end_in_tx;
 use crate::store::enrolment::enrolment_insert_in_tx;
 use crate::store::now_ms;
+use crate::store::placement::placement_lock_in_tx;
 use crate::store::server::{
     NewServer, ServerRow, ServerSettings, server_fetch, server_insert_in_tx, server_set_active_in_tx, server_update_in_tx,
 };
@@ -128,6 +131,29 @@ pub async fn server_token(app: &App, actor: &Actor, id: ServerId) -> Result<Serv
     unit.signal(Signal::ServerChanged(id));
     unit.commit().await?;
     Ok(ServerToken { id, token })
+}
+
+/// Deletes a server on which no account lives. Its worker is shut out of the bus; what is on the host stays as it is.
+///
+/// # Errors
+/// [`AppError::Forbidden`] for clients; [`AppError::NotFound`]; [`AppError::Invalid`] on `confirm` unless the name was typed;
+/// [`AppError::Conflict`] while accounts live there.
+pub async fn server_delete(app: &App, actor: &Actor, id: ServerId, form: &ConfirmDelete) -> Result<(), AppError> {
+    actor.require_admin()?;
+    let mut unit = Unit::begin(app, actor).await?;
+    // Locked, so that no account is placed there meanwhile.
+    let server = placement_lock_in_tx(&mut unit.tx, id).await?.ok_or(AppError::NotFound)?;
+    if form.confirm.trim() != server.name.as_str() {
+        return Err(AppError::invalid("confirm", format!("Type {} to confirm.", server.name)));
+    }
+    if !server_end_in_tx(&mut unit.tx, id).await? {
+        return Err(AppError::conflict("Accounts still live on this server. Delete them first."));
+    }
+    unit.audit("server.delete", server.name.as_str(), "").await?;
+    unit.signal(Signal::ServerChanged(id));
+    // Wakes dispatch, which ends the worker's access.
+    unit.signal(Signal::EnrolmentRequested);
+    unit.commit().await
 }
 
 impl ServerAdd {

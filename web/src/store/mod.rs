@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod ended_server;
 pub mod enrolment;
 pub mod error;
 pub mod event;

@@ -7,6 +7,7 @@ use shared::role::Role;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::ended_server::ended_server_forget_in_tx;
 use super::{Db, StoreError, Tx, now_ms, parse, parse_json, to_json};
 
 /// A server as stored.
@@ -104,6 +105,7 @@ pub struct NewServer {
 /// [`StoreError::Duplicate`] on `servers.name`, or the database fails.
 pub async fn server_insert_in_tx(tx: &mut Tx, new: &NewServer) -> Result<ServerId, StoreError> {
     let id = ServerId::new();
+    ended_server_forget_in_tx(tx, &new.name).await?;
     sqlx::query(
         "INSERT INTO servers (id, name, hostname, roles, stream, max_accounts, address, created_ms, changed_ms) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",

@@ -3,10 +3,14 @@
 use shared::enrolment::{EnrolmentRequest, Refusal};
 use shared::ids::ServerId;
 use web::app::enrolment::{Enrolled, enrol};
+use web::store::Db;
+use web::store::ended_server::{ended_server_list, ended_server_mark_closed, server_end_in_tx};
+use web::store::enrolment::revocation_list;
 use web::store::server::server_fetch;
 
 use crate::support::app::Answer;
-use crate::support::fleet::Town;
+use crate::support::db::on_each;
+use crate::support::fleet::{Town, server};
 
 fn token_in(answer: &Answer) -> String {
     let (_, after) = answer.body.split_once("Authorization: Bearer ").expect("the command is on the page");
@@ -102,4 +106,52 @@ async fn settings_that_are_refused_stay_in_the_form_and_change_nothing() {
     }
     let after = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
     assert_eq!((before.hostname, before.address, before.max_accounts), (after.hostname, after.address, after.max_accounts));
+}
+
+#[tokio::test]
+async fn a_server_is_deleted_by_its_name_and_not_while_accounts_live_there() {
+    let mut town = Town::new().await;
+    let full = format!("/servers/{}", town.server);
+    let delete = format!("{full}/delete");
+    assert_eq!(town.alice.get(&delete).await.status, 403);
+    assert_eq!(town.alice.post(&delete, &[("confirm", "web1")]).await.status, 403);
+    assert_eq!(town.admin.post(&format!("/servers/{}/delete", ServerId::new()), &[("confirm", "x")]).await.status, 404);
+    let page = town.admin.get(&delete).await.body;
+    assert!(page.contains("cannot be deleted yet") && page.contains("href=\"/accounts?q=web1\""), "{page}");
+    assert_eq!(town.admin.post(&delete, &[("confirm", "web1")]).await.status, 409);
+
+    let (empty, token) = added(&mut town).await;
+    let delete = format!("{empty}/delete");
+    assert!(town.admin.get(&empty).await.body.contains(&format!("href=\"{delete}\"")));
+    let refused = town.admin.post(&delete, &[("confirm", "web1")]).await;
+    assert_eq!((refused.status.as_u16(), refused.value("confirm").as_deref()), (422, Some("web1")));
+    assert_eq!(town.admin.get(&empty).await.status, 200);
+    let done = town.admin.post(&delete, &[("confirm", "web2")]).await;
+    assert_eq!((done.status.as_u16(), done.location()), (303, "/servers"));
+    assert_eq!(town.admin.get(&empty).await.status, 404);
+    assert_eq!(enrol(&town.app.state.app, &request(&token)).await.unwrap(), Enrolled::Refused(Refusal::Unknown));
+    added(&mut town).await;
+}
+
+#[tokio::test]
+async fn a_deleted_servers_keys_stay_revoked_and_its_name_is_free_on_each_database() {
+    on_each(async |db: Db| {
+        let id = server(&db, "web7", None).await;
+        let name = "web7".parse().unwrap();
+        let mut tx = db.write().await.unwrap();
+        assert!(server_end_in_tx(&mut tx, id).await.unwrap());
+        assert!(!server_end_in_tx(&mut tx, id).await.unwrap(), "there is none any more");
+        tx.commit().await.unwrap();
+        let revoked = revocation_list(&db, &name).await.unwrap();
+        assert_eq!(revoked.iter().map(|key| key.public_key.as_str()).collect::<Vec<_>>(), [format!("U{}", "A".repeat(55))]);
+        let ended = ended_server_list(&db).await.unwrap();
+        assert_eq!((ended.len(), &ended[0].name, ended[0].stream.as_str(), ended[0].closed), (1, &name, "CMD_0", false));
+        ended_server_mark_closed(&db, &name).await.unwrap();
+        assert!(ended_server_list(&db).await.unwrap()[0].closed);
+
+        server(&db, "web7", None).await;
+        assert!(ended_server_list(&db).await.unwrap().is_empty(), "a server of the name is there again");
+        assert_eq!(revocation_list(&db, &name).await.unwrap(), revoked);
+    })
+    .await;
 }

@@ -378,3 +378,19 @@ async fn a_worker_that_joins_again_shuts_out_the_keys_it_had_before() {
     let site = whole.site(&account, "rejoined.example.org").await;
     whole.until_state(site, ResourceState::Active).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_servers_worker_is_cut_off_and_cannot_come_back() {
+    let mut whole = Whole::start().await;
+    let second = join(&whole.app, &whole.nats, "web2").await;
+    let bus = WorkerBus::connect(&whole.nats.address(), &second.server, &second.credentials).await.unwrap();
+    let server = server_fetch_by_name(whole.app.db(), &second.server).await.unwrap().unwrap();
+    let answer = whole.admin.post(&format!("/servers/{}/delete", server.id), &[("confirm", "web2")]).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    until("its connection is cut", async || (!bus.is_connected()).then_some(())).await;
+    assert!(WorkerBus::connect(&whole.nats.address(), &second.server, &second.credentials).await.is_err());
+
+    let again = join(&whole.app, &whole.nats, "web2").await;
+    let bus = WorkerBus::connect(&whole.nats.address(), &again.server, &again.credentials).await;
+    assert!(bus.is_ok(), "a server of the same name joins with keys of its own");
+}

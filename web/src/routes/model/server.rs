@@ -18,10 +18,10 @@ use crate::store::enrolment::enrolment_open_until;
 use crate::store::job::job_counts_by_server;
 use crate::store::now_ms;
 use crate::store::operation_list::OperationFilter;
-use crate::store::placement::placement_list;
+use crate::store::placement::{placement_list, server_account_count};
 use crate::store::server::{ServerRow, server_list};
 use crate::views::join::{command, config as join_config};
-use crate::views::server::{Counts, EditModel, EnrolModel, ListModel, Load, NewModel, Reach, Row, ServerForm, ShowModel};
+use crate::views::server::{Counts, DeleteModel, EditModel, EnrolModel, ListModel, Load, NewModel, Reach, Row, ServerForm, ShowModel};
 
 /// What the lines of a list need besides the servers themselves.
 struct Figures {
@@ -201,6 +201,22 @@ pub async fn server_edit_model(
         },
         errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default(),
     })
+}
+
+/// The question before a server is deleted.
+///
+/// # Errors
+/// [`crate::app::AppError::Forbidden`] for clients, [`crate::app::AppError::NotFound`], or the database fails.
+pub async fn server_delete_model(
+    state: &AppState,
+    actor: &Actor,
+    id: ServerId,
+    typed: &str,
+    refused: &FieldErrors,
+) -> Result<DeleteModel, PageError> {
+    let server = server_get(&state.app, actor, id).await?;
+    let accounts = count(server_account_count(state.db(), &server).await?);
+    Ok(DeleteModel { id, name: server.name, accounts, typed: typed.to_owned(), errors: super::errors(refused) })
 }
 
 /// The page that shows a server's token once.

@@ -1,5 +1,6 @@
 //! Servers: the machines that sites live on.
 
+mod delete;
 mod edit;
 mod list;
 mod new;
@@ -11,6 +12,7 @@ use shared::ids::ServerId;
 use shared::names::ServerName;
 use shared::role::Role;
 
+pub use delete::{DeleteModel, delete_page};
 pub use edit::{EditModel, edit_page};
 pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment, table_of};
 pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragment, enrol_page, new_page};

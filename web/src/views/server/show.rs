@@ -91,6 +91,7 @@ fn head(model: &ShowModel) -> Fragment {
     let state = html! {
         span.reach { (reach(server.reach, 0, model.now)) }
         (button::link(Weight::Normal, Some(Icon::Pencil), "Settings", &paths::server_edit(server.id)))
+        (button::link(Weight::Danger, None, "Delete", &paths::server_delete(server.id)))
     };
     Fragment::new(HEAD, html! { div #(HEAD) { (layout::page_head(&title, &line, &state)) } })
 }

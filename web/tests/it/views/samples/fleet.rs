@@ -77,6 +77,16 @@ impl Samples {
         for (row, name) in models::servers().into_iter().zip(["online", "offline", "drained", "waiting"]) {
             self.add(viewer, &format!("server-{name}"), server::show_page(viewer, &server_show(row)));
         }
+        for (name, accounts) in [("delete", 0), ("delete-blocked", 3)] {
+            let model = server::DeleteModel {
+                id: models::id(1),
+                name: models::parse("web1"),
+                accounts,
+                typed: String::new(),
+                errors: Errors::default(),
+            };
+            self.add(viewer, &format!("server-{name}"), server::delete_page(viewer, &model));
+        }
         for (name, reach) in [("waiting", models::servers()[3].reach), ("online", Reach::Online { seen_at: models::ago(1) })] {
             let model = enrol(reach);
             self.add(viewer, &format!("server-enrol-{name}"), server::enrol_page(viewer, &model));
