@@ -208,6 +208,20 @@ impl DispatchBus {
         }))
     }
 
+    /// The public keys of workers that have just connected, with the address each came from.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn connects(&self) -> Result<impl Stream<Item = (String, String)> + use<>, BusError> {
+        let subscriber =
+            self.system.subscribe("$SYS.ACCOUNT.*.CONNECT").await.map_err(|source| BusError::refused("report presence", source))?;
+        Ok(subscriber.filter_map(|message| async move {
+            let event: serde_json::Value = serde_json::from_slice(&message.payload).ok()?;
+            let text = |pointer: &str| event.pointer(pointer)?.as_str().map(str::to_owned);
+            Some((text("/client/user")?, text("/client/host")?))
+        }))
+    }
+
     async fn push_account(&self, jwt: String) -> Result<(), BusError> {
         let reply = self.ask_system("$SYS.REQ.CLAIMS.UPDATE", jwt).await?;
         let reply: serde_json::Value =

@@ -50,7 +50,8 @@ enum Command {
         database: DatabaseArgs,
     },
     /// Print the command by which a host joins with a token, as the server's page shows it.
-    JoinCommand {
+    #[command(name = "join-command")]
+    Join {
         /// The token.
         #[arg(long)]
         token: String,
@@ -93,7 +94,7 @@ impl Server {
                 print_line(token.expose());
                 db.close().await;
             }
-            Command::JoinCommand { token, public_url, tls } => {
+            Command::Join { token, public_url, tls } => {
                 let config = Config::new(&public_url);
                 let authorities = authorities(&std::fs::read(SYSTEM_AUTHORITIES).unwrap_or_default());
                 let trust = TlsFiles::within(&tls.tls_dir).trust(&config.host, authorities)?;

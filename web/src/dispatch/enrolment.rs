@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::bus::authority::BusAddress;
 use shared::enrolment::EnrolmentReply;
 
 use super::{Dispatch, DispatchError, chain};
@@ -55,7 +56,10 @@ async fn answer(dispatch: &Dispatch, pending: &EnrolmentRow) -> Result<(), Dispa
         jwt: dispatch.keys.worker_jwt(&server.name, public_key, now_ms() / 1000)?,
         panel_key: dispatch.bus.signer_public_key(),
         stream: server.stream.clone(),
-        bus: dispatch.bus_for_workers.clone(),
+        bus: BusAddress {
+            url: Some(server.places.bus_url.clone()).filter(|url| !url.is_empty()).unwrap_or(dispatch.bus_for_workers.url.clone()),
+            authority: dispatch.bus_for_workers.authority.clone(),
+        },
     };
     let mut tx = dispatch.db.write().await?;
     if !enrolment_answer_in_tx(&mut tx, pending, &to_json("enrolments.reply", &reply)?).await? {
@@ -63,6 +67,7 @@ async fn answer(dispatch: &Dispatch, pending: &EnrolmentRow) -> Result<(), Dispa
         return Ok(());
     }
     tx.commit().await.map_err(StoreError::from)?;
+    dispatch.workers.forget().await;
     // The key it had before, if any, is revoked now: the bus cuts that connection. Should this fail, the sweep does it.
     dispatch.ensure_server(&server).await?;
     tracing::info!(server.name = %server.name, "a worker has joined");

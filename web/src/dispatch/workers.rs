@@ -53,6 +53,11 @@ impl Workers {
         Ok(cache.as_ref().and_then(|cache| cache.by_name.get(name).cloned()))
     }
 
+    /// What is kept is out of date: somebody has joined.
+    pub(crate) async fn forget(&self) {
+        *self.cache.lock().await = None;
+    }
+
     /// The server that has this public key.
     ///
     /// # Errors

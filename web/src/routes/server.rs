@@ -10,7 +10,8 @@ use super::model::server::{
 };
 use super::model::{ListQuery, live_url};
 use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
-use crate::app::server::{ServerAdd, ServerEdit, server_add, server_delete, server_token, server_update};
+use crate::app::server::{server_add, server_delete, server_token, server_update};
+use crate::app::server_form::ServerForm;
 use crate::app::site_change::ConfirmDelete;
 use crate::app::{AppError, FieldErrors};
 use crate::error::PageError;
@@ -50,12 +51,12 @@ async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): 
 
 async fn new(signed_in: SignedIn) -> Result<Response, PageError> {
     signed_in.actor.require_admin()?;
-    let model = server_new_model(&ServerAdd::fresh(), &FieldErrors::new());
+    let model = server_new_model(&ServerForm::fresh(), &FieldErrors::new());
     Ok(view::new_page(&signed_in.viewer, &model).into_response())
 }
 
 /// The page with the token is the answer itself: it is stored nowhere, so it can be shown only now.
-async fn add(State(state): State<AppState>, signed_in: SignedIn, Form(form): Form<ServerAdd>) -> Result<Response, PageError> {
+async fn add(State(state): State<AppState>, signed_in: SignedIn, Form(form): Form<ServerForm>) -> Result<Response, PageError> {
     match server_add(&state.app, &signed_in.actor, &form).await {
         Ok(made) => {
             let model = server_enrol_model(&state, &signed_in.actor, &made).await?;
@@ -81,7 +82,7 @@ async fn update(
     State(state): State<AppState>,
     signed_in: SignedIn,
     Path(id): Path<ServerId>,
-    Form(form): Form<ServerEdit>,
+    Form(form): Form<ServerForm>,
 ) -> Result<Response, PageError> {
     match server_update(&state.app, &signed_in.actor, id, &form).await {
         Ok(()) => Ok(go(&paths::server(id), Flash::Saved)),

@@ -148,7 +148,7 @@ impl Whole {
     async fn until_online(&self) {
         until("the server is online", async || {
             let server = server_fetch_by_name(self.app.db(), &self.identity.server).await.unwrap()?;
-            (server.online && !server.php_versions.is_empty()).then_some(())
+            (server.online && !server.php_versions.is_empty() && server.peer == "127.0.0.1").then_some(())
         })
         .await;
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
-use super::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError, files, inspect, probe, services, stage, users};
+use super::{
+    Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError, files, inspect, probe, role_health, services, stage, users,
+};
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
 /// The host this program runs on, as root.
@@ -160,6 +162,10 @@ impl System for Host {
 
     fn web_health(&self) -> RoleHealth {
         inspect::web_health()
+    }
+
+    fn role_health(&self) -> Vec<RoleHealth> {
+        role_health::role_health()
     }
 
     fn host_facts(&self) -> HostFacts {

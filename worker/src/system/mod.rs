@@ -14,6 +14,7 @@ mod files;
 mod host;
 mod inspect;
 mod probe;
+mod role_health;
 mod services;
 mod stage;
 mod users;
@@ -114,6 +115,10 @@ pub trait System: Send + Sync {
     fn has_ipv6(&self) -> bool;
     /// How the web role is, for the heartbeat.
     fn web_health(&self) -> RoleHealth;
+    /// Every role this host can serve: `web`, and those whose daemons are installed.
+    fn role_health(&self) -> Vec<RoleHealth> {
+        vec![self.web_health()]
+    }
     /// About the machine, for the heartbeat.
     fn host_facts(&self) -> HostFacts;
 }

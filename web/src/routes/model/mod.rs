@@ -46,6 +46,8 @@ pub struct ListQuery {
     pub page: String,
     /// A server's name, where a list has that filter.
     pub server: String,
+    /// A role, where a list has that filter.
+    pub role: String,
     /// A kind of resource, where a list has that filter.
     pub kind: String,
 }
@@ -71,7 +73,7 @@ impl ListQuery {
     }
 
     fn listing(&self, path: &str, total: i64) -> Listing {
-        let extra = [("server", &self.server), ("kind", &self.kind)];
+        let extra = [("server", &self.server), ("role", &self.role), ("kind", &self.kind)];
         Listing {
             q: self.q.chars().take(200).collect(),
             state: self.state.clone(),

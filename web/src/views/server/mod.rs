@@ -59,6 +59,10 @@ pub struct Row {
     pub max_accounts: Option<u64>,
     /// Its worker's version, once it has called.
     pub version: Option<String>,
+    /// Whether the panel carries another version of the worker.
+    pub update: bool,
+    /// Where its worker's connection comes from, once it has connected.
+    pub peer: Option<String>,
     /// Whether it answers.
     pub reach: Reach,
     /// Whether it takes new accounts.

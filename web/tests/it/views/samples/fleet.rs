@@ -68,9 +68,13 @@ impl Samples {
             address: "x y".to_owned(),
             max_accounts: "many".to_owned(),
             active: true,
+            bus_url: "nats://x".to_owned(),
+            ..server::ServerForm::default()
         };
         let mut errors = Errors::one("hostname", "Not a full name: add the domain, as in web5.example.com.");
         errors.add("max_accounts", "Enter a whole number.");
+        errors.add("roles", "Choose at least one role.");
+        errors.add("bus_url", "Enter a host and a port, such as bus.example.com:4222.");
         let edit = server::EditModel { id: models::id(1), name: models::parse("web1"), form: form.clone(), errors: errors.clone() };
         self.add(viewer, "server-edit", server::edit_page(viewer, &edit));
         self.add(viewer, "server-new-refused", server::new_page(viewer, &server::NewModel { form, errors }));
