@@ -94,6 +94,8 @@ pub const SERVER: &str = "/servers/{id}";
 pub const SERVER_EDIT: &str = "/servers/{id}/edit";
 /// Make a new token for a server's worker (POST).
 pub const SERVER_TOKEN: &str = "/servers/{id}/token";
+/// Delete a server: confirmation and its target.
+pub const SERVER_DELETE: &str = "/servers/{id}/delete";
 /// Search over everything one may see (GET, field `q`).
 pub const SEARCH: &str = "/search";
 /// Choose the theme (POST, fields `theme` and `back`).
@@ -175,6 +177,8 @@ with_id! {
     server(ServerId) => SERVER;
     /// [`SERVER_EDIT`] of one server.
     server_edit(ServerId) => SERVER_EDIT;
+    /// [`SERVER_DELETE`] of one server.
+    server_delete(ServerId) => SERVER_DELETE;
     /// [`SERVER_TOKEN`] of one server.
     server_token(ServerId) => SERVER_TOKEN;
 }

@@ -58,14 +58,14 @@ impl Pulse {
         let (jobs_waiting, events_waiting) = waiting(&self.store.pool).await?;
         let ledger_resources = self.engine.ledger().len();
         let system = Arc::clone(self.engine.system());
-        let (php_versions, role, host) =
-            blocking(move || (system.php_versions().unwrap_or_default(), system.web_health(), system.host_facts())).await?;
+        let (php_versions, roles, host) =
+            blocking(move || (system.php_versions().unwrap_or_default(), system.role_health(), system.host_facts())).await?;
         Ok(Heartbeat {
             server: self.server.clone(),
             at_ms: now_ms(),
             boot: self.boot.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            roles: vec![role],
+            roles,
             php_versions,
             host,
             jobs_waiting,

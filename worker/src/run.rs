@@ -178,14 +178,16 @@ async fn empty_trash(worker: Arc<Worker>) {
 
 /// Connects for as long as it takes; from then on the connection mends itself.
 async fn hold_connection(worker: Arc<Worker>, connected: watch::Sender<Option<Arc<WorkerBus>>>) {
-    let mut reported = false;
+    let mut reported = String::new();
     let bus = loop {
         let identity = &worker.identity;
         match WorkerBus::connect(&identity.bus, &identity.server, &identity.credentials).await {
             Ok(bus) => break Arc::new(bus),
             Err(error) => {
-                if !std::mem::replace(&mut reported, true) {
-                    tracing::warn!(error = %error, "waiting for the bus");
+                let text = error.to_string();
+                if text != reported {
+                    tracing::warn!(error = text, "waiting for the bus");
+                    reported = text;
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }

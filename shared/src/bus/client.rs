@@ -45,12 +45,26 @@ pub async fn connect(connection: &Connection<'_>) -> Result<Client, BusError> {
     .reconnect_delay_callback(|attempt| Duration::from_millis(100 * (1_u64 << attempt.min(6))))
     .event_callback(|event| async move { log(&event) });
     let servers: Vec<&str> = connection.bus.url.split(',').map(str::trim).collect();
-    let client = options.connect(servers).await.map_err(|source| BusError::Connect { url: connection.bus.url.clone(), source })?;
+    let client = options.connect(servers).await.map_err(|source| refusal(&connection.bus.url, source))?;
     let found = client.server_info().version;
     if !is_new_enough(&found) {
         return Err(BusError::TooOld { found, needed: OLDEST_SERVER });
     }
     Ok(client)
+}
+
+/// nats-server's word for an account that has all the connections it may have.
+const TOO_MANY_CONNECTIONS: &str = "maximum account active connections exceeded";
+
+fn refusal(url: &str, source: async_nats::ConnectError) -> BusError {
+    let mut cause: Option<&dyn std::error::Error> = Some(&source);
+    while let Some(error) = cause {
+        if error.to_string().contains(TOO_MANY_CONNECTIONS) {
+            return BusError::IdentityInUse;
+        }
+        cause = error.source();
+    }
+    BusError::Connect { url: url.to_owned(), source }
 }
 
 fn log(event: &Event) {

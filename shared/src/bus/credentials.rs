@@ -214,13 +214,25 @@ impl BusKeys {
     /// A stored seed is damaged.
     pub fn worker_account_jwt(&self, worker: &WorkerAccount<'_>, now_s: i64) -> Result<String, BusError> {
         let scope = key("the worker scope's seed", &self.worker_scope)?.public_key();
-        let revocations: serde_json::Map<String, Value> =
-            worker.revoked.iter().map(|revoked| (revoked.public_key.clone(), json!(revoked.at_s))).collect();
         let nats = json!({
-            "type": "account", "version": 2, "limits": limits(&json!({})), "default_permissions": {},
+            // One connection: a second worker with the same identity is refused. After a silent cut the bus lets go of the
+            // first one within 30 s.
+            "type": "account", "version": 2, "limits": limits(&json!({"conn": 1})), "default_permissions": {},
             "imports": imports(worker, &self.panel_account()?),
             "signing_keys": [{"kind": "user_scope", "key": scope, "role": "worker", "template": worker_template()}],
-            "revocations": revocations,
+            "revocations": revocations(worker),
+        });
+        encode(&key("the operator's seed", &self.operator)?, &self.worker_account(worker.server)?, worker.server.as_str(), now_s, nats)
+    }
+
+    /// The JWT of the account of a server that was deleted: nobody gets in, and it imports nothing.
+    ///
+    /// # Errors
+    /// A stored seed is damaged.
+    pub fn ended_account_jwt(&self, worker: &WorkerAccount<'_>, now_s: i64) -> Result<String, BusError> {
+        let nats = json!({
+            "type": "account", "version": 2, "limits": limits(&json!({"conn": 0})), "default_permissions": {},
+            "revocations": revocations(worker),
         });
         encode(&key("the operator's seed", &self.operator)?, &self.worker_account(worker.server)?, worker.server.as_str(), now_s, nats)
     }
@@ -328,6 +340,11 @@ fn imports(worker: &WorkerAccount<'_>, panel: &str) -> Value {
         import("heartbeats", "service", format!("hb.{server}")),
         import("requests", "stream", format!("req.{server}.>")),
     ])
+}
+
+/// Keys that no longer let anyone in, as JWTs name them.
+fn revocations(worker: &WorkerAccount<'_>) -> Value {
+    worker.revoked.iter().map(|revoked| (revoked.public_key.clone(), json!(revoked.at_s))).collect()
 }
 
 /// No limits but those of the server, and JetStream's if given.

@@ -38,6 +38,11 @@ pub enum BusError {
     /// What vouches for the bus cannot be used.
     #[error("no secure connection to the bus can be made")]
     Authority(#[from] authority::AuthorityError),
+    /// A worker's identity is in use: the bus lets it in once.
+    #[error(
+        "another worker is connected with this identity. If this host is a copy of another one, give it an identity of its own: remove /var/lib/gantry-worker/identity.json and join it as a server of its own. After a connection that was cut, the bus lets go of the old one within 30 seconds"
+    )]
+    IdentityInUse,
     /// The server is too old to be trusted with jobs.
     #[error("nats-server {found} is too old: {needed} or newer is needed (older ones lose or leak jobs)")]
     TooOld {
@@ -101,6 +106,7 @@ impl BusError {
             | Self::Refused { .. }
             | Self::Key { .. }
             | Self::BadSignature { .. }
+            | Self::IdentityInUse
             | Self::Authority(_) => false,
         }
     }

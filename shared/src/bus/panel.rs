@@ -83,10 +83,30 @@ impl DispatchBus {
     /// The bus refuses.
     pub async fn ensure_server(&self, worker: &WorkerAccount<'_>, now_s: i64) -> Result<(), BusError> {
         topology::ensure_server(&self.context, worker.stream, worker.server).await?;
-        let stored = self.stored_account(&self.keys.worker_account(worker.server)?).await?;
+        self.ensure_account(worker.server, now_s, |now_s| self.keys.worker_account_jwt(worker, now_s)).await
+    }
+
+    /// Ends what a server that was deleted has: its consumer, what waited for it, and its account. Nobody gets in with any key
+    /// it ever had, and who is in is cut off. Safe to repeat.
+    ///
+    /// # Errors
+    /// The bus refuses.
+    pub async fn end_server(&self, worker: &WorkerAccount<'_>, now_s: i64) -> Result<(), BusError> {
+        self.ensure_account(worker.server, now_s, |now_s| self.keys.ended_account_jwt(worker, now_s)).await?;
+        topology::end_server(&self.context, worker.stream, worker.server).await
+    }
+
+    /// The bus has this account as the JWT says.
+    async fn ensure_account(
+        &self,
+        server: &ServerName,
+        now_s: i64,
+        jwt: impl Fn(i64) -> Result<String, BusError> + Send,
+    ) -> Result<(), BusError> {
+        let stored = self.stored_account(&self.keys.worker_account(server)?).await?;
         // The bus keeps the newer of two, by their seconds.
         let now_s = stored.as_ref().map_or(now_s, |stored| now_s.max(stored.issued_s + 1));
-        let jwt = self.keys.worker_account_jwt(worker, now_s)?;
+        let jwt = jwt(now_s)?;
         if stored.is_some_and(|stored| AccountClaims::of(&jwt).is_some_and(|wanted| wanted.nats == stored.nats)) {
             return Ok(());
         }
@@ -189,6 +209,20 @@ impl DispatchBus {
         Ok(subscriber.filter_map(|message| async move {
             let event: serde_json::Value = serde_json::from_slice(&message.payload).ok()?;
             event.pointer("/client/user")?.as_str().map(str::to_owned)
+        }))
+    }
+
+    /// The public keys of workers that have just connected, with the address each came from.
+    ///
+    /// # Errors
+    /// The client is closed.
+    pub async fn connects(&self) -> Result<impl Stream<Item = (String, String)> + use<>, BusError> {
+        let subscriber =
+            self.system.subscribe("$SYS.ACCOUNT.*.CONNECT").await.map_err(|source| BusError::refused("report presence", source))?;
+        Ok(subscriber.filter_map(|message| async move {
+            let event: serde_json::Value = serde_json::from_slice(&message.payload).ok()?;
+            let text = |pointer: &str| event.pointer(pointer)?.as_str().map(str::to_owned);
+            Some((text("/client/user")?, text("/client/host")?))
         }))
     }
 

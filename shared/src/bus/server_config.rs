@@ -51,8 +51,9 @@ pub fn render(config: &ServerConfig<'_>, keys: &BusKeys, now_s: i64) -> Result<S
     line("server_name: gantry".to_owned());
     line(format!("listen: \"{}:{port}\"", config.host));
     line(format!("ports_file_dir: {}", quoted(config.ports_dir)));
-    // A host without power shows within 40 s: two pings of 20 s.
-    line("ping_interval: \"20s\"\nping_max: 2".to_owned());
+    // Two pings of 10 s without an answer: a connection that was cut silently is let go within 30 s, and its worker, which may
+    // have one connection, gets in again.
+    line("ping_interval: \"10s\"\nping_max: 2".to_owned());
     line("max_payload: 1MB".to_owned());
     let (certificate, key) = (quoted(config.certificate), quoted(config.key));
     // A host far away, or a server that starts with a thousand workers at once, takes longer than the default of two seconds.

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform};
+use async_nats::jetstream::stream::{Config, ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform};
 use async_nats::jetstream::{Context, context::CreateStreamErrorKind};
 
 use super::BusError;
@@ -88,6 +89,27 @@ pub async fn ensure(context: &Context, ingest_secret: &str) -> Result<(), BusErr
         .await
         .map_err(|source| BusError::refused("make the consumer of events", source))?;
     Ok(())
+}
+
+/// Removes an ended server's consumer and what waited for it. Fine if there is nothing.
+///
+/// # Errors
+/// The bus refuses.
+pub async fn end_server(context: &Context, stream: &str, server: &ServerName) -> Result<(), BusError> {
+    let refused =
+        |source: Box<dyn std::error::Error + Send + Sync>| BusError::refused(format!("remove the consumer of server {server}"), source);
+    let stream = context.get_stream(stream).await.map_err(|source| refused(Box::from(source)))?;
+    match stream.delete_consumer(server.as_str()).await {
+        Ok(_) => {}
+        Err(source) if is_not_found(&source.kind()) => {}
+        Err(source) => return Err(refused(Box::from(source))),
+    }
+    stream.purge().filter(subjects::commands_of(server)).await.map_err(|source| refused(Box::from(source)))?;
+    Ok(())
+}
+
+fn is_not_found(kind: &ConsumerErrorKind) -> bool {
+    matches!(kind, ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
 }
 
 /// Makes a server's own consumer of jobs, or brings it up to date.

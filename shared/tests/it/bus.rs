@@ -389,3 +389,44 @@ async fn a_certificate_is_renewed_and_an_authority_replaced_while_the_bus_runs()
     assert!(worker.is_connected(), "connections that stand are left alone");
     drop(bus);
 }
+
+#[tokio::test]
+async fn f25_a_second_worker_with_one_identity_is_refused_and_the_first_stays() {
+    let nats = NatsServer::start();
+    let _bus = dispatch(&nats).await;
+    let (credentials, _) = worker_credentials(&nats.keys, "web1");
+    let first = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
+    let second = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await;
+    assert!(matches!(second, Err(BusError::IdentityInUse)), "{:?}", second.err());
+    assert!(first.is_connected());
+    first.close().await;
+    let connected = async || WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.is_ok();
+    tokio::time::timeout(PATIENCE, async { while !connected().await {} }).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_ended_server_is_cut_off_and_leaves_nothing_and_its_name_can_be_used_again() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    bus.publish_job(&job("web1"), 0).await.unwrap();
+    bus.publish_job(&job("web2"), 0).await.unwrap();
+    let (credentials, public_key) = worker_credentials(&nats.keys, "web1");
+    let _worker = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
+    let mut gone = Box::pin(bus.disconnects().await.unwrap());
+    let revoked = [Revocation { public_key: public_key.clone(), at_s: now_s() + 1 }];
+    for _ in 0..2 {
+        bus.end_server(&account(&server("web1"), &revoked), now_s()).await.unwrap();
+    }
+    assert_eq!(tokio::time::timeout(PATIENCE, gone.next()).await.unwrap(), Some(public_key));
+    let admin = nats.keys.panel_credentials(PanelUser::Dispatch, now_s()).unwrap();
+    let admin = connect(&Connection { bus: &nats.address(), name: "admin", credentials: &admin }).await.unwrap();
+    let mut stream = jetstream::new(admin).get_stream("CMD_0").await.unwrap();
+    assert_eq!(stream.info().await.unwrap().state.messages, 1, "what waits for web2 still waits");
+    assert!(stream.consumer_info("web1").await.is_err() && stream.consumer_info("web2").await.is_ok());
+    let (unknown, _) = worker_credentials(&nats.keys, "web1");
+    assert!(WorkerBus::connect(&nats.address(), &server("web1"), &unknown).await.is_err(), "not even with a new key");
+
+    bus.ensure_server(&account(&server("web1"), &revoked), now_s()).await.unwrap();
+    assert!(WorkerBus::connect(&nats.address(), &server("web1"), &unknown).await.is_ok());
+    assert!(WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.is_err(), "the old key stays revoked");
+}

@@ -10,7 +10,8 @@ use shared::role::Role;
 use shared::secret::Secret;
 use web::app::account::{AccountCreate, account_create};
 use web::app::client::{ClientCreate, client_create};
-use web::app::server::{ServerAdd, server_add};
+use web::app::server::server_add;
+use web::app::server_form::ServerForm;
 use web::app::signal::NoSignals;
 use web::app::site::{SiteCreate, site_create};
 use web::app::user::admin_add;
@@ -85,8 +86,7 @@ pub(crate) async fn panel(database: &str) -> anyhow::Result<(Router, Db, Hub)> {
 
 /// Server, client, accounts and sites, through the use cases.
 async fn fill(app: &App, actor: &Actor) -> anyhow::Result<UserId> {
-    let form =
-        ServerAdd { name: "web1".to_owned(), hostname: "web1.example.com".to_owned(), active: "on".to_owned(), ..ServerAdd::default() };
+    let form = ServerForm { name: "web1".to_owned(), hostname: "web1.example.com".to_owned(), ..ServerForm::fresh() };
     let server = server_add(app, actor, &form).await?.id;
     let mut tx = app.db.write().await?;
     server_heartbeat_in_tx(&mut tx, server, &heartbeat()?).await?;

@@ -18,6 +18,7 @@ pub mod password;
 pub mod php;
 mod pool;
 pub mod server;
+pub mod server_form;
 pub mod session;
 pub mod signal;
 pub mod site;

@@ -1,11 +1,13 @@
-//! Workers that join: serve has checked the token and kept the worker's public keys, dispatch answers with credentials.
+//! Workers that join, and servers that were deleted: serve has checked the token and kept the worker's public keys, dispatch answers with credentials.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::bus::authority::BusAddress;
 use shared::enrolment::EnrolmentReply;
 
 use super::{Dispatch, DispatchError, chain};
+use crate::store::ended_server::ended_server_list;
 use crate::store::enrolment::{EnrolmentRow, enrolment_answer_in_tx, enrolment_list_pending};
 use crate::store::server::{server_fetch, server_list};
 use crate::store::{StoreError, now_ms, to_json};
@@ -35,6 +37,9 @@ async fn ensure_servers(dispatch: &Dispatch) -> Result<(), DispatchError> {
 }
 
 async fn answer_all(dispatch: &Dispatch) -> Result<(), DispatchError> {
+    for ended in ended_server_list(&dispatch.db).await?.iter().filter(|ended| !ended.closed) {
+        dispatch.end_server(ended).await?;
+    }
     for pending in enrolment_list_pending(&dispatch.db).await? {
         answer(dispatch, &pending).await?;
     }
@@ -51,10 +56,16 @@ async fn answer(dispatch: &Dispatch, pending: &EnrolmentRow) -> Result<(), Dispa
         jwt: dispatch.keys.worker_jwt(&server.name, public_key, now_ms() / 1000)?,
         panel_key: dispatch.bus.signer_public_key(),
         stream: server.stream.clone(),
-        bus: dispatch.bus_for_workers.clone(),
+        bus: BusAddress {
+            url: Some(server.places.bus_url.clone()).filter(|url| !url.is_empty()).unwrap_or(dispatch.bus_for_workers.url.clone()),
+            authority: dispatch.bus_for_workers.authority.clone(),
+        },
     };
     let mut tx = dispatch.db.write().await?;
-    enrolment_answer_in_tx(&mut tx, pending, &to_json("enrolments.reply", &reply)?).await?;
+    if !enrolment_answer_in_tx(&mut tx, pending, &to_json("enrolments.reply", &reply)?).await? {
+        // Answered by another dispatch, or deleted with its server.
+        return Ok(());
+    }
     tx.commit().await.map_err(StoreError::from)?;
     dispatch.workers.forget().await;
     // The key it had before, if any, is revoked now: the bus cuts that connection. Should this fail, the sweep does it.

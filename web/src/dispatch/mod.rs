@@ -32,6 +32,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::store::ended_server::{EndedServer, ended_server_mark_closed};
 use crate::store::enrolment::revocation_list;
 use crate::store::lease::{lease_release, lease_take};
 use crate::store::panel::panel_epoch;
@@ -81,6 +82,18 @@ impl Dispatch {
         let revoked = revocation_list(&self.db, &server.name).await?;
         let worker = WorkerAccount { server: &server.name, stream: &server.stream, revoked: &revoked };
         Ok(self.bus.ensure_server(&worker, now_ms() / 1000).await?)
+    }
+
+    /// What a deleted server had on the bus is ended.
+    pub(crate) async fn end_server(&self, server: &EndedServer) -> Result<(), DispatchError> {
+        let revoked = revocation_list(&self.db, &server.name).await?;
+        let worker = WorkerAccount { server: &server.name, stream: &server.stream, revoked: &revoked };
+        self.bus.end_server(&worker, now_ms() / 1000).await?;
+        if !server.closed {
+            ended_server_mark_closed(&self.db, &server.name).await?;
+            tracing::info!(server.name = %server.name, "a deleted server is shut out of the bus");
+        }
+        Ok(())
     }
 
     /// Sends a hint; a lost one is made up for by the pages' own slow re-read.
@@ -144,6 +157,7 @@ async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationTok
     parts.spawn(progress::run(Arc::clone(dispatch)));
     parts.spawn(presence::run(Arc::clone(dispatch)));
     parts.spawn(presence::listen_for_disconnects(Arc::clone(dispatch)));
+    parts.spawn(presence::listen_for_connects(Arc::clone(dispatch)));
     parts.spawn(sweeper::run(Arc::clone(dispatch)));
     parts.spawn(enrolment::run(Arc::clone(dispatch)));
     loop {

@@ -10,7 +10,7 @@ use shared::events::Heartbeat;
 use shared::ids::ServerId;
 
 use super::{Dispatch, chain};
-use crate::store::server::{server_heartbeat_in_tx, server_list_silent, server_mark_offline};
+use crate::store::server::{server_heartbeat_in_tx, server_list_silent, server_mark_offline, server_set_peer};
 use crate::store::{StoreError, now_ms};
 
 /// Heartbeats are written together, this often.
@@ -58,6 +58,29 @@ pub(crate) async fn listen_for_disconnects(dispatch: Arc<Dispatch>) {
             Ok(Some(server)) => mark_offline(&dispatch, server).await,
             Ok(None) => {}
             Err(error) => tracing::warn!(error = %chain(&error), "a closed connection could not be looked up"),
+        }
+    }
+}
+
+/// Hears where connections come from.
+pub(crate) async fn listen_for_connects(dispatch: Arc<Dispatch>) {
+    let mut come = match dispatch.bus.connects().await {
+        Ok(come) => Box::pin(come),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "new connections cannot be heard of");
+            return;
+        }
+    };
+    while let Some((public_key, peer)) = come.next().await {
+        let kept = async {
+            if let Some(server) = dispatch.workers.find_by_key(&dispatch.db, &public_key).await? {
+                server_set_peer(&dispatch.db, server, &peer).await?;
+                dispatch.hint(&hint_of(server)).await;
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = kept.await {
+            tracing::warn!(error = %chain(&error), "where a worker connects from was not kept");
         }
     }
 }

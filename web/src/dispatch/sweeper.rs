@@ -7,6 +7,7 @@ use shared::operation::JobEvent;
 
 use super::{Dispatch, DispatchError, chain};
 use crate::app::session::IDLE_MS;
+use crate::store::ended_server::ended_server_list;
 use crate::store::event::event_forget_before;
 use crate::store::job::{job_advance_in_tx, job_fetch_in_tx};
 use crate::store::job_queue::job_list_silent;
@@ -45,6 +46,9 @@ async fn restore_bus(dispatch: &Dispatch) -> Result<(), DispatchError> {
     dispatch.bus.ensure_streams().await?;
     for server in server_list(&dispatch.db).await?.iter().filter(|server| server.public_key.is_some()) {
         dispatch.ensure_server(server).await?;
+    }
+    for server in &ended_server_list(&dispatch.db).await? {
+        dispatch.end_server(server).await?;
     }
     Ok(())
 }

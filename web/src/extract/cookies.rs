@@ -101,10 +101,12 @@ pub enum Flash {
     ClientBack,
     /// A client was removed.
     ClientDeleted,
+    /// A server was removed.
+    ServerDeleted,
 }
 
 impl Flash {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
@@ -115,6 +117,7 @@ impl Flash {
         Self::ClientSuspended,
         Self::ClientBack,
         Self::ClientDeleted,
+        Self::ServerDeleted,
     ];
 
     const fn name(self) -> &'static str {
@@ -129,6 +132,7 @@ impl Flash {
             Self::ClientSuspended => "client-suspended",
             Self::ClientBack => "client-back",
             Self::ClientDeleted => "client-deleted",
+            Self::ServerDeleted => "server-deleted",
         }
     }
 
@@ -146,6 +150,7 @@ impl Flash {
             Self::ClientSuspended => "The client is suspended and signed out; the accounts are being switched off.",
             Self::ClientBack => "The client may sign in again; the accounts are being brought back.",
             Self::ClientDeleted => "The client is deleted.",
+            Self::ServerDeleted => "The server is deleted. Its worker can no longer connect.",
         }
     }
 

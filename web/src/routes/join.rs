@@ -8,6 +8,7 @@ use axum::routing::{Router, get as on_get};
 use futures::TryStreamExt as _;
 use tokio::io::AsyncReadExt as _;
 
+use super::model::server::panel_url;
 use super::{Access, Route, get};
 use crate::app::AppError;
 use crate::app::enrolment::token_server;
@@ -42,7 +43,7 @@ async fn script(State(state): State<AppState>, headers: HeaderMap) -> Result<Res
         sha256: &package.sha256,
     });
     let model = ScriptModel {
-        panel: &config.public_url,
+        panel: panel_url(&server, config),
         trust: &config.trust,
         server: &server.name,
         roles: &server.roles,

@@ -5,10 +5,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{Router, get as on_get, post as on_post};
 use shared::ids::ServerId;
 
-use super::model::server::{server_edit_model, server_enrol_model, server_list_model, server_new_model, server_show_model};
+use super::model::server::{
+    server_delete_model, server_edit_model, server_enrol_model, server_list_model, server_new_model, server_show_model,
+};
 use super::model::{ListQuery, live_url};
 use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
-use crate::app::server::{ServerAdd, ServerEdit, server_add, server_token, server_update};
+use crate::app::server::{server_add, server_delete, server_token, server_update};
+use crate::app::server_form::ServerForm;
+use crate::app::site_change::ConfirmDelete;
 use crate::app::{AppError, FieldErrors};
 use crate::error::PageError;
 use crate::extract::{Flash, Form, Path, Query, SignedIn};
@@ -24,6 +28,8 @@ pub(super) const TABLE: &[Route] = &[
     get(paths::SERVER_EDIT, Access::Admin),
     post(paths::SERVER_EDIT, Access::Admin),
     post(paths::SERVER_TOKEN, Access::Admin),
+    get(paths::SERVER_DELETE, Access::Admin),
+    post(paths::SERVER_DELETE, Access::Admin),
 ];
 
 /// The routes.
@@ -34,6 +40,7 @@ pub fn router() -> Router<AppState> {
         .route(paths::SERVER, on_get(show))
         .route(paths::SERVER_EDIT, on_get(edit).post(update))
         .route(paths::SERVER_TOKEN, on_post(token))
+        .route(paths::SERVER_DELETE, on_get(confirm).post(delete))
 }
 
 async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): Query<ListQuery>) -> Result<Response, PageError> {
@@ -44,12 +51,12 @@ async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): 
 
 async fn new(signed_in: SignedIn) -> Result<Response, PageError> {
     signed_in.actor.require_admin()?;
-    let model = server_new_model(&ServerAdd::fresh(), &FieldErrors::new());
+    let model = server_new_model(&ServerForm::fresh(), &FieldErrors::new());
     Ok(view::new_page(&signed_in.viewer, &model).into_response())
 }
 
 /// The page with the token is the answer itself: it is stored nowhere, so it can be shown only now.
-async fn add(State(state): State<AppState>, signed_in: SignedIn, Form(form): Form<ServerAdd>) -> Result<Response, PageError> {
+async fn add(State(state): State<AppState>, signed_in: SignedIn, Form(form): Form<ServerForm>) -> Result<Response, PageError> {
     match server_add(&state.app, &signed_in.actor, &form).await {
         Ok(made) => {
             let model = server_enrol_model(&state, &signed_in.actor, &made).await?;
@@ -75,7 +82,7 @@ async fn update(
     State(state): State<AppState>,
     signed_in: SignedIn,
     Path(id): Path<ServerId>,
-    Form(form): Form<ServerEdit>,
+    Form(form): Form<ServerForm>,
 ) -> Result<Response, PageError> {
     match server_update(&state.app, &signed_in.actor, id, &form).await {
         Ok(()) => Ok(go(&paths::server(id), Flash::Saved)),
@@ -92,4 +99,25 @@ async fn token(State(state): State<AppState>, signed_in: SignedIn, Path(id): Pat
     let made = server_token(&state.app, &signed_in.actor, id).await?;
     let model = server_enrol_model(&state, &signed_in.actor, &made).await?;
     Ok(view::enrol_page(&at_page(signed_in, paths::server(id)), &model).into_response())
+}
+
+async fn confirm(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
+    let model = server_delete_model(&state, &signed_in.actor, id, "", &FieldErrors::new()).await?;
+    Ok(view::delete_page(&signed_in.viewer, &model).into_response())
+}
+
+async fn delete(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<ServerId>,
+    Form(form): Form<ConfirmDelete>,
+) -> Result<Response, PageError> {
+    match server_delete(&state.app, &signed_in.actor, id, &form).await {
+        Ok(()) => Ok(go(paths::SERVERS, Flash::ServerDeleted)),
+        Err(AppError::Invalid(refusal)) => {
+            let model = server_delete_model(&state, &signed_in.actor, id, &form.confirm, &refusal).await?;
+            Ok(refused(view::delete_page(&signed_in.viewer, &model)))
+        }
+        Err(error) => Err(error.into()),
+    }
 }

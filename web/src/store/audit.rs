@@ -43,6 +43,8 @@ pub enum AuditAction {
     ServerAdd,
     /// A server's settings changed.
     ServerUpdate,
+    /// A server was deleted.
+    ServerDelete,
     /// A server's worker was given a token to join with.
     ServerToken,
     /// An admin was added on the command line.
@@ -53,7 +55,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Those that are no operations.
-    const OTHERS: [Self; 16] = [
+    const OTHERS: [Self; 17] = [
         Self::OperationRetry,
         Self::SessionBegin,
         Self::SessionRefused,
@@ -67,6 +69,7 @@ impl AuditAction {
         Self::ClientDelete,
         Self::ServerAdd,
         Self::ServerUpdate,
+        Self::ServerDelete,
         Self::ServerToken,
         Self::UserAdd,
         Self::UserResetPassword,
@@ -95,6 +98,7 @@ impl AuditAction {
             Self::ClientDelete => "client.delete",
             Self::ServerAdd => "server.add",
             Self::ServerUpdate => "server.update",
+            Self::ServerDelete => "server.delete",
             Self::ServerToken => "server.token",
             Self::UserAdd => "user.add",
             Self::UserResetPassword => "user.reset_password",
@@ -119,6 +123,7 @@ impl AuditAction {
             Self::ClientDelete => "Delete client",
             Self::ServerAdd => "Add server",
             Self::ServerUpdate => "Change server",
+            Self::ServerDelete => "Delete server",
             Self::ServerToken => "New token for a worker",
             Self::UserAdd => "Add administrator",
             Self::UserResetPassword => "Reset password",

@@ -8,6 +8,7 @@
 pub mod account;
 pub mod account_list;
 pub mod audit;
+pub mod ended_server;
 pub mod enrolment;
 pub mod error;
 pub mod event;

@@ -7,7 +7,23 @@ use shared::role::Role;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::ended_server::ended_server_forget_in_tx;
 use super::{Db, StoreError, Tx, now_ms, parse, parse_json, to_json};
+
+/// Names and addresses of a server that only some servers have. Empty: not told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerPlaces {
+    /// The name its mail services have.
+    pub mail_hostname: String,
+    /// Where its worker finds the bus, if not where the others do: `tls://host:port`.
+    pub bus_url: String,
+    /// Where it finds the panel, if not where people do: `https://host:port`.
+    pub panel_url: String,
+    /// Where phpMyAdmin answers on it.
+    pub phpmyadmin_path: String,
+    /// Where Roundcube answers on it.
+    pub roundcube_path: String,
+}
 
 /// A server as stored.
 #[derive(Debug, Clone)]
@@ -28,6 +44,10 @@ pub struct ServerRow {
     pub active: bool,
     /// Where its sites answer, an address people can use; empty if not told.
     pub address: String,
+    /// What else an admin told.
+    pub places: ServerPlaces,
+    /// Where its worker's connection comes from; empty until it has connected.
+    pub peer: String,
     /// The worker's public nkey (`U...`), once it has joined.
     pub public_key: Option<String>,
     /// The worker's public x25519 key (`X...`), once it has joined.
@@ -50,7 +70,8 @@ pub struct ServerRow {
 
 macro_rules! server_columns {
     () => {
-        "id, name, hostname, roles, stream, max_accounts, active, address, public_key, seal_key, version, php_versions, heartbeat, online, \
+        "id, name, hostname, roles, stream, max_accounts, active, address, mail_hostname, bus_url, panel_url, phpmyadmin_path, \
+         roundcube_path, peer, public_key, seal_key, version, php_versions, heartbeat, online, \
          last_seen_ms, changed_ms, created_ms"
     };
 }
@@ -69,6 +90,14 @@ impl TryFrom<&AnyRow> for ServerRow {
             max_accounts: row.try_get("max_accounts")?,
             active: row.try_get::<i32, _>("active")? != 0,
             address: row.try_get("address")?,
+            places: ServerPlaces {
+                mail_hostname: row.try_get("mail_hostname")?,
+                bus_url: row.try_get("bus_url")?,
+                panel_url: row.try_get("panel_url")?,
+                phpmyadmin_path: row.try_get("phpmyadmin_path")?,
+                roundcube_path: row.try_get("roundcube_path")?,
+            },
+            peer: row.try_get("peer")?,
             public_key: row.try_get("public_key")?,
             seal_key: row.try_get("seal_key")?,
             version: row.try_get("version")?,
@@ -104,6 +133,7 @@ pub struct NewServer {
 /// [`StoreError::Duplicate`] on `servers.name`, or the database fails.
 pub async fn server_insert_in_tx(tx: &mut Tx, new: &NewServer) -> Result<ServerId, StoreError> {
     let id = ServerId::new();
+    ended_server_forget_in_tx(tx, &new.name).await?;
     sqlx::query(
         "INSERT INTO servers (id, name, hostname, roles, stream, max_accounts, address, created_ms, changed_ms) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
@@ -126,8 +156,12 @@ pub async fn server_insert_in_tx(tx: &mut Tx, new: &NewServer) -> Result<ServerI
 pub struct ServerSettings {
     /// Its FQDN.
     pub hostname: String,
+    /// What it is for.
+    pub roles: Vec<Role>,
     /// Where its sites answer.
     pub address: String,
+    /// What else is told.
+    pub places: ServerPlaces,
     /// Placement stops here.
     pub max_accounts: Option<i64>,
     /// Whether it takes new accounts.
@@ -139,23 +173,35 @@ pub struct ServerSettings {
 /// # Errors
 /// The database fails.
 pub async fn server_update_in_tx(tx: &mut Tx, id: ServerId, settings: &ServerSettings) -> Result<bool, StoreError> {
-    let done = sqlx::query("UPDATE servers SET hostname = $1, address = $2, max_accounts = $3, active = $4 WHERE id = $5")
-        .bind(&settings.hostname)
-        .bind(&settings.address)
-        .bind(settings.max_accounts)
-        .bind(i32::from(settings.active))
-        .bind(id.to_string())
-        .execute(&mut **tx)
-        .await?;
+    let places = &settings.places;
+    let done = sqlx::query(
+        "UPDATE servers SET hostname = $1, roles = $2, address = $3, mail_hostname = $4, bus_url = $5, panel_url = $6, \
+         phpmyadmin_path = $7, roundcube_path = $8, max_accounts = $9, active = $10 WHERE id = $11",
+    )
+    .bind(&settings.hostname)
+    .bind(to_json("servers.roles", &settings.roles)?)
+    .bind(&settings.address)
+    .bind(&places.mail_hostname)
+    .bind(&places.bus_url)
+    .bind(&places.panel_url)
+    .bind(&places.phpmyadmin_path)
+    .bind(&places.roundcube_path)
+    .bind(settings.max_accounts)
+    .bind(i32::from(settings.active))
+    .bind(id.to_string())
+    .execute(&mut **tx)
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Whether a server takes new accounts.
+/// Keeps where a worker's connection comes from, by the worker's key.
 ///
 /// # Errors
 /// The database fails.
-pub async fn server_set_active_in_tx(tx: &mut Tx, id: ServerId, active: bool) -> Result<(), StoreError> {
-    sqlx::query("UPDATE servers SET active = $1 WHERE id = $2").bind(i32::from(active)).bind(id.to_string()).execute(&mut **tx).await?;
+pub async fn server_set_peer(db: &Db, id: ServerId, peer: &str) -> Result<(), StoreError> {
+    let mut tx = db.write().await?;
+    sqlx::query("UPDATE servers SET peer = $1 WHERE id = $2").bind(peer).bind(id.to_string()).execute(&mut *tx).await?;
+    tx.commit().await?;
     Ok(())
 }
 

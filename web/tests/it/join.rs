@@ -32,7 +32,7 @@ impl Panel {
         let file = "gantry-worker_9_amd64.deb".to_owned();
         config.worker_packages = vec![WorkerPackage { file, path, architecture: "amd64".to_owned(), sha256: "5ac4".to_owned() }];
         let mut town = Town::over(TestApp::with(config).await).await;
-        let form = [("name", "web2"), ("hostname", "web2.servers.example.org"), ("active", "on")];
+        let form = [("name", "web2"), ("hostname", "web2.servers.example.org"), ("role_web", "on"), ("active", "on")];
         let answer = town.admin.post("/servers", &form).await;
         let (_, after) = answer.body.split_once("Authorization: Bearer ").expect("the command is on the page");
         let token = after.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();

@@ -120,7 +120,7 @@ async fn a_clients_home_follows_what_happens_to_their_sites_and_accounts() {
 #[tokio::test]
 async fn the_page_with_the_command_for_a_new_server_turns_green_when_its_worker_calls() {
     let mut town = Town::new().await;
-    let fields = [("name", "web2"), ("hostname", "web2.servers.example.org"), ("active", "on")];
+    let fields = [("name", "web2"), ("hostname", "web2.servers.example.org"), ("role_web", "on"), ("active", "on")];
     let added = town.admin.post("/servers", &fields).await;
     let (id,): (String,) = sqlx::query_as("SELECT id FROM servers WHERE name = 'web2'").fetch_one(town.app.db().read()).await.unwrap();
     assert!(added.body.contains(&format!("/live?page=%2Fservers%2F{id}")) || added.body.contains(&format!("/live?page=/servers/{id}")));

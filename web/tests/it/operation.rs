@@ -59,11 +59,14 @@ async fn a_retry_of_what_a_newer_change_has_replaced_is_refused() {
 #[tokio::test]
 async fn a_server_is_added_with_a_token_shown_once_and_a_worker_joins_with_it_once() {
     let mut town = Town::new().await;
-    let added = town.admin.post("/servers", &[("name", "web2"), ("hostname", "web2.servers.example.org"), ("active", "on")]).await;
+    let added = town
+        .admin
+        .post("/servers", &[("name", "web2"), ("hostname", "web2.servers.example.org"), ("role_web", "on"), ("active", "on")])
+        .await;
     assert_eq!(added.status, 200, "{}", added.body);
     let (_, after) = added.body.split_once("Authorization: Bearer ").expect("the command is on the page");
     let token: String = after.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
-    let taken = town.admin.post("/servers", &[("name", "web2"), ("hostname", "other.servers.example.org")]).await;
+    let taken = town.admin.post("/servers", &[("name", "web2"), ("hostname", "other.servers.example.org"), ("role_web", "on")]).await;
     assert_eq!((taken.status.as_u16(), taken.value("hostname").as_deref()), (422, Some("other.servers.example.org")));
 
     let request = |key: &str| shared::enrolment::EnrolmentRequest {

@@ -180,7 +180,7 @@ async fn s45_a_foreign_host_header_changes_nothing_in_any_answer() {
     let gate = town.app.browser().send(Method::GET, "/sites", None, foreign).await;
     assert_eq!(gate.location(), "/sign-in?next=%2Fsites");
     // The one absolute address of the panel: in the command for a new server.
-    let fields = [("name", "web2"), ("hostname", "web2.servers.example.org"), ("active", "on")];
+    let fields = [("name", "web2"), ("hostname", "web2.servers.example.org"), ("role_web", "on"), ("active", "on")];
     let added = town.admin.send(Method::POST, "/servers", Some(&fields), foreign).await;
     assert!(added.body.contains("https://panel.example.org:8443/join") && !added.body.contains("evil.example"), "{}", added.body);
 }

@@ -2,11 +2,16 @@
 
 use shared::enrolment::{EnrolmentRequest, Refusal};
 use shared::ids::ServerId;
+use shared::role::Role;
 use web::app::enrolment::{Enrolled, enrol};
-use web::store::server::server_fetch;
+use web::store::Db;
+use web::store::ended_server::{ended_server_list, ended_server_mark_closed, server_end_in_tx};
+use web::store::enrolment::revocation_list;
+use web::store::server::{ServerPlaces, server_fetch};
 
 use crate::support::app::Answer;
-use crate::support::fleet::Town;
+use crate::support::db::on_each;
+use crate::support::fleet::{Town, server};
 
 fn token_in(answer: &Answer) -> String {
     let (_, after) = answer.body.split_once("Authorization: Bearer ").expect("the command is on the page");
@@ -15,7 +20,10 @@ fn token_in(answer: &Answer) -> String {
 
 /// A server whose worker has not joined: its path and its token.
 async fn added(town: &mut Town) -> (String, String) {
-    let answer = town.admin.post("/servers", &[("name", "web2"), ("hostname", "web2.servers.example.org"), ("active", "on")]).await;
+    let answer = town
+        .admin
+        .post("/servers", &[("name", "web2"), ("hostname", "web2.servers.example.org"), ("role_web", "on"), ("active", "on")])
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let (id,): (String,) = sqlx::query_as("SELECT id FROM servers WHERE name = 'web2'").fetch_one(town.app.db().read()).await.unwrap();
     (format!("/servers/{id}"), token_in(&answer))
@@ -67,7 +75,18 @@ async fn a_server_whose_worker_answers_gets_no_token() {
 async fn settings_of_a_server_are_for_admins_and_are_saved_at_once() {
     let mut town = Town::new().await;
     let edit = format!("/servers/{}/edit", town.server);
-    let fields = [("hostname", "new.servers.example.org"), ("address", "192.0.2.99"), ("max_accounts", "7")];
+    let fields = [
+        ("hostname", "new.servers.example.org"),
+        ("address", "192.0.2.99"),
+        ("max_accounts", "7"),
+        ("role_web", "on"),
+        ("role_mail", "on"),
+        ("mail_hostname", "mail.example.org"),
+        ("bus_url", "bus.example.org"),
+        ("panel_url", "https://inside.example.org:8443"),
+        ("phpmyadmin_path", "/phpmyadmin"),
+        ("roundcube_path", "/webmail"),
+    ];
     assert_eq!(town.alice.get(&edit).await.status, 403);
     assert_eq!(town.alice.post(&edit, &fields).await.status, 403);
     assert_eq!(town.alice.post(&format!("/servers/{}/token", town.server), &[]).await.status, 403);
@@ -79,6 +98,21 @@ async fn settings_of_a_server_are_for_admins_and_are_saved_at_once() {
     let row = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
     assert_eq!((row.hostname.as_str(), row.address.as_str()), ("new.servers.example.org", "192.0.2.99"));
     assert_eq!((row.max_accounts, row.active), (Some(7), false), "a switch that is off sends nothing");
+    assert_eq!(row.roles, [Role::Web, Role::Mail]);
+    let places = ServerPlaces {
+        mail_hostname: "mail.example.org".to_owned(),
+        bus_url: "tls://bus.example.org:4222".to_owned(),
+        panel_url: "https://inside.example.org:8443".to_owned(),
+        phpmyadmin_path: "/phpmyadmin".to_owned(),
+        roundcube_path: "/webmail".to_owned(),
+    };
+    assert_eq!(row.places, places);
+    let form = town.admin.get(&edit).await;
+    assert!(form.body.contains("name=\"role_mail\" checked") && !form.body.contains("name=\"role_db\" checked"), "{}", form.body);
+    let page = town.admin.get(&format!("/servers/{}", town.server)).await.body;
+    assert!(page.contains("mail, not reported") && page.contains("mail.example.org"), "{page}");
+    assert!(town.admin.get("/servers?role=mail").await.body.contains(">web1<"));
+    assert!(!town.admin.get("/servers?role=db").await.body.contains(">web1<"));
 }
 
 #[tokio::test]
@@ -86,20 +120,96 @@ async fn settings_that_are_refused_stay_in_the_form_and_change_nothing() {
     let mut town = Town::new().await;
     let edit = format!("/servers/{}/edit", town.server);
     let before = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
-    for (field, bad) in
-        [("hostname", "web1"), ("hostname", ""), ("address", "not an address"), ("max_accounts", "many"), ("max_accounts", "-1")]
-    {
-        let mut fields = vec![("hostname", "new.servers.example.org"), ("address", "192.0.2.99"), ("max_accounts", "7"), ("active", "on")];
+    for (field, bad) in [
+        ("hostname", "web1"),
+        ("hostname", ""),
+        ("address", "not an address"),
+        ("max_accounts", "many"),
+        ("max_accounts", "-1"),
+        ("mail_hostname", "mail"),
+        ("bus_url", "nats://bus.example.org"),
+        ("panel_url", "http://panel.example.org"),
+        ("phpmyadmin_path", "phpmyadmin"),
+        ("roundcube_path", "/../webmail"),
+    ] {
+        let mut fields = vec![
+            ("hostname", "new.servers.example.org"),
+            ("address", "192.0.2.99"),
+            ("max_accounts", "7"),
+            ("active", "on"),
+            ("role_web", "on"),
+        ];
         fields.retain(|(name, _)| *name != field);
         fields.push((field, bad));
         let refused = town.admin.post(&edit, &fields).await;
         assert_eq!(refused.status, 422, "{field} {bad:?}");
         for (name, typed) in &fields {
-            if *name != "active" {
+            if !matches!(*name, "active" | "role_web") {
                 assert_eq!(refused.value(name).as_deref(), Some(*typed), "{name} after a bad {field}");
             }
         }
     }
     let after = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
     assert_eq!((before.hostname, before.address, before.max_accounts), (after.hostname, after.address, after.max_accounts));
+}
+
+#[tokio::test]
+async fn a_server_is_deleted_by_its_name_and_not_while_accounts_live_there() {
+    let mut town = Town::new().await;
+    let full = format!("/servers/{}", town.server);
+    let delete = format!("{full}/delete");
+    assert_eq!(town.alice.get(&delete).await.status, 403);
+    assert_eq!(town.alice.post(&delete, &[("confirm", "web1")]).await.status, 403);
+    assert_eq!(town.admin.post(&format!("/servers/{}/delete", ServerId::new()), &[("confirm", "x")]).await.status, 404);
+    let page = town.admin.get(&delete).await.body;
+    assert!(page.contains("cannot be deleted yet") && page.contains("href=\"/accounts?q=web1\""), "{page}");
+    assert_eq!(town.admin.post(&delete, &[("confirm", "web1")]).await.status, 409);
+
+    let (empty, token) = added(&mut town).await;
+    let delete = format!("{empty}/delete");
+    assert!(town.admin.get(&empty).await.body.contains(&format!("href=\"{delete}\"")));
+    let refused = town.admin.post(&delete, &[("confirm", "web1")]).await;
+    assert_eq!((refused.status.as_u16(), refused.value("confirm").as_deref()), (422, Some("web1")));
+    assert_eq!(town.admin.get(&empty).await.status, 200);
+    let done = town.admin.post(&delete, &[("confirm", "web2")]).await;
+    assert_eq!((done.status.as_u16(), done.location()), (303, "/servers"));
+    assert_eq!(town.admin.get(&empty).await.status, 404);
+    assert_eq!(enrol(&town.app.state.app, &request(&token)).await.unwrap(), Enrolled::Refused(Refusal::Unknown));
+    added(&mut town).await;
+}
+
+#[tokio::test]
+async fn a_deleted_servers_keys_stay_revoked_and_its_name_is_free_on_each_database() {
+    on_each(async |db: Db| {
+        let id = server(&db, "web7", None).await;
+        let name = "web7".parse().unwrap();
+        let mut tx = db.write().await.unwrap();
+        assert!(server_end_in_tx(&mut tx, id).await.unwrap());
+        assert!(!server_end_in_tx(&mut tx, id).await.unwrap(), "there is none any more");
+        tx.commit().await.unwrap();
+        let revoked = revocation_list(&db, &name).await.unwrap();
+        assert_eq!(revoked.iter().map(|key| key.public_key.as_str()).collect::<Vec<_>>(), [format!("U{}", "A".repeat(55))]);
+        let ended = ended_server_list(&db).await.unwrap();
+        assert_eq!((ended.len(), &ended[0].name, ended[0].stream.as_str(), ended[0].closed), (1, &name, "CMD_0", false));
+        ended_server_mark_closed(&db, &name).await.unwrap();
+        assert!(ended_server_list(&db).await.unwrap()[0].closed);
+
+        server(&db, "web7", None).await;
+        assert!(ended_server_list(&db).await.unwrap().is_empty(), "a server of the name is there again");
+        assert_eq!(revocation_list(&db, &name).await.unwrap(), revoked);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_has_a_role_and_keeps_web_while_accounts_live_there() {
+    let mut town = Town::new().await;
+    let edit = format!("/servers/{}/edit", town.server);
+    let named = [("hostname", "web1.servers.example.org"), ("active", "on")];
+    let refused = town.admin.post(&edit, &named).await;
+    assert!(refused.status == 422 && refused.body.contains("Choose at least one role."), "{}", refused.body);
+    let without_web = [named.as_slice(), &[("role_db", "on")]].concat();
+    let refused = town.admin.post(&edit, &without_web).await;
+    assert!(refused.status == 422 && refused.body.contains("so it keeps the role web"), "{}", refused.body);
+    assert_eq!(server_fetch(town.app.db(), town.server).await.unwrap().unwrap().roles, [Role::Web]);
 }

@@ -148,7 +148,7 @@ impl Whole {
     async fn until_online(&self) {
         until("the server is online", async || {
             let server = server_fetch_by_name(self.app.db(), &self.identity.server).await.unwrap()?;
-            (server.online && !server.php_versions.is_empty()).then_some(())
+            (server.online && !server.php_versions.is_empty() && server.peer == "127.0.0.1").then_some(())
         })
         .await;
     }
@@ -509,4 +509,20 @@ async fn a_password_on_its_way_while_the_server_joins_again_is_sealed_anew() {
     whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
     until("the password is set", async || whole.password("onitsway")).await;
     whole.until_accounts_are_applied().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_servers_worker_is_cut_off_and_cannot_come_back() {
+    let mut whole = Whole::start().await;
+    let second = join(&whole.app, &whole.nats, "web2").await;
+    let bus = WorkerBus::connect(&whole.nats.address(), &second.server, &second.credentials).await.unwrap();
+    let server = server_fetch_by_name(whole.app.db(), &second.server).await.unwrap().unwrap();
+    let answer = whole.admin.post(&format!("/servers/{}/delete", server.id), &[("confirm", "web2")]).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    until("its connection is cut", async || (!bus.is_connected()).then_some(())).await;
+    assert!(WorkerBus::connect(&whole.nats.address(), &second.server, &second.credentials).await.is_err());
+
+    let again = join(&whole.app, &whole.nats, "web2").await;
+    let bus = WorkerBus::connect(&whole.nats.address(), &again.server, &again.credentials).await;
+    assert!(bus.is_ok(), "a server of the same name joins with keys of its own");
 }

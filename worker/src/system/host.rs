@@ -10,7 +10,7 @@ use shared::names::{DomainName, LinuxUser, PhpVersion};
 
 use super::{
     Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError, files, inspect, php,
-    probe, removal, services, stage, users,
+    probe, removal, role_health, services, stage, users,
 };
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
@@ -192,6 +192,10 @@ impl System for Host {
 
     fn web_health(&self) -> RoleHealth {
         inspect::web_health()
+    }
+
+    fn role_health(&self) -> Vec<RoleHealth> {
+        role_health::role_health()
     }
 
     fn host_facts(&self) -> HostFacts {

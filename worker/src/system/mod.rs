@@ -16,6 +16,7 @@ mod inspect;
 mod php;
 mod probe;
 mod removal;
+mod role_health;
 mod services;
 mod stage;
 mod users;
@@ -134,6 +135,10 @@ pub trait System: Send + Sync {
     fn has_ipv6(&self) -> bool;
     /// How the web role is, for the heartbeat.
     fn web_health(&self) -> RoleHealth;
+    /// Every role this host can serve: `web`, and those whose daemons are installed.
+    fn role_health(&self) -> Vec<RoleHealth> {
+        vec![self.web_health()]
+    }
     /// About the machine, for the heartbeat.
     fn host_facts(&self) -> HostFacts;
 }

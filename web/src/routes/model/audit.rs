@@ -62,6 +62,7 @@ const fn is_for_clients(action: AuditAction) -> bool {
         AuditAction::Operation(OperationKind::AccountCreate | OperationKind::AccountDelete)
         | AuditAction::ServerAdd
         | AuditAction::ServerUpdate
+        | AuditAction::ServerDelete
         | AuditAction::ServerToken
         | AuditAction::ClientDelete
         | AuditAction::UserAdd => false,

@@ -48,6 +48,8 @@ pub struct ListQuery {
     pub page: String,
     /// A server's name, where a list has that filter.
     pub server: String,
+    /// A role, where a list has that filter.
+    pub role: String,
     /// A kind of resource, where a list has that filter.
     pub kind: String,
     /// A person, in the audit log.
@@ -79,8 +81,14 @@ impl ListQuery {
     }
 
     fn listing(&self, path: &str, total: i64) -> Listing {
-        let extra =
-            [("server", &self.server), ("kind", &self.kind), ("who", &self.who), ("action", &self.action), ("object", &self.object)];
+        let extra = [
+            ("server", &self.server),
+            ("role", &self.role),
+            ("kind", &self.kind),
+            ("who", &self.who),
+            ("action", &self.action),
+            ("object", &self.object),
+        ];
         Listing {
             q: self.q.chars().take(200).collect(),
             state: self.state.clone(),

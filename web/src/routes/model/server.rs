@@ -8,8 +8,10 @@ use shared::ids::ServerId;
 use super::account::matching;
 use super::operation::newest;
 use super::{FEED, ListQuery, at, count};
-use crate::app::server::{ServerAdd, ServerEdit, ServerToken, TOKEN_MS, server_get};
+use crate::app::server::{ServerToken, TOKEN_MS, server_get};
+use crate::app::server_form::ServerForm;
 use crate::app::{Actor, FieldErrors};
+use crate::config::Config;
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
@@ -18,10 +20,12 @@ use crate::store::enrolment::enrolment_open_until;
 use crate::store::job_queue::job_counts_by_server;
 use crate::store::now_ms;
 use crate::store::operation_list::OperationFilter;
-use crate::store::placement::placement_list;
+use crate::store::placement::{placement_list, server_account_count};
 use crate::store::server::{ServerRow, server_list};
 use crate::views::join::{command, config as join_config};
-use crate::views::server::{Counts, EditModel, EnrolModel, ListModel, Load, NewModel, Reach, Row, ServerForm, ShowModel};
+use crate::views::server::{
+    Counts, DeleteModel, EditModel, EnrolModel, ListModel, Load, NewModel, Reach, Row, ServerForm as FormModel, ShowModel,
+};
 
 /// What the lines of a list need besides the servers themselves.
 struct Figures {
@@ -52,6 +56,8 @@ async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<
         accounts: count(figures.accounts.get(&server.id).copied().unwrap_or(0)),
         max_accounts: server.max_accounts.map(count),
         version: Some(server.version.clone()).filter(|version| !version.is_empty()),
+        update: !server.version.is_empty() && server.version != env!("CARGO_PKG_VERSION"),
+        peer: Some(server.peer.clone()).filter(|peer| !peer.is_empty()),
         reach: reach(state, server).await?,
         active: server.active,
         load,
@@ -95,6 +101,7 @@ pub async fn server_list_model(state: &AppState, actor: &Actor, query: &ListQuer
     let mut found: Vec<Row> = all
         .into_iter()
         .filter(|row| query.state.is_empty() || query.state == group(row))
+        .filter(|row| query.role.is_empty() || row.roles.iter().any(|role| role.as_str() == query.role))
         .filter(|row| row.name.as_str().contains(&needle) || row.hostname.to_lowercase().contains(&needle))
         .collect();
     match query.sort.as_str() {
@@ -152,6 +159,13 @@ pub async fn server_show_model(state: &AppState, actor: &Actor, id: ServerId, li
         os: host.os,
         kernel: host.kernel,
         uptime_s: server.online.then_some(host.uptime_s),
+        places: vec![
+            ("Mail hostname", server.places.mail_hostname.clone()),
+            ("Bus address", server.places.bus_url.clone()),
+            ("Panel address", server.places.panel_url.clone()),
+            ("phpMyAdmin", server.places.phpmyadmin_path.clone()),
+            ("Roundcube", server.places.roundcube_path.clone()),
+        ],
         address: Some(server.address.clone()).filter(|address| !address.is_empty()),
         jobs_working: count(figures.jobs.get(&id).map_or(0, |jobs| jobs.1)),
         created_at: at(server.created_ms),
@@ -164,17 +178,8 @@ pub async fn server_show_model(state: &AppState, actor: &Actor, id: ServerId, li
 
 /// The form for a new server, with what was typed before.
 #[must_use]
-pub fn server_new_model(form: &ServerAdd, refused: &FieldErrors) -> NewModel {
-    NewModel {
-        form: ServerForm {
-            name: form.name.clone(),
-            hostname: form.hostname.clone(),
-            address: form.address.clone(),
-            max_accounts: form.max_accounts.clone(),
-            active: form.is_active(),
-        },
-        errors: super::errors(refused),
-    }
+pub fn server_new_model(form: &ServerForm, refused: &FieldErrors) -> NewModel {
+    NewModel { form: form_model(form), errors: super::errors(refused) }
 }
 
 /// The form for a server's settings, with what was typed before or the settings.
@@ -185,22 +190,54 @@ pub async fn server_edit_model(
     state: &AppState,
     actor: &Actor,
     id: ServerId,
-    typed: Option<(&ServerEdit, &FieldErrors)>,
+    typed: Option<(&ServerForm, &FieldErrors)>,
 ) -> Result<EditModel, PageError> {
     let server = server_get(&state.app, actor, id).await?;
-    let form = typed.map_or_else(|| ServerEdit::of(&server), |(form, _)| form.clone());
+    let form = typed.map_or_else(|| ServerForm::of(&server), |(form, _)| form.clone());
     Ok(EditModel {
         id,
         name: server.name,
-        form: ServerForm {
-            name: String::new(),
-            hostname: form.hostname,
-            address: form.address,
-            max_accounts: form.max_accounts,
-            active: !form.active.is_empty(),
-        },
+        form: form_model(&form),
         errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default(),
     })
+}
+
+fn form_model(form: &ServerForm) -> FormModel {
+    FormModel {
+        name: form.name.clone(),
+        hostname: form.hostname.clone(),
+        address: form.address.clone(),
+        roles: form.roles(),
+        mail_hostname: form.mail_hostname.clone(),
+        bus_url: form.bus_url.clone(),
+        panel_url: form.panel_url.clone(),
+        phpmyadmin_path: form.phpmyadmin_path.clone(),
+        roundcube_path: form.roundcube_path.clone(),
+        max_accounts: form.max_accounts.clone(),
+        active: !form.active.is_empty(),
+    }
+}
+
+/// Where a server's host finds the panel.
+#[must_use]
+pub fn panel_url<'a>(server: &'a ServerRow, config: &'a Config) -> &'a str {
+    if server.places.panel_url.is_empty() { &config.public_url } else { &server.places.panel_url }
+}
+
+/// The question before a server is deleted.
+///
+/// # Errors
+/// [`crate::app::AppError::Forbidden`] for clients, [`crate::app::AppError::NotFound`], or the database fails.
+pub async fn server_delete_model(
+    state: &AppState,
+    actor: &Actor,
+    id: ServerId,
+    typed: &str,
+    refused: &FieldErrors,
+) -> Result<DeleteModel, PageError> {
+    let server = server_get(&state.app, actor, id).await?;
+    let accounts = count(server_account_count(state.db(), &server).await?);
+    Ok(DeleteModel { id, name: server.name, accounts, typed: typed.to_owned(), errors: super::errors(refused) })
 }
 
 /// The page that shows a server's token once.
@@ -211,13 +248,14 @@ pub async fn server_enrol_model(state: &AppState, actor: &Actor, made: &ServerTo
     let server = server_get(&state.app, actor, made.id).await?;
     let config = &state.config;
     let token = made.token.expose();
+    let panel = panel_url(&server, config);
     Ok(EnrolModel {
         now: Timestamp::now(),
         id: made.id,
         name: server.name.clone(),
         token_expires_at: at(now_ms() + TOKEN_MS),
-        command: command(&config.public_url, &config.trust, token),
-        config: join_config(&config.public_url, &config.trust, token),
+        command: command(panel, &config.trust, token),
+        config: join_config(panel, &config.trust, token),
         packages: config.worker_packages.iter().map(|package| package.file.clone()).collect(),
         reach: reach(state, &server).await?,
         live: Some(paths::with_query(paths::LIVE, [("page", paths::server(made.id))])),

@@ -197,6 +197,18 @@ pub fn switch(name: &str, label: &str, note: &str, on: bool) -> Markup {
     }
 }
 
+/// Several controls under one heading.
+#[must_use]
+pub fn group(name: &str, legend: &str, error: Option<&str>, help: &str, controls: &Markup) -> Markup {
+    html! {
+        fieldset.field aria-describedby=[described_by(name, error, Some(help))] {
+            legend.label { (legend) }
+            (controls)
+            (messages(name, error, Some(help)))
+        }
+    }
+}
+
 pub(super) fn described_by(name: &str, error: Option<&str>, help: Option<&str>) -> Option<String> {
     match (error, help) {
         (Some(_), Some(_)) => Some(format!("{name}-error {name}-help")),

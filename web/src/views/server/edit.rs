@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use shared::ids::ServerId;
 use shared::names::ServerName;
 
-use super::new::{ServerForm, room};
+use super::new::{ServerForm, settings};
 use crate::paths;
 use crate::views::components::button::{self, Weight};
 use crate::views::components::form_field::Field;
@@ -37,10 +37,8 @@ pub fn edit_page(viewer: &Viewer, model: &EditModel) -> Markup {
                 (note::form_errors(errors))
                 (Field::text("hostname", "Hostname").value(&form.hostname).required().error(errors.get("hostname"))
                     .help("Full name, such as web5.example.com. Clients see it."))
-                (Field::text("address", "Address").value(&form.address).optional().mono().error(errors.get("address"))
-                    .help("Where its sites and SFTP answer: an IP address or a name. Empty means the hostname."))
                 hr;
-                (room(form, errors))
+                (settings(form, errors))
             }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Save changes"))

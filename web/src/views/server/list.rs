@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use shared::role::Role;
 
 use super::{Reach, Row, accounts, reach, roles, row_id};
 use crate::paths;
@@ -10,7 +11,7 @@ use crate::views::components::button::{self, Weight};
 use crate::views::components::icon::Icon;
 use crate::views::components::table::{Column, table};
 use crate::views::components::toast::Toast;
-use crate::views::components::toolbar::{Filter, filter_links, toolbar};
+use crate::views::components::toolbar::{Filter, Select, filter_links, toolbar};
 use crate::views::components::{empty_state, pager, usage};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
@@ -73,7 +74,7 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
         section.card {
             div.toolbar-split {
                 div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) }
-                (toolbar(&model.listing, &[], &[], "Search by name"))
+                (toolbar(&model.listing, &[], &[role_select()], "Search by name"))
             }
             (container(model).html)
         }
@@ -141,18 +142,33 @@ pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
     let html = html! {
         tbody #(id) {
             tr {
-                td.main { a.name href=(paths::server(row.id)) { (row.name) } small { (row.hostname) } }
+                td.main {
+                    a.name href=(paths::server(row.id)) { (row.name) }
+                    small { (row.hostname) @if let Some(peer) = &row.peer { ", calls from " (peer) } }
+                }
                 td { (reach(row.reach, row.jobs_waiting, now)) }
                 td { (roles(&row.roles)) }
                 td.num data-label="Accounts" { (accounts(row)) }
                 td.num data-label="Load" { @if let Some(load) = row.load { (format!("{:.2}", load.load1)) } @else { span.muted { "no data" } } }
                 td.disk.wide data-label="Disk" { (disk(row)) }
-                td.wide.nowrap data-label="Version" { @if let Some(version) = &row.version { (version) } @else { span.muted { "none" } } }
+                td.wide.nowrap data-label="Version" { (version(row)) }
                 td data-label="Takes accounts" { @if row.active { "Yes" } @else { span.muted { "No" } } }
             }
         }
     };
     Fragment::new(id, html)
+}
+
+fn role_select() -> Select {
+    let options = Role::ALL.into_iter().map(|role| (role.as_str().to_owned(), role.as_str().to_owned())).collect();
+    Select { key: "role", label: "Role", all: "All roles", options }
+}
+
+fn version(row: &Row) -> Markup {
+    html! {
+        @if let Some(version) = &row.version { (version) } @else { span.muted { "none" } }
+        @if row.update { " " small { "update available" } }
+    }
 }
 
 fn disk(row: &Row) -> Markup {

@@ -1,5 +1,6 @@
 //! Servers: the machines that sites live on.
 
+mod delete;
 mod edit;
 mod list;
 mod new;
@@ -11,6 +12,7 @@ use shared::ids::ServerId;
 use shared::names::ServerName;
 use shared::role::Role;
 
+pub use delete::{DeleteModel, delete_page};
 pub use edit::{EditModel, edit_page};
 pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment, table_of};
 pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragment, enrol_page, new_page};
@@ -57,6 +59,10 @@ pub struct Row {
     pub max_accounts: Option<u64>,
     /// Its worker's version, once it has called.
     pub version: Option<String>,
+    /// Whether the panel carries another version of the worker.
+    pub update: bool,
+    /// Where its worker's connection comes from, once it has connected.
+    pub peer: Option<String>,
     /// Whether it answers.
     pub reach: Reach,
     /// Whether it takes new accounts.

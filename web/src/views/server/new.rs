@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use shared::ids::ServerId;
 use shared::names::ServerName;
+use shared::role::Role;
 
 use super::{Reach, Row, reach};
 use crate::paths;
@@ -23,15 +24,27 @@ pub struct ServerForm {
     pub name: String,
     /// `hostname`.
     pub hostname: String,
-    /// `address`: where its sites answer. Only for a server that is there.
+    /// `address`: where its sites answer.
     pub address: String,
+    /// `role_web`, `role_db` and so on: the switches that are on.
+    pub roles: Vec<Role>,
+    /// `mail_hostname`.
+    pub mail_hostname: String,
+    /// `bus_url`.
+    pub bus_url: String,
+    /// `panel_url`.
+    pub panel_url: String,
+    /// `phpmyadmin_path`.
+    pub phpmyadmin_path: String,
+    /// `roundcube_path`.
+    pub roundcube_path: String,
     /// `max_accounts`; empty: no limit.
     pub max_accounts: String,
     /// `active`: whether it takes accounts.
     pub active: bool,
 }
 
-/// The form's model. The server has the role `web`, the only one there is so far.
+/// The form's model.
 #[derive(Debug, Clone, Default)]
 pub struct NewModel {
     /// What was typed, or the defaults.
@@ -64,7 +77,7 @@ fn form(model: &NewModel) -> Markup {
                         .help("Full name, such as web5.example.com. Clients see it."))
                 }
                 hr;
-                (room(form, &model.errors))
+                (settings(form, &model.errors))
             }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Add server"))
@@ -75,12 +88,47 @@ fn form(model: &NewModel) -> Markup {
     }
 }
 
-/// How many accounts it takes.
-pub(super) fn room(form: &ServerForm, errors: &Errors) -> Markup {
+/// Everything but the name and the hostname.
+pub(super) fn settings(form: &ServerForm, errors: &Errors) -> Markup {
     html! {
+        (form_field::group("roles", "Roles", errors.get("roles"), ROLES_HELP, &html! {
+            @for role in Role::ALL {
+                (form_field::switch(&format!("role_{role}"), role.as_str(), role_note(role), form.roles.contains(&role)))
+            }
+        }))
+        hr;
         (Field::number("max_accounts", "Most accounts").value(&form.max_accounts).unit("accounts").optional()
             .error(errors.get("max_accounts")).help("New accounts go elsewhere once it is reached. Empty means no limit."))
         (form_field::switch("active", "Takes new accounts", "Off drains the server: what runs there keeps running.", form.active))
+        hr;
+        div.fields {
+            (Field::text("address", "Address").value(&form.address).optional().mono().error(errors.get("address"))
+                .help("Where its sites and SFTP answer: an IP address or a name. Empty means the hostname."))
+            (Field::text("mail_hostname", "Mail hostname").value(&form.mail_hostname).optional().error(errors.get("mail_hostname"))
+                .help("Such as mail.example.com."))
+            (Field::text("bus_url", "Bus address").value(&form.bus_url).optional().mono().error(errors.get("bus_url"))
+                .help("Where its worker finds the bus, if not where the others do. Takes effect when it joins."))
+            (Field::text("panel_url", "Panel address").value(&form.panel_url).optional().mono().error(errors.get("panel_url"))
+                .help("Where its host finds this panel, if not where people do."))
+            (Field::text("phpmyadmin_path", "phpMyAdmin path").value(&form.phpmyadmin_path).optional().mono()
+                .error(errors.get("phpmyadmin_path")).help("Such as /phpmyadmin."))
+            (Field::text("roundcube_path", "Roundcube path").value(&form.roundcube_path).optional().mono()
+                .error(errors.get("roundcube_path")).help("Such as /webmail."))
+        }
+    }
+}
+
+/// What is true of roles other than `web` so far.
+const ROLES_HELP: &str = "Only web is provisioned in this version. For the others, the installation script installs the packages, and \
+                          their daemons are watched.";
+
+const fn role_note(role: Role) -> &'static str {
+    match role {
+        Role::Web => "Sites: nginx and PHP-FPM.",
+        Role::Db => "Databases: MariaDB. Watched, not yet provisioned.",
+        Role::Dns => "Zones: PowerDNS. Watched, not yet provisioned.",
+        Role::Mail => "Mail: Postfix and Dovecot. Watched, not yet provisioned.",
+        Role::Backup => "Backups: restic. Watched, not yet provisioned.",
     }
 }
 

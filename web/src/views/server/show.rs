@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use shared::events::RoleHealth;
 use shared::names::PhpVersion;
+use shared::role::Role;
 
 use super::{Load, Reach, Row, reach, roles};
 use crate::paths;
@@ -37,6 +38,8 @@ pub struct ShowModel {
     pub uptime_s: Option<u64>,
     /// Where its sites answer.
     pub address: Option<String>,
+    /// What else was told, by its label; empty values are left out.
+    pub places: Vec<(&'static str, String)>,
     /// Jobs under way on it.
     pub jobs_working: u64,
     /// When it was added.
@@ -91,6 +94,7 @@ fn head(model: &ShowModel) -> Fragment {
     let state = html! {
         span.reach { (reach(server.reach, 0, model.now)) }
         (button::link(Weight::Normal, Some(Icon::Pencil), "Settings", &paths::server_edit(server.id)))
+        (button::link(Weight::Danger, None, "Delete", &paths::server_delete(server.id)))
     };
     Fragment::new(HEAD, html! { div #(HEAD) { (layout::page_head(&title, &line, &state)) } })
 }
@@ -165,7 +169,16 @@ fn health(model: &ShowModel) -> Fragment {
                         @let (tone, icon) = if role.healthy { (Tone::Ok, Icon::CircleCheck) } else { (Tone::Bad, Icon::CircleAlert) };
                         li data-state=(tone) {
                             (icon)
-                            div { b { (role.role) @if !role.healthy { ", not working" } } p { (role.summary) } }
+                            div {
+                                b { (role.role) @if !role.healthy { ", not working" } }
+                                p { (role.summary) @if role.role != Role::Web { ". Watched; provisioning it is not in this version." } }
+                            }
+                        }
+                    }
+                    @for role in missing(model) {
+                        li data-state=(Tone::Warn) {
+                            (Icon::CircleAlert)
+                            div { b { (role) ", not reported" } p { "Its packages are not installed on the host." } }
                         }
                     }
                     @if !model.php_versions.is_empty() {
@@ -179,6 +192,11 @@ fn health(model: &ShowModel) -> Fragment {
         }
     };
     Fragment::new(HEALTH, html)
+}
+
+/// Roles the server should have and does not report.
+fn missing(model: &ShowModel) -> impl Iterator<Item = Role> {
+    model.server.roles.iter().copied().filter(|role| !model.health.iter().any(|health| health.role == *role))
 }
 
 fn usages(model: &ShowModel) -> Fragment {
@@ -209,8 +227,14 @@ fn facts(model: &ShowModel) -> Markup {
     if let Some(address) = &model.address {
         facts.push(("Address", kv::mono(address)));
     }
+    for (label, value) in model.places.iter().filter(|(_, value)| !value.is_empty()) {
+        facts.push((label, kv::mono(value)));
+    }
     if let Some(version) = &server.version {
-        facts.push(("Worker", kv::text(version)));
+        facts.push(("Worker", html! { (version) @if server.update { small { " update available" } } }));
+    }
+    if let Some(peer) = &server.peer {
+        facts.push(("Calls from", kv::mono(peer)));
     }
     if !model.os.is_empty() {
         facts.push(("System", kv::text(&model.os)));

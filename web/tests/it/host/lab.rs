@@ -21,6 +21,23 @@ impl Lab {
         lab
     }
 
+    /// Starts a further host, of a Debian release of its own.
+    pub(crate) fn start(host: &str, suite: &str) -> Self {
+        let mut lab = Self { host: host.to_owned(), ..Self::from_env() };
+        let started = Command::new(&lab.script).args(["up", host]).env("GANTRY_LAB_SUITE", suite).stdin(Stdio::null()).output();
+        let started = started.expect("the lab script runs");
+        assert!(started.status.success(), "{host} does not start: {}", String::from_utf8_lossy(&started.stderr));
+        lab.address = lab.run("address", &[]).trim().to_owned();
+        lab
+    }
+
+    /// Runs a command in the host: whether it succeeded, and all it said.
+    pub(crate) fn tell(&self, command: &[&str]) -> (bool, String) {
+        let output = self.output("exec", command);
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
     /// Runs a subcommand of the lab on the host; panics if it fails.
     pub(crate) fn run(&self, subcommand: &str, arguments: &[&str]) -> String {
         let output = self.output(subcommand, arguments);

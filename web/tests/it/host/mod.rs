@@ -4,6 +4,7 @@
 mod account;
 mod crash;
 mod failure;
+mod join;
 mod lab;
 mod outage;
 mod panel;

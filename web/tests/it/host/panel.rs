@@ -116,7 +116,7 @@ impl Panel {
     }
 
     /// The id in the first link that starts with `prefix` on a search for a name.
-    fn id_of(&self, search: &str, name: &str, prefix: &str) -> String {
+    pub(crate) fn id_of(&self, search: &str, name: &str, prefix: &str) -> String {
         let page = self.get(&format!("{search}{name}"));
         let html = Html::parse_document(&page.body);
         let links = Selector::parse("main a[href]").expect("a selector");

@@ -238,6 +238,8 @@ pub(super) fn server(number: u8, name: &str, reach: Reach) -> server::Row {
         accounts: 412,
         max_accounts: Some(500),
         version: Some("0.1.0".to_owned()),
+        update: number == 2,
+        peer: (number < 3).then(|| "198.51.100.24".to_owned()),
         reach,
         active: true,
         load: online.then_some(load),

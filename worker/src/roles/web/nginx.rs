@@ -49,7 +49,7 @@ pub fn vhost(spec: &SiteSpec, generation: Generation, ipv6: bool) -> Result<Stri
     let listen6 = if ipv6 { "    listen [::]:80;\n" } else { "" };
     Ok(format!(
         "{MARK}. Changes here are overwritten. Generation {generation}.\n\
-         server {{\n    listen 80;\n{listen6}    server_name {names};\n    access_log {access} gantry;\n    error_log {error};\n    limit_conn gantry_sites {REQUESTS};\n{serve}{}}}\n",
+         server {{\n    listen 80;\n{listen6}    server_name {names};\n    server_tokens off;\n    access_log {access} gantry;\n    error_log {error};\n    limit_conn gantry_sites {REQUESTS};\n{serve}{}}}\n",
         probe(generation)
     ))
 }
@@ -113,13 +113,13 @@ pub fn pool(settings: &PhpSettings) -> String {
 
 /// What every vhost relies on, at the level `http`: room for long names, the log format, who counts as this host, how many
 /// requests each site has under way (128 bytes a site: 10 MiB are enough for 80,000), and a server that answers nothing to
-/// names nobody has.
+/// names nobody has. Nothing here may be said in a distribution's nginx.conf too: nginx refuses what it reads twice at one level.
 #[must_use]
 pub fn baseline(ipv6: bool) -> String {
     let listen6 = if ipv6 { "    listen [::]:80 default_server;\n" } else { "" };
     let mut text = format!("{MARK}. Changes here are overwritten.\n");
     // A name has up to 253 bytes; nginx keeps a few words beside it in a bucket.
-    text.push_str("server_names_hash_bucket_size 512;\nserver_names_hash_max_size 65536;\nserver_tokens off;\n");
+    text.push_str("server_names_hash_bucket_size 512;\nserver_names_hash_max_size 65536;\n");
     let _ = write!(
         text,
         "log_format gantry '$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent '\n    \
@@ -127,7 +127,7 @@ pub fn baseline(ipv6: bool) -> String {
          geo $gantry_local {{\n    default 0;\n    127.0.0.1 1;\n    ::1 1;\n}}\n\
          map $gantry_local $gantry_counted {{\n    default \"\";\n    0 $server_name;\n}}\n\
          limit_conn_zone $gantry_counted zone=gantry_sites:10m;\n\
-         server {{\n    listen 80 default_server;\n{listen6}    server_name _;\n    access_log off;\n    return 444;\n}}\n"
+         server {{\n    listen 80 default_server;\n{listen6}    server_name _;\n    server_tokens off;\n    access_log off;\n    return 444;\n}}\n"
     );
     text
 }
@@ -143,5 +143,32 @@ fn word(text: &str) -> Result<&str, PlanError> {
         Ok(text)
     } else {
         Err(PlanError::Unwritable { format: "nginx configuration", value: text.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::baseline;
+
+    /// Debian 13's nginx.conf says `server_tokens off`, and nginx refused the second one.
+    #[test]
+    fn the_baseline_repeats_nothing_that_debians_nginx_conf_says() {
+        let debian = [
+            "sendfile",
+            "tcp_nopush",
+            "types_hash_max_size",
+            "server_tokens",
+            "default_type",
+            "ssl_protocols",
+            "ssl_prefer_server_ciphers",
+            "access_log",
+            "error_log",
+            "gzip",
+        ];
+        let text = baseline(true);
+        let top = text.lines().filter(|line| !line.starts_with([' ', '}', '#'])).map(|line| line.split(' ').next().unwrap_or_default());
+        for directive in top {
+            assert!(!debian.contains(&directive), "{directive}");
+        }
     }
 }

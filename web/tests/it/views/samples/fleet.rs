@@ -68,14 +68,28 @@ impl Samples {
             address: "x y".to_owned(),
             max_accounts: "many".to_owned(),
             active: true,
+            bus_url: "nats://x".to_owned(),
+            ..server::ServerForm::default()
         };
         let mut errors = Errors::one("hostname", "Not a full name: add the domain, as in web5.example.com.");
         errors.add("max_accounts", "Enter a whole number.");
+        errors.add("roles", "Choose at least one role.");
+        errors.add("bus_url", "Enter a host and a port, such as bus.example.com:4222.");
         let edit = server::EditModel { id: models::id(1), name: models::parse("web1"), form: form.clone(), errors: errors.clone() };
         self.add(viewer, "server-edit", server::edit_page(viewer, &edit));
         self.add(viewer, "server-new-refused", server::new_page(viewer, &server::NewModel { form, errors }));
         for (row, name) in models::servers().into_iter().zip(["online", "offline", "drained", "waiting"]) {
             self.add(viewer, &format!("server-{name}"), server::show_page(viewer, &server_show(row)));
+        }
+        for (name, accounts) in [("delete", 0), ("delete-blocked", 3)] {
+            let model = server::DeleteModel {
+                id: models::id(1),
+                name: models::parse("web1"),
+                accounts,
+                typed: String::new(),
+                errors: Errors::default(),
+            };
+            self.add(viewer, &format!("server-{name}"), server::delete_page(viewer, &model));
         }
         for (name, reach) in [("waiting", models::servers()[3].reach), ("online", Reach::Online { seen_at: models::ago(1) })] {
             let model = enrol(reach);

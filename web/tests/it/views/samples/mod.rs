@@ -179,6 +179,7 @@ pub(super) fn server_show(row: server::Row) -> server::ShowModel {
         kernel: "6.1.0-31-amd64".to_owned(),
         uptime_s: online.then_some(41 * 86_400),
         address: online.then(|| "198.51.100.24".to_owned()),
+        places: vec![("Mail hostname", "mail.harbourweb.example".to_owned()), ("Bus address", String::new())],
         jobs_working: u64::from(online),
         created_at: models::ago(400 * 86_400),
         accounts: if online { models::accounts(true) } else { vec![] },

@@ -1,0 +1,72 @@
+//! The question before a server is deleted.
+
+use maud::{Markup, html};
+use shared::ids::ServerId;
+use shared::names::ServerName;
+
+use crate::paths;
+use crate::views::components::badge::Tone;
+use crate::views::components::button::{self, Weight};
+use crate::views::components::confirm::{Confirm, confirm};
+use crate::views::components::icon::Icon;
+use crate::views::components::{note, stat};
+use crate::views::layout::{self, Nav, Page, Viewer};
+use crate::views::model::Errors;
+
+/// The question's model.
+#[derive(Debug, Clone)]
+pub struct DeleteModel {
+    /// The server.
+    pub id: ServerId,
+    /// Its name, which has to be typed.
+    pub name: ServerName,
+    /// How many accounts live there. With any, nothing is deleted.
+    pub accounts: u64,
+    /// What was typed before.
+    pub typed: String,
+    /// Why it was refused: field `confirm`.
+    pub errors: Errors,
+}
+
+/// The page.
+#[must_use]
+pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
+    let question = format!("Delete {}?", model.name);
+    let card = if model.accounts > 0 {
+        blocked(model)
+    } else {
+        confirm(&Confirm {
+            question: &question,
+            consequences: vec![
+                "Its worker is cut off from this panel at once and cannot come back.".to_owned(),
+                "Nothing on the host is changed: remove the package gantry-worker there yourself.".to_owned(),
+                "What was done there stays in the record.".to_owned(),
+            ],
+            name: model.name.as_str(),
+            or: None,
+            name_is: "server's name",
+            button: "Delete server",
+            action: &paths::server_delete(model.id),
+            cancel: &paths::server(model.id),
+            key: None,
+            typed: &model.typed,
+            errors: &model.errors,
+        })
+    };
+    let body = html! { (layout::page_head(&html! { "Delete server" }, &html! { (model.name) }, &layout::nothing())) (card) };
+    let page = Page::new("Delete", Nav::Servers, body).below("Servers", paths::SERVERS).below(model.name.as_str(), paths::server(model.id));
+    layout::page(viewer, &page)
+}
+
+fn blocked(model: &DeleteModel) -> Markup {
+    let many = stat::counted(model.accounts, "account", "accounts");
+    let text = format!("{many} on it. Delete them first; switch off \u{201c}Takes new accounts\u{201d} so that no more come.");
+    let accounts = paths::with_query(paths::ACCOUNTS, [("q", model.name.as_str())]);
+    html! {
+        (note::note(Tone::Warn, Icon::TriangleAlert, "This server cannot be deleted yet.", &text))
+        div.row {
+            (button::link(Weight::Primary, None, "Show its accounts", &accounts))
+            (button::link(Weight::Normal, None, "Back to the server", &paths::server(model.id)))
+        }
+    }
+}
