@@ -86,8 +86,8 @@ fn a_site_whose_php_children_are_all_busy_can_be_changed_and_stands_in_nobodys_w
     let second = panel.site(&account, "busy2.localhost", "8.2");
     panel.until_state(&format!("/sites/{second}"), "Active");
     let neighbour = panel.account(&client, "calmuser");
-    let calm = panel.site(&neighbour, "calm.localhost", "8.2");
-    panel.until_state(&format!("/sites/{calm}"), "Active");
+    let other = panel.site(&neighbour, "unhurried.localhost", "8.2");
+    panel.until_state(&format!("/sites/{other}"), "Active");
     assert_eq!(children(), 10, "they were busy to the end");
     drop(requests);
 }
