@@ -2,18 +2,23 @@
 //!
 //! **A job never waits for it**: what lies here has no user, no site and no name any more. A part of a tree goes at a time, with
 //! pauses, so that requests and jobs find the disk free; a worker that is cut off goes on at its next start.
-//! **What may still come back is not here**: the trash is looked into between two batches, when nothing is in flight.
+//! **What may still come back stays**: the trash is looked into between two batches, when nothing is in flight, and only the
+//! trees of accounts that the ledger knows as deleted are removed. Whatever else lies here, such as what a failed undo could
+//! not bring back, is left to a person.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use shared::jobs::{Job, Presence};
 use tokio::sync::Notify;
 
 use crate::engine::error::chain;
 use crate::engine::image::Entry;
 use crate::engine::{Engine, blocking};
-use crate::roles::web::paths::TRASH;
+use crate::ledger::Rows;
+use crate::roles::web::paths::{TRASH, trash_prefix};
 use crate::store::StoreError;
 use crate::system::{Removed, System, SystemError};
 
@@ -61,7 +66,27 @@ async fn settled_trees(engine: &Engine) -> Result<Result<Vec<PathBuf>, SystemErr
     let _turn = engine.turn.lock().await;
     engine.recover_in_turn().await?;
     let system = Arc::clone(engine.system());
-    blocking(move || trees(system.as_ref())).await
+    let gone = prefixes_of_the_deleted(&engine.ledger().rows());
+    let listed = blocking(move || trees(system.as_ref())).await?;
+    Ok(listed.map(|trees| trees.into_iter().filter(|tree| is_gone(tree, &gone)).collect()))
+}
+
+/// How the names of the trees of deleted accounts begin.
+fn prefixes_of_the_deleted(rows: &Rows) -> Vec<String> {
+    let deleted = |job: &Job| match job {
+        Job::Account(spec) if spec.presence == Presence::Deleted => Some(trash_prefix(&spec.user, spec.uid.get())),
+        Job::Account(_) | Job::PhpPool(_) | Job::Site(_) => None,
+    };
+    rows.applied().filter_map(|(_, _, job)| deleted(job)).collect()
+}
+
+fn is_gone(tree: &Path, gone: &[String]) -> bool {
+    let name = tree.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let known = gone.iter().any(|prefix| name.starts_with(prefix.as_str()));
+    if !known {
+        tracing::error!(tree = %tree.display(), "these files belong to no account that was deleted; they are kept");
+    }
+    known
 }
 
 fn trees(system: &dyn System) -> Result<Vec<PathBuf>, SystemError> {

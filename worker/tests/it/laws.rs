@@ -1,6 +1,8 @@
 //! Laws that hold for every job: applied twice is applied once; failed at any step, the host is unchanged; cut off at any
 //! step and started again, the host is consistent.
 
+use std::path::Path;
+
 use shared::events::Verdict;
 use shared::failure::Effect;
 use shared::jobs::{JobEnvelope, PoolPresence, Presence, SiteKind};
@@ -228,6 +230,15 @@ async fn the_trash_is_never_emptied_of_what_a_job_that_is_undone_brings_back() {
         let state = lab.host.snapshot();
         assert!(state == before || state == gone, "cut off at change {call}: neither there nor gone");
     }
+}
+
+#[tokio::test]
+async fn what_a_failed_undo_has_left_in_the_trash_is_kept() {
+    let lab = Lab::new().await;
+    lab.applied(&[account(1, |_| ())]).await;
+    lab.host.put_file("/home/.gantry-trash/shop-200001-2/letter", "");
+    lab.empty_trash().await;
+    assert!(lab.host.snapshot().nodes.contains_key(Path::new("/home/.gantry-trash/shop-200001-2/letter")));
 }
 
 #[tokio::test]

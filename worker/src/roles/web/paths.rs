@@ -58,7 +58,13 @@ pub fn document_root(user: &LinuxUser, root: &DocumentRoot) -> PathBuf {
 /// Where a deleted account's cell waits. uids are never used twice, so the name is its own.
 #[must_use]
 pub fn trash(user: &LinuxUser, uid: u32, generation: Generation) -> PathBuf {
-    Path::new(TRASH).join(format!("{user}-{uid}-{generation}"))
+    Path::new(TRASH).join(format!("{}{generation}", trash_prefix(user, uid)))
+}
+
+/// How the names of an account's trees in the trash begin.
+#[must_use]
+pub fn trash_prefix(user: &LinuxUser, uid: u32) -> String {
+    format!("{user}-{uid}-")
 }
 
 /// The account's public keys, as sshd reads them.
