@@ -233,6 +233,21 @@ async fn the_trash_is_never_emptied_of_what_a_job_that_is_undone_brings_back() {
 }
 
 #[tokio::test]
+async fn a_site_of_another_kind_gets_its_placeholder_unless_the_tenant_has_put_something_there() {
+    let (php, page) = (Path::new("/home/shop/htdocs/shop.example/index.php"), Path::new("/home/shop/htdocs/shop.example/index.html"));
+    for uploaded in [false, true] {
+        let lab = Lab::new().await;
+        lab.applied(&[account(1, |_| ()), pool(1, |_| ()), site(30, "shop.example", 1, |_| ())]).await;
+        if uploaded {
+            lab.host.put_file("/home/shop/htdocs/shop.example/letter", "");
+        }
+        lab.applied(&[site(30, "shop.example", 2, |spec| spec.kind = SiteKind::Static)]).await;
+        let nodes = lab.host.snapshot().nodes;
+        assert_eq!((nodes.contains_key(php), nodes.contains_key(page)), (uploaded, !uploaded));
+    }
+}
+
+#[tokio::test]
 async fn what_a_failed_undo_has_left_in_the_trash_is_kept() {
     let lab = Lab::new().await;
     lab.applied(&[account(1, |_| ())]).await;

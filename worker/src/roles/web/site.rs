@@ -17,6 +17,8 @@ use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner
 use crate::engine::plan::{Action, Expect, Plan};
 use crate::roles::PlanError;
 
+const STATIC_INDEX: &str = "index.html";
+const PHP_INDEX: &str = "index.php";
 const FOLDERS: &str = "Folders";
 const TEST: &str = "nginx test";
 const VHOST: &str = "Site";
@@ -157,7 +159,7 @@ fn folders(draft: &mut Draft<'_>, spec: &SiteSpec) -> Result<(), PlanError> {
     let fresh = draft.facts.entry(&top)? == Entry::Absent;
     draft.directory(FOLDERS, tenant_directory(draft.facts, top.clone(), spec)?)?;
     if !fresh {
-        return Ok(());
+        return other_placeholder(draft, spec);
     }
     let mut path = top;
     for part in spec.document_root.below_top().into_iter().flat_map(|below| below.split('/')) {
@@ -173,10 +175,28 @@ fn tenant_directory(facts: Facts<'_>, path: PathBuf, spec: &SiteSpec) -> Result<
     Ok(DirectoryImage { path, owner: Owner::tenant(spec.uid.get()), mode: 0o750, acl })
 }
 
+/// A site that becomes static, or PHP, while nothing but our placeholder lies there gets the placeholder of its new kind:
+/// nginx would refuse the folder of the one, and show the source of none.
+fn other_placeholder(draft: &mut Draft<'_>, spec: &SiteSpec) -> Result<(), PlanError> {
+    let directory = paths::document_root(&spec.user, &spec.document_root);
+    let wanted = placeholder(spec, directory.clone());
+    let other = match spec.kind {
+        SiteKind::Static => PHP_INDEX,
+        SiteKind::Php { .. } => STATIC_INDEX,
+    };
+    let before = FileImage { path: directory.join(other), ..wanted.clone() };
+    let facts = draft.facts;
+    if holds_quietly(facts, &before) && facts.list(&directory).is_ok_and(|names| names.len() == 1) {
+        draft.some_file(FOLDERS, wanted)?;
+        draft.plan.step(FOLDERS, Action::Remove { path: before.path });
+    }
+    Ok(())
+}
+
 fn placeholder(spec: &SiteSpec, directory: PathBuf) -> FileImage {
     let name = match spec.kind {
-        SiteKind::Static => "index.html",
-        SiteKind::Php { .. } => "index.php",
+        SiteKind::Static => STATIC_INDEX,
+        SiteKind::Php { .. } => PHP_INDEX,
     };
     let content = Content::from(pages::placeholder(&spec.domain));
     FileImage { path: directory.join(name), owner: Owner::tenant(spec.uid.get()), mode: 0o644, content }
@@ -227,7 +247,7 @@ fn untouched_placeholder(draft: &mut Draft<'_>, own: ResourceKey, spec: &SiteSpe
     Ok(())
 }
 
-/// What a tenant has made of his folder must not keep his site from being deleted.
+/// What a tenant has made of his folder must not keep his site from being changed or deleted.
 fn holds_quietly(facts: Facts<'_>, file: &FileImage) -> bool {
     facts.holds_file(file).unwrap_or(false)
 }
