@@ -1,6 +1,6 @@
 # What people type. Each target installs what it needs and is missing (as root, on Debian 12 or newer).
 
-.PHONY: up clean-up deb test bench tools check
+.PHONY: up clean-up test bench chaos deb tools check
 
 # Try it: bus and panel here, managed hosts (HOSTS=n, default 1) as systemd-nspawn machines. Ctrl-C stops all of it.
 up:
@@ -26,6 +26,10 @@ check:
 # Measure (ONLY=page runs a part); figures go to target/bench/*.json.
 bench:
 	@.ci/bench.sh
+
+# Faults at random, with an audit after each round (SECONDS_LONG=1800 SEED=n).
+chaos:
+	@.ci/chaos.sh
 
 tools:
 	@.ci/tools.sh test

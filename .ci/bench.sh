@@ -6,12 +6,14 @@
 #   ONLY=sse      memory of an open page; how long a change takes to 1,000 of them
 #   ONLY=assets   what a browser loads that was never here                          (aim: at most 100 KiB)
 #   ONLY=click    from sending the form until PHP answers through nginx, beside a script that does the same by hand; as root
+#   ONLY=batch    one site and 1,000 together by the worker's engine alone, beside a script that does the same by hand; as root
+#                 (SITES, default 1000, of ACCOUNTS, default 100; SAMPLES, default 5)
 #
 # SAMPLES (default 100) is how many sites `click` makes at each size, SIZES (default 0,100) how many others there are.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REPO=$(cd "$HERE/.." && pwd -P)
-PARTS=${ONLY:-assets page sse click}
+PARTS=${ONLY:-assets page sse click batch}
 
 say() { printf 'bench: %s\n' "$*" >&2; }
 
@@ -29,7 +31,7 @@ cd "$REPO"
 for part in $PARTS; do
     case $part in
         page | sse | assets) cargo bench --quiet -p web --bench panel -- "$part" ;;
-        click) "$HERE/bench/click.sh" ;;
+        click | batch) "$HERE/bench/$part.sh" ;;
         *) say "no such part: $part"; exit 1 ;;
     esac
 done

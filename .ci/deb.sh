@@ -81,7 +81,7 @@ worker_package() {
     # by hand gets those of a web server, unless told otherwise.
     control "$root" gantry-worker admin \
         "$(libraries "$root" gantry-worker), systemd (>= 252), passwd, util-linux, ca-certificates" \
-        'nginx, php-fpm, php-cli, openssh-server, logrotate' \
+        'nginx, php-fpm, php-cli, openssh-server, logrotate, nftables' \
         'Gantry worker: carries out what the Gantry panel wants on this server
  It dials out to the panel and listens on nothing. Set the panel and a token in
  /etc/gantry-worker/config.env and start gantry-worker.service, or run the

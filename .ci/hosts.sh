@@ -16,6 +16,7 @@ export GANTRY_UP=/var/lib/gantry-up-test GANTRY_PANEL=127.0.0.1:18443 GANTRY_SIT
 export GANTRY_FEATURES=worker/testing,shared/testing HOSTS=1
 READY=$(mktemp)
 export GANTRY_READY=$READY
+export GANTRY_AXE=$REPO/.gantry/axe/axe.min.js
 OUT=$REPO/target/test-logs
 mkdir -p "$REPO/target"
 UP=

@@ -29,8 +29,8 @@ on('click', '[data-copy]', async (button) => {
 // Toasts go by a click.
 on('click', '[data-dismiss]', (button) => button.closest('[data-toast]').remove());
 
-// Tiles narrow as one types.
-on('input', '[data-tile-filter] input', (input) => {
+// Tiles narrow as one types, and stay narrowed when news of them comes in.
+const narrow = (input) => {
   const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
   let left = 0;
   for (const group of document.querySelectorAll('[data-tile-group]')) {
@@ -44,7 +44,8 @@ on('input', '[data-tile-filter] input', (input) => {
     left += shown;
   }
   document.querySelector('[data-tile-empty]').hidden = left > 0;
-});
+};
+on('input', '[data-tile-filter] input', narrow);
 on('keydown', '[data-tile-filter] input', (input, event) => {
   if (event.key === 'Enter') document.querySelector('[data-tile-group]:not([hidden]) .tile:not([hidden])')?.click();
 });
@@ -145,7 +146,10 @@ document.addEventListener('htmx:sse:error', (event) => {
 });
 document.addEventListener('htmx:sse:after:connection', () => reconnecting(false));
 document.addEventListener('htmx:sse:after:message', () => reconnecting(false));
-document.addEventListener('htmx:after:swap', () => reveal(document));
+document.addEventListener('htmx:after:swap', () => {
+  reveal(document);
+  document.querySelectorAll('[data-tile-filter] input').forEach(narrow);
+});
 
 reveal(document);
 document.querySelectorAll('form[data-confirm]').forEach(confirmable);

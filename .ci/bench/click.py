@@ -7,59 +7,24 @@ that the number of other sites stays what the figure's name says. p50 and p99 of
 """
 
 import argparse
-import http.client
 import json
 import os
-import re
 import socket
-import ssl
 import subprocess
+import sys
 import time
-import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from panel import Panel  # noqa: E402
 
 POLL_S = 0.002
 PATIENCE_S = 60
-CHOSEN = "seven-quiet-herons-42"
 # The panel may take this many times the floor: it is durable, signed, staged, validated and probed; the floor is none of it.
 AIM = 2.5
 
 
-class Panel:
-    """A signed-in admin on one kept connection."""
-
-    def __init__(self, address):
-        host, port = address.rsplit(":", 1)
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        self.connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=PATIENCE_S)
-        self.cookies = {}
-
-    def request(self, method, path, fields=None):
-        headers = {"Sec-Fetch-Site": "same-origin", "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        body = None
-        if fields is not None:
-            body, headers["Content-Type"] = urllib.parse.urlencode(fields), "application/x-www-form-urlencoded"
-        self.connection.request(method, path, body, headers)
-        response = self.connection.getresponse()
-        text = response.read().decode()
-        for cookie in response.headers.get_all("Set-Cookie") or []:
-            name, value = cookie.split(";")[0].split("=", 1)
-            self.cookies[name] = value
-        return response.status, response.headers.get("Location", ""), text
-
-    def submit(self, path, fields, status=303):
-        answer = self.request("POST", path, fields)
-        if answer[0] != status:
-            raise SystemExit(f"{path} answered {answer[0]}: {answer[2][:2000]}")
-        return answer
-
-    def sign_in(self, once):
-        self.submit("/sign-in", {"login": "admin", "password": once})
-        self.submit("/password", {"current": once, "new": CHOSEN, "repeat": CHOSEN})
-
-    def client(self, login):
-        self.submit("/clients", {"login": login, "name": login}, 200)
-        return re.search(r"/clients/([0-9a-f-]{36})", self.request("GET", f"/clients?q={login}")[2]).group(1)
+class Clicker(Panel):
+    """What is measured."""
 
     def account_with_site(self, owner, user, domain):
         fields = {"owner": owner, "user": user, "server": "", "domain": domain, "php": "8.2"}
@@ -136,7 +101,7 @@ def main():
     parser.add_argument("floor", nargs="+")
     arguments = parser.parse_args()
 
-    panel = Panel(arguments.panel)
+    panel = Clicker(arguments.panel)
     panel.sign_in(os.environ["PASSWORD"])
     owner = panel.client("clicker")
     until(lambda: "is-live" in panel.request("GET", "/servers")[2], "the server is online", 0.2)

@@ -19,6 +19,7 @@ TREE_PACKAGES=(
     php-{fpm,cli,mysql,curl,mbstring,xml,gd,zip,intl} # PHP of the release, as joining would install it
     openssh-server openssh-sftp-server            # SFTP for the accounts
     acl logrotate
+    nftables                                      # what accounts may reach over the network
 )
 
 # tree_build DIR: makes the tree in DIR (which must not exist yet).

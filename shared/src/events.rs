@@ -91,6 +91,14 @@ pub struct StepReport {
     /// For admins: what was run and what it printed, cut to 4 KiB. Never shown to clients.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// With how many other jobs of its batch the step was shared: one test or reload for all, its duration included.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shared_with: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Where a step stands.
@@ -124,6 +132,10 @@ pub struct Progress {
     pub sequence: u32,
     /// All steps so far, the waiting ones included.
     pub steps: Vec<StepReport>,
+    /// Why the job waits although it has begun: somebody's hand has broken a configuration that nothing can be changed in
+    /// until it is mended. For admins: what the daemon says, file and line, cut to 4 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<String>,
 }
 
 /// "I am here, and this is how I am." Every ten seconds. Signed as a whole.

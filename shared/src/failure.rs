@@ -37,6 +37,8 @@ pub enum FailureCode {
     BadJob,
     /// The worker is too old for this job.
     WorkerOutdated,
+    /// A secret in the job is sealed to another key than the worker's, such as the one it had before it joined again.
+    SealUnknown,
     /// A fault in Gantry itself.
     Internal,
 }
@@ -52,7 +54,7 @@ pub enum RetryPolicy {
 
 impl FailureCode {
     /// All codes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::HostConfigBroken,
         Self::WebServerRefused,
         Self::NameTaken,
@@ -67,6 +69,7 @@ impl FailureCode {
         Self::RequirementFailed,
         Self::BadJob,
         Self::WorkerOutdated,
+        Self::SealUnknown,
         Self::Internal,
     ];
 
@@ -88,6 +91,7 @@ impl FailureCode {
             Self::RequirementFailed => "requirement_failed",
             Self::BadJob => "bad_job",
             Self::WorkerOutdated => "worker_outdated",
+            Self::SealUnknown => "seal_unknown",
             Self::Internal => "internal",
         }
     }
@@ -112,6 +116,7 @@ impl FailureCode {
             Self::RequirementFailed => "An earlier step this change needs has failed.",
             Self::BadJob => "The server refused the request.",
             Self::WorkerOutdated => "The server's software is too old for this change.",
+            Self::SealUnknown => "The server could not read the password, since it has a new key.",
             Self::Internal => "Something went wrong on our side.",
         }
     }
@@ -121,7 +126,7 @@ impl FailureCode {
     pub const fn what_next(self) -> &'static str {
         match self {
             Self::HostConfigBroken => "An administrator has to repair the server's configuration. Retry afterwards.",
-            Self::WebServerRefused | Self::ProbeFailed | Self::Internal => {
+            Self::WebServerRefused | Self::ProbeFailed | Self::SealUnknown | Self::Internal => {
                 "Retry. If it fails again, contact support with the operation's number."
             }
             Self::NameTaken => "Remove the name here or there, then retry.",
@@ -133,6 +138,49 @@ impl FailureCode {
             Self::TenantInterference => "Remove links or special files from the site's folder, then retry.",
             Self::RequirementFailed => "Retry the earlier change first.",
             Self::BadJob | Self::WorkerOutdated => "Contact support.",
+        }
+    }
+
+    /// What happened, for an admin.
+    #[must_use]
+    pub const fn what_happened_for_admins(self) -> &'static str {
+        match self {
+            Self::HostConfigBroken => "The server's web configuration was broken before this change, by somebody's hand.",
+            Self::WebServerRefused => "nginx refuses the configuration that this change would make.",
+            Self::PhpRefused => "PHP-FPM refuses this pool.",
+            Self::DiskFull => "The server's disk is full, out of inodes, or read-only.",
+            Self::TimedOut => "A step on the server took too long.",
+            Self::RequirementFailed => "A job that this one builds on has failed, or did not arrive.",
+            Self::BadJob => "The worker refused the job: it does not parse, is not signed, or is for another server.",
+            Self::SealUnknown => "The worker cannot open the password in this job: it was sealed to a key that it does not have.",
+            Self::WorkerOutdated => "The server's worker is too old for this job.",
+            Self::Internal => "A fault in Gantry itself.",
+            Self::NameTaken | Self::PhpMissing | Self::ServiceDown | Self::ProbeFailed | Self::UserConflict | Self::TenantInterference => {
+                self.what_happened()
+            }
+        }
+    }
+
+    /// What to do next, for an admin.
+    #[must_use]
+    pub const fn what_next_for_admins(self) -> &'static str {
+        match self {
+            Self::HostConfigBroken => "Repair the file that nginx names below, on the server, then retry.",
+            Self::WebServerRefused => "Look at what nginx says below, then change the site or the server, and retry.",
+            Self::NameTaken => "Remove the name from the other site, or from this one, then retry.",
+            Self::PhpRefused => "Look at what PHP-FPM says below, and change the pool's settings.",
+            Self::PhpMissing => "Install this PHP version on the server, or choose another, then retry.",
+            Self::DiskFull => "Make room on the server, then retry.",
+            Self::ServiceDown => "Start the service that is named below, then retry.",
+            Self::ProbeFailed => "Look at the site's error log on the server, then retry.",
+            Self::TimedOut => "Look at the server's load, then retry.",
+            Self::UserConflict => "Rename or remove the server's own user, or delete this account and choose another name.",
+            Self::TenantInterference => "Look at the path that is named below; its owner can remove it. Then retry.",
+            Self::RequirementFailed => "Retry the job that failed first; this one after it.",
+            Self::SealUnknown => "Retry: the password is sealed again, to the key the worker has now.",
+            Self::BadJob => "Check that panel and worker belong together: let the worker join again, then retry.",
+            Self::WorkerOutdated => "Update the worker, then retry.",
+            Self::Internal => "Retry. If it fails again, the text below and the server's log tell more.",
         }
     }
 
@@ -153,6 +201,7 @@ impl FailureCode {
             | Self::RequirementFailed
             | Self::BadJob
             | Self::WorkerOutdated
+            | Self::SealUnknown
             | Self::Internal => RetryPolicy::ByHand,
         }
     }
@@ -200,6 +249,15 @@ impl Effect {
         }
     }
 
+    /// Whether anything changed, for an admin.
+    #[must_use]
+    pub const fn sentence_for_admins(self) -> &'static str {
+        match self {
+            Self::NothingChanged | Self::RolledBack => self.sentence(),
+            Self::Partial => "Not everything could be put back: look at the server.",
+        }
+    }
+
     /// The stored and wire spelling.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -223,6 +281,22 @@ mod tests {
         }
         for effect in [Effect::NothingChanged, Effect::RolledBack, Effect::Partial] {
             assert_eq!(serde_json::to_string(&effect).unwrap(), format!("\"{}\"", effect.as_str()));
+        }
+    }
+
+    #[test]
+    fn every_code_says_what_happened_and_what_to_do_in_whole_sentences_for_clients_and_for_admins() {
+        for code in FailureCode::ALL {
+            let texts = [code.what_happened(), code.what_next(), code.what_happened_for_admins(), code.what_next_for_admins()];
+            for text in texts {
+                assert!(
+                    text.ends_with('.') && text.starts_with(|first: char| first.is_uppercase() || text.starts_with("nginx")),
+                    "{code}: {text}"
+                );
+            }
+            for text in [code.what_happened_for_admins(), code.what_next_for_admins()] {
+                assert!(!text.contains("administrator") && !text.contains("support"), "{code} sends an admin to themselves: {text}");
+            }
         }
     }
 }

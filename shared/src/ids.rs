@@ -25,6 +25,13 @@ macro_rules! id {
             pub fn new() -> Self {
                 Self(Uuid::now_v7())
             }
+
+            /// When it was made, epoch milliseconds by the clock of whoever made it.
+            #[must_use]
+            pub fn made_ms(self) -> i64 {
+                let (seconds, nanos) = self.0.get_timestamp().map_or((0, 0), |made| made.to_unix());
+                i64::try_from(seconds).unwrap_or(0).saturating_mul(1000).saturating_add(i64::from(nanos / 1_000_000))
+            }
         }
 
         impl fmt::Display for $name {

@@ -57,6 +57,8 @@ pub enum JobState {
     Sent,
     /// The worker has begun.
     Working,
+    /// The worker waits until a configuration that somebody's hand has broken is mended, and goes on by itself.
+    Blocked,
     /// Applied and proved.
     Done,
     /// Ended badly; Retry queues it again.
@@ -67,8 +69,8 @@ pub enum JobState {
     Cancelled,
 }
 spelled!(JobState {
-    Queued => "queued", Sent => "sent", Working => "working", Done => "done", Failed => "failed", Superseded => "superseded",
-    Cancelled => "cancelled",
+    Queued => "queued", Sent => "sent", Working => "working", Blocked => "blocked", Done => "done", Failed => "failed",
+    Superseded => "superseded", Cancelled => "cancelled",
 });
 
 /// What happens to a job.
@@ -80,6 +82,8 @@ pub enum JobEvent {
     Requeued,
     /// The worker reports progress.
     Progressed,
+    /// The worker waits for a broken configuration to be mended.
+    Blocked,
     /// The worker applied it.
     Applied,
     /// The worker could not.
@@ -107,12 +111,13 @@ impl JobState {
         match (self, event) {
             (Self::Queued, E::Published) => Ok(Self::Sent),
             // A worker may be quicker than the mark.
-            (Self::Working, E::Published) => Ok(Self::Working),
-            (Self::Queued | Self::Sent | Self::Working, E::Requeued) => Ok(Self::Queued),
-            (Self::Queued | Self::Sent | Self::Working, E::Progressed) => Ok(Self::Working),
-            (Self::Queued | Self::Sent | Self::Working, E::Applied) => Ok(Self::Done),
-            (Self::Queued | Self::Sent | Self::Working, E::Failed) => Ok(Self::Failed),
-            (Self::Queued | Self::Sent | Self::Working | Self::Failed, E::Superseded) => Ok(Self::Superseded),
+            (Self::Working | Self::Blocked, E::Published) => Ok(self),
+            (Self::Queued | Self::Sent | Self::Working | Self::Blocked, E::Requeued) => Ok(Self::Queued),
+            (Self::Queued | Self::Sent | Self::Working | Self::Blocked, E::Progressed) => Ok(Self::Working),
+            (Self::Queued | Self::Sent | Self::Working | Self::Blocked, E::Blocked) => Ok(Self::Blocked),
+            (Self::Queued | Self::Sent | Self::Working | Self::Blocked, E::Applied) => Ok(Self::Done),
+            (Self::Queued | Self::Sent | Self::Working | Self::Blocked, E::Failed) => Ok(Self::Failed),
+            (Self::Queued | Self::Sent | Self::Working | Self::Blocked | Self::Failed, E::Superseded) => Ok(Self::Superseded),
             (Self::Failed, E::Retried) | (Self::Done, E::Resent) => Ok(Self::Queued),
             (Self::Queued, E::Cancelled) => Ok(Self::Cancelled),
             _ => Err(IllegalTransition { state: self.to_string(), event: format!("{event:?}") }),
@@ -123,7 +128,7 @@ impl JobState {
     #[must_use]
     pub const fn has_ended(self) -> bool {
         match self {
-            Self::Queued | Self::Sent | Self::Working => false,
+            Self::Queued | Self::Sent | Self::Working | Self::Blocked => false,
             Self::Done | Self::Failed | Self::Superseded | Self::Cancelled => true,
         }
     }
@@ -161,7 +166,7 @@ impl OperationState {
             return Self::Working;
         }
         if open {
-            let begun = jobs.iter().any(|job| matches!(job, JobState::Working | JobState::Done));
+            let begun = jobs.iter().any(|job| matches!(job, JobState::Working | JobState::Blocked | JobState::Done));
             return if begun { Self::Working } else { Self::Waiting };
         }
         if any(JobState::Failed) {
@@ -288,13 +293,22 @@ mod tests {
 
     #[test]
     fn an_ended_job_ignores_late_news_and_only_a_failed_one_can_be_retried() {
-        for event in [JobEvent::Published, JobEvent::Progressed, JobEvent::Applied, JobEvent::Failed, JobEvent::Requeued] {
+        for event in [JobEvent::Published, JobEvent::Progressed, JobEvent::Blocked, JobEvent::Applied, JobEvent::Failed, JobEvent::Requeued]
+        {
             for ended in [JobState::Done, JobState::Failed, JobState::Superseded, JobState::Cancelled] {
                 assert!(ended.advance(event).is_err(), "{event:?} moved {ended}");
             }
         }
         assert_eq!(JobState::Failed.advance(JobEvent::Retried), Ok(JobState::Queued));
         assert!(JobState::Done.advance(JobEvent::Retried).is_err());
+    }
+
+    #[test]
+    fn a_blocked_job_goes_on_by_itself_or_is_sent_again() {
+        assert_eq!(JobState::Working.advance(JobEvent::Blocked), Ok(JobState::Blocked));
+        assert_eq!(JobState::Blocked.advance(JobEvent::Progressed), Ok(JobState::Working));
+        assert_eq!(JobState::Blocked.advance(JobEvent::Requeued), Ok(JobState::Queued));
+        assert_eq!(OperationState::of_jobs(&[JobState::Done, JobState::Blocked]), OperationState::Working);
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub const OPERATIONS: &str = "/operations";
 pub const OPERATION: &str = "/operations/{id}";
 /// Try a failed operation again (POST).
 pub const OPERATION_RETRY: &str = "/operations/{id}/retry";
+/// The audit log: everybody's for an admin, one's own otherwise.
+pub const AUDIT: &str = "/audit";
 /// Servers: list, and the target of the form for a new one.
 pub const SERVERS: &str = "/servers";
 /// The form for a new server.
@@ -209,6 +211,18 @@ pub fn site_new_in(account: AccountId) -> String {
 #[must_use]
 pub fn account_new_for(owner: UserId) -> String {
     with_query(ACCOUNT_NEW, [("owner", owner.to_string())])
+}
+
+/// [`AUDIT`] of what was done to one thing, by its name.
+#[must_use]
+pub fn audit_of(object: &str) -> String {
+    with_query(AUDIT, [("object", object)])
+}
+
+/// [`AUDIT`] of what one person did.
+#[must_use]
+pub fn audit_by(user: UserId) -> String {
+    with_query(AUDIT, [("who", user.to_string())])
 }
 
 /// What a query keeps as it is: RFC 3986's unreserved characters.

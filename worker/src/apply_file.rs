@@ -1,14 +1,16 @@
-//! `gantry-worker apply-file`: jobs from files instead of the bus, for looking into a host by hand.
+//! `gantry-worker apply-file`: jobs from files instead of the bus, for looking into a host by hand and for measuring.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
-use shared::events::Verdict;
+use serde::{Deserialize, Serialize};
+use shared::events::{Outcome, Verdict};
 use shared::jobs::{JobEnvelope, SealedCryptHash};
 use shared::names::CryptHash;
 use worker::engine::{Engine, UnsealError, Unsealer};
-use worker::registry::{carry_out, prepare_host};
+use worker::registry::{Carried, carry_out_batch, prepare_host};
 use worker::store::Store;
 use worker::system::System;
 
@@ -21,8 +23,34 @@ impl Unsealer for Unsealed {
     }
 }
 
-/// Recovers, prepares the host, carries the jobs out in order, and prints what came of each.
-pub(crate) async fn apply_files(database: &Path, files: &[PathBuf], system: Arc<dyn System>) -> anyhow::Result<()> {
+/// A file holds one envelope, or a list of them that is carried out as one batch.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Jobs {
+    One(Box<JobEnvelope>),
+    Batch(Vec<JobEnvelope>),
+}
+
+/// How much is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Print {
+    /// Every outcome.
+    Outcomes,
+    /// One line for each file: how many jobs, how they ended, and how long it took.
+    Summaries,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    file: &'a Path,
+    jobs: usize,
+    applied: usize,
+    blocked: usize,
+    ms: u128,
+}
+
+/// Recovers, prepares the host, carries the files out in order, and prints what came of each.
+pub(crate) async fn apply_files(database: &Path, files: &[PathBuf], print: Print, system: Arc<dyn System>) -> anyhow::Result<()> {
     if let Some(directory) = database.parent() {
         std::fs::create_dir_all(directory)?;
     }
@@ -34,13 +62,43 @@ pub(crate) async fn apply_files(database: &Path, files: &[PathBuf], system: Arc<
     let mut failed = 0;
     for file in files {
         let text = std::fs::read(file).with_context(|| format!("could not read {}", file.display()))?;
-        let envelope: JobEnvelope = serde_json::from_slice(&text).with_context(|| format!("{} is no job", file.display()))?;
-        let outcome = carry_out(&engine, &envelope, &mut |_| ()).await;
-        failed += usize::from(outcome.verdict != Verdict::Applied);
-        println!("{}", serde_json::to_string_pretty(&outcome)?);
+        let jobs: Jobs = serde_json::from_slice(&text).with_context(|| format!("{} is no job", file.display()))?;
+        let jobs = match jobs {
+            Jobs::One(job) => vec![*job],
+            Jobs::Batch(jobs) => jobs,
+        };
+        failed += apply(&engine, file, jobs, print).await?;
     }
     if failed > 0 {
-        bail!("{failed} of {} jobs were not applied", files.len());
+        bail!("{failed} jobs were not applied");
     }
     Ok(())
+}
+
+/// Carries out a batch, and what it had to leave for the next. How many jobs were not applied.
+async fn apply(engine: &Engine, file: &Path, jobs: Vec<JobEnvelope>, print: Print) -> anyhow::Result<usize> {
+    let (began, all) = (Instant::now(), jobs.len());
+    let (mut left, mut outcomes, mut blocked): (_, Vec<Outcome>, _) = (jobs, Vec::new(), 0);
+    while !left.is_empty() {
+        let carried = carry_out_batch(engine, &left, &mut |_, _| ()).await;
+        let mut deferred = Vec::new();
+        for (job, carried) in left.into_iter().zip(carried) {
+            match carried {
+                Carried::Ended(outcome) => outcomes.push(outcome),
+                Carried::Deferred => deferred.push(job),
+                Carried::Blocked { said, .. } => {
+                    tracing::warn!(job.id = %job.id, detail = said, "blocked");
+                    blocked += 1;
+                }
+            }
+        }
+        left = deferred;
+    }
+    let ms = began.elapsed().as_millis();
+    let applied = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Applied).count();
+    match print {
+        Print::Outcomes => outcomes.iter().try_for_each(|outcome| serde_json::to_string_pretty(outcome).map(|text| println!("{text}")))?,
+        Print::Summaries => println!("{}", serde_json::to_string(&Summary { file, jobs: all, applied, blocked, ms })?),
+    }
+    Ok(all - applied)
 }

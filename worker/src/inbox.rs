@@ -52,32 +52,43 @@ pub async fn inbox_receive(pool: &SqlitePool, envelope: &JobEnvelope) -> Result<
     Ok(if done.rows_affected() == 0 { Received::Known } else { Received::Kept })
 }
 
-/// A job whose turn it is.
-#[derive(Debug)]
+/// A job that waits for its turn.
+#[derive(Debug, Clone)]
 pub struct Turn {
     /// The job.
     pub envelope: JobEnvelope,
     /// How often it failed in passing before.
     pub tries: u32,
+    /// When it may start, epoch milliseconds.
+    pub not_before_ms: i64,
 }
 
-/// The next job: of each account its oldest one only, and of those the one that has waited longest. Accounts whose
-/// oldest job waits after a passing failure are passed over.
+/// Jobs of one account that are looked at for one batch.
+const PER_ACCOUNT: i64 = 32;
+/// Jobs that are looked at for one batch, of all accounts: four times what the panel has a worker hold.
+const LOOK_AHEAD: i64 = 1024;
+
+/// The waiting jobs: first every account's oldest, in the order in which they came, then every account's second, and so on.
 ///
 /// # Errors
 /// The database fails.
-pub async fn inbox_next(pool: &SqlitePool, now_ms: i64) -> Result<Option<Turn>, sqlx::Error> {
-    loop {
-        let row = sqlx::query(
-            "SELECT job, envelope, tries FROM inbox \
-             WHERE sequence IN (SELECT MIN(sequence) FROM inbox GROUP BY account) AND not_before_ms <= ? ORDER BY sequence LIMIT 1",
-        )
-        .bind(now_ms)
-        .fetch_optional(pool)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
+pub async fn inbox_waiting(pool: &SqlitePool) -> Result<Vec<Turn>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT job, envelope, tries, not_before_ms FROM (SELECT job, envelope, tries, not_before_ms, sequence, \
+         ROW_NUMBER() OVER (PARTITION BY account ORDER BY sequence) AS place FROM inbox) \
+         WHERE place <= ? ORDER BY place, sequence LIMIT ?",
+    )
+    .bind(PER_ACCOUNT)
+    .bind(LOOK_AHEAD)
+    .fetch_all(pool)
+    .await?;
+    let mut turns = Vec::with_capacity(rows.len());
+    for row in rows {
         match serde_json::from_str(row.get("envelope")) {
-            Ok(envelope) => return Ok(Some(Turn { envelope, tries: u32::try_from(row.get::<i64, _>("tries")).unwrap_or(0) })),
+            Ok(envelope) => {
+                let tries = u32::try_from(row.get::<i64, _>("tries")).unwrap_or(0);
+                turns.push(Turn { envelope, tries, not_before_ms: row.get("not_before_ms") });
+            }
             // Kept by a newer worker, before it was taken back: it must not hold up everything behind it.
             Err(error) => {
                 let job: String = row.get("job");
@@ -86,18 +97,7 @@ pub async fn inbox_next(pool: &SqlitePool, now_ms: i64) -> Result<Option<Turn>, 
             }
         }
     }
-}
-
-/// When the earliest of the accounts' oldest jobs may start again, if any waits.
-///
-/// # Errors
-/// The database fails.
-pub async fn inbox_next_due_ms(pool: &SqlitePool) -> Result<Option<i64>, sqlx::Error> {
-    let row =
-        sqlx::query("SELECT MIN(not_before_ms) AS due FROM inbox WHERE sequence IN (SELECT MIN(sequence) FROM inbox GROUP BY account)")
-            .fetch_one(pool)
-            .await?;
-    Ok(row.get("due"))
+    Ok(turns)
 }
 
 /// Puts a job off after a passing failure.
@@ -172,81 +172,4 @@ pub async fn waiting(pool: &SqlitePool) -> Result<(u32, u32), sqlx::Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use shared::ids::{AccountId, Epoch, JobId, OperationId};
-    use shared::jobs::{AccountLimits, AccountSpec, Generation, Job, JobEnvelope, Presence, ResourceKey, SftpAccess};
-    use sqlx::sqlite::SqlitePool;
-
-    use super::{Received, inbox_next, inbox_next_due_ms, inbox_receive, inbox_step_back};
-    use crate::store::Store;
-
-    async fn store() -> (tempfile::TempDir, SqlitePool) {
-        let directory = tempfile::TempDir::new().unwrap();
-        let store = Store::open(&directory.path().join("worker.db")).await.unwrap();
-        (directory, store.pool)
-    }
-
-    async fn keep(pool: &SqlitePool, account: AccountId) -> JobEnvelope {
-        let spec = AccountSpec {
-            user: "shop".parse().unwrap(),
-            uid: 200_001.try_into().unwrap(),
-            presence: Presence::Active,
-            sftp: SftpAccess::default(),
-            limits: AccountLimits::default(),
-        };
-        let envelope = JobEnvelope {
-            v: 1,
-            id: JobId::new(),
-            operation: OperationId::new(),
-            epoch: Epoch::new(),
-            server: "web1".parse().unwrap(),
-            account,
-            resource: ResourceKey::Account(account),
-            generation: Generation::FIRST,
-            requires: Vec::new(),
-            attempt: 1,
-            job: Job::Account(spec),
-        };
-        assert_eq!(inbox_receive(pool, &envelope).await.unwrap(), Received::Kept);
-        envelope
-    }
-
-    async fn next(pool: &SqlitePool, now_ms: i64) -> Option<JobId> {
-        inbox_next(pool, now_ms).await.unwrap().map(|turn| turn.envelope.id)
-    }
-
-    #[tokio::test]
-    async fn a_job_that_waits_lets_the_one_it_waits_for_go_first() {
-        let (_keep, pool) = store().await;
-        let account = AccountId::new();
-        let (waits, needed) = (keep(&pool, account).await, keep(&pool, account).await);
-        assert_eq!(next(&pool, 0).await, Some(waits.id));
-        inbox_step_back(&pool, &waits, 1_000).await.unwrap();
-        assert_eq!(next(&pool, 0).await, Some(needed.id));
-        // One that comes now goes behind both.
-        keep(&pool, account).await;
-        inbox_step_back(&pool, &needed, 2_000).await.unwrap();
-        assert_eq!(next(&pool, 500).await, None);
-        assert_eq!(next(&pool, 1_000).await, Some(waits.id));
-    }
-
-    #[tokio::test]
-    async fn a_job_behind_a_postponed_one_does_not_keep_the_worker_busy() {
-        let (_keep, pool) = store().await;
-        let account = AccountId::new();
-        let first = keep(&pool, account).await;
-        keep(&pool, account).await;
-        super::inbox_postpone(&pool, &first, 5_000).await.unwrap();
-        assert_eq!(next(&pool, 0).await, None);
-        assert_eq!(inbox_next_due_ms(&pool).await.unwrap(), Some(5_000));
-    }
-
-    #[tokio::test]
-    async fn a_job_that_cannot_be_read_holds_up_nothing() {
-        let (_keep, pool) = store().await;
-        let unreadable = keep(&pool, AccountId::new()).await;
-        sqlx::query("UPDATE inbox SET envelope = '{}' WHERE job = ?").bind(unreadable.id.to_string()).execute(&pool).await.unwrap();
-        let good = keep(&pool, AccountId::new()).await;
-        assert_eq!(next(&pool, 0).await, Some(good.id));
-    }
-}
+pub(crate) mod tests;

@@ -3,8 +3,10 @@
 //! **An applied state is what the host serves; a parked one failed and waits for Retry or a newer one.** A deleted resource
 //! keeps its row, so that a late job of an older generation cannot bring it back.
 
-use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+mod rows;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use shared::events::Outcome;
 use shared::ids::JobId;
@@ -15,70 +17,44 @@ use crate::engine::journal;
 use crate::engine::plan::FinishStep;
 use crate::store::{Store, StoreError, decode, encode, now_ms};
 
+pub use rows::{Row, RowState, Rows, names_of, user_of};
+
 /// The ledger. All of it is in memory too: planning asks it about every name on the host.
 #[derive(Debug)]
 pub struct Ledger {
     pub(crate) pool: SqlitePool,
-    rows: RwLock<Rows>,
-}
-
-/// The rows of the ledger.
-#[derive(Debug, Clone, Default)]
-pub struct Rows(BTreeMap<ResourceKey, Row>);
-
-/// One resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// The newest state this worker has worked on.
-    pub generation: Generation,
-    /// How that ended.
-    pub state: RowState,
-    /// That state.
-    pub spec: Job,
-    /// What the host serves.
-    pub applied: Option<(Generation, Job)>,
-}
-
-/// How work on the newest state ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowState {
-    /// The host is so.
-    Applied,
-    /// It failed; what was applied before still serves.
-    Parked,
-}
-
-impl RowState {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Parked => "parked",
-        }
-    }
+    rows: RwLock<Arc<Rows>>,
 }
 
 /// What the ledger learns when a job ends.
 #[derive(Debug, Clone, Copy)]
-pub struct Change<'a> {
+pub(crate) struct Change<'a> {
     /// Which resource.
-    pub resource: ResourceKey,
+    pub(crate) resource: ResourceKey,
     /// Which state.
-    pub generation: Generation,
+    pub(crate) generation: Generation,
     /// The state itself.
-    pub spec: &'a Job,
+    pub(crate) spec: &'a Job,
 }
 
-impl Rows {
-    /// One resource.
-    #[must_use]
-    pub fn get(&self, resource: ResourceKey) -> Option<&Row> {
-        self.0.get(&resource)
-    }
+/// A job at the commit point.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Committed<'a> {
+    /// Its key in the journal.
+    pub(crate) key: &'a str,
+    /// What remains to be done.
+    pub(crate) finish: &'a [FinishStep],
+    /// What the ledger learns.
+    pub(crate) change: Option<Change<'a>>,
+}
 
-    /// Everything the host serves, deleted resources included.
-    pub fn applied(&self) -> impl Iterator<Item = (ResourceKey, Generation, &Job)> {
-        self.0.iter().filter_map(|(key, row)| row.applied.as_ref().map(|(generation, job)| (*key, *generation, job)))
+/// Changes as the rows of a JSON array: resource, generation, state.
+fn listed(changes: &[Change<'_>]) -> Result<String, StoreError> {
+    let mut rows = Vec::with_capacity(changes.len());
+    for change in changes {
+        rows.push((change.resource.to_string(), change.generation.0, encode(change.spec)?));
     }
+    encode(&rows)
 }
 
 impl Ledger {
@@ -87,7 +63,7 @@ impl Ledger {
         let stored: Vec<Stored> = sqlx::query_as("SELECT resource, generation, state, spec, applied_generation, applied_spec FROM ledger")
             .fetch_all(&store.pool)
             .await?;
-        let mut rows = BTreeMap::new();
+        let mut rows = Rows::default();
         for (resource, generation, state, spec, applied_generation, applied_spec) in stored {
             let applied = match (applied_generation, applied_spec) {
                 (Some(generation), Some(spec)) => Some((Generation(generation), decode("ledger", &spec)?)),
@@ -95,14 +71,15 @@ impl Ledger {
             };
             let state = if state == RowState::Applied.as_str() { RowState::Applied } else { RowState::Parked };
             let key = decode("ledger", &encode(&resource)?)?;
-            rows.insert(key, Row { generation: Generation(generation), state, spec: decode("ledger", &spec)?, applied });
+            rows.put(key, Row { generation: Generation(generation), state, spec: decode("ledger", &spec)?, applied });
         }
-        Ok(Self { pool: store.pool.clone(), rows: RwLock::new(Rows(rows)) })
+        Ok(Self { pool: store.pool.clone(), rows: RwLock::new(Arc::new(rows)) })
     }
 
-    /// The rows as they are. Not to be held across an await.
-    pub fn rows(&self) -> RwLockReadGuard<'_, Rows> {
-        self.rows.read().unwrap_or_else(PoisonError::into_inner)
+    /// The rows as they are now. Let go of them before a job ends: as long as somebody holds them, a change copies them all.
+    #[must_use]
+    pub fn rows(&self) -> Arc<Rows> {
+        Arc::clone(&self.rows.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The applied generation of each resource, for resync.
@@ -119,82 +96,113 @@ impl Ledger {
     /// How many resources it holds, for the heartbeat.
     #[must_use]
     pub fn len(&self) -> u32 {
-        u32::try_from(self.rows().0.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.rows().len()).unwrap_or(u32::MAX)
     }
 
     /// Whether it holds nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows().0.is_empty()
+        self.rows().is_empty()
     }
 
-    /// The commit point: the new state is the applied one, before-images give way to finish steps.
-    pub(crate) async fn commit(&self, key: &str, finish: &[FinishStep], change: Option<Change<'_>>) -> Result<(), StoreError> {
+    /// The commit point of a batch, one transaction: new states are the applied ones, before-images give way to finish steps.
+    /// Those of the `undone` jobs are forgotten with them.
+    pub(crate) async fn commit(&self, jobs: &[Committed<'_>], undone: &[&str]) -> Result<(), StoreError> {
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        journal::commit_in_tx(&mut tx, key, finish).await?;
-        let Some(change) = change else { return Ok(tx.commit().await?) };
-        let spec = encode(change.spec)?;
-        sqlx::query(
-            "INSERT INTO ledger (resource, generation, state, spec, applied_generation, applied_spec, updated_ms) \
-             VALUES ($1, $2, 'applied', $3, $2, $3, $4) ON CONFLICT (resource) DO UPDATE SET generation = $2, state = 'applied', \
-             spec = $3, applied_generation = $2, applied_spec = $3, updated_ms = $4",
-        )
-        .bind(change.resource.to_string())
-        .bind(change.generation.0)
-        .bind(spec)
-        .bind(now_ms())
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        let applied = Some((change.generation, change.spec.clone()));
-        self.remember(change, RowState::Applied, applied);
-        Ok(())
-    }
-
-    /// A state failed: it is parked, and what was applied stays.
-    pub(crate) async fn park(&self, change: Change<'_>) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO ledger (resource, generation, state, spec, updated_ms) VALUES ($1, $2, 'parked', $3, $4) \
-             ON CONFLICT (resource) DO UPDATE SET generation = $2, state = 'parked', spec = $3, updated_ms = $4",
-        )
-        .bind(change.resource.to_string())
-        .bind(change.generation.0)
-        .bind(encode(change.spec)?)
-        .bind(now_ms())
-        .execute(&self.pool)
-        .await?;
-        let applied = self.rows().get(change.resource).and_then(|row| row.applied.clone());
-        self.remember(change, RowState::Parked, applied);
-        Ok(())
-    }
-
-    fn remember(&self, change: Change<'_>, state: RowState, applied: Option<(Generation, Job)>) {
-        let row = Row { generation: change.generation, state, spec: change.spec.clone(), applied };
-        self.rows.write().unwrap_or_else(PoisonError::into_inner).0.insert(change.resource, row);
-    }
-
-    /// Keeps an outcome until it is taken.
-    pub(crate) async fn settle(&self, outcome: &Outcome) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO settled (job, attempt, outcome) VALUES ($1, $2, $3) \
-             ON CONFLICT (job) DO UPDATE SET attempt = $2, outcome = $3",
-        )
-        .bind(outcome.job.to_string())
-        .bind(i64::from(outcome.attempt))
-        .bind(encode(outcome)?)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// The outcome of a job that has ended and was not yet taken.
-    pub(crate) async fn settled(&self, job: JobId, attempt: u32) -> Result<Option<Outcome>, StoreError> {
-        let stored: Option<String> = sqlx::query_scalar("SELECT outcome FROM settled WHERE job = $1 AND attempt = $2")
-            .bind(job.to_string())
-            .bind(i64::from(attempt))
-            .fetch_optional(&self.pool)
+        journal::forget_in_tx(&mut tx, undone.iter().copied().chain(jobs.iter().map(|job| job.key))).await?;
+        journal::finish_in_tx(&mut tx, jobs.iter().map(|job| (job.key, job.finish))).await?;
+        let changes: Vec<Change<'_>> = jobs.iter().filter_map(|job| job.change).collect();
+        if !changes.is_empty() {
+            // An upsert that reads from a table wants a WHERE, or ON would be read as that of a join.
+            sqlx::query(
+                "INSERT INTO ledger (resource, generation, state, spec, applied_generation, applied_spec, updated_ms) \
+                 SELECT value ->> 0, value ->> 1, 'applied', value ->> 2, value ->> 1, value ->> 2, $2 FROM json_each($1) WHERE true \
+                 ON CONFLICT (resource) DO UPDATE SET generation = excluded.generation, state = 'applied', spec = excluded.spec, \
+                 applied_generation = excluded.generation, applied_spec = excluded.spec, updated_ms = excluded.updated_ms",
+            )
+            .bind(listed(&changes)?)
+            .bind(now_ms())
+            .execute(&mut *tx)
             .await?;
-        stored.map(|text| decode("settled", &text)).transpose()
+        }
+        tx.commit().await?;
+        self.remember(&changes, |change, _| Row {
+            generation: change.generation,
+            state: RowState::Applied,
+            spec: change.spec.clone(),
+            applied: Some((change.generation, change.spec.clone())),
+        });
+        Ok(())
+    }
+
+    /// States that failed are parked, and what was applied stays.
+    pub(crate) async fn park(&self, changes: &[Change<'_>]) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT INTO ledger (resource, generation, state, spec, updated_ms) \
+             SELECT value ->> 0, value ->> 1, 'parked', value ->> 2, $2 FROM json_each($1) WHERE true ON CONFLICT (resource) DO UPDATE \
+             SET generation = excluded.generation, state = 'parked', spec = excluded.spec, updated_ms = excluded.updated_ms",
+        )
+        .bind(listed(changes)?)
+        .bind(now_ms())
+        .execute(&self.pool)
+        .await?;
+        self.remember(changes, |change, before| Row {
+            generation: change.generation,
+            state: RowState::Parked,
+            spec: change.spec.clone(),
+            applied: before.and_then(|row| row.applied.clone()),
+        });
+        Ok(())
+    }
+
+    fn remember(&self, changes: &[Change<'_>], row: impl Fn(&Change<'_>, Option<&Row>) -> Row) {
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        let rows = Arc::make_mut(&mut rows);
+        for change in changes {
+            let row = row(change, rows.get(change.resource));
+            rows.put(change.resource, row);
+        }
+    }
+
+    /// Keeps outcomes until they are taken.
+    pub(crate) async fn settle(&self, outcomes: &[&Outcome]) -> Result<(), StoreError> {
+        if outcomes.is_empty() {
+            return Ok(());
+        }
+        let mut stored = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            stored.push((outcome.job.to_string(), outcome.attempt, encode(outcome)?));
+        }
+        sqlx::query(
+            "INSERT INTO settled (job, attempt, outcome) SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true \
+             ON CONFLICT (job) DO UPDATE SET attempt = excluded.attempt, outcome = excluded.outcome",
+        )
+        .bind(encode(&stored)?)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The outcomes of those of the jobs that have ended, in the attempt given, and were not yet taken.
+    pub(crate) async fn settled(&self, jobs: impl Iterator<Item = (JobId, u32)>) -> Result<HashMap<JobId, Outcome>, StoreError> {
+        let jobs: Vec<(String, u32)> = jobs.map(|(job, attempt)| (job.to_string(), attempt)).collect();
+        let stored: Vec<String> = sqlx::query_scalar(
+            "SELECT settled.outcome FROM json_each($1) AS asked JOIN settled ON settled.job = asked.value ->> 0 \
+             WHERE settled.attempt = asked.value ->> 1",
+        )
+        .bind(encode(&jobs)?)
+        .fetch_all(&self.pool)
+        .await?;
+        stored
+            .iter()
+            .map(|text| {
+                let outcome: Outcome = decode("settled", text)?;
+                Ok((outcome.job, outcome))
+            })
+            .collect()
     }
 
     /// Lets an outcome go, in the transaction that puts it into the outbox.

@@ -2,10 +2,14 @@
 //!
 //! - [`run`](mod@run): the whole worker. [`inbox`]: jobs the bus handed over. [`outbox`]: events on their way back.
 //!   [`heartbeat`]: presence. [`enrol`], [`join`]: joining a panel. [`config`]: who this worker is.
-//! - [`registry`]: the entry point. One verified job in, one outcome with its steps out.
+//! - `executor`: works the inbox off in batches; `turns` says whose turn it is.
+//! - [`registry`]: the entry point. Verified jobs in, one outcome with its steps for each out.
 //! - [`roles`]: pure planning. What the host should look like for a desired state.
 //! - [`engine`]: carries plans out, undoes them, survives a crash. Knows no feature.
 //! - [`ledger`]: what each resource was last made to look like.
+//! - `idle`: PHP masters that have nothing to do, put to sleep.
+//! - `tasks`: what goes on beside the jobs.
+//! - [`trash`]: what jobs have moved aside, removed beside them.
 //! - [`system`]: the only module that touches the operating system.
 //! - [`store`]: the one database file all of it shares.
 //!
@@ -14,7 +18,9 @@
 pub mod config;
 pub mod engine;
 pub mod enrol;
+mod executor;
 pub mod heartbeat;
+mod idle;
 pub mod inbox;
 pub mod join;
 pub mod ledger;
@@ -25,3 +31,6 @@ pub mod roles;
 pub mod run;
 pub mod store;
 pub mod system;
+mod tasks;
+pub mod trash;
+mod turns;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use apply_file::Print;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -62,13 +63,17 @@ enum Command {
     /// Test a staged configuration in a namespace of its own. Used by the worker itself.
     #[command(hide = true)]
     Stage,
-    /// Carry out jobs from files, one envelope each, and print each outcome. For looking into a host by hand.
+    /// Carry out jobs from files, an envelope or a list of them each, and print what came of them. For looking into a host by
+    /// hand, and for measuring.
     #[command(hide = true)]
     ApplyFile {
         /// The worker's database; not that of a worker that runs.
         #[arg(long, default_value = "/var/lib/gantry-worker/apply-file.db")]
         database: PathBuf,
-        /// Envelopes in JSON.
+        /// Print one line for each file instead of every outcome.
+        #[arg(long)]
+        summary: bool,
+        /// Envelopes in JSON; a list is carried out as one batch.
         files: Vec<PathBuf>,
     },
 }
@@ -117,7 +122,10 @@ async fn start(command: Command) -> anyhow::Result<()> {
             tracing::info!(server.name = %identity.server, file = %identity_path(&state_dir).display(), "this worker has joined");
             Ok(())
         }
-        Command::ApplyFile { database, files } => apply_file::apply_files(&database, &files, host()?).await,
+        Command::ApplyFile { database, summary, files } => {
+            let print = if summary { Print::Summaries } else { Print::Outcomes };
+            apply_file::apply_files(&database, &files, print, host()?).await
+        }
         Command::Stage => Ok(()),
     }
 }

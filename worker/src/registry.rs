@@ -1,54 +1,232 @@
-//! The entry point: one verified job in, one outcome out. An exhaustive table of which role plans which job.
+//! The entry point: verified jobs in, one outcome for each out. An exhaustive table of which role plans which job.
+
+mod conflicts;
+mod planning;
+
+use std::collections::HashMap;
 
 use shared::events::{Outcome, StepReport, Verdict};
 use shared::failure::{Effect, FailureCode};
-use shared::jobs::{Job, JobEnvelope, Requirement};
+use shared::jobs::{JobEnvelope, Requirement};
 
+use self::conflicts::Conflicts;
 use crate::engine::error::chain;
-use crate::engine::execute::Failure;
-use crate::engine::facts::Facts;
+use crate::engine::execute::{End, Executed, Failure};
+use crate::engine::facts::View;
 use crate::engine::plan::Plan;
-use crate::engine::{Ended, Engine, Recovery, blocking, run};
-use crate::ledger::{Change, Row, RowState};
+use crate::engine::{Engine, Recovery, blocking, run};
+use crate::ledger::{Change, RowState, Rows};
 use crate::roles::{PlanError, web};
 use crate::store::{StoreError, now_ms};
 
+pub use planning::{Unplanned, plan};
+
 /// Who is told of each change of a visible step.
 pub type Progress<'a> = dyn FnMut(Vec<StepReport>) + Send + 'a;
+/// Who is told of each change of a visible step of a job of a batch: of which one, and how its steps stand.
+pub type BatchProgress<'a> = dyn FnMut(usize, Vec<StepReport>) + Send + 'a;
 
-/// Carries a job out. Give it again after a cut: it returns the outcome it had, or does what was not done.
-///
-/// The outcome is kept until [`crate::ledger::Ledger::settled_take`] lets it go.
-pub async fn carry_out(engine: &Engine, envelope: &JobEnvelope, progress: &mut Progress<'_>) -> Outcome {
-    let _turn = engine.turn.lock().await;
-    let started_ms = now_ms();
-    match engine.ledger.settled(envelope.id, envelope.attempt).await {
-        Ok(Some(outcome)) => return outcome,
-        Ok(None) => {}
-        Err(error) => return outcome(envelope, started_ms, failed_by_store(&error), Vec::new()),
-    }
-    if let Err(error) = engine.recover_in_turn().await {
-        return outcome(envelope, started_ms, failed_by_store(&error), Vec::new());
-    }
-    let (verdict, steps) = judge(engine, envelope, progress).await;
-    let outcome = outcome(envelope, started_ms, verdict, steps);
-    if let Err(error) = engine.ledger.settle(&outcome).await {
-        tracing::warn!(error = chain(&error), "an outcome could not be kept; if it is lost, the job is judged again");
-    }
-    outcome
+/// What became of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Carried {
+    /// It has ended.
+    Ended(Outcome),
+    /// Somebody's hand has broken a daemon's configuration, and nothing can be changed until it is mended. What the job had
+    /// done has been put back.
+    Blocked {
+        /// What the daemon says: file and line.
+        said: String,
+        /// The steps, all waiting.
+        steps: Vec<StepReport>,
+    },
+    /// It was not begun, since it touches what another job of the batch touches: its turn is the next batch.
+    Deferred,
 }
 
-fn outcome(envelope: &JobEnvelope, started_ms: i64, verdict: Verdict, steps: Vec<StepReport>) -> Outcome {
-    Outcome {
-        job: envelope.id,
-        operation: envelope.operation,
-        resource: envelope.resource,
-        generation: envelope.generation,
-        attempt: envelope.attempt,
-        verdict,
-        steps,
-        started_ms,
-        finished_ms: now_ms(),
+/// Carries a job out by itself.
+pub async fn carry_out(engine: &Engine, envelope: &JobEnvelope, progress: &mut Progress<'_>) -> Carried {
+    let carried = carry_out_batch(engine, std::slice::from_ref(envelope), &mut |_, steps| progress(steps)).await;
+    carried.into_iter().next().unwrap_or(Carried::Deferred)
+}
+
+/// Carries jobs out together, each with its own verdict, in the order given where it matters. Give them again after a cut: each
+/// has the outcome it had, or is done if it was not.
+///
+/// Outcomes are kept until [`crate::ledger::Ledger::settled_take`] lets them go.
+pub async fn carry_out_batch(engine: &Engine, envelopes: &[JobEnvelope], progress: &mut BatchProgress<'_>) -> Vec<Carried> {
+    let _turn = engine.turn.lock().await;
+    let mut batch = Batch { envelopes, started_ms: now_ms(), carried: envelopes.iter().map(|_| None).collect(), kept: Vec::new() };
+    match prepare(engine, envelopes).await {
+        Ok(mut settled) => {
+            for (index, envelope) in envelopes.iter().enumerate() {
+                batch.carried[index] = settled.remove(&envelope.id).map(Carried::Ended);
+            }
+            let todo = (0..envelopes.len()).filter(|index| batch.carried[*index].is_none()).collect();
+            batch.carry(engine, todo, progress).await;
+        }
+        Err(error) => (0..envelopes.len()).for_each(|index| batch.end(index, failed_by_store(&error), Vec::new())),
+    }
+    let outcomes: Vec<&Outcome> = batch.kept.iter().filter_map(|index| batch.outcome(*index)).collect();
+    if let Err(error) = engine.ledger.settle(&outcomes).await {
+        tracing::warn!(error = chain(&error), "outcomes could not be kept; what is lost of them is judged again");
+    }
+    batch.carried.into_iter().map(|carried| carried.unwrap_or(Carried::Deferred)).collect()
+}
+
+/// The outcomes that some jobs had already. What was left in flight is settled.
+async fn prepare(engine: &Engine, envelopes: &[JobEnvelope]) -> Result<HashMap<shared::ids::JobId, Outcome>, StoreError> {
+    let settled = engine.ledger.settled(envelopes.iter().map(|envelope| (envelope.id, envelope.attempt))).await?;
+    engine.recover_in_turn().await?;
+    Ok(settled)
+}
+
+/// Jobs that are carried out together, and what became of them so far.
+struct Batch<'a> {
+    envelopes: &'a [JobEnvelope],
+    started_ms: i64,
+    carried: Vec<Option<Carried>>,
+    /// Those whose outcomes are new.
+    kept: Vec<usize>,
+}
+
+impl<'a> Batch<'a> {
+    /// Carries jobs out; those that failed together once more, in halves.
+    async fn carry(&mut self, engine: &Engine, todo: Vec<usize>, progress: &mut BatchProgress<'_>) {
+        let mut groups = vec![todo];
+        while let Some(group) = groups.pop() {
+            let apart = self.attempt(engine, group, progress).await;
+            if !apart.is_empty() {
+                let (first, second) = apart.split_at(apart.len() / 2);
+                groups.extend([second.to_vec(), first.to_vec()]);
+            }
+        }
+    }
+
+    /// Carries jobs out once. Gives those that failed together, for nobody's fault in particular.
+    async fn attempt(&mut self, engine: &Engine, mut group: Vec<usize>, progress: &mut BatchProgress<'_>) -> Vec<usize> {
+        let rows = engine.ledger.rows();
+        group.retain(|index| self.is_fit(*index, &rows));
+        let mut conflicts = Conflicts::default();
+        group.retain(|index| conflicts.admit(&self.envelopes[*index], &rows));
+        let planned = planning::plan_all(engine, group.iter().map(|index| self.envelopes[*index].clone()).collect(), rows).await;
+        let planned = match planned {
+            Ok(planned) => planned,
+            Err(error) => {
+                group.into_iter().for_each(|index| self.end(index, failed_by_store(&error), Vec::new()));
+                return Vec::new();
+            }
+        };
+        let (mut members, mut plans, mut parked) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, planned) in group.into_iter().zip(planned) {
+            match planned {
+                Ok(plan) if conflicts.admit_plan(&self.envelopes[index], &plan) => {
+                    members.push(index);
+                    plans.push(plan);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.end(index, failed(error.code(), Effect::NothingChanged, chain(&error)), Vec::new());
+                    parked.push(self.change(index));
+                }
+            }
+        }
+        let apart = self.run(engine, &members, plans, progress, &mut parked).await;
+        if let Err(error) = engine.ledger.park(&parked).await {
+            tracing::error!(error = chain(&error), "failed states could not be parked");
+        }
+        apart
+    }
+
+    async fn run(
+        &mut self,
+        engine: &Engine,
+        members: &[usize],
+        plans: Vec<Plan>,
+        progress: &mut BatchProgress<'_>,
+        parked: &mut Vec<Change<'a>>,
+    ) -> Vec<usize> {
+        if members.is_empty() {
+            return Vec::new();
+        }
+        let keys: Vec<String> = members.iter().map(|index| self.envelopes[*index].id.to_string()).collect();
+        let changes: Vec<Option<Change<'a>>> = members.iter().map(|index| Some(self.change(*index))).collect();
+        let executed = run(engine, &keys, plans, &changes, &mut |member, steps| progress(members[member], steps)).await;
+        let executed = match executed {
+            Ok(executed) => executed,
+            Err(error) => {
+                // The database did not take the end of the batch, or a thread panicked: the journal tells what to put back.
+                let effect = match engine.recover_in_turn().await {
+                    Ok(Recovery { undone: 1.., errors: 0, .. }) => Effect::RolledBack,
+                    Ok(_) | Err(_) => Effect::Partial,
+                };
+                members.iter().for_each(|index| self.end(*index, failed(error.code(), effect, chain(&error)), Vec::new()));
+                return Vec::new();
+            }
+        };
+        let mut apart = Vec::new();
+        for (index, Executed { steps, end }) in members.iter().copied().zip(executed) {
+            match end {
+                End::Done => self.end(index, Verdict::Applied, steps),
+                End::Blocked(said) => self.carried[index] = Some(Carried::Blocked { said, steps }),
+                End::Apart => apart.push(index),
+                End::Failed(Failure { error, effect }) => {
+                    self.end(index, failed(error.code(), effect, chain(error.as_ref())), steps);
+                    // After a cut nothing is written any more: the next start decides.
+                    if error.is_interruption() {
+                        self.kept.pop();
+                    } else {
+                        parked.push(self.change(index));
+                    }
+                }
+            }
+        }
+        apart
+    }
+
+    /// Whether a job is to be planned. One that is not has ended.
+    fn is_fit(&mut self, index: usize, rows: &Rows) -> bool {
+        let envelope = &self.envelopes[index];
+        if envelope.job.kind() != envelope.resource.kind() {
+            let detail = format!("a {} job for {}", envelope.job.kind(), envelope.resource);
+            self.end(index, failed(FailureCode::BadJob, Effect::NothingChanged, detail), Vec::new());
+            return false;
+        }
+        if rows.get(envelope.resource).is_some_and(|row| row.generation > envelope.generation) {
+            self.end(index, Verdict::Superseded, Vec::new());
+            return false;
+        }
+        true
+    }
+
+    fn change(&self, index: usize) -> Change<'a> {
+        let envelope = &self.envelopes[index];
+        Change { resource: envelope.resource, generation: envelope.generation, spec: &envelope.job }
+    }
+
+    fn end(&mut self, index: usize, verdict: Verdict, steps: Vec<StepReport>) {
+        let envelope = &self.envelopes[index];
+        if let Verdict::Failed { code, detail, .. } = &verdict {
+            tracing::warn!(job.id = %envelope.id, job.resource = %envelope.resource, failure.code = %code, failure.detail = detail, "a job failed");
+        }
+        self.carried[index] = Some(Carried::Ended(Outcome {
+            job: envelope.id,
+            operation: envelope.operation,
+            resource: envelope.resource,
+            generation: envelope.generation,
+            attempt: envelope.attempt,
+            verdict,
+            steps,
+            started_ms: self.started_ms,
+            finished_ms: now_ms(),
+        }));
+        self.kept.push(index);
+    }
+
+    fn outcome(&self, index: usize) -> Option<&Outcome> {
+        match &self.carried[index] {
+            Some(Carried::Ended(outcome)) => Some(outcome),
+            Some(Carried::Blocked { .. } | Carried::Deferred) | None => None,
+        }
     }
 }
 
@@ -73,8 +251,7 @@ pub enum Readiness {
 
 /// Whether what a job builds on is there.
 #[must_use]
-pub fn readiness(engine: &Engine, envelope: &JobEnvelope) -> Readiness {
-    let rows = engine.ledger.rows();
+pub fn readiness(rows: &Rows, envelope: &JobEnvelope) -> Readiness {
     for requirement in &envelope.requires {
         let row = rows.get(requirement.resource);
         let reached = row.and_then(|row| row.applied.as_ref()).is_some_and(|(generation, _)| *generation >= requirement.generation);
@@ -87,111 +264,6 @@ pub fn readiness(engine: &Engine, envelope: &JobEnvelope) -> Readiness {
     Readiness::Ready
 }
 
-async fn judge(engine: &Engine, envelope: &JobEnvelope, progress: &mut Progress<'_>) -> (Verdict, Vec<StepReport>) {
-    if envelope.job.kind() != envelope.resource.kind() {
-        let detail = format!("a {} job for {}", envelope.job.kind(), envelope.resource);
-        return (failed(FailureCode::BadJob, Effect::NothingChanged, detail), Vec::new());
-    }
-    if newest(engine, envelope).is_some_and(|row| row.generation > envelope.generation) {
-        return (Verdict::Superseded, Vec::new());
-    }
-    let change = Change { resource: envelope.resource, generation: envelope.generation, spec: &envelope.job };
-    let (verdict, steps) = attempt(engine, envelope, change, progress).await;
-    if let Verdict::Failed { code, detail, .. } = &verdict {
-        tracing::warn!(job.id = %envelope.id, job.resource = %envelope.resource, failure.code = %code, failure.detail = detail, "a job failed");
-    }
-    (verdict, steps)
-}
-
-fn newest(engine: &Engine, envelope: &JobEnvelope) -> Option<Row> {
-    engine.ledger.rows().get(envelope.resource).cloned()
-}
-
-async fn attempt(engine: &Engine, envelope: &JobEnvelope, change: Change<'_>, progress: &mut Progress<'_>) -> (Verdict, Vec<StepReport>) {
-    let planned = match missing(engine, envelope) {
-        Some(missing) => Err(missing),
-        None => plan(engine, envelope).await,
-    };
-    let plan = match planned {
-        Ok(plan) => plan,
-        Err(Unplanned::Plan(error)) => {
-            let verdict = failed(error.code(), Effect::NothingChanged, chain(&error));
-            return (park(engine, change, verdict).await, Vec::new());
-        }
-        Err(Unplanned::Store(error)) => return (failed_by_store(&error), Vec::new()),
-    };
-    match run(engine, &envelope.id.to_string(), plan, Some(change), progress).await {
-        Ok(Ended { steps, failure: None }) => (Verdict::Applied, steps),
-        Ok(Ended { steps, failure: Some(Failure { error, effect }) }) => {
-            let verdict = failed(error.code(), effect, chain(&error));
-            // After a cut nothing is written any more: the next start decides.
-            let verdict = if error.is_interruption() { verdict } else { park(engine, change, verdict).await };
-            (verdict, steps)
-        }
-        Err(error) => {
-            // The database did not take the end of the job, or a thread panicked: the journal tells what to put back.
-            let effect = match engine.recover_in_turn().await {
-                Ok(Recovery { undone: 1.., errors: 0, .. }) => Effect::RolledBack,
-                Ok(_) | Err(_) => Effect::Partial,
-            };
-            (failed(error.code(), effect, chain(&error)), Vec::new())
-        }
-    }
-}
-
-async fn park(engine: &Engine, change: Change<'_>, verdict: Verdict) -> Verdict {
-    match engine.ledger.park(change).await {
-        Ok(()) => verdict,
-        Err(error) => {
-            tracing::error!(error = chain(&error), "a failed state could not be parked");
-            verdict
-        }
-    }
-}
-
-/// Why there is no plan.
-#[derive(Debug, thiserror::Error)]
-pub enum Unplanned {
-    /// The state cannot be planned.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The worker's own memory failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-fn missing(engine: &Engine, envelope: &JobEnvelope) -> Option<Unplanned> {
-    match readiness(engine, envelope) {
-        Readiness::Ready => None,
-        Readiness::Waiting(requirement) | Readiness::Failed(requirement) => {
-            let what = format!("{} of generation {}", requirement.resource, requirement.generation);
-            Some(Unplanned::Plan(PlanError::Missing(what)))
-        }
-    }
-}
-
-/// What would be done for a job: the preview, and the measure of drift.
-///
-/// # Errors
-/// The state cannot be planned.
-pub async fn plan(engine: &Engine, envelope: &JobEnvelope) -> Result<Plan, Unplanned> {
-    let rows = engine.ledger.rows().clone();
-    let (system, unsealer) = (engine.system.clone(), engine.unsealer.clone());
-    let envelope = envelope.clone();
-    let planned = blocking(move || {
-        let facts = Facts::new(system.as_ref(), &rows);
-        match &envelope.job {
-            Job::Account(spec) => {
-                let password = spec.sftp.password.as_ref().map(|sealed| unsealer.unseal(sealed)).transpose()?;
-                web::account::plan(spec, password.as_ref(), envelope.generation, facts)
-            }
-            Job::PhpPool(spec) => web::php_pool::plan(spec, facts),
-            Job::Site(spec) => web::site::plan(envelope.resource, spec, envelope.generation, facts),
-        }
-    });
-    Ok(planned.await??)
-}
-
 /// How the base of the host came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
@@ -201,18 +273,29 @@ pub struct Prepared {
     pub failure: Option<(FailureCode, String)>,
 }
 
-/// Makes the host fit for the web role. To be called at start, after [`Engine::recover`], and whenever PHP versions come or
-/// go.
+/// Makes the host fit for the web role. To be called at start, after [`Engine::recover`], and from time to time: PHP versions
+/// come and go, and others flush packet filters.
 ///
 /// # Errors
 /// The state cannot be planned.
 pub async fn prepare_host(engine: &Engine, progress: &mut Progress<'_>) -> Result<Prepared, Unplanned> {
     let _turn = engine.turn.lock().await;
     engine.recover_in_turn().await?;
-    let rows = engine.ledger.rows().clone();
-    let system = engine.system.clone();
-    let plan = blocking(move || web::host::plan(Facts::new(system.as_ref(), &rows))).await??;
-    let ended = run(engine, "host", plan, None, progress).await?;
-    let failure = ended.failure.map(|failure| (failure.error.code(), chain(&failure.error)));
-    Ok(Prepared { steps: ended.steps, failure })
+    let (rows, system) = (engine.ledger.rows(), engine.system.clone());
+    let plan = blocking(move || web::host::plan(View::new(system.as_ref(), &rows, Default::default()).facts())).await??;
+    let mut prepared = Prepared { steps: Vec::new(), failure: None };
+    if plan.is_empty() {
+        return Ok(prepared);
+    }
+    let executed = run(engine, &["host".to_owned()], vec![plan], &[None], &mut |_, steps| progress(steps)).await?;
+    for Executed { steps, end } in executed {
+        prepared.steps = steps;
+        prepared.failure = match end {
+            End::Done => None,
+            End::Failed(failure) => Some((failure.error.code(), chain(failure.error.as_ref()))),
+            End::Blocked(said) => Some((FailureCode::HostConfigBroken, said)),
+            End::Apart => Some((FailureCode::Internal, "a batch of one went apart".to_owned())),
+        };
+    }
+    Ok(prepared)
 }

@@ -4,6 +4,8 @@
 //! events to the bus. **The executor never waits for the bus**: a worker that is cut off finishes what it has, and a host
 //! that boots without a bus serves.
 
+use std::collections::HashMap;
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,24 +13,27 @@ use std::time::Duration;
 use shared::bus::BusError;
 use shared::bus::sealing::SealKey;
 use shared::bus::worker::WorkerBus;
-use shared::events::{Event, Outcome, Progress, Resync, Verdict};
-use shared::failure::RetryPolicy;
-use shared::jobs::{JobEnvelope, SealedCryptHash};
+use shared::events::{Event, Progress, Resync};
+use shared::ids::JobId;
+use shared::jobs::SealedCryptHash;
 use shared::names::CryptHash;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Identity;
+use crate::engine::error::chain;
 use crate::engine::{Engine, UnsealError, Unsealer};
+use crate::executor::Executor;
 use crate::heartbeat::Pulse;
-use crate::inbox::{Turn, ended_forget_before, inbox_end, inbox_next, inbox_next_due_ms, inbox_postpone, inbox_step_back};
-use crate::ledger::Ledger;
+use crate::idle;
+use crate::inbox::ended_forget_before;
 use crate::outbox::{self, outbox_insert, resync_is_told, resync_mark_told};
 use crate::receive::receive;
-use crate::registry::{Readiness, carry_out, prepare_host, readiness};
+use crate::registry::{Prepared, prepare_host};
 use crate::store::{Store, StoreError, now_ms};
 use crate::system::System;
+use crate::tasks::{TaskEnded, Tasks};
+use crate::trash;
 
 /// What a worker is started with.
 pub struct WorkerConfig {
@@ -49,18 +54,23 @@ pub enum WorkerError {
     /// Its keys are damaged.
     #[error("the worker's keys are damaged; enrol it again")]
     Keys(#[from] BusError),
+    /// A part of it has stopped.
+    #[error("a part of the worker has stopped")]
+    Task(#[from] TaskEnded),
 }
 
 /// What the parts of a running worker share.
 pub(crate) struct Worker {
     pub(crate) identity: Identity,
     pub(crate) store: Store,
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     /// A job has come.
     pub(crate) job_came: Notify,
+    /// A job has ended, and may have moved something aside.
+    pub(crate) job_ended: Notify,
     /// An event is in the outbox.
     pub(crate) event_came: Notify,
-    progress: mpsc::Sender<Progress>,
+    pub(crate) progress: mpsc::Sender<Progress>,
 }
 
 /// Opens what was sealed to this worker.
@@ -75,31 +85,45 @@ impl Unsealer for Seal {
 /// Runs until `shutdown`. A job under way is finished first.
 ///
 /// # Errors
-/// The database or the keys cannot be used.
+/// The database or the keys cannot be used, or a part of the worker has stopped.
 pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
     let store = Store::open(&config.database).await?;
     let seal = SealKey::from_seed(&config.identity.seal_seed)?;
     let engine = Arc::new(Engine::open(&store, config.system, Arc::new(Seal(seal))).await?);
     let recovery = engine.recover().await?;
     tracing::info!(undone = recovery.undone, finished = recovery.finished, errors = recovery.errors, "recovered");
-    let (progress, progress_queue) = mpsc::channel(256);
-    let worker =
-        Arc::new(Worker { identity: config.identity, store, engine, job_came: Notify::new(), event_came: Notify::new(), progress });
+    let (progress, progress_queue) = mpsc::channel(PROGRESS_QUEUE);
+    let worker = Arc::new(Worker {
+        identity: config.identity,
+        store,
+        engine,
+        job_came: Notify::new(),
+        job_ended: Notify::new(),
+        event_came: Notify::new(),
+        progress,
+    });
     if !resync_is_told(&worker.store.pool).await.map_err(StoreError::from)? {
         tell_ledger(&worker).await?;
     }
     let (connected, bus) = watch::channel(None);
-    // They end with this function: nothing takes jobs for a worker that has stopped.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(hold_connection(Arc::clone(&worker), connected));
-    tasks.spawn(publish_progress(progress_queue, bus));
-    tasks.spawn(prepare(Arc::clone(&worker)));
-    tasks.spawn(forget(Arc::clone(&worker)));
-    tasks.spawn(keep_watchdog_quiet());
+    let mut tasks = Tasks::default();
+    tasks.spawn("connection", hold_connection(Arc::clone(&worker), connected));
+    tasks.spawn("progress", publish_progress(progress_queue, bus));
+    tasks.spawn("preparation", keep_prepared(Arc::clone(&worker)));
+    tasks.spawn("memory", forget(Arc::clone(&worker)));
+    tasks.spawn("trash", empty_trash(Arc::clone(&worker)));
+    tasks.spawn("idle masters", end_idle_masters(Arc::clone(&worker)));
+    tasks.spawn("watchdog", keep_watchdog_quiet());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    execute(&worker, &shutdown).await;
+    let stop = shutdown.child_token();
+    let work = async {
+        // A job may rely on what is prepared.
+        prepare(&worker).await;
+        Executor::new(&worker).run(&stop).await;
+    };
+    let ended = tasks.beside(work, &stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    Ok(())
+    Ok(ended?)
 }
 
 /// Tells the panel what a new ledger holds, so that it sends again what it believes to be here.
@@ -112,134 +136,44 @@ async fn tell_ledger(worker: &Worker) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes the host fit for its roles; tries again until it is.
-async fn prepare(worker: Arc<Worker>) {
-    loop {
-        match prepare_host(&worker.engine, &mut |_| {}).await {
-            Ok(prepared) if prepared.failure.is_none() => {
-                tracing::info!(steps = prepared.steps.len(), "the host is prepared");
-                return;
-            }
-            Ok(prepared) => tracing::error!(failure = ?prepared.failure, "the host could not be prepared; trying again in a minute"),
-            Err(error) => tracing::error!(error = %error, "the host could not be prepared; trying again in a minute"),
+/// Makes the host fit for its roles.
+async fn prepare(worker: &Worker) {
+    match prepare_host(&worker.engine, &mut |_| {}).await {
+        Ok(Prepared { steps, failure: None }) if steps.is_empty() => tracing::debug!("the host is as it should be"),
+        Ok(Prepared { steps, failure: None }) => {
+            let done = steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
+            tracing::info!(done, "the host is prepared");
         }
+        Ok(Prepared { steps: _, failure: Some((code, detail)) }) => {
+            tracing::error!(failure.code = %code, failure.detail = detail, "the host could not be prepared; trying again in a minute");
+        }
+        Err(error) => tracing::error!(error = chain(&error), "the host could not be prepared; trying again in a minute"),
+    }
+}
+
+/// Keeps it fit: PHP versions come and go, and others flush packet filters.
+async fn keep_prepared(worker: Arc<Worker>) {
+    loop {
         tokio::time::sleep(Duration::from_mins(1)).await;
+        prepare(&worker).await;
     }
 }
 
 /// systemd kills a worker that does not say that it lives; half the time it allows is left to spare.
 async fn keep_watchdog_quiet() {
-    let Some(period) = sd_notify::watchdog_enabled() else { return };
+    let Some(period) = sd_notify::watchdog_enabled() else { return pending().await };
     loop {
         tokio::time::sleep(period / 3).await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
     }
 }
 
-/// Works the inbox off, one job at a time.
-async fn execute(worker: &Worker, shutdown: &CancellationToken) {
-    while !shutdown.is_cancelled() {
-        match work_next(worker).await {
-            Ok(true) => {}
-            Ok(false) => {
-                let due = due_in(worker).await;
-                tokio::select! {
-                    () = shutdown.cancelled() => return,
-                    () = worker.job_came.notified() => {}
-                    () = tokio::time::sleep(due) => {}
-                }
-            }
-            Err(error) => {
-                tracing::error!(error = %error, "the inbox could not be worked; trying again");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        }
-    }
+async fn end_idle_masters(worker: Arc<Worker>) {
+    idle::keep_asleep(&worker.engine).await;
 }
 
-/// How long until a postponed job may start again.
-async fn due_in(worker: &Worker) -> Duration {
-    let due = inbox_next_due_ms(&worker.store.pool).await.ok().flatten();
-    let millis = due.map_or(60_000, |due| (due - now_ms()).clamp(10, 60_000));
-    Duration::from_millis(u64::try_from(millis).unwrap_or(60_000))
-}
-
-/// A job whose requirement has not come yet is looked at again after this pause, this often, before it fails: for longer
-/// than the panel takes to send again what the bus has lost, which is two minutes and a quarter.
-const REQUIREMENT_PAUSE_MS: i64 = 1_000;
-const REQUIREMENT_TRIES: u32 = 180;
-/// A passing failure is tried again this often, after 2, 4 and 8 seconds.
-const PASSING_TRIES: u32 = 3;
-
-/// Carries out the next job. False if there is none.
-async fn work_next(worker: &Worker) -> Result<bool, StoreError> {
-    let Some(Turn { envelope, tries }) = inbox_next(&worker.store.pool, now_ms()).await? else { return Ok(false) };
-    if matches!(readiness(&worker.engine, &envelope), Readiness::Waiting(_)) && tries < REQUIREMENT_TRIES {
-        inbox_step_back(&worker.store.pool, &envelope, now_ms() + REQUIREMENT_PAUSE_MS).await?;
-        return Ok(true);
-    }
-    let outcome = carry_out_visibly(worker, &envelope).await;
-    if is_passing(&outcome) && tries < PASSING_TRIES {
-        let pause_ms = 2_000_i64 << tries;
-        tracing::warn!(job.id = %envelope.id, pause_ms, "a job failed in passing; trying again");
-        let mut tx = worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
-        Ledger::settled_take(&mut tx, envelope.id).await?;
-        tx.commit().await?;
-        inbox_postpone(&worker.store.pool, &envelope, now_ms() + pause_ms).await?;
-        return Ok(true);
-    }
-    end(worker, outcome).await?;
-    Ok(true)
-}
-
-fn is_passing(outcome: &Outcome) -> bool {
-    match &outcome.verdict {
-        Verdict::Failed { code, .. } => code.retry_policy() == RetryPolicy::Again,
-        Verdict::Applied | Verdict::Superseded => false,
-    }
-}
-
-/// Carries a job out and sends each change of its steps; what the bus cannot take in time is dropped.
-async fn carry_out_visibly(worker: &Worker, envelope: &JobEnvelope) -> Outcome {
-    let mut sequence = 0;
-    let mut report = |steps| {
-        sequence += 1;
-        let _ = worker.progress.try_send(Progress {
-            server: envelope.server.clone(),
-            job: envelope.id,
-            operation: envelope.operation,
-            attempt: envelope.attempt,
-            sequence,
-            steps,
-        });
-    };
-    let started = std::time::Instant::now();
-    let outcome = carry_out(&worker.engine, envelope, &mut report).await;
-    tracing::info!(
-        operation.id = %envelope.operation, job.id = %envelope.id, job.kind = %envelope.job.kind(), job.attempt = envelope.attempt,
-        resource.generation = %envelope.generation, verdict = verdict_name(&outcome.verdict),
-        duration_ms = started.elapsed().as_millis(), "a job has ended"
-    );
-    outcome
-}
-
-const fn verdict_name(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Applied => "applied",
-        Verdict::Superseded => "superseded",
-        Verdict::Failed { .. } => "failed",
-    }
-}
-
-/// Takes a job out of the inbox and puts its outcome into the outbox, in one transaction.
-async fn end(worker: &Worker, outcome: Outcome) -> Result<(), StoreError> {
-    let mut tx = worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
-    Ledger::settled_take(&mut tx, outcome.job).await?;
-    inbox_end(&mut tx, &outcome, now_ms()).await?;
-    outbox_insert(&mut tx, &worker.identity, Event::Outcome(outcome)).await?;
-    tx.commit().await?;
-    worker.event_came.notify_one();
-    Ok(())
+async fn empty_trash(worker: Arc<Worker>) {
+    trash::keep_empty(&worker.engine, &worker.job_ended).await;
 }
 
 /// Connects for as long as it takes; from then on the connection mends itself.
@@ -261,16 +195,30 @@ async fn hold_connection(worker: Arc<Worker>, connected: watch::Sender<Option<Ar
     };
     connected.send_replace(Some(Arc::clone(&bus)));
     let pulse = Pulse::new(worker.identity.server.clone(), Arc::clone(&worker.engine), worker.store.clone());
-    tokio::join!(outbox::run(&worker.store.pool, &bus, &worker.event_came), pulse.beat(&bus), receive(&worker, &bus));
+    // None of them ends; if one did, all should.
+    tokio::select! {
+        () = outbox::run(&worker.store.pool, &bus, &worker.event_came) => {}
+        () = pulse.beat(&bus) => {}
+        () = receive(&worker, &bus) => {}
+    }
 }
 
+/// Messages between two looks of the publisher; of more, some are lost, and the next of the same job holds everything again.
+const PROGRESS_QUEUE: usize = 4096;
+
+/// Sends progress on: of each job the newest only, since it holds everything.
 async fn publish_progress(mut queue: mpsc::Receiver<Progress>, bus: watch::Receiver<Option<Arc<WorkerBus>>>) {
-    while let Some(progress) = queue.recv().await {
-        let bus = bus.borrow().clone();
-        if let Some(bus) = bus
-            && let Err(error) = bus.publish_progress(&progress).await
-        {
-            tracing::debug!(error = %error, "progress was not sent");
+    let mut come = Vec::new();
+    while queue.recv_many(&mut come, PROGRESS_QUEUE).await > 0 {
+        let mut newest: HashMap<JobId, Progress> = HashMap::new();
+        for progress in come.drain(..) {
+            newest.insert(progress.job, progress);
+        }
+        let Some(bus) = bus.borrow().clone() else { continue };
+        for progress in newest.values() {
+            if let Err(error) = bus.publish_progress(progress).await {
+                tracing::debug!(error = %error, "progress was not sent");
+            }
         }
     }
 }

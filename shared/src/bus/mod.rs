@@ -84,9 +84,33 @@ pub enum BusError {
         #[source]
         source: serde_json::Error,
     },
+    /// The message is larger than the bus carries.
+    #[error("the {what} is larger than the bus carries")]
+    TooLarge {
+        /// Which message.
+        what: &'static str,
+        /// By how much.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl BusError {
+    /// Whether the message itself is at fault, so that another one may pass and this one never will.
+    #[must_use]
+    pub const fn is_of_the_message(&self) -> bool {
+        match self {
+            Self::Undecodable { .. } | Self::TooLarge { .. } => true,
+            Self::Connect { .. }
+            | Self::TooOld { .. }
+            | Self::Refused { .. }
+            | Self::Key { .. }
+            | Self::BadSignature { .. }
+            | Self::Authority(_)
+            | Self::IdentityInUse => false,
+        }
+    }
+
     pub(crate) fn refused(action: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Refused { action: action.into(), source: source.into() }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::{self, AckKind, Context, Message};
 use async_nats::{Client, HeaderMap, Subscriber};
 use futures::{Stream, StreamExt};
@@ -124,7 +125,7 @@ impl DispatchBus {
     /// stored once; `sending` tells a repeat after a lost confirmation (the same) from a new sending on purpose.
     ///
     /// # Errors
-    /// The bus does not confirm; the job stays in the queue.
+    /// The bus does not confirm: the job stays in the queue. If [`BusError::is_of_the_message`], it never will.
     pub async fn publish_job(&self, envelope: &JobEnvelope, sending: i64) -> Result<(), BusError> {
         let signed = sign(Purpose::Job, &self.signer, envelope)?;
         let mut headers = HeaderMap::new();
@@ -137,7 +138,10 @@ impl DispatchBus {
                 signed.payload.into(),
             )
             .await
-            .map_err(|source| BusError::refused("take a job", source))?
+            .map_err(|source| match source.kind() {
+                PublishErrorKind::MaxPayloadExceeded => BusError::TooLarge { what: "job", source: source.into() },
+                _ => BusError::refused("take a job", source),
+            })?
             .await
             .map_err(|source| BusError::refused("store a job", source))?;
         Ok(())

@@ -9,15 +9,16 @@ use axum::http::{Request, StatusCode, header};
 use tower::ServiceExt as _;
 
 use crate::figure::{Aim, Figure, report};
-use crate::world::World;
+use crate::world::{World, panel};
 
 /// 100 KiB: a second on a slow mobile connection.
 const AIM: f64 = 102_400.0;
 
 pub(crate) async fn run() -> anyhow::Result<()> {
     let world = World::seed().await?;
-    let sign_in = whole_page(&world.router, "/sign-in", "").await?;
-    let home = whole_page(&world.router, "/", &world.client_cookie).await?;
+    let (router, _, _) = panel(&world.database).await?;
+    let sign_in = whole_page(&router, "/sign-in", "").await?;
+    let home = whole_page(&router, "/", &world.client_cookie).await?;
     let figure = |name, bytes| Figure::new(name, bytes, "bytes", None);
     report(
         "assets",

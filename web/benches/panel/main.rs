@@ -1,7 +1,7 @@
 //! Figures of the panel beside their floor: `cargo bench -p web --bench panel -- page|sse|assets`.
 //!
 //! **A figure is measured in the same run, on the same machine, by the same client as its floor**, which is a bare server made
-//! of the same parts (axum, maud, sqlx) that does nothing but the work nobody could leave out. Quote the ratio, not the value:
+//! of the same parts (axum, maud, sqlx) that does nothing but the work nobody could leave out; each in a process of its own. Quote the ratio, not the value:
 //! how fast a machine is, and who else works on it, goes into both.
 //!
 //! - `page.client_home`, `page.sites_list_1000`: requests per second over loopback, plain HTTP, not compressed.
@@ -11,6 +11,7 @@
 mod assets;
 mod figure;
 mod page;
+mod served;
 mod sse;
 mod viewers;
 mod world;
@@ -25,6 +26,9 @@ fn main() -> anyhow::Result<()> {
             ["page"] => page::run().await,
             ["sse"] => sse::run().await,
             ["assets"] => assets::run().await,
+            ["panel", database] => sse::panel_process(database).await,
+            ["sse-floor"] => sse::floor_process().await,
+            ["page-floor", database, hash, path] => page::floor(database, hash, path).await,
             ["viewers", address, path, cookie, count] => viewers::run(address, path, cookie, count.parse()?).await,
             _ => anyhow::bail!("choose a part: page, sse or assets"),
         }

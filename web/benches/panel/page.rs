@@ -13,9 +13,11 @@ use axum::routing::get;
 use maud::{DOCTYPE, Markup, html};
 use sqlx::{AnyPool, Row};
 use tokio::process::Command;
+use web::store::Db;
 
 use crate::figure::{Aim, Figure, median, report};
-use crate::world::{World, serve};
+use crate::served::{Served, no_event, serve};
+use crate::world::World;
 
 /// Rounds of each side, in turn.
 const ROUNDS: usize = 5;
@@ -107,22 +109,26 @@ fn cell(row: &sqlx::any::AnyRow, at: usize) -> String {
     row.try_get::<String, _>(at).unwrap_or_else(|_| number())
 }
 
+/// The process of a floor.
+pub(crate) async fn floor(database: &str, hash: &str, path: &str) -> anyhow::Result<()> {
+    let queries = if path == "/" { home_queries() } else { list_queries() };
+    let db = Db::open(database).await?;
+    let floor = Floor { pool: db.read().clone(), hash: hash.to_owned(), queries };
+    serve(Router::new().route(path, get(floor_page)).with_state(floor), no_event).await
+}
+
 pub(crate) async fn run() -> anyhow::Result<()> {
     let world = World::seed().await?;
-    let panel = serve(world.router.clone()).await?;
+    let panel = Served::start(&["panel", &world.database]).await?;
     let mut figures = Vec::new();
-    for (name, path, cookie, queries) in [
-        ("page.client_home", "/", &world.client_cookie, home_queries()),
-        ("page.sites_list_1000", "/sites", &world.admin_cookie, list_queries()),
-    ] {
-        let floor = Floor { pool: world.db.read().clone(), hash: world.client_hash.clone(), queries };
-        let floor = serve(Router::new().route(path, get(floor_page)).with_state(floor)).await?;
-        let sizes = (size(panel, path, cookie).await?, size(floor, path, cookie).await?);
+    for (name, path, cookie) in [("page.client_home", "/", &world.client_cookie), ("page.sites_list_1000", "/sites", &world.admin_cookie)] {
+        let floor = Served::start(&["page-floor", &world.database, &world.client_hash, path]).await?;
+        let sizes = (size(panel.address, path, cookie).await?, size(floor.address, path, cookie).await?);
         println!("{name}: {} bytes, floor {} bytes", sizes.0, sizes.1);
         let (mut ours, mut floors) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            ours.push(load(panel, path, cookie).await?);
-            floors.push(load(floor, path, cookie).await?);
+            ours.push(load(panel.address, path, cookie).await?);
+            floors.push(load(floor.address, path, cookie).await?);
         }
         figures.push((Figure::new(name, median(ours), "requests/s", Some(median(floors))), Aim::RatioAtLeast(0.5)));
     }

@@ -1,6 +1,5 @@
 //! A panel with a fleet of one server, 20 accounts of one client and 1,000 sites, all of them active.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -9,7 +8,6 @@ use shared::events::{Heartbeat, HostFacts, RoleHealth};
 use shared::ids::UserId;
 use shared::role::Role;
 use shared::secret::Secret;
-use tokio::net::TcpListener;
 use web::app::account::{AccountCreate, account_create};
 use web::app::client::{ClientCreate, client_create};
 use web::app::server::server_add;
@@ -39,10 +37,8 @@ pub(crate) const SITES_EACH: usize = 50;
 
 /// A seeded panel.
 pub(crate) struct World {
-    pub(crate) db: Db,
-    pub(crate) hub: Hub,
-    /// The whole panel as `gantry serve` has it, without TLS.
-    pub(crate) router: Router,
+    /// Its database, for [`panel`].
+    pub(crate) database: String,
     /// `Cookie:` of the admin and of the client, and the hash by which the client's session is found.
     pub(crate) admin_cookie: String,
     pub(crate) client_cookie: String,
@@ -53,7 +49,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn seed() -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let db = Db::open(&format!("sqlite:{}/panel.db", directory.path().display())).await?;
+        let database = format!("sqlite:{}/panel.db", directory.path().display());
+        let db = Db::open(&database).await?;
         // The row of this panel is made when it is first asked for.
         panel_epoch(&db).await?;
         let state = AppState::new(db.clone(), Config::new("https://panel.example"), Arc::new(NoSignals))?;
@@ -74,10 +71,17 @@ impl World {
         settle(&db).await?;
         let (admin_cookie, _) = session(&db, admin).await?;
         let (client_cookie, client_hash) = session(&db, client).await?;
-        let hub = Hub::default();
-        let router = router(state, live::route::router(hub.clone()));
-        Ok(Self { db, hub, router, admin_cookie, client_cookie, client_hash, _directory: directory })
+        db.close().await;
+        Ok(Self { database, admin_cookie, client_cookie, client_hash, _directory: directory })
     }
+}
+
+/// The whole panel over a database, as `gantry serve` has it, without TLS.
+pub(crate) async fn panel(database: &str) -> anyhow::Result<(Router, Db, Hub)> {
+    let db = Db::open(database).await?;
+    let state = AppState::new(db.clone(), Config::new("https://panel.example"), Arc::new(NoSignals))?;
+    let hub = Hub::default();
+    Ok((router(state, live::route::router(hub.clone())), db, hub))
 }
 
 /// Server, client, accounts and sites, through the use cases.
@@ -150,12 +154,4 @@ async fn session(db: &Db, user: UserId) -> anyhow::Result<(String, String)> {
     session_insert_in_tx(&mut tx, &new).await?;
     tx.commit().await?;
     Ok((format!("{SESSION}={}", token.expose()), hash))
-}
-
-/// Serves on a free port of the loopback interface, until the process ends.
-pub(crate) async fn serve(router: Router) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(async move { axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await });
-    Ok(address)
 }

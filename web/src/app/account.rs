@@ -16,13 +16,13 @@ use crate::store::list::Visible;
 use crate::store::operation::OperationKind;
 use crate::store::panel::uid_take_in_tx;
 use crate::store::placement::{Candidate, placement_list_in_tx, placement_lock_in_tx};
-use crate::store::user::{UserRole, UserState, user_lock_in_tx};
+use crate::store::user::{Login, UserRole, UserState, user_fetch_by_login, user_lock_in_tx};
 
 /// The form for a new account, as typed.
 #[derive(Debug, Clone, Default, Hash, Deserialize)]
 #[serde(default)]
 pub struct AccountCreate {
-    /// The owner's id.
+    /// What the owner signs in with, or their id.
     pub owner: String,
     /// The Linux user.
     pub user: String,
@@ -61,9 +61,19 @@ pub async fn account_create(app: &App, actor: &Actor, form: &AccountCreate) -> R
     settle(app, actor, once(form.key.as_deref(), form).as_deref(), create(app, actor, form).await).await
 }
 
+/// Who is meant by what a form says: a login, or an id.
+async fn client_named(app: &App, text: &str) -> Result<Option<UserId>, AppError> {
+    if let Ok(id) = text.trim().parse() {
+        return Ok(Some(id));
+    }
+    let Ok(login) = text.parse::<Login>() else { return Ok(None) };
+    Ok(user_fetch_by_login(&app.db, &login).await?.map(|user| user.id))
+}
+
 async fn create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Requested, AppError> {
     let mut errors = FieldErrors::new();
-    let owner = errors.take("owner", form.owner.parse::<UserId>().map_err(|_| "Choose a client."));
+    let owner =
+        errors.take("owner", client_named(app, &form.owner).await?.ok_or("No client signs in with this name. Choose one of the list."));
     let user = errors.take("user", form.user.trim().parse::<LinuxUser>());
     let limits = form.limits.parse(&mut errors);
     let server = match form.server.trim() {

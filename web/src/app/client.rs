@@ -13,6 +13,7 @@ use super::user::login_taken;
 use super::{Actor, App, AppError, FieldErrors};
 use crate::auth::password::one_time_password;
 use crate::store::account::{account_ids_of_owner_in_tx, account_lock_in_tx};
+use crate::store::audit::AuditAction;
 use crate::store::list::Visible;
 use crate::store::operation::OperationKind;
 use crate::store::session::session_delete_of_user_in_tx;
@@ -71,7 +72,7 @@ pub async fn client_create(app: &App, actor: &Actor, form: &ClientCreate) -> Res
     let mut unit = Unit::begin(app, actor).await?;
     let new = NewUser { id: UserId::new(), login: login.clone(), name, role, password_hash };
     user_insert_in_tx(&mut unit.tx, &new).await.map_err(login_taken)?;
-    unit.audit("client.create", login.as_str(), role.as_str()).await?;
+    unit.audit(AuditAction::ClientCreate, login.as_str(), role.as_str()).await?;
     unit.signal(Signal::UserChanged(new.id));
     unit.commit().await?;
     Ok((new.id, password))
@@ -97,7 +98,7 @@ pub async fn client_reset_password(app: &App, actor: &Actor, id: UserId) -> Resu
     let client = lock(&mut unit, id).await?;
     user_set_password_in_tx(&mut unit.tx, id, &hash, PasswordLife::Once).await?;
     session_delete_of_user_in_tx(&mut unit.tx, id, None).await?;
-    unit.audit("client.reset_password", client.login.as_str(), "").await?;
+    unit.audit(AuditAction::ClientResetPassword, client.login.as_str(), "").await?;
     unit.signal(Signal::SessionsEnded(id));
     unit.commit().await?;
     Ok(password)
@@ -124,8 +125,8 @@ async fn switch(app: &App, actor: &Actor, id: UserId, state: UserState) -> Resul
     let mut unit = Unit::begin(app, actor).await?;
     let client = lock(&mut unit, id).await?;
     let (kind, action, already) = match state {
-        UserState::Suspended => (OperationKind::AccountSuspend, "client.suspend", "This client is suspended already."),
-        UserState::Active => (OperationKind::AccountUnsuspend, "client.unsuspend", "This client is not suspended."),
+        UserState::Suspended => (OperationKind::AccountSuspend, AuditAction::ClientSuspend, "This client is suspended already."),
+        UserState::Active => (OperationKind::AccountUnsuspend, AuditAction::ClientUnsuspend, "This client is not suspended."),
     };
     if client.state == state {
         return Err(AppError::conflict(already));
@@ -167,7 +168,7 @@ pub async fn client_delete(app: &App, actor: &Actor, id: UserId, form: &ConfirmD
     if !client_delete_in_tx(&mut unit.tx, id).await? {
         return Err(AppError::conflict("This client still owns accounts. Delete them first."));
     }
-    unit.audit("client.delete", client.login.as_str(), "").await?;
+    unit.audit(AuditAction::ClientDelete, client.login.as_str(), "").await?;
     unit.signal(Signal::SessionsEnded(id));
     unit.signal(Signal::UserChanged(id));
     unit.commit().await

@@ -6,6 +6,7 @@ use super::signal::Signal;
 use super::unit::Unit;
 use super::{Actor, App, AppError, Requested};
 use crate::store::account::{account_fetch, account_lock_in_tx};
+use crate::store::audit::AuditAction;
 use crate::store::list::Visible;
 use crate::store::operation_list::{operation_fetch_visible, operation_retry_in_tx};
 use crate::store::site::site_fetch;
@@ -20,7 +21,7 @@ pub async fn operation_retry(app: &App, actor: &Actor, id: OperationId) -> Resul
     // A request about the same account waits, so that its new state is either seen here or sees this.
     account_lock_in_tx(&mut unit.tx, Visible::All, found.account_id).await?;
     let retried = operation_retry_in_tx(&mut unit.tx, id).await?;
-    unit.audit("operation.retry", &found.subject, &id.to_string()).await?;
+    unit.audit(AuditAction::OperationRetry, &found.subject, &id.to_string()).await?;
     unit.signal(Signal::JobsQueued(found.server_id));
     unit.signal(Signal::OperationChanged { operation: id, account: found.account_id, owner: found.owner_id });
     unit.commit().await?;

@@ -9,6 +9,7 @@ use super::unit::Unit;
 use super::{Actor, App, AppError};
 use crate::auth::policy;
 use crate::auth::token::token_new;
+use crate::store::audit::AuditAction;
 use crate::store::session::session_delete_of_user_in_tx;
 use crate::store::user::{PasswordLife, user_fetch, user_lock_in_tx, user_set_password_in_tx};
 
@@ -52,7 +53,7 @@ pub async fn password_change(app: &App, actor: &Actor, peer: &Peer, form: Passwo
     user_set_password_in_tx(&mut unit.tx, actor.user, &hash, PasswordLife::Lasting).await?;
     session_delete_of_user_in_tx(&mut unit.tx, actor.user, None).await?;
     session_open_in_tx(&mut unit.tx, &user, peer, &token).await?;
-    unit.audit("password.change", actor.login.as_str(), "").await?;
+    unit.audit(AuditAction::PasswordChange, actor.login.as_str(), "").await?;
     unit.signal(Signal::SessionsEnded(actor.user));
     unit.commit().await?;
     Ok(token)

@@ -10,6 +10,7 @@ use super::site_change::ConfirmDelete;
 use super::unit::Unit;
 use super::{Actor, App, AppError};
 use crate::auth::token::{token_hash, token_new};
+use crate::store::audit::AuditAction;
 use crate::store::ended_server::server_end_in_tx;
 use crate::store::enrolment::enrolment_insert_in_tx;
 use crate::store::now_ms;
@@ -57,7 +58,7 @@ pub async fn server_add(app: &App, actor: &Actor, form: &ServerForm) -> Result<S
     })?;
     server_update_in_tx(&mut unit.tx, id, &settings).await?;
     enrolment_insert_in_tx(&mut unit.tx, id, &token_hash(token.expose()), now_ms() + TOKEN_MS).await?;
-    unit.audit("server.add", new.name.as_str(), "").await?;
+    unit.audit(AuditAction::ServerAdd, new.name.as_str(), "").await?;
     unit.signal(Signal::ServerChanged(id));
     unit.commit().await?;
     Ok(ServerToken { id, token })
@@ -79,7 +80,7 @@ pub async fn server_update(app: &App, actor: &Actor, id: ServerId, form: &Server
     if !server_update_in_tx(&mut unit.tx, id, &settings).await? {
         return Err(AppError::NotFound);
     }
-    unit.audit("server.update", server.name.as_str(), "").await?;
+    unit.audit(AuditAction::ServerUpdate, server.name.as_str(), "").await?;
     unit.signal(Signal::ServerChanged(id));
     unit.commit().await
 }
@@ -97,7 +98,7 @@ pub async fn server_token(app: &App, actor: &Actor, id: ServerId) -> Result<Serv
     let token = token_new();
     let mut unit = Unit::begin(app, actor).await?;
     enrolment_insert_in_tx(&mut unit.tx, id, &token_hash(token.expose()), now_ms() + TOKEN_MS).await?;
-    unit.audit("server.token", server.name.as_str(), "").await?;
+    unit.audit(AuditAction::ServerToken, server.name.as_str(), "").await?;
     unit.signal(Signal::ServerChanged(id));
     unit.commit().await?;
     Ok(ServerToken { id, token })
@@ -119,7 +120,7 @@ pub async fn server_delete(app: &App, actor: &Actor, id: ServerId, form: &Confir
     if !server_end_in_tx(&mut unit.tx, id).await? {
         return Err(AppError::conflict("Accounts still live on this server. Delete them first."));
     }
-    unit.audit("server.delete", server.name.as_str(), "").await?;
+    unit.audit(AuditAction::ServerDelete, server.name.as_str(), "").await?;
     unit.signal(Signal::ServerChanged(id));
     // Wakes dispatch, which ends the worker's access.
     unit.signal(Signal::EnrolmentRequested);

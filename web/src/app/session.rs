@@ -14,7 +14,7 @@ use super::unit::Unit;
 use super::{Actor, App, AppError};
 use crate::auth::throttle::{Counted, address_prefix, current};
 use crate::auth::token::{token_hash, token_new};
-use crate::store::audit::{NewAudit, audit_insert_in_tx};
+use crate::store::audit::{AuditAction, NewAudit, audit_insert_in_tx};
 use crate::store::ids::SessionId;
 use crate::store::session::{
     NewSession, SessionRow, session_delete_in_tx, session_delete_of_user_in_tx, session_fetch_by_hash, session_insert_in_tx, session_list,
@@ -75,7 +75,7 @@ pub async fn sign_in(app: &App, peer: &Peer, form: SignIn) -> Result<Secret<Stri
     let mut tx = app.db.write().await?;
     brakes.forgive_in_tx(&mut tx).await?;
     session_open_in_tx(&mut tx, &user, peer, &token).await?;
-    audit(&mut tx, Some(user.id), &user.name, "session.begin", peer).await?;
+    audit(&mut tx, Some(user.id), (&user.name, user.login.as_str()), AuditAction::SessionBegin, peer).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(token)
 }
@@ -95,14 +95,15 @@ pub(super) async fn session_open_in_tx(tx: &mut Tx, user: &UserRow, peer: &Peer,
 
 async fn refuse(app: &App, peer: &Peer, login: Option<&Login>) -> Result<(), AppError> {
     let mut tx = app.db.write().await?;
-    audit(&mut tx, None, login.map_or("", Login::as_str), "session.refused", peer).await?;
+    let typed = login.map_or("", Login::as_str);
+    audit(&mut tx, None, (typed, typed), AuditAction::SessionRefused, peer).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(())
 }
 
-async fn audit(tx: &mut Tx, user: Option<UserId>, name: &str, action: &str, peer: &Peer) -> Result<(), StoreError> {
+async fn audit(tx: &mut Tx, user: Option<UserId>, (name, login): (&str, &str), action: AuditAction, peer: &Peer) -> Result<(), StoreError> {
     let address = peer.address.to_canonical().to_string();
-    audit_insert_in_tx(tx, &NewAudit { user, user_name: name, action, subject: name, address: &address, detail: "" }).await
+    audit_insert_in_tx(tx, &NewAudit { user, user_name: name, action, subject: login, address: &address, detail: "" }).await
 }
 
 /// The counts that a try goes against.
@@ -214,7 +215,7 @@ pub async fn session_end(app: &App, actor: &Actor, id: &SessionId) -> Result<(),
     if !session_delete_in_tx(&mut unit.tx, actor.user, id).await? {
         return Err(AppError::NotFound);
     }
-    unit.audit("session.end", actor.login.as_str(), "").await?;
+    unit.audit(AuditAction::SessionEnd, actor.login.as_str(), "").await?;
     unit.signal(Signal::SessionsEnded(actor.user));
     unit.commit().await
 }
@@ -226,7 +227,7 @@ pub async fn session_end(app: &App, actor: &Actor, id: &SessionId) -> Result<(),
 pub async fn sessions_end_others(app: &App, actor: &Actor) -> Result<u64, AppError> {
     let mut unit = Unit::begin(app, actor).await?;
     let ended = session_delete_of_user_in_tx(&mut unit.tx, actor.user, Some(&actor.session)).await?;
-    unit.audit("session.end_others", actor.login.as_str(), "").await?;
+    unit.audit(AuditAction::SessionEndOthers, actor.login.as_str(), "").await?;
     unit.signal(Signal::SessionsEnded(actor.user));
     unit.commit().await?;
     Ok(ended)

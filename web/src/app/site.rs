@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use shared::ids::{AccountId, SiteId};
 use shared::jobs::{Presence, ResourceKey, SiteKind};
-use shared::names::{DocumentRoot, DomainName, SiteName};
+use shared::names::{DocumentRoot, DomainName, LinuxUser, SiteName};
 use shared::operation::{EverApplied, ResourceEvent, ResourceState};
 
 use super::desired::{account_presence, needs_account, site_job};
@@ -11,7 +11,7 @@ use super::pool::{pool_release, pool_want};
 use super::site_rules::{check_reserved, claim_all, names_error, parse_aliases, parse_kind};
 use super::unit::{Asked, Open, Place, Unit, once, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
-use crate::store::account::{AccountRow, account_lock_in_tx};
+use crate::store::account::{AccountRow, account_fetch_by_user, account_lock_in_tx};
 use crate::store::operation::OperationKind;
 use crate::store::site::{
     NewSite, SiteChange, SiteRow, site_account_in_tx, site_insert_in_tx, site_list_of_account_in_tx, site_update_in_tx,
@@ -22,7 +22,7 @@ use crate::store::site_name::{domain_claims_release_in_tx, site_names_replace_in
 #[derive(Debug, Clone, Default, Hash, Deserialize)]
 #[serde(default)]
 pub struct SiteCreate {
-    /// The account's id.
+    /// The account's Linux user, or its id.
     pub account: String,
     /// The primary domain.
     pub domain: String,
@@ -58,9 +58,19 @@ pub async fn site_create(app: &App, actor: &Actor, form: &SiteCreate) -> Result<
     settle(app, actor, once(form.key.as_deref(), form).as_deref(), create(app, actor, form).await).await
 }
 
+/// Which account is meant by what a form says: a Linux user, or an id.
+async fn account_named(app: &App, actor: &Actor, text: &str) -> Result<Option<AccountId>, AppError> {
+    if let Ok(id) = text.trim().parse() {
+        return Ok(Some(id));
+    }
+    let Ok(user) = text.trim().parse::<LinuxUser>() else { return Ok(None) };
+    Ok(account_fetch_by_user(&app.db, actor.visible(), &user).await?.map(|account| account.id))
+}
+
 async fn create(app: &App, actor: &Actor, form: &SiteCreate) -> Result<Requested, AppError> {
     let mut errors = FieldErrors::new();
-    let id = errors.take("account", form.account.parse::<AccountId>().map_err(|_| "Choose an account."));
+    let id =
+        errors.take("account", account_named(app, actor, &form.account).await?.ok_or("There is no such account. Choose one of the list."));
     let domain = errors.take("domain", form.domain.parse::<DomainName>());
     let aliases = parse_aliases(&form.aliases, domain.as_ref(), &mut errors);
     let root = parse_root(&form.document_root, domain.as_ref(), &mut errors);

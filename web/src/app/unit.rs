@@ -11,7 +11,7 @@ use shared::jobs::ResourceKey;
 use super::signal::Signal;
 use super::{Actor, App, AppError, Requested};
 use crate::store::account::AccountRow;
-use crate::store::audit::{NewAudit, audit_insert_in_tx};
+use crate::store::audit::{AuditAction, NewAudit, audit_insert_in_tx};
 use crate::store::job::{NewJob, job_insert_in_tx};
 use crate::store::operation::{NewOperation, OperationKind, operation_fetch_by_key, operation_insert_in_tx, operation_settle_in_tx};
 use crate::store::{StoreError, Tx};
@@ -101,7 +101,7 @@ impl<'a> Unit<'a> {
             Err(error) if error.is_duplicate_of("operations", "idempotency_key") => return Err(AppError::Repeated),
             Err(error) => return Err(error.into()),
         }
-        self.audit(asked.kind.as_str(), asked.subject, &new.id.to_string()).await?;
+        self.audit(AuditAction::Operation(asked.kind), asked.subject, &new.id.to_string()).await?;
         Ok(Open { id: new.id, resource: asked.resource, server: place.server, account: place.account, owner: place.owner, position: 0 })
     }
 
@@ -125,7 +125,7 @@ impl<'a> Unit<'a> {
     }
 
     /// Adds a line to the audit log.
-    pub(super) async fn audit(&mut self, action: &str, subject: &str, detail: &str) -> Result<(), StoreError> {
+    pub(super) async fn audit(&mut self, action: AuditAction, subject: &str, detail: &str) -> Result<(), StoreError> {
         let line =
             NewAudit { user: Some(self.actor.user), user_name: &self.actor.name, action, subject, address: &self.actor.address, detail };
         audit_insert_in_tx(&mut self.tx, &line).await

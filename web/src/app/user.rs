@@ -5,7 +5,7 @@ use shared::secret::Secret;
 
 use super::{App, AppError};
 use crate::auth::password::one_time_password;
-use crate::store::audit::{NewAudit, audit_insert_in_tx};
+use crate::store::audit::{AuditAction, NewAudit, audit_insert_in_tx};
 use crate::store::session::session_delete_of_user_in_tx;
 use crate::store::user::{
     Login, NewUser, PasswordLife, UserRole, user_count, user_fetch_by_login, user_insert_in_tx, user_set_password_in_tx,
@@ -33,7 +33,7 @@ pub async fn admin_add(app: &App, login: &Login, name: &str) -> Result<Secret<St
     let mut tx = app.db.write().await?;
     let new = NewUser { id: UserId::new(), login: login.clone(), name: name.to_owned(), role: UserRole::Admin, password_hash };
     user_insert_in_tx(&mut tx, &new).await.map_err(login_taken)?;
-    audit(&mut tx, "user.add", login).await?;
+    audit(&mut tx, AuditAction::UserAdd, login).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(password)
 }
@@ -49,7 +49,7 @@ pub async fn password_reset(app: &App, login: &Login) -> Result<Secret<String>, 
     let mut tx = app.db.write().await?;
     user_set_password_in_tx(&mut tx, user.id, &hash, PasswordLife::Once).await?;
     session_delete_of_user_in_tx(&mut tx, user.id, None).await?;
-    audit(&mut tx, "user.reset_password", login).await?;
+    audit(&mut tx, AuditAction::UserResetPassword, login).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(password)
 }
@@ -62,7 +62,7 @@ pub(super) fn login_taken(error: StoreError) -> AppError {
     }
 }
 
-async fn audit(tx: &mut Tx, action: &str, login: &Login) -> Result<(), StoreError> {
+async fn audit(tx: &mut Tx, action: AuditAction, login: &Login) -> Result<(), StoreError> {
     let line = NewAudit { user: None, user_name: "command line", action, subject: login.as_str(), address: "", detail: "" };
     audit_insert_in_tx(tx, &line).await
 }

@@ -30,6 +30,10 @@ pub(super) struct Dispatch {
     /// Write the panel's own way into the bus here at each start.
     #[arg(long, env = "GANTRY_SERVE_CREDENTIALS")]
     serve_credentials: Option<PathBuf>,
+    /// The name it leads under. Of two that run at once each needs its own; one that is started in the place of another that
+    /// ended, under the same name, leads at once instead of waiting for the other's lease to run out.
+    #[arg(long, env = "GANTRY_DISPATCH_NAME")]
+    name: Option<String>,
 }
 
 impl Dispatch {
@@ -41,7 +45,7 @@ impl Dispatch {
         let db = Db::open(&self.database.database).await.context("the database could not be opened")?;
         let bus_for_workers = self.authority.address(self.bus_url_for_workers.as_ref().unwrap_or(&self.bus_url))?;
         let bus = self.authority.address(&self.bus_url)?;
-        run(db, DispatchConfig { bus, bus_for_workers, keys }, shutdown).await?;
+        run(db, DispatchConfig { bus, bus_for_workers, keys, name: self.name }, shutdown).await?;
         Ok(())
     }
 }

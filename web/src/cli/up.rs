@@ -162,6 +162,8 @@ impl Up {
             text(layout.keys()),
             "--serve-credentials".into(),
             text(layout.credentials()),
+            "--name".into(),
+            "up".into(),
         ];
         let mut parts = vec![
             part("bus", &self.nats_server, BUS, vec!["-c".into(), text(layout.bus().join("nats.conf"))]),

@@ -49,6 +49,8 @@ pub struct DispatchConfig {
     pub bus_for_workers: BusAddress,
     /// Every signing key.
     pub keys: BusKeys,
+    /// The name it leads under; one of its own if not given.
+    pub name: Option<String>,
 }
 
 /// What can end a dispatch process.
@@ -113,7 +115,7 @@ const LEASE_RENEWAL: Duration = Duration::from_secs(3);
 /// # Errors
 /// The database fails for good, or the keys are damaged. A bus that cannot be reached is waited for.
 pub async fn run(db: Db, config: DispatchConfig, shutdown: CancellationToken) -> Result<(), DispatchError> {
-    let holder = uuid_holder();
+    let holder = config.name.clone().unwrap_or_else(own_name);
     let epoch = panel_epoch(&db).await?;
     while !shutdown.is_cancelled() {
         if !leads(&db, &holder).await {
@@ -198,7 +200,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn uuid_holder() -> String {
+fn own_name() -> String {
     format!("{}:{}", std::process::id(), shared::ids::EventId::new())
 }
 

@@ -6,12 +6,14 @@ use std::time::Duration;
 use futures::StreamExt;
 use shared::bus::panel::{EventMessage, Hint};
 use shared::events::{Event, EventEnvelope, Outcome, Resync, Verdict};
-use shared::ids::ServerId;
+use shared::failure::FailureCode;
+use shared::ids::{JobId, ServerId};
 use shared::operation::{JobEvent, JobState};
 
 use super::{Dispatch, DispatchError, chain};
 use crate::store::event::event_first_seen_in_tx;
-use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_list_applied, job_resend_in_tx};
+use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_retry_in_tx};
+use crate::store::job_queue::{job_list_applied, job_resend_in_tx};
 use crate::store::operation::operation_settle_in_tx;
 use crate::store::resource::{resource_applied_in_tx, resource_failed_in_tx, resource_is_newest_in_tx};
 use crate::store::{StoreError, Tx};
@@ -24,15 +26,17 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
                 let mut events = Box::pin(events);
                 let mut whole = true;
                 while whole && let Some(chunk) = events.next().await {
+                    let mut messages = Vec::with_capacity(chunk.len());
                     for event in chunk {
                         match event {
-                            Ok(message) => take(&dispatch, &message).await,
+                            Ok(message) => messages.push(message),
                             Err(error) => {
                                 tracing::debug!(error = %chain(&error), "the stream of events was interrupted");
                                 whole = false;
                             }
                         }
                     }
+                    take(&dispatch, messages).await;
                 }
             }
             Err(error) => tracing::debug!(error = %chain(&error), "events cannot be fetched yet"),
@@ -44,32 +48,53 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
     }
 }
 
-/// Applies one event; acknowledges it if it is applied, drops it if it is nobody's, leaves it to come again otherwise.
-async fn take(dispatch: &Dispatch, message: &EventMessage) {
-    let (server, event) = match identify(dispatch, message).await {
-        Ok(Some(known)) => known,
-        Ok(None) => {
-            let _ = message.refuse().await;
-            return;
+/// An event that a worker of this panel has signed.
+struct Known {
+    message: EventMessage,
+    server: ServerId,
+    event: EventEnvelope,
+}
+
+/// Applies what has come; acknowledges what is applied, drops what is nobody's, leaves the rest to come again.
+async fn take(dispatch: &Dispatch, messages: Vec<EventMessage>) {
+    let mut events = Vec::with_capacity(messages.len());
+    for message in messages {
+        match identify(dispatch, &message).await {
+            Ok(Some((server, event))) => events.push(Known { message, server, event }),
+            Ok(None) => drop(message.refuse().await),
+            Err(error) => tracing::warn!(error = %chain(&error), "an event could not be checked; it comes again"),
         }
-        Err(error) => {
-            tracing::warn!(error = %chain(&error), "an event could not be checked; it comes again");
-            return;
-        }
-    };
-    match apply(dispatch, server, &event).await {
-        Ok(hints) => {
-            if let Err(error) = message.acknowledge().await {
-                tracing::debug!(error = %chain(&error), "an event comes again");
-            }
-            for hint in hints {
-                dispatch.hint(&hint).await;
-            }
-            // A place in the window is free.
-            dispatch.wake.notify_one();
-        }
-        Err(error) => tracing::error!(error = %chain(&error), server.name = %event.server, "an event could not be applied; it comes again"),
     }
+    match apply(dispatch, &events).await {
+        Ok(hints) => settle(dispatch, &events, hints).await,
+        // One that cannot be applied holds up no other.
+        Err(_) if events.len() > 1 => {
+            for one in events.chunks(1) {
+                match apply(dispatch, one).await {
+                    Ok(hints) => settle(dispatch, one, hints).await,
+                    Err(error) => refused(&error),
+                }
+            }
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &DispatchError) {
+    tracing::error!(error = %chain(error), "an event could not be applied; it comes again");
+}
+
+async fn settle(dispatch: &Dispatch, events: &[Known], hints: Vec<Hint>) {
+    for known in events {
+        if let Err(error) = known.message.acknowledge().await {
+            tracing::debug!(error = %chain(&error), "an event comes again");
+        }
+    }
+    for hint in hints {
+        dispatch.hint(&hint).await;
+    }
+    // Places in the window are free.
+    dispatch.wake.notify_one();
 }
 
 /// Who sent it, proved by the signature, and what it says. `None` if it is nobody's or for another panel.
@@ -92,19 +117,18 @@ async fn identify(dispatch: &Dispatch, message: &EventMessage) -> Result<Option<
     }
 }
 
-/// Applies an event in one transaction. A repeated one changes nothing.
-///
-/// # Errors
-/// The database fails; nothing is changed.
-pub(crate) async fn apply(dispatch: &Dispatch, server: ServerId, event: &EventEnvelope) -> Result<Vec<Hint>, DispatchError> {
+/// Applies events in one transaction. A repeated one changes nothing.
+async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, DispatchError> {
+    let mut hints = Vec::with_capacity(events.len());
     let mut tx = dispatch.db.write().await?;
-    if !event_first_seen_in_tx(&mut tx, event.id).await? {
-        return Ok(Vec::new());
+    for Known { server, event, .. } in events {
+        if event_first_seen_in_tx(&mut tx, event.id).await? {
+            match &event.event {
+                Event::Outcome(outcome) => hints.extend(outcome_apply_in_tx(&mut tx, *server, outcome).await?),
+                Event::Resync(resync) => hints.extend(resync_apply_in_tx(&mut tx, *server, resync).await?),
+            }
+        }
     }
-    let hints = match &event.event {
-        Event::Outcome(outcome) => outcome_apply_in_tx(&mut tx, server, outcome).await?.into_iter().collect(),
-        Event::Resync(resync) => resync_apply_in_tx(&mut tx, server, resync).await?,
-    };
     tx.commit().await.map_err(StoreError::from)?;
     Ok(hints)
 }
@@ -136,6 +160,10 @@ pub async fn outcome_apply_in_tx(tx: &mut Tx, server: ServerId, outcome: &Outcom
         // Another transaction was quicker; the event comes again and finds what is true then.
         return Err(StoreError::Raced);
     }
+    if may_seal_anew(outcome) && job_seal_anew_in_tx(tx, outcome.job).await? {
+        tracing::warn!(job.id = %job.id, "the server has a new key; the job goes out again, sealed to it");
+        return Ok(Some(hint_of(&job)));
+    }
     match outcome.verdict {
         Verdict::Applied => resource_applied_in_tx(tx, job.resource, job.generation, &job.job).await?,
         Verdict::Failed { .. } => resource_failed_in_tx(tx, job.resource, job.generation).await?,
@@ -151,6 +179,24 @@ pub async fn outcome_apply_in_tx(tx: &mut Tx, server: ServerId, outcome: &Outcom
         job.attempt = job.attempt, duration_ms = outcome.finished_ms - outcome.started_ms, "a job has ended"
     );
     Ok(Some(hint_of(&job)))
+}
+
+/// So often a job goes out again by itself because the worker could not open what was sealed in it. Once is enough, unless the
+/// server joins again in between.
+const SEALINGS: u32 = 3;
+
+/// Whether the job failed only because its secret was sealed to a key that the server had before.
+fn may_seal_anew(outcome: &Outcome) -> bool {
+    let unknown = matches!(outcome.verdict, Verdict::Failed { code: FailureCode::SealUnknown, .. });
+    unknown && outcome.attempt < SEALINGS
+}
+
+/// Queues it again; it is sealed when it is sent.
+async fn job_seal_anew_in_tx(tx: &mut Tx, id: JobId) -> Result<bool, StoreError> {
+    match job_fetch_in_tx(tx, id).await? {
+        Some(failed) => job_retry_in_tx(tx, &failed).await,
+        None => Ok(false),
+    }
 }
 
 fn ending(state: JobState, outcome: &Outcome) -> Ending<'_> {

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use super::outcomes::hint_of;
 use super::{Dispatch, chain};
 use crate::store::StoreError;
-use crate::store::job::{job_fetch_in_tx, job_progress_in_tx};
+use crate::store::job::job_fetch_in_tx;
+use crate::store::job_progress::job_progress_in_tx;
 use crate::store::operation::operation_settle_in_tx;
 
 /// The pause between two writes. Less than a frame's worth of waiting for the eye, more than a write costs.
@@ -76,7 +77,7 @@ async fn write(dispatch: &Dispatch, pending: &mut Pending) -> Result<(), StoreEr
     let mut tx = dispatch.db.write().await?;
     for (id, (server, progress)) in pending.drain() {
         let Some(job) = job_fetch_in_tx(&mut tx, id).await? else { continue };
-        if job.server_id == server && job_progress_in_tx(&mut tx, id, progress.attempt, progress.sequence, &progress.steps).await? {
+        if job.server_id == server && job_progress_in_tx(&mut tx, &progress).await? {
             operation_settle_in_tx(&mut tx, job.operation_id).await?;
             hints.push(hint_of(&job));
         }

@@ -4,18 +4,31 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
+use shared::bus::BusError;
+use shared::bus::sealing::seal_hash;
+use shared::failure::{Effect, FailureCode};
 use shared::ids::{AccountId, JobId};
-use shared::jobs::{ENVELOPE_VERSION, JobEnvelope};
-use shared::operation::JobEvent;
+use shared::jobs::{AccountSpec, ENVELOPE_VERSION, Job, JobEnvelope};
+use shared::operation::{JobEvent, JobState};
 
+use super::outcomes::hint_of;
 use super::{Dispatch, DispatchError, chain};
-use crate::store::job::{JobRow, Queue, job_advance_in_tx, job_fetch_in_tx, job_queue, job_servers_with_queue};
+use crate::store::StoreError;
+use crate::store::account::account_fetch;
+use crate::store::job::{Ending, JobRow, job_advance_in_tx, job_end_in_tx, job_fetch_in_tx};
+use crate::store::job_queue::{Queue, job_queue, job_servers_with_queue};
+use crate::store::list::Visible;
+use crate::store::operation::operation_settle_in_tx;
+use crate::store::resource::resource_failed_in_tx;
 use crate::store::server::{ServerRow, server_fetch};
 
 /// Jobs of one account that a server holds at a time.
 pub const PER_ACCOUNT: u32 = 16;
 /// Jobs that a server holds at a time. Enough for a batch to come, few enough to reprioritise the rest.
 pub const PER_SERVER: u32 = 256;
+/// Jobs whose arrival on the bus is waited for together. The worker brings them into order.
+const AT_ONCE: usize = 32;
 /// The queue is looked at this often even if nobody wakes the scheduler.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -83,26 +96,95 @@ async fn send_all(dispatch: &Dispatch) -> Result<(), DispatchError> {
 async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), DispatchError> {
     let queue = job_queue(&dispatch.db, server.id).await?;
     let chosen = fair_window(&queue, PER_ACCOUNT, PER_SERVER);
+    let jobs = queue.queued.into_iter().filter(|job| chosen.contains(&job.id));
+    let sends: Vec<_> = jobs.map(|job| sent_or_not(dispatch, server, job)).collect();
+    let results: Vec<_> = stream::iter(sends).buffered(AT_ONCE).collect().await;
     let mut sent = Vec::new();
     let mut failure = None;
-    for job in queue.queued.iter().filter(|job| chosen.contains(&job.id)) {
-        if let Err(error) = dispatch.bus.publish_job(&envelope(dispatch, server, job), job.sent_ms.unwrap_or(0)).await {
-            failure = Some(error);
-            break;
+    for (job, result) in results {
+        match result {
+            Ok(()) => sent.push(job),
+            Err(Unsent::Ever(error)) => give_up(dispatch, &job, &error).await?,
+            Err(Unsent::Now(error)) => failure = Some(error),
         }
-        sent.push(job);
     }
     mark_sent(dispatch, &sent).await?;
     if let Some(error) = failure {
         // Perhaps the bus has lost its store: make what should be there, and try again at the next sweep.
         dispatch.bus.ensure_streams().await?;
         dispatch.ensure_server(server).await?;
-        return Err(error.into());
+        return Err(error);
     }
     Ok(())
 }
 
-async fn mark_sent(dispatch: &Dispatch, sent: &[&JobRow]) -> Result<(), DispatchError> {
+/// Why a job was not sent.
+enum Unsent {
+    /// Nothing can be sent now.
+    Now(DispatchError),
+    /// This job never can be.
+    Ever(BusError),
+}
+
+impl From<StoreError> for Unsent {
+    fn from(error: StoreError) -> Self {
+        Self::Now(error.into())
+    }
+}
+
+async fn sent_or_not(dispatch: &Dispatch, server: &ServerRow, job: JobRow) -> (JobRow, Result<(), Unsent>) {
+    let result = send(dispatch, server, &job).await;
+    (job, result)
+}
+
+async fn send(dispatch: &Dispatch, server: &ServerRow, job: &JobRow) -> Result<(), Unsent> {
+    let mut envelope = envelope(dispatch, server, job);
+    if let Job::Account(spec) = &mut envelope.job {
+        seal_anew(dispatch, job.account_id, spec).await?;
+    }
+    let published = dispatch.bus.publish_job(&envelope, job.sent_ms.unwrap_or(0)).await;
+    published.map_err(|error| if error.is_of_the_message() { Unsent::Ever(error) } else { Unsent::Now(error.into()) })
+}
+
+/// Seals the account's password to the key that its server's worker has now: since the job was written the worker may have
+/// joined again with another, and could not open what was sealed to the first.
+async fn seal_anew(dispatch: &Dispatch, id: AccountId, spec: &mut AccountSpec) -> Result<(), Unsent> {
+    if spec.sftp.password.is_none() {
+        return Ok(());
+    }
+    let account = account_fetch(&dispatch.db, Visible::All, id).await?;
+    if let Some((hash, key)) = account.and_then(|account| account.sftp_password.zip(account.server_seal_key)) {
+        spec.sftp.password = Some(seal_hash(&hash, &key).map_err(Unsent::Ever)?);
+    }
+    Ok(())
+}
+
+/// Fails a job that can never be sent, so that it holds up no other.
+async fn give_up(dispatch: &Dispatch, job: &JobRow, error: &BusError) -> Result<(), DispatchError> {
+    let detail = chain(error);
+    tracing::error!(
+        operation.id = %job.operation_id, job.id = %job.id, job.kind = %job.job.kind(), job.attempt = job.attempt, error = %detail,
+        "a job cannot be sent; it has failed"
+    );
+    let ending = Ending {
+        state: JobState::Failed,
+        steps: &[],
+        failure: Some(FailureCode::Internal),
+        effect: Some(Effect::NothingChanged),
+        detail: &detail,
+        took_ms: 0,
+    };
+    let mut tx = dispatch.db.write().await?;
+    if job_end_in_tx(&mut tx, job, &ending).await? {
+        resource_failed_in_tx(&mut tx, job.resource, job.generation).await?;
+        operation_settle_in_tx(&mut tx, job.operation_id).await?;
+    }
+    tx.commit().await.map_err(StoreError::from)?;
+    dispatch.hint(&hint_of(job)).await;
+    Ok(())
+}
+
+async fn mark_sent(dispatch: &Dispatch, sent: &[JobRow]) -> Result<(), DispatchError> {
     if sent.is_empty() {
         return Ok(());
     }
@@ -115,7 +197,7 @@ async fn mark_sent(dispatch: &Dispatch, sent: &[&JobRow]) -> Result<(), Dispatch
             job_advance_in_tx(&mut tx, &job, JobEvent::Published).await?;
         }
     }
-    tx.commit().await.map_err(crate::store::StoreError::from)?;
+    tx.commit().await.map_err(StoreError::from)?;
     tracing::debug!(jobs = sent.len(), "jobs sent");
     Ok(())
 }

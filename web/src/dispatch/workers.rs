@@ -31,12 +31,18 @@ struct Cache {
     by_name: HashMap<ServerName, Worker>,
 }
 
-/// A revoked or re-enrolled server is noticed after at most this long.
+/// A server that another process has changed is noticed after at most this long.
 const FRESH: Duration = Duration::from_secs(2);
 /// An unknown name makes the cache read again, but not more often than this: a flood of strangers costs nothing.
 const PAUSE: Duration = Duration::from_millis(200);
 
 impl Workers {
+    /// Forgets what was read. To be called when a worker joins: what it says first, signed with a key of its own, must not
+    /// be taken for a stranger's.
+    pub(crate) async fn forget(&self) {
+        *self.cache.lock().await = None;
+    }
+
     /// The server of this name, if it has joined.
     ///
     /// # Errors
@@ -51,11 +57,6 @@ impl Workers {
             *cache = Some(read(db).await?);
         }
         Ok(cache.as_ref().and_then(|cache| cache.by_name.get(name).cloned()))
-    }
-
-    /// What is kept is out of date: somebody has joined.
-    pub(crate) async fn forget(&self) {
-        *self.cache.lock().await = None;
     }
 
     /// The server that has this public key.

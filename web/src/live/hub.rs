@@ -101,10 +101,10 @@ async fn wait_for_news(key: &ViewKey, hints: &mut broadcast::Receiver<Hint>) {
     loop {
         // What has gathered during the pause counts as one.
         match hints.try_recv() {
-            Ok(hint) => news |= key.view.shows(&hint),
+            Ok(hint) => news |= key.shows(&hint),
             Err(broadcast::error::TryRecvError::Empty) if news => return,
             Err(broadcast::error::TryRecvError::Empty) => match hints.recv().await {
-                Ok(hint) => news |= key.view.shows(&hint),
+                Ok(hint) => news |= key.shows(&hint),
                 Err(broadcast::error::RecvError::Lagged(_)) => return,
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             },

@@ -57,6 +57,18 @@ pub struct ViewKey {
     pub scope: Scope,
 }
 
+impl ViewKey {
+    /// Whether the page may show something else to its viewers after this hint.
+    #[must_use]
+    pub fn shows(&self, hint: &Hint) -> bool {
+        match self.scope {
+            Scope::Admin => self.view.shows(hint),
+            // Every server's heartbeat moves an admin's home, and no client's.
+            Scope::Client(_) => self.view.shows(hint) && (is_provisioning(hint) || hint.user.is_some()),
+        }
+    }
+}
+
 impl LiveView {
     /// The page at an address such as `/sites?state=failed`; `None` if that page has no live parts.
     #[must_use]
@@ -87,10 +99,8 @@ impl LiveView {
         below(paths::SERVERS).and_then(|id| id.parse().ok()).map(Self::Server)
     }
 
-    /// Whether the page may show something else after this hint.
-    #[must_use]
-    pub fn shows(&self, hint: &Hint) -> bool {
-        let provisioning = hint.resource.is_some() || hint.account.is_some() || hint.operation.is_some();
+    fn shows(&self, hint: &Hint) -> bool {
+        let provisioning = is_provisioning(hint);
         match self {
             Self::Home | Self::Servers(_) => true,
             Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning,
@@ -104,6 +114,10 @@ impl LiveView {
     }
 }
 
+fn is_provisioning(hint: &Hint) -> bool {
+    hint.resource.is_some() || hint.account.is_some() || hint.operation.is_some()
+}
+
 fn is_site(hint: &Hint) -> bool {
     matches!(hint.resource, Some(ResourceKey::Site(_)))
 }
@@ -111,10 +125,10 @@ fn is_site(hint: &Hint) -> bool {
 #[cfg(test)]
 mod tests {
     use shared::bus::panel::Hint;
-    use shared::ids::{AccountId, ServerId, SiteId};
+    use shared::ids::{AccountId, ServerId, SiteId, UserId};
     use shared::jobs::ResourceKey;
 
-    use super::LiveView;
+    use super::{LiveView, Scope, ViewKey};
     use crate::paths;
 
     #[test]
@@ -135,6 +149,8 @@ mod tests {
         assert!(LiveView::Server(server).shows(&beat) && LiveView::Home.shows(&beat));
         assert!(!LiveView::Server(ServerId::new()).shows(&beat));
         assert!(!LiveView::at("/sites").unwrap().shows(&beat) && !LiveView::Site(SiteId::new()).shows(&beat));
+        let home = |scope| ViewKey { view: LiveView::Home, scope };
+        assert!(home(Scope::Admin).shows(&beat) && !home(Scope::Client(UserId::new())).shows(&beat));
     }
 
     #[test]

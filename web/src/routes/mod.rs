@@ -4,6 +4,7 @@
 //! together.
 
 pub mod account;
+pub mod audit;
 pub mod client;
 pub mod home;
 pub mod join;
@@ -69,6 +70,7 @@ pub fn table() -> Vec<Route> {
         client::TABLE,
         operation::TABLE,
         server::TABLE,
+        audit::TABLE,
         crate::live::route::TABLE,
     ]
     .concat()

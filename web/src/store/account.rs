@@ -4,10 +4,10 @@ use shared::ids::{AccountId, OperationId, ServerId, UserId};
 use shared::jobs::{AccountLimits, Generation, Presence};
 use shared::names::{CryptHash, LinuxUser, PhpVersion, ServerName, Uid};
 use shared::operation::{EverApplied, ResourceState};
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
 
-use super::list::{Direction, GroupCounts, Page, Paging, StateGroup, Visible, contains, state_group};
+use super::list::Visible;
 use super::user::UserState;
 use super::{Db, StoreError, Tx, now_ms, parse, parse_json};
 
@@ -81,6 +81,7 @@ macro_rules! account_from {
          JOIN account_servers p ON p.account_id = a.id AND p.role = 'web' JOIN servers v ON v.id = p.server_id "
     };
 }
+pub(crate) use {account_from, account_select};
 
 pub(super) fn presence(column: &'static str, text: &str) -> Result<Presence, StoreError> {
     parse_json(column, &format!("\"{text}\""))
@@ -279,112 +280,15 @@ pub async fn account_ids_of_owner_in_tx(tx: &mut Tx, owner: UserId) -> Result<Ve
     rows.iter().map(|row| parse("accounts.id", row.try_get("id")?)).collect()
 }
 
-/// How accounts are sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AccountSort {
-    /// By Linux user.
-    #[default]
-    User,
-    /// By owner.
-    Owner,
-    /// By server.
-    Server,
-    /// By state.
-    State,
-    /// By number of sites.
-    Sites,
-    /// By when they were asked for.
-    Created,
-}
-
-/// Which accounts.
-#[derive(Debug, Clone, Default)]
-pub struct AccountFilter {
-    /// In the Linux user or the owner's name; empty for all.
-    pub search: String,
-    /// In this state only.
-    pub state: Option<StateGroup>,
-    /// Of this owner only.
-    pub owner: Option<UserId>,
-    /// On this server only.
-    pub server: Option<ServerId>,
-    /// Sorted by.
-    pub sort: AccountSort,
-    /// Which way.
-    pub direction: Direction,
-}
-
-macro_rules! account_where {
-    () => {
-        concat!(
-            "WHERE ($1 = '' OR a.owner_id = $1) AND ($2 = '' OR ",
-            state_group!("a.state"),
-            " = $2) AND ($3 = '' OR a.owner_id = $3) AND ($4 = '' OR v.id = $4) \
-         AND ($5 = '' OR a.linux_user LIKE $5 ESCAPE '\\' OR LOWER(u.name) LIKE $5 ESCAPE '\\')"
-        )
-    };
-}
-
-/// Accounts that may be seen.
+/// The account of a Linux user, if it may be seen.
 ///
 /// # Errors
 /// The database fails.
-pub async fn account_list(db: &Db, visible: Visible, filter: &AccountFilter, paging: Paging) -> Result<Page<AccountRow>, StoreError> {
-    let visible = visible.owner();
-    let state = filter.state.map_or("", StateGroup::as_str);
-    let owner = filter.owner.map(|id| id.to_string()).unwrap_or_default();
-    let server = filter.server.map(|id| id.to_string()).unwrap_or_default();
-    let search = contains(&filter.search);
-    let total = sqlx::query(concat!("SELECT COUNT(*) AS n ", account_from!(), account_where!()))
-        .bind(&visible)
-        .bind(state)
-        .bind(&owner)
-        .bind(&server)
-        .bind(&search)
-        .fetch_one(db.read())
+pub async fn account_fetch_by_user(db: &Db, visible: Visible, user: &LinuxUser) -> Result<Option<AccountRow>, StoreError> {
+    let row = sqlx::query(concat!(account_select!(), account_from!(), "WHERE a.linux_user = $1 AND ($2 = '' OR a.owner_id = $2)"))
+        .bind(user.as_str())
+        .bind(visible.owner())
+        .fetch_optional(db.read())
         .await?;
-    let order = match filter.sort {
-        AccountSort::User => "a.linux_user",
-        AccountSort::Owner => "LOWER(u.name)",
-        AccountSort::Server => "v.name",
-        AccountSort::State => "a.state",
-        AccountSort::Sites => "sites",
-        AccountSort::Created => "a.created_ms",
-    };
-    let sql = format!(
-        concat!(account_select!(), account_from!(), account_where!(), " ORDER BY {order} {direction}, a.id LIMIT $6 OFFSET $7"),
-        order = order,
-        direction = filter.direction.sql()
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(&visible)
-        .bind(state)
-        .bind(&owner)
-        .bind(&server)
-        .bind(&search)
-        .bind(paging.limit)
-        .bind(paging.offset)
-        .fetch_all(db.read())
-        .await?;
-    Ok(Page { rows: rows.iter().map(AccountRow::try_from).collect::<Result<_, _>>()?, total: total.try_get("n")? })
-}
-
-/// How many accounts of each group may be seen.
-///
-/// # Errors
-/// The database fails.
-pub async fn account_counts(db: &Db, visible: Visible) -> Result<GroupCounts, StoreError> {
-    let rows = sqlx::query(concat!(
-        "SELECT ",
-        state_group!("a.state"),
-        " AS state_group, COUNT(*) AS n FROM accounts a WHERE ($1 = '' OR a.owner_id = $1) GROUP BY state_group"
-    ))
-    .bind(visible.owner())
-    .fetch_all(db.read())
-    .await?;
-    let mut counts = GroupCounts::default();
-    for row in &rows {
-        counts.add(row.try_get("state_group")?, row.try_get("n")?);
-    }
-    Ok(counts)
+    row.as_ref().map(AccountRow::try_from).transpose()
 }

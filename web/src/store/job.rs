@@ -1,4 +1,4 @@
-//! The queue. It lives here, not on the bus: here it can be inspected, coalesced, retried and cancelled.
+//! Jobs: how they are queued, move and end.
 
 use shared::events::StepReport;
 use shared::failure::{Effect, FailureCode};
@@ -52,7 +52,7 @@ pub struct JobRow {
     pub failure: Option<FailureCode>,
     /// What it left behind, if it failed.
     pub effect: Option<Effect>,
-    /// For admins.
+    /// For admins: why it failed, or what it waits for while it is blocked.
     pub detail: String,
     /// When it was asked for.
     pub created_ms: i64,
@@ -71,6 +71,7 @@ macro_rules! job_columns {
          created_ms, sent_ms, started_ms, finished_ms"
     };
 }
+pub(crate) use job_columns;
 
 impl TryFrom<&AnyRow> for JobRow {
     type Error = StoreError;
@@ -180,54 +181,6 @@ pub async fn job_fetch_in_tx(tx: &mut Tx, id: JobId) -> Result<Option<JobRow>, S
     row.as_ref().map(JobRow::try_from).transpose()
 }
 
-/// What a server's queue holds: the next queued jobs in order, and how many of each account the server has already.
-#[derive(Debug, Default)]
-pub struct Queue {
-    /// Queued jobs, oldest first.
-    pub queued: Vec<JobRow>,
-    /// Jobs on the bus or at work, by account.
-    pub in_flight: Vec<(AccountId, u32)>,
-}
-
-/// How many queued jobs are looked at for one window. Four windows' worth: room to skip a flooding account.
-const LOOK_AHEAD: i64 = 1024;
-
-/// Servers that have queued jobs.
-///
-/// # Errors
-/// The database fails.
-pub async fn job_servers_with_queue(db: &Db) -> Result<Vec<ServerId>, StoreError> {
-    let rows = sqlx::query("SELECT DISTINCT server_id FROM jobs WHERE state = 'queued'").fetch_all(db.read()).await?;
-    rows.iter().map(|row| parse("jobs.server_id", row.try_get("server_id")?)).collect()
-}
-
-/// A server's queue.
-///
-/// # Errors
-/// The database fails.
-pub async fn job_queue(db: &Db, server: ServerId) -> Result<Queue, StoreError> {
-    let rows = sqlx::query(concat!("SELECT ", job_columns!(), " FROM jobs WHERE server_id = $1 AND state = 'queued' ORDER BY id LIMIT $2"))
-        .bind(server.to_string())
-        .bind(LOOK_AHEAD)
-        .fetch_all(db.read())
-        .await?;
-    let queued = rows.iter().map(JobRow::try_from).collect::<Result<_, _>>()?;
-    let counts = sqlx::query(
-        "SELECT account_id, COUNT(*) AS jobs FROM jobs WHERE server_id = $1 AND state IN ('sent', 'working') GROUP BY account_id",
-    )
-    .bind(server.to_string())
-    .fetch_all(db.read())
-    .await?;
-    let in_flight = counts
-        .iter()
-        .map(|row| {
-            let count: i64 = row.try_get("jobs")?;
-            Ok((parse("jobs.account_id", row.try_get("account_id")?)?, u32::try_from(count).unwrap_or(u32::MAX)))
-        })
-        .collect::<Result<_, StoreError>>()?;
-    Ok(Queue { queued, in_flight })
-}
-
 /// Moves a job by an event, if the move is legal; an illegal one changes nothing and gives `None`.
 ///
 /// # Errors
@@ -292,7 +245,7 @@ pub struct Ending<'a> {
 pub async fn job_end_in_tx(tx: &mut Tx, job: &JobRow, ending: &Ending<'_>) -> Result<bool, StoreError> {
     let now = now_ms();
     let done = sqlx::query(
-        "UPDATE jobs SET state = $1, steps = $2, failure = $3, effect = $4, detail = $5, started_ms = COALESCE(started_ms, $6), \
+        "UPDATE jobs SET state = $1, steps = $2, failure = $3, effect = $4, detail = $5, started_ms = $6, \
          finished_ms = $7 WHERE id = $8 AND attempt = $9 AND state = $10",
     )
     .bind(ending.state.as_str())
@@ -308,89 +261,4 @@ pub async fn job_end_in_tx(tx: &mut Tx, job: &JobRow, ending: &Ending<'_>) -> Re
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// Keeps the newest progress of a job under way; older or late ones change nothing. True if something changed.
-///
-/// # Errors
-/// The database fails.
-pub async fn job_progress_in_tx(tx: &mut Tx, id: JobId, attempt: u32, sequence: u32, steps: &[StepReport]) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "UPDATE jobs SET state = 'working', steps = $1, progress_sequence = $2, started_ms = COALESCE(started_ms, $3) \
-         WHERE id = $4 AND attempt = $5 AND progress_sequence < $2 AND state IN ('queued', 'sent', 'working')",
-    )
-    .bind(to_json("jobs.steps", &steps)?)
-    .bind(i64::from(sequence))
-    .bind(now_ms())
-    .bind(id.to_string())
-    .bind(i64::from(attempt))
-    .execute(&mut **tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Jobs that were sent before a moment and of which nothing was heard since.
-///
-/// # Errors
-/// The database fails.
-pub async fn job_list_silent(db: &Db, sent_before_ms: i64) -> Result<Vec<JobRow>, StoreError> {
-    let rows = sqlx::query(concat!(
-        "SELECT ",
-        job_columns!(),
-        " FROM jobs WHERE state IN ('sent', 'working') AND sent_ms < $1 ORDER BY id LIMIT 1000"
-    ))
-    .bind(sent_before_ms)
-    .fetch_all(db.read())
-    .await?;
-    rows.iter().map(JobRow::try_from).collect()
-}
-
-/// For each resource on a server whose newest job was applied: that job. Compared with the worker's ledger.
-///
-/// # Errors
-/// The database fails.
-pub async fn job_list_applied(tx: &mut Tx, server: ServerId) -> Result<Vec<JobRow>, StoreError> {
-    let rows = sqlx::query(concat!(
-        "SELECT ",
-        job_columns!(),
-        " FROM jobs WHERE server_id = $1 AND state = 'done' AND NOT EXISTS (SELECT 1 FROM jobs AS newer \
-         WHERE newer.resource = jobs.resource AND newer.generation > jobs.generation) ORDER BY id"
-    ))
-    .bind(server.to_string())
-    .fetch_all(&mut **tx)
-    .await?;
-    let jobs = rows.iter().map(JobRow::try_from).collect::<Result<Vec<_>, _>>()?;
-    Ok(jobs.into_iter().filter(|job| !job.job.is_deletion()).collect())
-}
-
-/// Queues an applied job again because the host has lost what it applied.
-///
-/// # Errors
-/// The database fails.
-pub async fn job_resend_in_tx(tx: &mut Tx, job: &JobRow) -> Result<(), StoreError> {
-    if job.state.advance(JobEvent::Resent).is_err() {
-        return Ok(());
-    }
-    sqlx::query("UPDATE jobs SET state = 'queued', attempt = attempt + 1, progress_sequence = 0, finished_ms = NULL WHERE id = $1")
-        .bind(job.id.to_string())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-/// How many jobs wait for each server, and how many it has.
-///
-/// # Errors
-/// The database fails.
-pub async fn job_counts_by_server(db: &Db) -> Result<Vec<(ServerId, i64, i64)>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT server_id, CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), 0) AS BIGINT) AS queued, \
-         CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 0 ELSE 1 END), 0) AS BIGINT) AS begun \
-         FROM jobs WHERE state IN ('queued', 'sent', 'working') GROUP BY server_id",
-    )
-    .fetch_all(db.read())
-    .await?;
-    rows.iter()
-        .map(|row| Ok((parse("jobs.server_id", row.try_get("server_id")?)?, row.try_get("queued")?, row.try_get("begun")?)))
-        .collect()
 }

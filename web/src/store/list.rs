@@ -1,6 +1,10 @@
 //! What every list query takes and gives.
 
 use shared::ids::UserId;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::StoreError;
 
 /// Whose resources a query may see. **Every list and fetch takes one**, and it is part of the WHERE clause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,15 +103,21 @@ pub struct GroupCounts {
 }
 
 impl GroupCounts {
-    pub(crate) fn add(&mut self, group: &str, count: i64) {
-        self.all += count;
-        match StateGroup::of(group) {
-            Some(StateGroup::Active) => self.active += count,
-            Some(StateGroup::Busy) => self.busy += count,
-            Some(StateGroup::Failed) => self.failed += count,
-            Some(StateGroup::Suspended) => self.suspended += count,
-            None => {}
+    /// Adds up rows of `state_group` and `n`.
+    pub(crate) fn of_rows(rows: &[AnyRow]) -> Result<Self, StoreError> {
+        let mut counts = Self::default();
+        for row in rows {
+            let count: i64 = row.try_get("n")?;
+            counts.all += count;
+            match StateGroup::of(row.try_get("state_group")?) {
+                Some(StateGroup::Active) => counts.active += count,
+                Some(StateGroup::Busy) => counts.busy += count,
+                Some(StateGroup::Failed) => counts.failed += count,
+                Some(StateGroup::Suspended) => counts.suspended += count,
+                None => {}
+            }
         }
+        Ok(counts)
     }
 }
 

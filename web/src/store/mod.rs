@@ -6,6 +6,7 @@
 //! **Nothing slow inside a transaction**: no network, no password hash.
 
 pub mod account;
+pub mod account_list;
 pub mod audit;
 pub mod ended_server;
 pub mod enrolment;
@@ -13,6 +14,8 @@ pub mod error;
 pub mod event;
 pub mod ids;
 pub mod job;
+pub mod job_progress;
+pub mod job_queue;
 pub mod lease;
 pub mod list;
 pub mod operation;

@@ -333,9 +333,5 @@ pub async fn site_counts(db: &Db, visible: Visible) -> Result<GroupCounts, Store
     .bind(visible.owner())
     .fetch_all(db.read())
     .await?;
-    let mut counts = GroupCounts::default();
-    for row in &rows {
-        counts.add(row.try_get("state_group")?, row.try_get("n")?);
-    }
-    Ok(counts)
+    GroupCounts::of_rows(&rows)
 }

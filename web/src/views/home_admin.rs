@@ -48,6 +48,8 @@ pub struct HomeAdmin {
     pub figures: Figures,
     /// Since when the longest-waiting operation waits.
     pub oldest_waiting: Option<Timestamp>,
+    /// Since when nothing can be sent to the servers, if so.
+    pub stuck_since: Option<Timestamp>,
     /// Failures that want a decision, newest first; a few.
     pub failures: Vec<operation::Row>,
     /// The servers, trouble first; a few.
@@ -61,6 +63,7 @@ pub struct HomeAdmin {
 }
 
 const STATS: &str = "home-stats";
+const STUCK: &str = "home-stuck";
 const FAILURES: &str = "home-failures";
 const SERVERS: &str = "home-servers";
 const OPERATIONS: &str = "home-operations";
@@ -77,6 +80,7 @@ pub fn page(viewer: &Viewer, model: &HomeAdmin) -> Markup {
         (layout::page_head(&html! { "Overview" }, &line, &actions))
         @if model.figures.servers == 0 { (first_steps(model)) }
         (figures(model).html)
+        (stuck(model).html)
         (failures(model).html)
         div.split.is-wide {
             div.stack { (servers(model).html) }
@@ -91,7 +95,7 @@ pub fn page(viewer: &Viewer, model: &HomeAdmin) -> Markup {
 #[must_use]
 pub fn fragments(model: &HomeAdmin) -> Vec<Fragment> {
     let rows = model.servers.iter().map(|row| server::row_fragment(row, model.now));
-    rows.chain([figures(model), failures(model), operations(model)]).collect()
+    rows.chain([figures(model), stuck(model), failures(model), operations(model)]).collect()
 }
 
 /// The list of servers, for when rows came or went.
@@ -127,6 +131,23 @@ fn figures(model: &HomeAdmin) -> Fragment {
         Stat { label: "Need a decision", value: alarm(f.operations_failed), note: None },
     ];
     Fragment::new(STATS, stats(STATS, &items))
+}
+
+fn stuck(model: &HomeAdmin) -> Fragment {
+    let html = html! {
+        div.status-slot #(STUCK) {
+            @if let Some(since) = model.stuck_since {
+                div.note data-state=(Tone::Bad) role="status" {
+                    (Icon::Unplug)
+                    div {
+                        p { b { "Nothing is sent to the servers since " (time::clock(since)) "." } }
+                        p { "The bus or the dispatch process does not answer; their logs say why. Sites go on serving, no change is lost, and what waits goes out by itself." }
+                    }
+                }
+            }
+        }
+    };
+    Fragment::new(STUCK, html)
 }
 
 fn failures(model: &HomeAdmin) -> Fragment {

@@ -9,11 +9,10 @@ use super::components::icon::Icon;
 use super::components::tile_grid::{self, Tile, TileGroup};
 use super::components::toast::Toast;
 use super::components::usage::{Usage, usage};
-use super::components::{kv, note, progress, stat};
+use super::components::{badge, kv, note, progress, stat};
 use super::fragment::Fragment;
 use super::layout::{self, Nav, Page, Viewer};
-use super::model::AccountRef;
-use super::{operation, site};
+use super::{account, operation, site};
 use crate::paths;
 
 /// The page's model.
@@ -45,53 +44,61 @@ pub struct HomeClient {
 #[derive(Debug, Clone)]
 pub struct AccountCard {
     /// The account.
-    pub account: AccountRef,
+    pub account: account::Row,
     /// Its server's host name.
     pub hostname: String,
     /// Its PHP versions, newest first.
     pub php_versions: Vec<PhpVersion>,
 }
 
+const HEAD: &str = "home-head";
 const BUSY: &str = "home-busy";
+const TILES: &str = "home-tiles";
+const ACCOUNTS: &str = "home-accounts";
 const USAGE: &str = "home-usage";
 const OPERATIONS: &str = "home-operations";
 
 /// The page.
 #[must_use]
 pub fn page(viewer: &Viewer, model: &HomeClient) -> Markup {
-    let create = button::link(Weight::Primary, Some(Icon::Plus), "Create a site", paths::SITE_NEW);
-    let actions = html! { @if model.can_create_site { (create) } };
     let body = html! {
-        (layout::page_head(&html! { "Home" }, &html! { "Everything for your websites." }, &actions))
+        (head(model).html)
         div.split {
             div.stack {
                 (busy(model).html)
                 (tile_grid::filter())
-                @for group in groups(model) { (tile_grid::group(&group)) }
+                (tiles(model).html)
                 (tile_grid::nothing_left())
             }
-            aside.stack {
-                (usages(model).html)
-                @for account in &model.accounts { (account_card(account)) }
-                (operations(model).html)
-            }
+            aside.stack { (usages(model).html) (accounts(model).html) (operations(model).html) }
         }
     };
-    let is_busy = model.busy.iter().any(site::Row::is_busy);
+    let is_busy = model.busy.iter().any(site::Row::is_busy) || model.accounts.iter().any(|account| account.account.is_busy());
     layout::page(viewer, &Page::new("Home", Nav::Home, body).live(model.live.as_deref(), is_busy).toast(model.toast.clone()))
 }
 
 /// The parts that change while the page is open.
 #[must_use]
 pub fn fragments(model: &HomeClient) -> Vec<Fragment> {
-    vec![busy(model), usages(model), operations(model)]
+    vec![head(model), busy(model), tiles(model), usages(model), accounts(model), operations(model)]
+}
+
+fn head(model: &HomeClient) -> Fragment {
+    let create = button::link(Weight::Primary, Some(Icon::Plus), "Create a site", paths::SITE_NEW);
+    let actions = html! { @if model.can_create_site { (create) } };
+    let head = layout::page_head(&html! { "Home" }, &html! { "Everything for your websites." }, &actions);
+    Fragment::new(HEAD, html! { div #(HEAD) { (head) } })
+}
+
+fn tiles(model: &HomeClient) -> Fragment {
+    Fragment::new(TILES, html! { div.stack #(TILES) { @for group in groups(model) { (tile_grid::group(&group)) } } })
 }
 
 fn busy(model: &HomeClient) -> Fragment {
     let html = html! {
         div.stack.status-slot #(BUSY) {
             @if model.accounts.is_empty() {
-                (note::note(super::components::badge::Tone::Off, Icon::Info, "You have no account yet.",
+                (note::note(badge::Tone::Off, Icon::Info, "You have no account yet.",
                     "Your hosting company makes one for you; your sites will live in it."))
             }
             @for site in &model.busy { (busy_site(site)) }
@@ -137,6 +144,7 @@ fn groups(model: &HomeClient) -> Vec<TileGroup> {
     let security = vec![
         tile(Icon::LockKeyhole, "Password", paths::PASSWORD.to_owned(), "change sign in"),
         tile(Icon::MonitorSmartphone, "Signed-in devices", paths::SESSIONS.to_owned(), "sessions sign out everywhere"),
+        tile(Icon::ScrollText, "Security log", paths::AUDIT.to_owned(), "audit who sign-ins refused history"),
     ];
     let metrics = vec![tile(Icon::History, "Activity", paths::OPERATIONS.to_owned(), "operations log history changes")];
     [("Sites", sites), ("Files", files), ("Security", security), ("Metrics", metrics)]
@@ -166,13 +174,28 @@ fn usages(model: &HomeClient) -> Fragment {
     Fragment::new(USAGE, html)
 }
 
+fn accounts(model: &HomeClient) -> Fragment {
+    Fragment::new(ACCOUNTS, html! { div.stack.status-slot #(ACCOUNTS) { @for account in &model.accounts { (account_card(account)) } } })
+}
+
 fn account_card(card: &AccountCard) -> Markup {
     let versions: Vec<String> = card.php_versions.iter().map(ToString::to_string).collect();
-    let mut facts = vec![("Account", super::components::reference::account(&card.account)), ("Server", kv::text(&card.hostname))];
+    let account = &card.account;
+    let mut facts = vec![("Server", kv::text(&card.hostname)), ("Sites", kv::text(stat::counted(account.sites, "site", "sites")))];
     if !versions.is_empty() {
         facts.push(("PHP", kv::text(versions.join(", "))));
     }
-    kv::card("Your account", &facts)
+    html! {
+        section.card {
+            header.card-head { h2 { "Account " a.inline-link href=(paths::account(account.id)) { (account.user) } } (account.badge()) }
+            div.card-body.stack.is-tight {
+                @if let Some(progress) = &account.progress { (progress::progress(progress)) }
+                @else if let Some(failure) = &account.failure { (note::failure_line(failure)) }
+                @else if let Some(waiting) = &account.waiting { (note::waiting_line(waiting)) }
+                (kv::list(&facts))
+            }
+        }
+    }
 }
 
 fn operations(model: &HomeClient) -> Fragment {

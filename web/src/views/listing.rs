@@ -67,6 +67,20 @@ impl Listing {
         Self { page, ..self.clone() }.url()
     }
 
+    /// What a further filter of this list is set to; empty for all.
+    #[must_use]
+    pub fn extra(&self, key: &str) -> &str {
+        self.extra.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    /// The address with a further filter set, or lifted by an empty value, from its first page.
+    #[must_use]
+    pub fn with_extra(&self, key: &str, value: &str) -> String {
+        let mut extra: Vec<_> = self.extra.iter().filter(|(name, _)| name != key).cloned().collect();
+        extra.push((key.to_owned(), value.to_owned()));
+        Self { extra, page: 1, ..self.clone() }.url()
+    }
+
     /// The address without search and filters.
     #[must_use]
     pub fn cleared(&self) -> String {

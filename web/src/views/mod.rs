@@ -11,6 +11,7 @@
 
 pub mod account;
 pub mod assets;
+pub mod audit;
 pub mod client;
 pub mod components;
 pub mod error;
@@ -21,7 +22,7 @@ pub mod join;
 pub mod layout;
 pub mod listing;
 pub mod model;
-mod nav;
+pub mod nav;
 pub mod operation;
 pub mod password;
 pub mod search;

@@ -7,6 +7,8 @@ use shared::failure::{Effect, FailureCode};
 use shared::ids::{AccountId, OperationId, ServerId, UserId};
 use shared::names::{LinuxUser, ServerName};
 
+use super::layout::Audience;
+
 /// An account to point at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRef {
@@ -48,8 +50,27 @@ pub struct Progress {
 pub struct Waiting {
     /// The server it waits for.
     pub server: ServerName,
-    /// Since when the server is away; `None` while it only has other work to do first.
-    pub offline_since: Option<Timestamp>,
+    /// What for.
+    pub until: Until,
+}
+
+/// What work waits for that cannot start yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Until {
+    /// The server has other work to do first.
+    Turn,
+    /// It has not been sent: the server's share is full, or nothing can be sent now.
+    Unsent,
+    /// The server comes back.
+    Return {
+        /// Since when it is away.
+        offline_since: Timestamp,
+    },
+    /// Somebody repairs the server's web configuration.
+    Repair {
+        /// What is wrong, with file and line. Set for admins only.
+        fault: Option<String>,
+    },
 }
 
 /// A failure in the words of the person it is shown to.
@@ -74,11 +95,15 @@ pub struct Failure {
 impl Failure {
     /// The sentences of a code, without links.
     #[must_use]
-    pub fn of(code: FailureCode, effect: Effect) -> Self {
+    pub fn of(code: FailureCode, effect: Effect, audience: Audience) -> Self {
+        let (what, changed, next) = match audience {
+            Audience::Admin => (code.what_happened_for_admins(), effect.sentence_for_admins(), code.what_next_for_admins()),
+            Audience::Client => (code.what_happened(), effect.sentence(), code.what_next()),
+        };
         Self {
-            what: code.what_happened().to_owned(),
-            changed: effect.sentence().to_owned(),
-            next: code.what_next().to_owned(),
+            what: what.to_owned(),
+            changed: changed.to_owned(),
+            next: next.to_owned(),
             effect,
             retry: None,
             operation: None,

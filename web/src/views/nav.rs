@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::components::badge::Tone;
 use super::components::icon::Icon;
 use super::components::stat::count;
+use super::fragment::Fragment;
 use super::layout::{Audience, Viewer, theme_switch};
 use crate::paths;
 
@@ -27,6 +28,8 @@ pub enum Nav {
     Password,
     /// Signed-in devices.
     Sessions,
+    /// The audit log.
+    Audit,
     /// No entry.
     Nowhere,
 }
@@ -55,7 +58,10 @@ const ADMIN: &[(&str, &[Entry])] = &[
         "Hosting",
         &[entry(Nav::Accounts, Icon::FolderKey, "Accounts", paths::ACCOUNTS), entry(Nav::Sites, Icon::Globe, "Sites", paths::SITES)],
     ),
-    ("People", &[entry(Nav::Clients, Icon::Users, "Clients", paths::CLIENTS)]),
+    (
+        "People",
+        &[entry(Nav::Clients, Icon::Users, "Clients", paths::CLIENTS), entry(Nav::Audit, Icon::ScrollText, "Audit log", paths::AUDIT)],
+    ),
 ];
 
 const CLIENT: &[(&str, &[Entry])] = &[
@@ -73,6 +79,7 @@ const CLIENT: &[(&str, &[Entry])] = &[
         &[
             entry(Nav::Password, Icon::KeyRound, "Password", paths::PASSWORD),
             entry(Nav::Sessions, Icon::MonitorSmartphone, "Signed-in devices", paths::SESSIONS),
+            entry(Nav::Audit, Icon::ScrollText, "Security log", paths::AUDIT),
         ],
     ),
 ];
@@ -99,13 +106,23 @@ pub(super) fn sidebar(viewer: &Viewer, active: Nav) -> Markup {
 
 fn nav_link(viewer: &Viewer, entry: &Entry, active: Nav) -> Markup {
     let current = (entry.nav == active).then_some("page");
-    let failed = if entry.nav == Nav::Operations { viewer.failed_operations } else { 0 };
     html! {
         a.nav-link href=(entry.path) aria-current=[current] title=[viewer.nav_mini.then_some(entry.label)] {
             (entry.icon) (entry.label)
-            @if failed > 0 { span.count data-state=(Tone::Bad) { (count(failed)) span.sr { " failed" } } }
+            @if entry.nav == Nav::Operations { (failed_operations(viewer.failed_operations).html) }
         }
     }
+}
+
+const FAILED: &str = "nav-failed";
+
+/// How many operations failed and want a decision. Every page that is live keeps it true.
+#[must_use]
+pub fn failed_operations(failed: u64) -> Fragment {
+    let html = html! {
+        span.count #(FAILED) data-state=(Tone::Bad) hidden[failed == 0] { (count(failed)) span.sr { " failed" } }
+    };
+    Fragment::new(FAILED, html)
 }
 
 fn sidebar_foot(viewer: &Viewer) -> Markup {

@@ -143,3 +143,34 @@ async fn php_settings_outside_their_range_are_refused_with_what_was_typed() {
     assert!(matches!(&jobs[0].job, Job::PhpPool(spec) if spec.settings.memory_limit_mib == 512));
     assert_eq!(town.alice.get(&format!("{}/php/8.3", town.alpha)).await.status, 404);
 }
+
+#[tokio::test]
+async fn an_owner_is_found_by_what_they_sign_in_with_however_many_clients_there_are() {
+    let mut town = Town::new().await;
+    for n in 0..12 {
+        person(&town.app, &format!("client{n}"), UserRole::Client).await;
+    }
+    let form = town.admin.get("/accounts/new").await;
+    assert_eq!(form.value("owner").as_deref(), Some(""), "too many for a list: they are found by typing");
+    assert!(form.body.contains("<option value=\"client7\">client7 Person</option>"), "{}", form.body);
+    let refused = town.admin.post("/accounts", &[("owner", "nobody7"), ("user", "gamma")]).await;
+    assert_eq!((refused.status.as_u16(), refused.value("owner").as_deref()), (422, Some("nobody7")));
+    let created = town.admin.post("/accounts", &[("owner", " Client7 "), ("user", "gamma")]).await;
+    assert_eq!(created.status, 303, "{}", created.body);
+    assert!(town.admin.get(created.location()).await.body.contains("client7 Person"));
+
+    let alice: (String,) = sqlx::query_as("SELECT id FROM users WHERE login = 'alice'").fetch_one(town.app.db().read()).await.unwrap();
+    let chosen = town.admin.get(&web::paths::account_new_for(alice.0.parse().unwrap())).await;
+    assert_eq!(chosen.value("owner").as_deref(), Some("alice"));
+}
+
+#[tokio::test]
+async fn an_account_is_found_by_its_user_and_never_one_of_somebody_elses() {
+    let mut town = Town::new().await;
+    let own = town.alice.post("/sites", &[("account", "alpha"), ("domain", "shop.example.com"), ("php", "8.2")]).await;
+    assert_eq!(own.status, 303, "{}", own.body);
+    let foreign = town.alice.post("/sites", &[("account", "beta"), ("domain", "stolen.example.net"), ("php", "8.2")]).await;
+    let missing = town.alice.post("/sites", &[("account", "nothere"), ("domain", "stolen.example.net"), ("php", "8.2")]).await;
+    assert_eq!((foreign.status.as_u16(), missing.status.as_u16()), (422, 422));
+    assert!(foreign.body.contains("There is no such account") && missing.body.contains("There is no such account"));
+}

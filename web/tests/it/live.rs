@@ -4,11 +4,11 @@ use shared::bus::panel::Hint;
 use shared::events::{StepReport, StepState};
 use shared::ids::{SiteId, UserId};
 use shared::jobs::ResourceKey;
-use web::store::job::job_progress_in_tx;
+use web::store::job_progress::job_progress_in_tx;
 use web::store::server::server_heartbeat_in_tx;
 
 use crate::support::app::{Browser, Stream};
-use crate::support::fleet::{Town, fail_all, heartbeat, open_jobs, signed_in};
+use crate::support::fleet::{Town, fail_all, heartbeat, news, open_jobs, signed_in};
 
 /// Says of every open job that something happened, as dispatch does.
 async fn hint_all(town: &Town) {
@@ -88,6 +88,35 @@ async fn a_change_brings_the_row_that_changed_and_no_other() {
     assert!(!changed.contains(Town::id(&one)), "{changed}");
 }
 
+/// The part of a message that goes to one place.
+fn part<'a>(message: &'a str, id: &str) -> &'a str {
+    let (_, rest) = message.split_once(&format!("hx-target=\"#{id}\"")).unwrap_or_else(|| panic!("{id} is not in {message}"));
+    rest.split_once("</hx-partial>").unwrap().0
+}
+
+#[tokio::test]
+async fn a_clients_home_follows_what_happens_to_their_sites_and_accounts() {
+    let mut town = Town::new().await;
+    let mut stream = town.alice.watch("/").await;
+    let first = message(&mut stream).await;
+    assert!(part(&first, "home-tiles").contains("no sites") && part(&first, "home-accounts").contains("Active"));
+    assert!(part(&first, "nav-failed").contains("hidden"));
+
+    town.site("shop.example.com").await;
+    hint_all(&town).await;
+    let news = message(&mut stream).await;
+    assert!(part(&news, "home-tiles").contains("1 site") && part(&news, "home-usage").contains('1'));
+    assert!(part(&news, "home-busy").contains("shop.example.com") && part(&news, "home-operations").contains("shop.example.com"));
+
+    let open = open_jobs(town.app.db()).await;
+    fail_all(town.app.db()).await;
+    for job in open {
+        town.app.hub.hint(Hint { resource: Some(job.resource), account: Some(job.account_id), ..Hint::default() });
+    }
+    let news = message(&mut stream).await;
+    assert!(part(&news, "home-busy").contains("Failed") && !part(&news, "nav-failed").contains("hidden"));
+}
+
 #[tokio::test]
 async fn the_page_with_the_command_for_a_new_server_turns_green_when_its_worker_calls() {
     let mut town = Town::new().await;
@@ -158,9 +187,10 @@ async fn s48_a_client_never_receives_raw_output_of_a_step() {
     let site = town.site("shop.example.com").await;
     let job = open_jobs(town.app.db()).await.pop().unwrap();
     let operation = format!("/operations/{}", job.operation_id);
-    let step = StepReport { name: "nginx test".to_owned(), state: StepState::Running, ms: None, detail: "RAW-OF-STEP".to_owned() };
+    let step =
+        StepReport { name: "nginx test".to_owned(), state: StepState::Running, ms: None, detail: "RAW-OF-STEP".to_owned(), shared_with: 0 };
     let mut tx = town.app.db().write().await.unwrap();
-    job_progress_in_tx(&mut tx, job.id, job.attempt, 1, &[step]).await.unwrap();
+    job_progress_in_tx(&mut tx, &news(&job, 1, vec![step])).await.unwrap();
     tx.commit().await.unwrap();
 
     let alpha = town.alpha.clone();

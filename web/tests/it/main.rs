@@ -4,6 +4,7 @@
 mod support;
 
 mod account;
+mod audit;
 mod browser;
 mod client;
 mod host;

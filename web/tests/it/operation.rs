@@ -87,3 +87,43 @@ async fn a_server_is_added_with_a_token_shown_once_and_a_worker_joins_with_it_on
     let again = web::app::enrolment::enrol(app, &request("A")).await.unwrap();
     assert_eq!(again, web::app::enrolment::Enrolled::Reply("{\"ok\":true}".to_owned()));
 }
+
+#[tokio::test]
+async fn a_change_that_cannot_be_sent_says_so_and_the_admins_home_says_since_when() {
+    let mut town = Town::new().await;
+    let site = town.site("shop.example.com").await;
+    let set = async |sql: &'static str| {
+        let mut tx = town.app.db().write().await.unwrap();
+        sqlx::query(sql).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    assert!(!town.admin.get("/").await.body.contains("Nothing is sent"), "it may go out any moment");
+    set("UPDATE operations SET created_ms = created_ms - 60000").await;
+    set("UPDATE jobs SET created_ms = created_ms - 60000").await;
+    assert!(town.alice.get(&site).await.body.contains("Waiting to be sent to web1."));
+    assert!(town.admin.get("/").await.body.contains("Nothing is sent to the servers since"));
+    set("UPDATE jobs SET state = 'sent' WHERE state = 'queued'").await;
+    assert!(town.alice.get(&site).await.body.contains("Waiting for its turn on web1."));
+    assert!(!town.admin.get("/").await.body.contains("Nothing is sent"));
+    set("UPDATE servers SET online = 0").await;
+    let body = town.alice.get(&site).await.body;
+    assert!(body.contains("is offline since") && body.contains("It is applied by itself when web1 returns."), "{body}");
+}
+
+#[tokio::test]
+async fn an_operation_says_which_attempt_it_is_and_to_admins_from_where_it_was_asked() {
+    let mut town = Town::new().await;
+    let site = town.site("shop.example.com").await;
+    fail_all(town.app.db()).await;
+    let (operation,): (String,) =
+        sqlx::query_as("SELECT id FROM operations WHERE kind = 'site.create'").fetch_one(town.app.db().read()).await.unwrap();
+    let page = format!("/operations/{operation}");
+    let (admins, clients) = (town.admin.get(&page).await.body, town.alice.get(&page).await.body);
+    assert!(admins.contains("192.0.2.10") && admins.contains("attempt 1") && !clients.contains("192.0.2.10"), "{admins}");
+    assert!(!clients.contains("attempt 1"), "the first is not worth a word");
+    assert!(admins.contains("Look at the site&#39;s error log") || admins.contains("Look at the site's error log"), "{admins}");
+    assert!(clients.contains("contact support"), "{clients}");
+
+    assert_eq!(town.alice.post(&format!("{site}/retry"), &[]).await.status, 303);
+    assert!(town.alice.get(&page).await.body.contains("attempt 2"));
+}

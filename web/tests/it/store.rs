@@ -1,7 +1,7 @@
 //! The store on every database there is.
 
 use shared::names::{DomainName, SiteName};
-use web::store::account::{AccountFilter, account_counts, account_list};
+use web::store::account_list::{AccountFilter, account_counts, account_list};
 use web::store::list::{Direction, Paging, StateGroup, Visible};
 use web::store::operation_list::{OperationFilter, operation_counts, operation_list};
 use web::store::session::{session_delete_expired, session_list};

@@ -68,7 +68,7 @@ impl Running {
 
 fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
     let (db, stop) = (db.clone(), CancellationToken::new());
-    let config = DispatchConfig { bus: nats.address(), bus_for_workers: nats.address(), keys: nats.keys.clone() };
+    let config = DispatchConfig { bus: nats.address(), bus_for_workers: nats.address(), keys: nats.keys.clone(), name: None };
     let token = stop.clone();
     let task = tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
     Running { stop, task }
@@ -335,15 +335,35 @@ async fn a_failed_site_says_why_and_retry_makes_it_active() {
     let account = whole.account("retryuser").await;
     let first = whole.site(&account, "first.example.org").await;
     whole.until_state(first, ResourceState::Active).await;
-    whole.host.put_file("/etc/nginx/sites-enabled/hand.conf", "BROKEN");
+    whole.host.put_file("/etc/nginx/sites-enabled/hand.conf", "server { server_name second.example.org; }");
     let site = whole.site(&account, "second.example.org").await;
     whole.until_state(site, ResourceState::Failed).await;
     let page = whole.admin.get(&format!("/sites/{site}")).await;
-    assert!(page.body.contains("configuration has an error"), "{}", page.body);
+    assert!(page.body.contains("already answers to one of these names"), "{}", page.body);
 
     whole.host.take("/etc/nginx/sites-enabled/hand.conf");
     let answer = whole.admin.post(&format!("/sites/{site}/retry"), &[]).await;
     assert_eq!(answer.status, 303);
+    whole.until_state(site, ResourceState::Active).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_waits_while_somebodys_hand_has_broken_nginx_and_goes_on_by_itself() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("waituser").await;
+    whole.host.put_file("/etc/nginx/sites-enabled/hand.conf", "BROKEN");
+    let site = whole.site(&account, "waits.example.org").await;
+    let page = format!("/sites/{site}");
+    until("the page says what the site waits for", async || {
+        let page = whole.admin.get(&page).await;
+        page.body.contains("Waiting: /etc/nginx/sites-enabled/hand.conf, line 1").then_some(())
+    })
+    .await;
+    // Accounts need no nginx.
+    let other = whole.account("gonebyuser").await;
+    let other = format!("/accounts/{other}");
+    until("the account is made", async || whole.admin.get(&other).await.body.contains("Active").then_some(())).await;
+    whole.host.take("/etc/nginx/sites-enabled/hand.conf");
     whole.until_state(site, ResourceState::Active).await;
 }
 
@@ -377,6 +397,118 @@ async fn a_worker_that_joins_again_shuts_out_the_keys_it_had_before() {
     let account = whole.account("rejoined").await;
     let site = whole.site(&account, "rejoined.example.org").await;
     whole.until_state(site, ResourceState::Active).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_cannot_be_sent_fails_alone_and_retry_sends_it() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("hugeuser").await;
+    whole.dispatch.stop().await;
+    let huge = whole.site(&account, "huge.example.org").await;
+    let other = whole.site(&account, "other.example.net").await;
+    let resource = format!("site:{huge}");
+    let row = sqlx::query("SELECT job FROM jobs WHERE resource = $1").bind(&resource).fetch_one(whole.app.db().read()).await.unwrap();
+    let job: String = sqlx::Row::get(&row, "job");
+    let mut enormous: serde_json::Value = serde_json::from_str(&job).unwrap();
+    enormous["aliases"] = (0..100_000).map(|n| format!("alias{n}.huge.example.org")).collect();
+    let replace = async |job: &str| {
+        let mut tx = whole.app.db().write().await.unwrap();
+        sqlx::query("UPDATE jobs SET job = $1 WHERE resource = $2").bind(job).bind(&resource).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    replace(&enormous.to_string()).await;
+    whole.dispatch = start_dispatch(whole.app.db(), &whole.nats);
+    whole.until_state(huge, ResourceState::Failed).await;
+    whole.until_state(other, ResourceState::Active).await;
+    let page = whole.admin.get(&format!("/sites/{huge}")).await;
+    assert!(page.body.contains("larger than the bus carries") && page.body.contains("Nothing was changed."), "{}", page.body);
+
+    replace(&job).await;
+    let answer = whole.admin.post(&format!("/sites/{huge}/retry"), &[]).await;
+    assert_eq!(answer.status, 303);
+    whole.until_state(huge, ResourceState::Active).await;
+}
+
+/// The file of a vhost.
+fn vhost(domain: &str) -> std::path::PathBuf {
+    format!("/etc/nginx/sites-available/{domain}.conf").into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_was_built_anew_serves_again_what_was_applied_also_where_the_newest_change_had_failed() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("rebuilt").await;
+    assert_eq!(whole.admin.post(&format!("/accounts/{account}/sftp-password"), &[]).await.status, 200);
+    let site = whole.site(&account, "rebuilt.example.org").await;
+    whole.until_state(site, ResourceState::Active).await;
+    whole.host.put_file("/etc/nginx/sites-enabled/hand.conf", "server { server_name www.rebuilt.example.org; }");
+    let change = [("php", "8.2"), ("aliases", "www.rebuilt.example.org")];
+    assert_eq!(whole.admin.post(&format!("/sites/{site}/edit"), &change).await.status, 303);
+    whole.until_state(site, ResourceState::Failed).await;
+
+    // Another machine, another database, other keys: what was sealed to the first worker opens no more.
+    whole.worker.stop().await;
+    (whole.host, whole.state) = (Arc::new(FakeSystem::new()), TempDir::new().unwrap());
+    whole.identity = join(&whole.app, &whole.nats, "web1").await;
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    until("the site is served again", async || whole.host.snapshot().nodes.contains_key(&vhost("rebuilt.example.org")).then_some(())).await;
+    assert_eq!(whole.state_of(site).await, Some(ResourceState::Failed), "the change is still not made");
+
+    assert_eq!(whole.admin.post(&format!("/sites/{site}/retry"), &[]).await.status, 303);
+    whole.until_state(site, ResourceState::Active).await;
+}
+
+impl Whole {
+    /// The password field of a user on the host.
+    fn password(&self, user: &str) -> Option<String> {
+        self.host.snapshot().users.get(user).map(|record| record.password.clone()).filter(|field| field.starts_with('$'))
+    }
+
+    /// The panel has heard that the newest state of every account is on its host.
+    async fn until_accounts_are_applied(&self) {
+        until("every account is applied", async || {
+            let open = "SELECT COUNT(*) AS open FROM accounts WHERE state <> 'active' OR applied_generation <> generation";
+            let row = sqlx::query(open).fetch_one(self.app.db().read()).await.unwrap();
+            (sqlx::Row::get::<i64, _>(&row, "open") == 0).then_some(())
+        })
+        .await;
+    }
+
+    async fn set_password(&mut self, account: &str) {
+        let answer = self.admin.post(&format!("/accounts/{account}/sftp-password"), &[("password", "")]).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_replaced_gets_its_accounts_with_their_passwords() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("sealed").await;
+    whole.set_password(&account).await;
+    let password = until("the password is set", async || whole.password("sealed")).await;
+    whole.until_accounts_are_applied().await;
+    whole.worker.stop().await;
+    (whole.host, whole.state) = (Arc::new(FakeSystem::new()), TempDir::new().unwrap());
+    whole.identity = join(&whole.app, &whole.nats, "web1").await;
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    assert_eq!(until("the new host has the password", async || whole.password("sealed")).await, password);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_on_its_way_while_the_server_joins_again_is_sealed_anew() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("onitsway").await;
+    until("the account is there", async || whole.host.snapshot().users.get("onitsway").map(drop)).await;
+    whole.worker.stop().await;
+    whole.set_password(&account).await;
+    until("the job is on the bus", async || {
+        sqlx::query("SELECT id FROM jobs WHERE state = 'sent'").fetch_optional(whole.app.db().read()).await.unwrap()
+    })
+    .await;
+    whole.identity = join(&whole.app, &whole.nats, "web1").await;
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    until("the password is set", async || whole.password("onitsway")).await;
+    whole.until_accounts_are_applied().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

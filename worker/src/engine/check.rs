@@ -1,4 +1,13 @@
 //! Judges what daemons and sites say.
+//!
+//! **nginx is asked whether a vhost serves, PHP only where PHP must be proved.** Which generation of a site is live is nginx's
+//! to say, without PHP: that is what a neighbour is compared by, and all that a change which does not concern PHP has to
+//! show. A tenant who keeps all his PHP busy therefore stands in nobody's way, not even his own.
+//!
+//! **Where PHP must be proved** (a site becomes active or changes to another pool, a pool changes) **silence counts as proof
+//! if the pool is at work**: the question was taken, nothing came back in time, and the master has children under the
+//! account's uid. A free child would have answered, so each is busy, with a request that began before the change or came in
+//! between; a master that reloads waits for them in the same way. An answer that PHP failed (502) is no silence.
 
 use super::error::StepError;
 use super::image::is_below;
@@ -6,10 +15,9 @@ use super::plan::{Action, Expect, Step};
 use crate::system::{Check, NGINX_TREE, NginxTest, ProbeAnswer, StagedChange};
 
 /// What steps will change below nginx's directory: the candidate is tested with all of it.
-pub(crate) fn nginx_changes(steps: &[Step]) -> Vec<StagedChange> {
+pub(crate) fn nginx_changes<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<StagedChange> {
     let ours = |path: &std::path::Path| is_below(path, NGINX_TREE);
     steps
-        .iter()
         .filter_map(|step| match &step.action {
             Action::WriteFile(file) if ours(&file.path) => Some(StagedChange::Write(file.clone())),
             Action::Link { path, target } if ours(path) => Some(StagedChange::Link { path: path.clone(), target: target.clone() }),
@@ -30,6 +38,7 @@ pub(crate) fn nginx_changes(steps: &[Step]) -> Vec<StagedChange> {
             | Action::TestNginx
             | Action::ReloadNginx
             | Action::TestPhp { .. }
+            | Action::TestPacketFilter { .. }
             | Action::TestSshd
             | Action::RememberNeighbour { .. }
             | Action::CompareNeighbour { .. }
@@ -68,27 +77,18 @@ pub(crate) fn accepted(check: Check, refused: fn(String) -> StepError) -> Result
     if check.accepted { Ok(()) } else { Err(refused(check.output.trim().to_owned())) }
 }
 
-/// Whether an answer is the one that counts.
-pub(crate) fn meets(answer: &ProbeAnswer, expect: Expect) -> bool {
+/// Whether nginx's answer is the one that counts.
+pub(crate) fn nginx_meets(answer: &ProbeAnswer, expect: &Expect) -> bool {
     match (answer, expect) {
-        (ProbeAnswer::Serving { generation, uid }, Expect::Serving { generation: wanted, uid: wanted_uid }) => {
-            *generation == wanted.0 && *uid == wanted_uid
-        }
+        (
+            ProbeAnswer::Serving { generation, uid: _ },
+            Expect::Serving { generation: wanted } | Expect::Php { generation: wanted, uid: _, service: _ },
+        ) => *generation == wanted.0,
         (ProbeAnswer::Unknown, Expect::Gone) => true,
         // On a host whose default server is not ours, anything that is not the site itself is good enough.
         (ProbeAnswer::Other(text), Expect::Gone) => text.starts_with("HTTP/"),
-        (ProbeAnswer::Serving { .. }, Expect::Gone) | (ProbeAnswer::Unknown | ProbeAnswer::Other(_), Expect::Serving { .. }) => false,
-    }
-}
-
-/// Whether a neighbour still serves as it did before a job that is not its own.
-///
-/// What PHP answers, or that it does not, is the neighbour's own doing and must not fail anybody else's job: there only
-/// nginx's word counts that it no longer knows the site.
-pub(crate) fn still_serves(before: &ProbeAnswer, now: &ProbeAnswer) -> bool {
-    match before {
-        ProbeAnswer::Serving { uid: Some(_), .. } => *now != ProbeAnswer::Unknown,
-        ProbeAnswer::Serving { uid: None, .. } | ProbeAnswer::Unknown | ProbeAnswer::Other(_) => now == before,
+        (ProbeAnswer::Serving { .. } | ProbeAnswer::Silent, Expect::Gone)
+        | (ProbeAnswer::Unknown | ProbeAnswer::Silent | ProbeAnswer::Other(_), Expect::Serving { .. } | Expect::Php { .. }) => false,
     }
 }
 
@@ -96,22 +96,8 @@ pub(crate) fn still_serves(before: &ProbeAnswer, now: &ProbeAnswer) -> bool {
 mod tests {
     use shared::failure::FailureCode;
 
-    use super::{nginx, still_serves};
-    use crate::system::{Check, NginxTest, ProbeAnswer};
-
-    #[test]
-    fn a_neighbours_own_php_fails_nobody_elses_job() {
-        let before = ProbeAnswer::Serving { generation: 3, uid: Some(200_001) };
-        let answers = ["HTTP/1.1 502 Bad Gateway", "HTTP/1.1 404 Not Found", "no answer: timed out"];
-        for answer in answers.map(|text| ProbeAnswer::Other(text.to_owned())) {
-            assert!(still_serves(&before, &answer), "{answer:?}");
-        }
-        assert!(still_serves(&before, &ProbeAnswer::Serving { generation: 9, uid: Some(1) }));
-        assert!(!still_serves(&before, &ProbeAnswer::Unknown));
-        let plain = ProbeAnswer::Serving { generation: 3, uid: None };
-        assert!(!still_serves(&plain, &ProbeAnswer::Serving { generation: 4, uid: None }));
-        assert!(!still_serves(&plain, &ProbeAnswer::Other("HTTP/1.1 502 Bad Gateway".to_owned())));
-    }
+    use super::nginx;
+    use crate::system::{Check, NginxTest};
 
     fn check(accepted: bool, output: &str) -> Check {
         Check { accepted, output: output.to_owned() }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use shared::failure::FailureCode;
 
@@ -16,7 +17,7 @@ pub enum StepError {
     System(#[from] SystemError),
     /// The before-image could not be made durable, so the step was not begun.
     #[error("the undo journal could not be written")]
-    Journal(#[from] StoreError),
+    Journal(#[source] Arc<StoreError>),
     /// nginx's configuration was broken before.
     #[error("the host's nginx configuration is broken already: {0}")]
     HostConfigBroken(String),
@@ -32,9 +33,15 @@ pub enum StepError {
     /// sshd does not accept its configuration.
     #[error("sshd refuses its configuration: {0}")]
     SshdRefused(String),
+    /// nftables does not accept the rules.
+    #[error("nftables refuses the rules: {0}")]
+    PacketFilterRefused(String),
     /// The site did not answer as it should.
     #[error("the site does not answer as it should: {0}")]
     Probe(String),
+    /// Something done once for several jobs failed, and what this one had done could not be put back whole.
+    #[error("a step shared with other jobs failed")]
+    Shared,
     /// Another site stopped answering as it did.
     #[error("another site no longer answers as before: {0}")]
     Neighbour(String),
@@ -51,7 +58,7 @@ impl StepError {
             Self::NginxRefused(_) => FailureCode::WebServerRefused,
             Self::NameTaken(_) => FailureCode::NameTaken,
             Self::PhpRefused(_) => FailureCode::PhpRefused,
-            Self::SshdRefused(_) => FailureCode::Internal,
+            Self::SshdRefused(_) | Self::PacketFilterRefused(_) | Self::Shared => FailureCode::Internal,
             Self::Probe(_) | Self::Neighbour(_) => FailureCode::ProbeFailed,
         }
     }

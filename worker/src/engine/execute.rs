@@ -1,8 +1,8 @@
-//! Carries a plan out: before-image into the journal, then the effect; on failure everything back, in reverse.
+//! One job of a batch: where it stands in its plan, and what it does by itself.
 //!
 //! **Knows no feature.** What is done, and in which order, is the plan's; this module must not grow a special case.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared::events::{StepReport, StepState};
@@ -12,74 +12,252 @@ use shared::names::DomainName;
 use super::check;
 use super::error::{StepError, chain};
 use super::plan::{Action, Expect, FinishAction, FinishStep, Plan};
-use super::progress::Progress;
+use super::progress::{Progress, Tell};
+use super::together::Together;
 use super::undo::{Undo, capture};
 use crate::store::StoreError;
-use crate::system::{PhpTest, ProbeAnswer, System, SystemError};
+use crate::system::{ProbeAnswer, Question, System, SystemError};
 
 /// Where before-images become durable.
 pub(crate) trait Journal {
-    /// Keeps an undo. When this returns, it survives a power cut.
-    fn record(&mut self, undo: &Undo) -> Result<(), StoreError>;
+    /// Keeps undos, each of the job with that number. When this returns, they survive a power cut.
+    fn record(&mut self, undos: &[(usize, &Undo)]) -> Result<(), StoreError>;
 }
 
-/// How a plan ended.
+/// How a job of a batch ended.
 pub(crate) struct Executed {
     /// The visible steps.
     pub(crate) steps: Vec<StepReport>,
-    /// Why it failed, and what is left of it.
-    pub(crate) failure: Option<Failure>,
+    /// How it ended.
+    pub(crate) end: End,
+}
+
+/// The ways a job ends on the host.
+pub(crate) enum End {
+    /// All its steps are done.
+    Done,
+    /// It failed.
+    Failed(Failure),
+    /// Somebody's hand has broken the web server's configuration, as nginx says. What had been done has been put back.
+    Blocked(String),
+    /// Something that was done once for several jobs failed, and nobody can say whose fault it is. What had been done has been
+    /// put back; the jobs are to be carried out again, fewer at a time.
+    Apart,
 }
 
 /// A plan that failed.
 pub(crate) struct Failure {
     /// Why.
-    pub(crate) error: StepError,
+    pub(crate) error: Arc<StepError>,
     /// What is left of it.
     pub(crate) effect: Effect,
 }
 
-/// Carries out all steps of a plan up to its commit point.
-pub(crate) fn execute(
-    plan: &Plan,
-    system: &dyn System,
-    journal: &mut dyn Journal,
-    tell: &mut (dyn FnMut(&[StepReport]) + Send),
-) -> Executed {
-    let mut run = Run { system, plan, done: Vec::new(), neighbours: BTreeMap::new(), progress: Progress::new(plan, tell) };
-    let mut failure = None;
-    for (index, step) in plan.steps.iter().enumerate() {
-        run.progress.begin(&step.name);
-        if let Err(error) = run.step(index, &step.action, journal) {
-            failure = Some(run.fail(error));
-            break;
-        }
-    }
-    if failure.is_none() {
-        run.progress.end(StepState::Done);
-    }
-    Executed { steps: run.progress.into_steps(), failure }
+/// Why a job leaves its batch. It has not been put back yet.
+pub(crate) enum Trouble {
+    /// Its own fault, or that of what it met.
+    Fails(Arc<StepError>),
+    /// As [`End::Blocked`].
+    Blocked(String),
+    /// As [`End::Apart`].
+    Apart,
 }
 
-/// Carries out what remains after the commit point.
-pub(crate) fn finish(
-    finish: &[FinishStep],
-    steps: Vec<StepReport>,
-    system: &dyn System,
-    tell: &mut (dyn FnMut(&[StepReport]) + Send),
-) -> Executed {
-    let mut progress = Progress::resume(steps, tell);
+impl Trouble {
+    pub(crate) fn is_interruption(&self) -> bool {
+        matches!(self, Self::Fails(error) if error.is_interruption())
+    }
+}
+
+impl<E: Into<StepError>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        Self::Fails(Arc::new(error.into()))
+    }
+}
+
+/// A job on its way through its plan.
+pub(crate) struct Member<'a> {
+    pub(crate) plan: &'a Plan,
+    /// The next step.
+    pub(crate) at: usize,
+    /// The undos of the steps from there on that are in the journal and not begun.
+    pub(crate) captured: Vec<Option<Undo>>,
+    /// The undos of the steps that have begun.
+    pub(crate) done: Vec<Undo>,
+    pub(crate) progress: Progress<'a>,
+    pub(crate) trouble: Option<Trouble>,
+    pub(crate) end: Option<End>,
+}
+
+impl<'a> Member<'a> {
+    pub(crate) fn new(job: usize, plan: &'a Plan, tell: &'a Tell) -> Self {
+        let progress = Progress::new(job, plan, tell);
+        Self { plan, at: 0, captured: Vec::new(), done: Vec::new(), progress, trouble: None, end: None }
+    }
+
+    /// Whether it is still under way, or waits at its end for the others.
+    pub(crate) const fn is_in(&self) -> bool {
+        self.end.is_none() && self.trouble.is_none()
+    }
+
+    /// The next action, while it is under way.
+    pub(crate) fn next(&self) -> Option<&'a Action> {
+        let step = self.plan.steps.get(self.at).filter(|_| self.is_in())?;
+        Some(&step.action)
+    }
+
+    /// Whether its next step is one that it does by itself.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.next().is_some_and(|action| Together::of(action).is_none())
+    }
+
+    /// The steps until it has to meet others.
+    fn segment(&self) -> &'a [super::plan::Step] {
+        let rest = &self.plan.steps[self.at..];
+        let alone = rest.iter().take_while(|step| Together::of(&step.action).is_none()).count();
+        &rest[..alone]
+    }
+
+    /// Reads off the host what would undo its steps until it has to meet others.
+    pub(crate) fn look(&mut self, system: &dyn System) {
+        let segment = self.segment();
+        match capture(segment.iter().map(|step| &step.action), system) {
+            Ok(captured) => self.captured = captured,
+            Err((index, error)) => {
+                self.progress.begin(&segment[index].name);
+                self.trouble = Some(error.into());
+            }
+        }
+    }
+
+    /// Does its steps until it has to meet others, or one fails.
+    pub(crate) fn go(&mut self, system: &dyn System) {
+        for (step, undo) in self.segment().iter().zip(std::mem::take(&mut self.captured)) {
+            self.progress.begin(&step.name);
+            // Before the effect, since a failed effect may be half an effect.
+            self.done.extend(undo);
+            if let Err(error) = self.apply(&step.action, system) {
+                self.trouble = Some(error.into());
+                return;
+            }
+            self.at += 1;
+        }
+        self.progress.pause();
+    }
+
+    fn apply(&mut self, action: &Action, system: &dyn System) -> Result<(), StepError> {
+        match action {
+            Action::EndProcesses { uid } => system.end_processes(*uid)?,
+            Action::EnsureDirectory(image) => system.ensure_directory(image)?,
+            Action::CreateFile(image) => system.create_file(image)?,
+            Action::WriteFile(image) => system.write_file(image)?,
+            Action::Remove { path } => system.remove_file(path)?,
+            Action::RemoveDirectory { path } => system.remove_directory(path)?,
+            Action::Link { path, target } => system.link(path, target)?,
+            Action::MoveAside { from, to } => system.rename(from, to)?,
+            Action::ReloadUnit { unit } => system.reload_unit(unit)?,
+            Action::TestPacketFilter { rules } => {
+                check::accepted(system.test_packet_filter(rules)?, StepError::PacketFilterRefused)?;
+            }
+            Action::Probe { domain, expect } => self.probe(domain, expect, system)?,
+            // Of these `Together` knows, and a segment ends before them.
+            Action::EnsureUser(_)
+            | Action::SetPassword { .. }
+            | Action::SetSignIn { .. }
+            | Action::StartUnit { .. }
+            | Action::StopUnit { .. }
+            | Action::LoadUnits
+            | Action::TestNginx
+            | Action::ReloadNginx
+            | Action::TestPhp { .. }
+            | Action::TestSshd
+            | Action::RememberNeighbour { .. }
+            | Action::CompareNeighbour { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn probe(&mut self, domain: &DomainName, expect: &Expect, system: &dyn System) -> Result<(), StepError> {
+        let unmet = |answer| StepError::Probe(format!("{domain} answers {answer:?}, expected {expect:?}"));
+        let met = ask(domain, Question::Vhost, system, |answer| Ok(check::nginx_meets(answer, expect)))?;
+        self.progress.note(&format!("{domain}: {expect:?}"));
+        met.map_err(unmet)?;
+        let Expect::Php { generation, uid, service } = expect else { return Ok(()) };
+        let wanted = ProbeAnswer::Serving { generation: generation.0, uid: Some(*uid) };
+        let at_work = || Ok::<_, SystemError>(system.children(service, *uid)? > 0);
+        let good = |answer: &ProbeAnswer| Ok(*answer == wanted || (*answer == ProbeAnswer::Silent && at_work()?));
+        if ask(domain, Question::Php, system, good)?.map_err(unmet)? == ProbeAnswer::Silent {
+            self.progress.note(&format!("{service} is at work for others"));
+        }
+        Ok(())
+    }
+
+    /// Says in its steps why it leaves its batch, and how it was put back.
+    pub(crate) fn leave(&mut self, errors: &[Arc<SystemError>]) {
+        let Some(trouble) = self.trouble.take() else { return };
+        for error in errors {
+            tracing::error!(error = chain(error.as_ref()), "a step could not be undone");
+        }
+        let effect = match (self.done.is_empty(), errors.is_empty()) {
+            (true, _) => Effect::NothingChanged,
+            (false, true) => Effect::RolledBack,
+            (false, false) => Effect::Partial,
+        };
+        self.end = Some(match trouble {
+            Trouble::Blocked(said) if errors.is_empty() => {
+                self.progress.wait_again();
+                End::Blocked(said)
+            }
+            Trouble::Apart if errors.is_empty() => {
+                self.progress.wait_again();
+                End::Apart
+            }
+            Trouble::Fails(error) => self.failed(error, effect),
+            Trouble::Blocked(said) => self.failed(Arc::new(StepError::HostConfigBroken(said)), effect),
+            Trouble::Apart => self.failed(Arc::new(StepError::Shared), effect),
+        });
+    }
+
+    fn failed(&mut self, error: Arc<StepError>, effect: Effect) -> End {
+        self.progress.note(&chain(error.as_ref()));
+        self.progress.end(StepState::Failed);
+        if effect == Effect::RolledBack {
+            self.progress.undone();
+        }
+        End::Failed(Failure { error, effect })
+    }
+
+    /// The worker is being cut off: nothing more may be done, not even undoing.
+    pub(crate) fn cut_off(&mut self) {
+        if self.end.is_none() {
+            let error = Arc::new(SystemError::Interrupted.into());
+            self.progress.end(StepState::Failed);
+            self.end = Some(End::Failed(Failure { error, effect: Effect::Partial }));
+        }
+    }
+
+    /// Goes back to what follows nginx's last reload, since nginx has been reloaded once more for others.
+    pub(crate) fn prove_again(&mut self) {
+        let reloaded = self.plan.steps[..self.at].iter().rposition(|step| matches!(step.action, Action::ReloadNginx));
+        if let Some(reload) = reloaded.filter(|_| self.is_in()) {
+            self.at = reload + 1;
+        }
+    }
+}
+
+/// Carries out what remains of a job after the commit point.
+pub(crate) fn finish(finish: &[FinishStep], mut progress: Progress<'_>, system: &dyn System) -> Executed {
     for step in finish {
         progress.begin(&step.name);
         if let Err(error) = finish_action(&step.action, system) {
-            let error = StepError::from(error);
-            progress.note(&chain(&error));
+            let error = Arc::new(StepError::from(error));
+            progress.note(&chain(error.as_ref()));
             progress.end(StepState::Failed);
-            return Executed { steps: progress.into_steps(), failure: Some(Failure { error, effect: Effect::Partial }) };
+            return Executed { steps: progress.into_steps(), end: End::Failed(Failure { error, effect: Effect::Partial }) };
         }
     }
     progress.end(StepState::Done);
-    Executed { steps: progress.into_steps(), failure: None }
+    Executed { steps: progress.into_steps(), end: End::Done }
 }
 
 /// Does one thing after the commit point.
@@ -90,153 +268,29 @@ pub(crate) fn finish_action(action: &FinishAction, system: &dyn System) -> Resul
             Some(record) if record.uid == *uid => system.remove_user(user),
             Some(_) | None => Ok(()),
         },
-        FinishAction::RemoveTree { path } => system.remove_tree(path),
     }
 }
 
-/// Puts steps back, newest first, and reloads last. Goes on after a failure: the rest should be back all the same.
-pub(crate) fn undo_all(undos: &[Undo], system: &dyn System) -> Result<(), Vec<SystemError>> {
-    let mut errors = Vec::new();
-    let mut last: Vec<&Undo> = Vec::new();
-    let mut attempt = |undo: &Undo| match undo.run(system) {
-        Ok(()) => true,
-        Err(error) => {
-            let go_on = !matches!(error, SystemError::Interrupted);
-            errors.push(error);
-            go_on
+/// Asks until the answer is good or patience ends; then the last answer is the error.
+pub(crate) fn ask(
+    domain: &DomainName,
+    question: Question,
+    system: &dyn System,
+    good: impl Fn(&ProbeAnswer) -> Result<bool, SystemError>,
+) -> Result<Result<ProbeAnswer, ProbeAnswer>, SystemError> {
+    let began = Instant::now();
+    let mut answer = system.probe(domain, question)?;
+    for pause in PAUSES {
+        if good(&answer)? {
+            return Ok(Ok(answer));
         }
-    };
-    for undo in undos.iter().rev() {
-        if undo.comes_last() {
-            if !last.contains(&undo) {
-                last.push(undo);
-            }
-        } else if !attempt(undo) {
-            return Err(errors);
+        if began.elapsed() > PATIENCE {
+            break;
         }
+        system.pause(Duration::from_millis(pause));
+        answer = system.probe(domain, question)?;
     }
-    // In the order in which the plan had them: units are loaded before they are reloaded.
-    for undo in last.into_iter().rev() {
-        if !attempt(undo) {
-            return Err(errors);
-        }
-    }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
-}
-
-struct Run<'a> {
-    system: &'a dyn System,
-    plan: &'a Plan,
-    done: Vec<Undo>,
-    neighbours: BTreeMap<DomainName, ProbeAnswer>,
-    progress: Progress<'a>,
-}
-
-impl Run<'_> {
-    fn step(&mut self, index: usize, action: &Action, journal: &mut dyn Journal) -> Result<(), StepError> {
-        if let Some(undo) = capture(action, self.system)? {
-            journal.record(&undo)?;
-            // Before the effect, since a failed effect may be half an effect.
-            self.done.push(undo);
-        }
-        self.apply(index, action)
-    }
-
-    fn fail(&mut self, error: StepError) -> Failure {
-        self.progress.note(&chain(&error));
-        self.progress.end(StepState::Failed);
-        if error.is_interruption() {
-            return Failure { error, effect: Effect::Partial };
-        }
-        if self.done.is_empty() {
-            return Failure { error, effect: Effect::NothingChanged };
-        }
-        let effect = match undo_all(&self.done, self.system) {
-            Ok(()) => {
-                self.progress.undone();
-                Effect::RolledBack
-            }
-            Err(errors) => {
-                for error in &errors {
-                    tracing::error!(error = chain(error), "a step could not be undone");
-                }
-                if errors.iter().any(|error| matches!(error, SystemError::Interrupted)) {
-                    return Failure { error: SystemError::Interrupted.into(), effect: Effect::Partial };
-                }
-                Effect::Partial
-            }
-        };
-        Failure { error, effect }
-    }
-
-    fn apply(&mut self, index: usize, action: &Action) -> Result<(), StepError> {
-        let system = self.system;
-        match action {
-            Action::EnsureUser(image) => system.add_user(image)?,
-            Action::SetPassword { user, password } => system.set_password(user, password.field())?,
-            Action::SetSignIn { user, sign_in } => system.set_expiry(user, sign_in.expiry_day())?,
-            Action::EndProcesses { uid } => system.end_processes(*uid)?,
-            Action::EnsureDirectory(image) => system.ensure_directory(image)?,
-            Action::CreateFile(image) => system.create_file(image)?,
-            Action::WriteFile(image) => system.write_file(image)?,
-            Action::Remove { path } => system.remove_file(path)?,
-            Action::RemoveDirectory { path } => system.remove_directory(path)?,
-            Action::Link { path, target } => system.link(path, target)?,
-            Action::MoveAside { from, to } => system.rename(from, to)?,
-            Action::StartUnit { unit } => system.start_unit(unit)?,
-            Action::StopUnit { unit } => system.stop_unit(unit)?,
-            Action::LoadUnits => system.load_units()?,
-            Action::ReloadUnit { unit } => system.reload_unit(unit)?,
-            Action::TestNginx => {
-                let test = system.test_nginx(&check::nginx_changes(&self.plan.steps[index..]))?;
-                self.progress.note(&test.candidate.output);
-                check::nginx(&test)?;
-            }
-            Action::ReloadNginx => system.reload_nginx()?,
-            Action::TestPhp { version, user, uid, config } => {
-                let check = system.test_php(&PhpTest { version: *version, user, uid: *uid, config })?;
-                self.progress.note(&check.output);
-                check::accepted(check, StepError::PhpRefused)?;
-            }
-            Action::TestSshd => check::accepted(system.test_sshd()?, StepError::SshdRefused)?,
-            Action::RememberNeighbour { domain } => {
-                self.neighbours.insert(domain.clone(), system.probe(domain)?);
-            }
-            Action::CompareNeighbour { domain } => self.compare_neighbour(domain)?,
-            Action::Probe { domain, expect } => self.probe(domain, *expect)?,
-        }
-        Ok(())
-    }
-
-    /// A neighbour that did not answer before proves nothing.
-    fn compare_neighbour(&mut self, domain: &DomainName) -> Result<(), StepError> {
-        let Some(before @ ProbeAnswer::Serving { .. }) = self.neighbours.get(domain).cloned() else { return Ok(()) };
-        let met = self.ask(domain, |answer| check::still_serves(&before, answer))?;
-        met.map_err(|answer| StepError::Neighbour(format!("{domain}: {answer:?}, before {before:?}")))
-    }
-
-    fn probe(&mut self, domain: &DomainName, expect: Expect) -> Result<(), StepError> {
-        let met = self.ask(domain, |answer| check::meets(answer, expect))?;
-        self.progress.note(&format!("{domain}: {expect:?}"));
-        met.map_err(|answer| StepError::Probe(format!("{domain} answers {answer:?}, expected {expect:?}")))
-    }
-
-    /// Asks until the answer is good or patience ends; then the last answer is the error.
-    fn ask(&self, domain: &DomainName, good: impl Fn(&ProbeAnswer) -> bool) -> Result<Result<(), ProbeAnswer>, StepError> {
-        let began = Instant::now();
-        let mut answer = self.system.probe(domain)?;
-        for pause in PAUSES {
-            if good(&answer) {
-                return Ok(Ok(()));
-            }
-            if began.elapsed() > PATIENCE {
-                break;
-            }
-            self.system.pause(Duration::from_millis(pause));
-            answer = self.system.probe(domain)?;
-        }
-        Ok(if good(&answer) { Ok(()) } else { Err(answer) })
-    }
+    Ok(if good(&answer)? { Ok(answer) } else { Err(answer) })
 }
 
 /// Between two questions, milliseconds: 6 s in all. nginx has taken up its configuration before the first question; what takes

@@ -1,28 +1,75 @@
 //! What planning may know of the host: reading only.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::OnceLock;
 
-use shared::jobs::{AccountSpec, Job, PhpPoolSpec, PoolPresence, Presence, ResourceKey, SiteSpec};
-use shared::names::{LinuxUser, PhpVersion, SiteName};
+use shared::jobs::{Generation, Job, PhpPoolSpec, PoolPresence, Presence, ResourceKey, SiteSpec};
+use shared::names::{DomainName, LinuxUser, PhpVersion, SiteName};
 
 use super::image::{DirectoryImage, Entry, FileImage, UnitState, UserRecord};
 use crate::ledger::Rows;
 use crate::system::{System, SystemError};
 
-/// A read-only view of the host and of the ledger.
+/// One look at a host and its ledger, from which all plans of a batch are made. What many of them ask is asked once.
+pub struct View<'a> {
+    system: &'a dyn System,
+    ledger: &'a Rows,
+    /// What is about to change: no witness of anything.
+    batch: BTreeSet<ResourceKey>,
+    users: OnceLock<BTreeMap<String, UserRecord>>,
+    units: OnceLock<BTreeSet<String>>,
+    neighbour: OnceLock<Option<DomainName>>,
+}
+
+/// From so many plans on, reading every user and unit at once is cheaper than asking for each.
+const MANY: usize = 4;
+
+impl<'a> View<'a> {
+    /// Looks at a host through its ledger, for plans of the resources of one batch.
+    #[must_use]
+    pub fn new(system: &'a dyn System, ledger: &'a Rows, batch: BTreeSet<ResourceKey>) -> Self {
+        Self { system, ledger, batch, users: OnceLock::new(), units: OnceLock::new(), neighbour: OnceLock::new() }
+    }
+
+    /// What plans may know.
+    #[must_use]
+    pub const fn facts(&self) -> Facts<'_> {
+        Facts { view: self, system: self.system, ledger: self.ledger }
+    }
+
+    fn is_of_many(&self) -> bool {
+        self.batch.len() >= MANY
+    }
+
+    /// A site that none of the batch changes. nginx answers for it by itself, whatever serves it.
+    fn neighbour(&self) -> Option<&DomainName> {
+        let found = || {
+            let other = sites_in(self.ledger.applied()).find(|(key, _, _)| !self.batch.contains(key));
+            other.map(|(_, _, site)| site.domain.clone())
+        };
+        self.neighbour.get_or_init(found).as_ref()
+    }
+}
+
+fn sites_in<'a>(
+    applied: impl Iterator<Item = (ResourceKey, Generation, &'a Job)>,
+) -> impl Iterator<Item = (ResourceKey, Generation, &'a SiteSpec)> {
+    applied.filter_map(|(key, generation, job)| match job {
+        Job::Site(spec) if spec.presence != Presence::Deleted => Some((key, generation, spec)),
+        Job::Site(_) | Job::Account(_) | Job::PhpPool(_) => None,
+    })
+}
+
+/// What a plan may know: reading only.
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
+    view: &'a View<'a>,
     system: &'a dyn System,
     ledger: &'a Rows,
 }
 
 impl<'a> Facts<'a> {
-    /// Looks at a host through its ledger.
-    #[must_use]
-    pub const fn new(system: &'a dyn System, ledger: &'a Rows) -> Self {
-        Self { system, ledger }
-    }
-
     /// What lies at a path.
     ///
     /// # Errors
@@ -79,6 +126,12 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// The user database cannot be read.
     pub fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError> {
+        if self.view.is_of_many() {
+            let users = remembered(&self.view.users, || self.system.users())?;
+            if let Some(user) = users.get(name) {
+                return Ok(Some(user.clone()));
+            }
+        }
         self.system.user(name)
     }
 
@@ -111,7 +164,18 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// systemd does not answer.
     pub fn runs(&self, unit: &str) -> Result<bool, SystemError> {
-        Ok(self.system.unit(unit)? == UnitState::Active)
+        if self.view.is_of_many() {
+            return Ok(remembered(&self.view.units, || self.system.active_units())?.contains(unit));
+        }
+        Ok(self.system.units(&[unit])? == [UnitState::Active])
+    }
+
+    /// Whether the kernel has a table of packet filter rules.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn filters_packets(&self, table: &str) -> Result<bool, SystemError> {
+        self.system.filters_packets(table)
     }
 
     /// Installed PHP versions.
@@ -128,37 +192,40 @@ impl<'a> Facts<'a> {
         self.system.has_ipv6()
     }
 
-    /// The applied state of an account, by its user.
-    #[must_use]
-    pub fn account_of(&self, user: &LinuxUser) -> Option<&'a AccountSpec> {
-        self.ledger.applied().find_map(|(_, _, job)| match job {
-            Job::Account(spec) if spec.user == *user && spec.presence != Presence::Deleted => Some(spec),
-            Job::Account(_) | Job::PhpPool(_) | Job::Site(_) => None,
-        })
-    }
-
     /// The applied PHP pools of an account.
     pub fn pools_of(&self, user: &LinuxUser) -> impl Iterator<Item = &'a PhpPoolSpec> {
-        self.ledger.applied().filter_map(move |(_, _, job)| match job {
-            Job::PhpPool(spec) if spec.user == *user && spec.presence != PoolPresence::Deleted => Some(spec),
+        self.ledger.applied_of_user(user).filter_map(|(_, _, job)| match job {
+            Job::PhpPool(spec) if spec.presence != PoolPresence::Deleted => Some(spec),
             Job::PhpPool(_) | Job::Account(_) | Job::Site(_) => None,
         })
     }
 
-    /// Every applied site that is not deleted, with its key and applied generation.
-    pub fn sites(&self) -> impl Iterator<Item = (ResourceKey, i64, &'a SiteSpec)> {
-        self.ledger.applied().filter_map(|(key, generation, job)| match job {
-            Job::Site(spec) if spec.presence != Presence::Deleted => Some((key, generation.0, spec)),
-            Job::Site(_) | Job::Account(_) | Job::PhpPool(_) => None,
-        })
+    /// The applied sites of an account that are not deleted, with their keys and applied generations.
+    pub fn sites_of(&self, user: &LinuxUser) -> impl Iterator<Item = (ResourceKey, Generation, &'a SiteSpec)> {
+        sites_in(self.ledger.applied_of_user(user))
+    }
+
+    /// A site whose serving proves that a change of others has done no harm.
+    #[must_use]
+    pub fn neighbour(&self) -> Option<&'a DomainName> {
+        self.view.neighbour()
     }
 
     /// The site, other than `own`, that answers to one of `names`.
     #[must_use]
     pub fn site_answering(&self, own: ResourceKey, names: &[SiteName]) -> Option<(&'a SiteSpec, SiteName)> {
-        let taken = |spec: &SiteSpec| {
-            names.iter().find(|name| **name == SiteName::from(spec.domain.clone()) || spec.aliases.contains(name)).cloned()
-        };
-        self.sites().filter(|(key, _, _)| *key != own).find_map(|(_, _, spec)| Some((spec, taken(spec)?)))
+        names.iter().find_map(|name| {
+            let (_, site) = self.ledger.answering(name).find(|(key, _)| *key != own)?;
+            Some((site, name.clone()))
+        })
     }
+}
+
+/// What was read before, or is read now.
+fn remembered<T>(memory: &OnceLock<T>, read: impl FnOnce() -> Result<T, SystemError>) -> Result<&T, SystemError> {
+    if let Some(known) = memory.get() {
+        return Ok(known);
+    }
+    let read = read()?;
+    Ok(memory.get_or_init(|| read))
 }

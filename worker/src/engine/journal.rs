@@ -18,49 +18,69 @@ pub(crate) struct InFlight {
     pub(crate) finish: Vec<FinishStep>,
 }
 
-/// The journal of one job, for use on a blocking thread.
-pub(crate) struct JobJournal {
+/// The journal of a batch, for use on a blocking thread.
+pub(crate) struct BatchJournal {
     pool: SqlitePool,
     runtime: Handle,
-    key: String,
+    keys: Vec<String>,
     next: i64,
 }
 
-impl JobJournal {
-    /// The journal of the job with this key.
-    pub(crate) fn new(pool: SqlitePool, runtime: Handle, key: String) -> Self {
-        Self { pool, runtime, key, next: 0 }
+impl BatchJournal {
+    /// The journal of the jobs with these keys.
+    pub(crate) fn new(pool: SqlitePool, runtime: Handle, keys: Vec<String>) -> Self {
+        Self { pool, runtime, keys, next: 0 }
     }
 }
 
-impl Journal for JobJournal {
-    fn record(&mut self, undo: &Undo) -> Result<(), StoreError> {
-        let what = encode(undo)?;
-        let query = sqlx::query("INSERT INTO journal (job, phase, seq, what) VALUES ($1, 'undo', $2, $3)");
-        self.runtime.block_on(query.bind(&self.key).bind(self.next).bind(what).execute(&self.pool))?;
-        self.next += 1;
+impl Journal for BatchJournal {
+    fn record(&mut self, undos: &[(usize, &Undo)]) -> Result<(), StoreError> {
+        let mut rows = Vec::with_capacity(undos.len());
+        for (seq, (member, undo)) in (self.next..).zip(undos) {
+            rows.push((&self.keys[*member], seq, encode(undo)?));
+        }
+        self.next += rows.len() as i64;
+        let query = sqlx::query(
+            "INSERT INTO journal (job, phase, seq, what) SELECT value ->> 0, 'undo', value ->> 1, value ->> 2 FROM json_each($1)",
+        );
+        self.runtime.block_on(query.bind(encode(&rows)?).execute(&self.pool))?;
         Ok(())
     }
 }
 
-/// Exchanges the before-images of a job for its finish steps, within the commit's transaction.
-pub(crate) async fn commit_in_tx(conn: &mut SqliteConnection, key: &str, finish: &[FinishStep]) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM journal WHERE job = $1").bind(key).execute(&mut *conn).await?;
-    for (seq, step) in (0_i64..).zip(finish) {
-        sqlx::query("INSERT INTO journal (job, phase, seq, what) VALUES ($1, 'finish', $2, $3)")
-            .bind(key)
-            .bind(seq)
-            .bind(encode(step)?)
-            .execute(&mut *conn)
-            .await?;
+/// Keeps what remains to be done for jobs, within the commit's transaction.
+pub(crate) async fn finish_in_tx<'a>(
+    conn: &mut SqliteConnection,
+    jobs: impl Iterator<Item = (&'a str, &'a [FinishStep])>,
+) -> Result<(), StoreError> {
+    let mut rows = Vec::new();
+    for (key, finish) in jobs {
+        for (seq, step) in finish.iter().enumerate() {
+            rows.push((key, seq, encode(step)?));
+        }
+    }
+    if !rows.is_empty() {
+        sqlx::query(
+            "INSERT INTO journal (job, phase, seq, what) SELECT value ->> 0, 'finish', value ->> 1, value ->> 2 FROM json_each($1)",
+        )
+        .bind(encode(&rows)?)
+        .execute(conn)
+        .await?;
     }
     Ok(())
 }
 
-/// Forgets a job.
-pub(crate) async fn forget(pool: &SqlitePool, key: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM journal WHERE job = $1").bind(key).execute(pool).await?;
+/// Forgets jobs, within a transaction.
+pub(crate) async fn forget_in_tx<'a>(conn: &mut SqliteConnection, keys: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
+    let keys = encode(&keys.collect::<Vec<_>>())?;
+    sqlx::query("DELETE FROM journal WHERE job IN (SELECT value FROM json_each($1))").bind(keys).execute(conn).await?;
     Ok(())
+}
+
+/// Forgets jobs.
+pub(crate) async fn forget<'a>(pool: &SqlitePool, keys: impl Iterator<Item = &'a str>) -> Result<(), StoreError> {
+    let mut connection = pool.acquire().await?;
+    forget_in_tx(&mut connection, keys).await
 }
 
 /// Everything in flight, by job.

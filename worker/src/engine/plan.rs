@@ -137,14 +137,19 @@ pub enum Action {
         /// The whole configuration.
         config: String,
     },
+    /// Asks nftables about rules. Touches nothing.
+    TestPacketFilter {
+        /// The whole file.
+        rules: String,
+    },
     /// Asks sshd about its configuration as it now is. Touches nothing.
     TestSshd,
-    /// Notes how another site answers. Touches nothing.
+    /// Notes how nginx answers for another site. Touches nothing.
     RememberNeighbour {
         /// The other site.
         domain: DomainName,
     },
-    /// Fails if the other site no longer answers as it did. Touches nothing.
+    /// Fails if nginx no longer answers for the other site as it did. Touches nothing.
     CompareNeighbour {
         /// The other site.
         domain: DomainName,
@@ -159,15 +164,22 @@ pub enum Action {
 }
 
 /// The answer that proves a site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expect {
-    /// nginx serves this generation of the site, and PHP answers under the uid if there is one.
+    /// nginx serves this generation of the site.
     Serving {
         /// The site's generation.
         generation: Generation,
-        /// The account's uid, for a site that runs PHP.
-        uid: Option<u32>,
+    },
+    /// nginx serves this generation, and PHP answers for it, or is at work for others.
+    Php {
+        /// The site's generation.
+        generation: Generation,
+        /// The account's uid: PHP runs under it.
+        uid: u32,
+        /// The unit whose main process is the pool's master.
+        service: String,
     },
     /// nginx no longer knows the site.
     Gone,
@@ -251,10 +263,5 @@ pub enum FinishAction {
         user: LinuxUser,
         /// Its number.
         uid: u32,
-    },
-    /// Removes a tree out of the trash, following no link and crossing into no other file system.
-    RemoveTree {
-        /// Its top.
-        path: PathBuf,
     },
 }

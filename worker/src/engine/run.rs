@@ -1,4 +1,4 @@
-//! One plan from its first step to its last, with the commit point in between.
+//! The plans of a batch from their first step to their last, with the commit point in between.
 
 use std::sync::Arc;
 
@@ -6,91 +6,104 @@ use shared::events::StepReport;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::execute::{Executed, Failure, execute, finish};
-use super::journal::{self, JobJournal};
+use super::batch::execute;
+use super::execute::{End, Executed, finish};
+use super::journal::{self, BatchJournal};
+use super::parallel::side_by_side;
 use super::plan::Plan;
+use super::progress::{Progress, Tell};
 use super::{Engine, blocking};
-use crate::ledger::Change;
+use crate::ledger::{Change, Committed};
 use crate::store::StoreError;
 use crate::system::System;
 
-/// How a plan ended.
-pub(crate) struct Ended {
-    /// The visible steps.
-    pub(crate) steps: Vec<StepReport>,
-    /// Why it failed.
-    pub(crate) failure: Option<Failure>,
-}
+/// Who is told of each change of a visible step: of which job of the batch, and how its steps stand.
+pub(crate) type Told<'a> = dyn FnMut(usize, Vec<StepReport>) + Send + 'a;
 
-/// Carries a plan out. `change` is what the ledger learns at the commit point.
+/// Carries the plans of a batch out. `changes` are what the ledger learns of each job at the commit point.
 ///
 /// An interruption leaves the journal as it is, for [`Engine::recover`].
 pub(crate) async fn run(
     engine: &Engine,
-    key: &str,
-    plan: Plan,
-    change: Option<Change<'_>>,
-    progress: &mut (dyn FnMut(Vec<StepReport>) + Send),
-) -> Result<Ended, StoreError> {
-    let plan = Arc::new(plan);
-    let ended = steps(engine, key, &plan, progress).await?;
-    if let Some(failure) = &ended.failure {
-        if !failure.error.is_interruption() {
-            journal::forget(&engine.ledger.pool, key).await?;
+    keys: &[String],
+    plans: Vec<Plan>,
+    changes: &[Option<Change<'_>>],
+    progress: &mut Told<'_>,
+) -> Result<Vec<Executed>, StoreError> {
+    let plans = Arc::new(plans);
+    let mut executed = steps(engine, keys, &plans, progress).await?;
+    if executed.iter().any(is_cut) {
+        return Ok(executed);
+    }
+    let (mut done, mut undone) = (Vec::new(), Vec::new());
+    for (job, executed) in executed.iter().enumerate() {
+        match executed.end {
+            End::Done => done.push(Committed { key: &keys[job], finish: &plans[job].finish, change: changes[job] }),
+            End::Failed(_) | End::Blocked(_) | End::Apart => undone.push(keys[job].as_str()),
         }
-        return Ok(ended);
     }
-    engine.ledger.commit(key, &plan.finish, change).await?;
-    if plan.finish.is_empty() {
-        return Ok(ended);
+    engine.ledger.commit(&done, &undone).await?;
+    let unfinished: Vec<usize> =
+        (0..plans.len()).filter(|job| matches!(executed[*job].end, End::Done) && !plans[*job].finish.is_empty()).collect();
+    if unfinished.is_empty() {
+        return Ok(executed);
     }
-    let ended = finish_steps(engine, &plan, ended.steps, progress).await?;
-    if ended.failure.as_ref().is_none_or(|failure| !failure.error.is_interruption()) {
-        journal::forget(&engine.ledger.pool, key).await?;
+    let begun = unfinished.iter().map(|job| (*job, std::mem::take(&mut executed[*job].steps))).collect();
+    let finished = finish_steps(engine, &plans, begun, progress).await?;
+    let whole = unfinished.iter().zip(&finished).filter(|(_, finished)| !is_cut(finished));
+    journal::forget(&engine.ledger.pool, whole.map(|(job, _)| keys[*job].as_str())).await?;
+    for (job, finished) in unfinished.into_iter().zip(finished) {
+        executed[job] = finished;
     }
-    Ok(ended)
+    Ok(executed)
 }
 
-async fn steps(
-    engine: &Engine,
-    key: &str,
-    plan: &Arc<Plan>,
-    progress: &mut (dyn FnMut(Vec<StepReport>) + Send),
-) -> Result<Ended, StoreError> {
-    let mut journal = JobJournal::new(engine.ledger.pool.clone(), Handle::current(), key.to_owned());
-    let plan = plan.clone();
-    on_thread(engine, progress, move |system, tell| execute(&plan, system, &mut journal, tell)).await
+fn is_cut(executed: &Executed) -> bool {
+    matches!(&executed.end, End::Failed(failure) if failure.error.is_interruption())
+}
+
+async fn steps(engine: &Engine, keys: &[String], plans: &Arc<Vec<Plan>>, progress: &mut Told<'_>) -> Result<Vec<Executed>, StoreError> {
+    let mut journal = BatchJournal::new(engine.ledger.pool.clone(), Handle::current(), keys.to_vec());
+    let (plans, threads) = (Arc::clone(plans), engine.threads);
+    on_thread(engine, progress, move |system, tell| execute(&plans, system, threads, &mut journal, tell)).await
 }
 
 async fn finish_steps(
     engine: &Engine,
-    plan: &Arc<Plan>,
-    steps: Vec<StepReport>,
-    progress: &mut (dyn FnMut(Vec<StepReport>) + Send),
-) -> Result<Ended, StoreError> {
-    let plan = plan.clone();
-    on_thread(engine, progress, move |system, tell| finish(&plan.finish, steps, system, tell)).await
+    plans: &Arc<Vec<Plan>>,
+    begun: Vec<(usize, Vec<StepReport>)>,
+    progress: &mut Told<'_>,
+) -> Result<Vec<Executed>, StoreError> {
+    let (plans, threads) = (Arc::clone(plans), engine.threads);
+    on_thread(engine, progress, move |system, tell| {
+        let mut finished: Vec<Option<Executed>> = begun.iter().map(|_| None).collect();
+        let work = begun.into_iter().zip(&mut finished).collect();
+        side_by_side(threads, work, |((job, steps), finished): ((usize, Vec<StepReport>), &mut Option<Executed>)| {
+            *finished = Some(finish(&plans[job].finish, Progress::resume(job, steps, tell), system));
+        });
+        finished.into_iter().flatten().collect()
+    })
+    .await
 }
 
 /// Runs blocking work on its own thread while its progress is passed on from here.
 async fn on_thread(
     engine: &Engine,
-    progress: &mut (dyn FnMut(Vec<StepReport>) + Send),
-    work: impl FnOnce(&dyn System, &mut (dyn FnMut(&[StepReport]) + Send)) -> Executed + Send + 'static,
-) -> Result<Ended, StoreError> {
+    progress: &mut Told<'_>,
+    work: impl FnOnce(&dyn System, &Tell) -> Vec<Executed> + Send + 'static,
+) -> Result<Vec<Executed>, StoreError> {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let system = engine.system.clone();
     let thread = blocking(move || {
         // The receiver lives until the sender, which this closure owns, is gone.
-        let mut tell = |steps: &[StepReport]| drop(sender.send(steps.to_vec()));
-        work(system.as_ref(), &mut tell)
+        let tell = move |job: usize, steps: &[StepReport]| drop(sender.send((job, steps.to_vec())));
+        work(system.as_ref(), &tell)
     });
     let relay = async {
-        while let Some(steps) = receiver.recv().await {
-            progress(steps);
+        while let Some((job, steps)) = receiver.recv().await {
+            progress(job, steps);
         }
     };
     let (executed, ()) = tokio::join!(thread, relay);
-    let Executed { steps, failure } = executed?;
-    Ok(Ended { steps, failure })
+    executed
 }

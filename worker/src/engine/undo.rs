@@ -1,12 +1,15 @@
 //! What puts a step's effect back. Captured before the step, kept in the journal, safe to repeat, and harmless if the
 //! step never happened.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::names::LinuxUser;
 
-use super::image::{Content, DirectoryImage, Entry, FileImage, UnitState};
+use super::image::{Content, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
+use super::parallel::side_by_side;
 use super::plan::Action;
 use crate::system::{System, SystemError};
 
@@ -70,22 +73,63 @@ impl Undo {
         match self {
             Self::Path { path, before } => put_back(system, path, before),
             Self::RemoveUser { user } => system.remove_user(user),
-            Self::Password { user, field } => system.set_password(user, field),
+            Self::Password { user, field } => system.set_passwords(&[(user, field)]),
             Self::Expiry { user, day } => system.set_expiry(user, *day),
             Self::MoveBack { from, to } => match system.entry(from)? {
                 Entry::Absent => Ok(()),
                 Entry::File { .. } | Entry::Directory { .. } | Entry::Link { .. } | Entry::Other { .. } => system.rename(from, to),
             },
-            Self::Start { unit } => system.start_unit(unit),
-            Self::Stop { unit } => system.stop_unit(unit),
+            Self::Start { unit } => system.start_units(&[unit]),
+            Self::Stop { unit } => system.stop_units(&[unit]),
             Self::LoadUnits => system.load_units(),
-            Self::Reload { unit } => match system.unit(unit)? {
-                UnitState::Active => system.reload_unit(unit),
-                UnitState::Inactive => Ok(()),
-            },
+            Self::Reload { unit } if system.units(&[unit])? == [UnitState::Active] => system.reload_unit(unit),
+            Self::Reload { .. } => Ok(()),
             Self::ReloadNginx => system.reload_nginx(),
         }
     }
+}
+
+/// Puts the steps of several jobs back: each job's own, newest first; then what has to wait until all files are as they were,
+/// once for all of them. Goes on after a failure: the rest should be back all the same. What went wrong, by job.
+pub(crate) fn undo_all(jobs: &[&[Undo]], system: &dyn System, threads: usize) -> Vec<Vec<Arc<SystemError>>> {
+    let mut errors: Vec<Vec<Arc<SystemError>>> = jobs.iter().map(|_| Vec::new()).collect();
+    let each = jobs.iter().zip(&mut errors).collect();
+    side_by_side(threads, each, |(undos, errors)| {
+        for undo in undos.iter().rev().filter(|undo| !undo.comes_last()) {
+            if let Err(error) = undo.run(system) {
+                errors.push(Arc::new(error));
+                if is_cut(errors) {
+                    return;
+                }
+            }
+        }
+    });
+    if errors.iter().any(|errors| is_cut(errors)) {
+        return errors;
+    }
+    let mut last: Vec<&Undo> = Vec::new();
+    for undo in jobs.iter().copied().flatten().filter(|undo| undo.comes_last()) {
+        if !last.contains(&undo) {
+            last.push(undo);
+        }
+    }
+    // In the order in which the plans had them: units are loaded before they are reloaded.
+    for undo in last {
+        let Err(error) = undo.run(system) else { continue };
+        let error = Arc::new(error);
+        for (_, errors) in jobs.iter().zip(&mut errors).filter(|(undos, _)| undos.contains(undo)) {
+            errors.push(Arc::clone(&error));
+        }
+        if is_cut(&[error]) {
+            return errors;
+        }
+    }
+    errors
+}
+
+/// Whether the worker was cut off in the middle.
+pub(crate) fn is_cut(errors: &[Arc<SystemError>]) -> bool {
+    errors.iter().any(|error| matches!(**error, SystemError::Interrupted))
 }
 
 fn put_back(system: &dyn System, path: &Path, before: &Before) -> Result<(), SystemError> {
@@ -101,19 +145,58 @@ fn put_back(system: &dyn System, path: &Path, before: &Before) -> Result<(), Sys
     }
 }
 
-/// What would undo an action, read off the host just before it. `None`: there is nothing to undo.
-pub(crate) fn capture(action: &Action, system: &dyn System) -> Result<Option<Undo>, SystemError> {
+/// What would undo actions, read off the host just before them, in the same order. `None`: there is nothing to undo.
+///
+/// The actions may follow one another: a path that is absent because an earlier one of them will make the directory around it
+/// is absent all the same.
+pub(crate) fn capture<'a>(
+    actions: impl Iterator<Item = &'a Action> + Clone,
+    system: &dyn System,
+) -> Result<Vec<Option<Undo>>, (usize, SystemError)> {
+    let units: Vec<&str> = actions.clone().filter_map(unit_of).collect();
+    let states = if units.is_empty() { Vec::new() } else { system.units(&units).map_err(|error| (0, error))? };
+    let mut states = states.into_iter();
+    let many = actions.clone().filter(|action| user_of(action).is_some()).count() >= MANY;
+    let users = if many { system.users().map_err(|error| (0, error))? } else { BTreeMap::new() };
+    let captured = actions.enumerate().map(|(index, action)| {
+        let state = unit_of(action).and_then(|_| states.next());
+        let user = match user_of(action) {
+            Some(name) if many => users.get(name.as_str()).cloned(),
+            Some(name) => system.user(name.as_str()).map_err(|error| (index, error))?,
+            None => None,
+        };
+        capture_one(action, (state, user), system).map_err(|error| (index, error))
+    });
+    captured.collect()
+}
+
+/// The unit whose state an action changes.
+fn unit_of(action: &Action) -> Option<&str> {
+    if let Action::StartUnit { unit } | Action::StopUnit { unit } = action { Some(unit) } else { None }
+}
+
+/// The user whom an action changes.
+fn user_of(action: &Action) -> Option<&LinuxUser> {
+    if let Action::EnsureUser(UserImage { name: user, .. }) | Action::SetPassword { user, .. } | Action::SetSignIn { user, .. } = action {
+        Some(user)
+    } else {
+        None
+    }
+}
+
+/// From so many users on, reading them all at once is cheaper than asking for each.
+const MANY: usize = 4;
+
+/// `found` are the unit's state and the user, for an action that changes one.
+fn capture_one(action: &Action, found: (Option<UnitState>, Option<UserRecord>), system: &dyn System) -> Result<Option<Undo>, SystemError> {
+    let (state, record) = found;
     Ok(match action {
-        Action::EnsureUser(image) => match system.user(image.name.as_str())? {
+        Action::EnsureUser(image) => match record {
             Some(_) => None,
             None => Some(Undo::RemoveUser { user: image.name.clone() }),
         },
-        Action::SetPassword { user, .. } => {
-            system.user(user.as_str())?.map(|record| Undo::Password { user: user.clone(), field: record.password })
-        }
-        Action::SetSignIn { user, .. } => {
-            system.user(user.as_str())?.map(|record| Undo::Expiry { user: user.clone(), day: record.expires })
-        }
+        Action::SetPassword { user, .. } => record.map(|record| Undo::Password { user: user.clone(), field: record.password }),
+        Action::SetSignIn { user, .. } => record.map(|record| Undo::Expiry { user: user.clone(), day: record.expires }),
         Action::EnsureDirectory(image) => Some(path_before(system, &image.path)?),
         Action::CreateFile(image) => match system.entry(&image.path)? {
             Entry::Absent => Some(Undo::Path { path: image.path.clone(), before: Before::Absent }),
@@ -122,13 +205,13 @@ pub(crate) fn capture(action: &Action, system: &dyn System) -> Result<Option<Und
         Action::WriteFile(image) => Some(path_before(system, &image.path)?),
         Action::Remove { path } | Action::RemoveDirectory { path } | Action::Link { path, .. } => Some(path_before(system, path)?),
         Action::MoveAside { from, to } => Some(Undo::MoveBack { from: to.clone(), to: from.clone() }),
-        Action::StartUnit { unit } => match system.unit(unit)? {
-            UnitState::Active => None,
-            UnitState::Inactive => Some(Undo::Stop { unit: unit.clone() }),
+        Action::StartUnit { unit } => match state {
+            Some(UnitState::Active) => None,
+            Some(UnitState::Inactive) | None => Some(Undo::Stop { unit: unit.clone() }),
         },
-        Action::StopUnit { unit } => match system.unit(unit)? {
-            UnitState::Active => Some(Undo::Start { unit: unit.clone() }),
-            UnitState::Inactive => None,
+        Action::StopUnit { unit } => match state {
+            Some(UnitState::Active) => Some(Undo::Start { unit: unit.clone() }),
+            Some(UnitState::Inactive) | None => None,
         },
         Action::LoadUnits => Some(Undo::LoadUnits),
         Action::ReloadUnit { unit } => Some(Undo::Reload { unit: unit.clone() }),
@@ -136,6 +219,7 @@ pub(crate) fn capture(action: &Action, system: &dyn System) -> Result<Option<Und
         Action::EndProcesses { .. }
         | Action::TestNginx
         | Action::TestPhp { .. }
+        | Action::TestPacketFilter { .. }
         | Action::TestSshd
         | Action::RememberNeighbour { .. }
         | Action::CompareNeighbour { .. }

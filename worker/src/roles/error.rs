@@ -64,7 +64,8 @@ impl PlanError {
             Self::NameTaken { .. } => FailureCode::NameTaken,
             Self::PhpMissing(_) => FailureCode::PhpMissing,
             Self::Missing(_) => FailureCode::RequirementFailed,
-            Self::Setting(_) | Self::Unseal(_) | Self::Unwritable { .. } => FailureCode::BadJob,
+            Self::Setting(_) | Self::Unwritable { .. } => FailureCode::BadJob,
+            Self::Unseal(_) => FailureCode::SealUnknown,
             Self::NotInstalled(_) => FailureCode::ServiceDown,
         }
     }

@@ -3,6 +3,7 @@
 //! The number is in a file, which is removed first: the worker that is started again goes on undisturbed. A job that
 //! makes fewer changes leaves the file where it is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +13,7 @@ use nix::sys::signal::{Signal, raise};
 use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
-use super::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError};
+use super::{Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError};
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
 /// The file that holds the number.
@@ -65,11 +66,20 @@ forward! {
         fn user_of_uid(&self, uid: u32) -> Result<Option<String>, SystemError>;
         fn group(&self, name: &str) -> Result<Option<u32>, SystemError>;
         fn group_of_gid(&self, gid: u32) -> Result<Option<String>, SystemError>;
-        fn unit(&self, unit: &str) -> Result<UnitState, SystemError>;
+        fn users(&self) -> Result<BTreeMap<String, UserRecord>, SystemError>;
+        fn units(&self, units: &[&str]) -> Result<Vec<UnitState>, SystemError>;
+        fn active_units(&self) -> Result<BTreeSet<String>, SystemError>;
         fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError>;
-        fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError>;
+        fn test_php(&self, tests: &[PhpTest<'_>]) -> Result<Check, SystemError>;
+        fn test_packet_filter(&self, rules: &str) -> Result<Check, SystemError>;
+        fn filters_packets(&self, table: &str) -> Result<bool, SystemError>;
         fn test_sshd(&self) -> Result<Check, SystemError>;
-        fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError>;
+        fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError>;
+        fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError>;
+        // What goes on beside the jobs is no step of any.
+        fn services(&self, pattern: &str) -> Result<Vec<ServiceStatus>, SystemError>;
+        fn finish_service(&self, unit: &str) -> Result<(), SystemError>;
+        fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError>;
         fn pause(&self, time: Duration) -> ();
         fn php_versions(&self) -> Result<Vec<PhpVersion>, SystemError>;
         fn has_ipv6(&self) -> bool;
@@ -85,14 +95,13 @@ forward! {
         fn ensure_directory(&self, directory: &DirectoryImage) -> Result<(), SystemError>;
         fn remove_directory(&self, path: &Path) -> Result<(), SystemError>;
         fn rename(&self, from: &Path, to: &Path) -> Result<(), SystemError>;
-        fn remove_tree(&self, path: &Path) -> Result<(), SystemError>;
-        fn add_user(&self, user: &UserImage) -> Result<(), SystemError>;
+        fn add_users(&self, users: &[&UserImage]) -> Result<(), SystemError>;
         fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError>;
-        fn set_password(&self, name: &LinuxUser, field: &str) -> Result<(), SystemError>;
+        fn set_passwords(&self, fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError>;
         fn set_expiry(&self, name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError>;
         fn end_processes(&self, uid: u32) -> Result<(), SystemError>;
-        fn start_unit(&self, unit: &str) -> Result<(), SystemError>;
-        fn stop_unit(&self, unit: &str) -> Result<(), SystemError>;
+        fn start_units(&self, units: &[&str]) -> Result<(), SystemError>;
+        fn stop_units(&self, units: &[&str]) -> Result<(), SystemError>;
         fn reload_unit(&self, unit: &str) -> Result<(), SystemError>;
         fn load_units(&self) -> Result<(), SystemError>;
         fn reload_nginx(&self) -> Result<(), SystemError>;

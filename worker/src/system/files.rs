@@ -3,7 +3,7 @@
 //! What is found is looked at through its own descriptor, never by name a second time; a pipe does not block, a file
 //! with several names is refused.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -26,7 +26,7 @@ const DEFAULT: &str = "system.posix_acl_default";
 const NO_LINKS: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// Turns a system call's error into ours.
-fn failed(doing: &'static str, path: &Path) -> impl Fn(Errno) -> SystemError {
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl Fn(Errno) -> SystemError {
     let path = path.to_owned();
     move |errno| SystemError::File { doing, path: path.clone(), source: io::Error::from_raw_os_error(errno.raw_os_error()) }
 }
@@ -47,7 +47,7 @@ fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
 }
 
 /// The directory a path lies in, opened, and the path's last component.
-fn parent(path: &Path) -> Result<(OwnedFd, &OsStr), SystemError> {
+pub(super) fn parent(path: &Path) -> Result<(OwnedFd, &OsStr), SystemError> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(obstructed(path, "no path of a file", "an absolute path"));
     };
@@ -99,7 +99,7 @@ fn directory_entry(parent: &OwnedFd, name: &OsStr, path: &Path) -> Result<Entry,
     Ok(Entry::Directory { owner: owner_of(&stat), mode: stat.st_mode & 0o7777, acl })
 }
 
-fn open_child_directory(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+pub(super) fn open_child_directory(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     openat2(parent, name, flags, Mode::empty(), NO_LINKS)
 }
@@ -281,104 +281,6 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), SystemError> {
     }
     fsync(&destination).map_err(failed("make durable", to))?;
     fsync(&source).map_err(failed("make durable", from))
-}
-
-/// Removes a tree with a descriptor per level: a name is only ever removed from the very directory it was listed in,
-/// so that nobody can steer the walk elsewhere by swapping a directory for a link.
-///
-/// **No tree is too deep**, though a tenant can make one of any depth: what lies deeper than [`DEEPEST`] is moved up to the
-/// tree's top and removed from there. A removal that is cut off leaves everything inside the tree.
-pub(super) fn remove_tree(path: &Path) -> Result<(), SystemError> {
-    let (directory, name) = parent(path)?;
-    remove_all(&directory, name).map_err(failed("remove", path))?;
-    fsync(&directory).map_err(failed("make durable the removal of", path))
-}
-
-fn remove_all(parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
-    if remove_unless_directory(parent, name)? {
-        return Ok(());
-    }
-    let device = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?.st_dev;
-    let top = open_child_directory(parent, name)?;
-    let mut removal = Removal { top: &top, device, moved: 0 };
-    loop {
-        let names = names_in(&top)?;
-        if names.is_empty() {
-            return remove_empty(parent, name);
-        }
-        for name in names {
-            removal.below(&top, &name, 0)?;
-        }
-    }
-}
-
-/// The walk goes this deep: a descriptor and a stack frame for each level.
-const DEEPEST: usize = 64;
-
-struct Removal<'a> {
-    top: &'a OwnedFd,
-    device: u64,
-    /// How many directories were moved up.
-    moved: u64,
-}
-
-impl Removal<'_> {
-    fn below(&mut self, parent: &OwnedFd, name: &OsStr, depth: usize) -> Result<(), Errno> {
-        if remove_unless_directory(parent, name)? {
-            return Ok(());
-        }
-        if depth > DEEPEST {
-            return self.move_up(parent, name);
-        }
-        let directory = open_child_directory(parent, name)?;
-        // Something is mounted here: not ours to empty.
-        if fstat(&directory)?.st_dev != self.device {
-            return Err(Errno::XDEV);
-        }
-        for name in names_in(&directory)? {
-            self.below(&directory, &name, depth + 1)?;
-        }
-        drop(directory);
-        remove_empty(parent, name)
-    }
-
-    fn move_up(&mut self, parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
-        loop {
-            self.moved += 1;
-            match renameat_with(parent, name, self.top, format!(".gantry-deep-{}", self.moved), RenameFlags::NOREPLACE) {
-                Err(Errno::EXIST) => {}
-                done => return done,
-            }
-        }
-    }
-}
-
-/// Removes a file or a link. False if it is a directory.
-fn remove_unless_directory(parent: &OwnedFd, name: &OsStr) -> Result<bool, Errno> {
-    match unlinkat(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(true),
-        Err(Errno::ISDIR) => Ok(false),
-        Err(errno) => Err(errno),
-    }
-}
-
-fn remove_empty(parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
-    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno),
-    }
-}
-
-fn names_in(directory: &OwnedFd) -> Result<Vec<OsString>, Errno> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(OsStr::from_bytes(name).to_owned());
-        }
-    }
-    Ok(names)
 }
 
 #[cfg(test)]

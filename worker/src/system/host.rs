@@ -1,5 +1,6 @@
 //! The real host.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
 use super::{
-    Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError, files, inspect, probe, role_health, services, stage, users,
+    Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError, files, inspect, php,
+    probe, removal, role_health, services, stage, users,
 };
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
@@ -68,8 +70,8 @@ impl System for Host {
         files::rename(from, to)
     }
 
-    fn remove_tree(&self, path: &Path) -> Result<(), SystemError> {
-        files::remove_tree(path)
+    fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError> {
+        removal::remove_some(path, most)
     }
 
     fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError> {
@@ -88,16 +90,20 @@ impl System for Host {
         users::group_of_gid(gid)
     }
 
-    fn add_user(&self, user: &UserImage) -> Result<(), SystemError> {
-        users::add_user(user)
+    fn users(&self) -> Result<BTreeMap<String, UserRecord>, SystemError> {
+        users::users()
+    }
+
+    fn add_users(&self, wanted: &[&UserImage]) -> Result<(), SystemError> {
+        users::add_users(wanted)
     }
 
     fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError> {
         users::remove_user(name)
     }
 
-    fn set_password(&self, name: &LinuxUser, field: &str) -> Result<(), SystemError> {
-        users::set_password(name, field)
+    fn set_passwords(&self, fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError> {
+        users::set_passwords(fields)
     }
 
     fn set_expiry(&self, name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError> {
@@ -108,20 +114,32 @@ impl System for Host {
         users::end_processes(uid)
     }
 
-    fn unit(&self, unit: &str) -> Result<UnitState, SystemError> {
-        services::unit(unit)
+    fn units(&self, units: &[&str]) -> Result<Vec<UnitState>, SystemError> {
+        services::units(units)
     }
 
-    fn start_unit(&self, unit: &str) -> Result<(), SystemError> {
-        services::start_unit(unit)
+    fn active_units(&self) -> Result<BTreeSet<String>, SystemError> {
+        services::active_units()
     }
 
-    fn stop_unit(&self, unit: &str) -> Result<(), SystemError> {
-        services::stop_unit(unit)
+    fn start_units(&self, units: &[&str]) -> Result<(), SystemError> {
+        services::start_units(units)
+    }
+
+    fn stop_units(&self, units: &[&str]) -> Result<(), SystemError> {
+        services::stop_units(units)
     }
 
     fn reload_unit(&self, unit: &str) -> Result<(), SystemError> {
         services::reload_unit(unit)
+    }
+
+    fn services(&self, pattern: &str) -> Result<Vec<ServiceStatus>, SystemError> {
+        services::services(pattern)
+    }
+
+    fn finish_service(&self, unit: &str) -> Result<(), SystemError> {
+        services::finish_service(unit)
     }
 
     fn load_units(&self) -> Result<(), SystemError> {
@@ -136,16 +154,28 @@ impl System for Host {
         services::reload_nginx()
     }
 
-    fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError> {
-        services::test_php(test)
+    fn test_php(&self, tests: &[PhpTest<'_>]) -> Result<Check, SystemError> {
+        php::test_php(tests)
+    }
+
+    fn test_packet_filter(&self, rules: &str) -> Result<Check, SystemError> {
+        services::test_packet_filter(rules)
+    }
+
+    fn filters_packets(&self, table: &str) -> Result<bool, SystemError> {
+        services::filters_packets(table)
     }
 
     fn test_sshd(&self) -> Result<Check, SystemError> {
         services::test_sshd()
     }
 
-    fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError> {
-        Ok(probe::probe(domain))
+    fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError> {
+        Ok(probe::probe(domain, question))
+    }
+
+    fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError> {
+        services::children(unit, uid)
     }
 
     fn pause(&self, time: Duration) {

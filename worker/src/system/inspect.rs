@@ -8,7 +8,7 @@ use shared::names::PhpVersion;
 use shared::role::Role;
 
 use super::command::Program;
-use super::services::{self, NGINX};
+use super::services::{self, NFT, NGINX};
 use super::{HOMES, SystemError};
 use crate::engine::image::UnitState;
 
@@ -30,8 +30,9 @@ pub(super) fn web_health() -> RoleHealth {
         // nginx version: nginx/1.22.1
         finished.stderr.trim().rsplit('/').next().map(|number| format!("nginx {number}"))
     });
-    let running = matches!(services::unit("nginx.service"), Ok(UnitState::Active));
+    let running = services::units(&["nginx.service"]).is_ok_and(|states| states == [UnitState::Active]);
     let (healthy, summary) = match (version, running) {
+        (Some(_), true) if !Path::new(NFT).exists() => (false, "nftables is not installed".to_owned()),
         (Some(version), true) => (true, version),
         (Some(version), false) => (false, format!("{version} is not running")),
         (None, true | false) => (false, "nginx is not installed".to_owned()),

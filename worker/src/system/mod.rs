@@ -13,12 +13,15 @@ pub mod fake;
 mod files;
 mod host;
 mod inspect;
+mod php;
 mod probe;
+mod removal;
 mod role_health;
 mod services;
 mod stage;
 mod users;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,14 +36,15 @@ use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImag
 pub use command::CommandError;
 pub(crate) use command::cut;
 pub use host::Host;
-pub use probe::PROBE_PATH;
+pub use probe::{PHP_PROBE_PATH, PROBE_PATH};
+pub(crate) use services::NFT;
 pub(crate) use stage::NGINX_TREE;
 pub use stage::stage_child;
 
 /// Everything the worker can see and do on a host. The real one is [`Host`].
 ///
-/// Calls block; the engine makes them on a thread for that. A call either has its whole effect or, if it fails, none
-/// that repeating it would not heal.
+/// Calls block; the engine makes them on threads for that, several at a time. A call either has its whole effect or, if it
+/// fails, none that repeating it would not heal. One that takes several things may fail with some of them done.
 pub trait System: Send + Sync {
     /// What lies at a path. Links are not followed.
     fn entry(&self, path: &Path) -> Result<Entry, SystemError>;
@@ -62,8 +66,9 @@ pub trait System: Send + Sync {
     fn remove_directory(&self, path: &Path) -> Result<(), SystemError>;
     /// Moves a tree within a file system; never replaces anything. Fine if it has been moved already.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), SystemError>;
-    /// Removes a tree; fine if there is none.
-    fn remove_tree(&self, path: &Path) -> Result<(), SystemError>;
+    /// Removes a tree, following no link and crossing into no other file system: so many names of it, and the rest when it
+    /// is called again. Fine if there is none.
+    fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError>;
 
     /// A user by name.
     fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError>;
@@ -73,25 +78,33 @@ pub trait System: Send + Sync {
     fn group(&self, name: &str) -> Result<Option<u32>, SystemError>;
     /// The name of the group with a number.
     fn group_of_gid(&self, gid: u32) -> Result<Option<String>, SystemError>;
-    /// Makes a user, its group and its membership, and checks that they are what was asked.
-    fn add_user(&self, user: &UserImage) -> Result<(), SystemError>;
+    /// Every user of the host's own files, by name.
+    fn users(&self) -> Result<BTreeMap<String, UserRecord>, SystemError>;
+    /// Makes users, their groups and memberships, and checks that they are what was asked.
+    fn add_users(&self, users: &[&UserImage]) -> Result<(), SystemError>;
     /// Removes a user and its group; fine if there is none.
     fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError>;
-    /// Sets the password field. A secret: it goes through standard input.
-    fn set_password(&self, name: &LinuxUser, field: &str) -> Result<(), SystemError>;
+    /// Sets password fields. Secrets: they go through standard input.
+    fn set_passwords(&self, fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError>;
     /// Sets or clears the expiry day.
     fn set_expiry(&self, name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError>;
     /// Ends every process of a user, and returns when none is left.
     fn end_processes(&self, uid: u32) -> Result<(), SystemError>;
 
-    /// Whether a unit runs.
-    fn unit(&self, unit: &str) -> Result<UnitState, SystemError>;
-    /// Starts a unit and waits for it.
-    fn start_unit(&self, unit: &str) -> Result<(), SystemError>;
-    /// Stops a unit and waits for it; fine if it is unknown.
-    fn stop_unit(&self, unit: &str) -> Result<(), SystemError>;
+    /// Whether units run, in the order asked.
+    fn units(&self, units: &[&str]) -> Result<Vec<UnitState>, SystemError>;
+    /// Every unit that runs.
+    fn active_units(&self) -> Result<BTreeSet<String>, SystemError>;
+    /// Starts units and waits for them.
+    fn start_units(&self, units: &[&str]) -> Result<(), SystemError>;
+    /// Stops units and waits for them; fine if one is unknown.
+    fn stop_units(&self, units: &[&str]) -> Result<(), SystemError>;
     /// Reloads a unit.
     fn reload_unit(&self, unit: &str) -> Result<(), SystemError>;
+    /// The services that match a pattern and run, with what they say of themselves.
+    fn services(&self, pattern: &str) -> Result<Vec<ServiceStatus>, SystemError>;
+    /// Has a service end what it has begun and then itself, and returns when it has, or soon after it was told.
+    fn finish_service(&self, unit: &str) -> Result<(), SystemError>;
     /// `systemctl daemon-reload`.
     fn load_units(&self) -> Result<(), SystemError>;
 
@@ -100,12 +113,19 @@ pub trait System: Send + Sync {
     /// Has the running nginx read its configuration, and returns when only workers that have read it take connections.
     /// What they serve is for a probe to say.
     fn reload_nginx(&self) -> Result<(), SystemError>;
-    /// Runs PHP-FPM's own test on a configuration, as the pool's user.
-    fn test_php(&self, test: &PhpTest<'_>) -> Result<Check, SystemError>;
+    /// Runs PHP-FPM's own test on pools of one version: on one as its user, on several together as nobody. What is said of
+    /// several is said of all of them.
+    fn test_php(&self, tests: &[PhpTest<'_>]) -> Result<Check, SystemError>;
+    /// Runs nftables' own test on rules.
+    fn test_packet_filter(&self, rules: &str) -> Result<Check, SystemError>;
+    /// Whether the kernel has a table of this name in the family `inet`.
+    fn filters_packets(&self, table: &str) -> Result<bool, SystemError>;
     /// Runs sshd's own test on the live configuration.
     fn test_sshd(&self) -> Result<Check, SystemError>;
     /// Asks a site on this host for its generation, once.
-    fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError>;
+    fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError>;
+    /// How many children of a unit's main process run under a uid; 0 if the unit does not run.
+    fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError>;
     /// Waits a little before asking again.
     fn pause(&self, time: Duration);
 
@@ -177,16 +197,45 @@ pub struct PhpTest<'a> {
     pub config: &'a str,
 }
 
+/// A service that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceStatus {
+    /// Its full name.
+    pub unit: String,
+    /// What it last told systemd of itself; may be empty.
+    pub text: String,
+}
+
+/// How much of a tree was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// Nothing is left.
+    All,
+    /// Something is.
+    Part,
+}
+
+/// Who of a site is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// nginx, which answers by itself.
+    Vhost,
+    /// The site's PHP.
+    Php,
+}
+
 /// What a site answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeAnswer {
-    /// The vhost answered with its generation, and PHP with its uid.
+    /// The vhost answered with its generation, and PHP, where it was asked, with its uid.
     Serving {
         /// The generation.
         generation: i64,
         /// The uid PHP runs under.
         uid: Option<u32>,
     },
+    /// The question was taken, and nothing came back in time.
+    Silent,
     /// nginx closed the connection: no site of this name.
     Unknown,
     /// Something else answered, or nothing did.

@@ -1,4 +1,4 @@
-//! Asks a site on this very host, through its own web server, for its generation.
+//! Asks a site on this very host for its generation: its web server, or through it the PHP behind.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use shared::names::DomainName;
 
-use super::ProbeAnswer;
+use super::{ProbeAnswer, Question};
 
-/// Where every vhost answers the worker, and only from this host.
+/// Where nginx answers the worker for every vhost, and only from this host.
 pub const PROBE_PATH: &str = "/.gantry/probe";
+/// Where a site's PHP does.
+pub const PHP_PROBE_PATH: &str = "/.gantry/probe-php";
 /// The whole of a question and its answer, however slowly a tenant's PHP lets it drip. The first answer of an idle pool
 /// takes up to a quarter of a second on a busy machine.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(5);
 /// An answer is some 40 bytes; an error page of nginx 500.
 const ANSWER_LIMIT: usize = 16 * 1024;
 
@@ -24,21 +26,29 @@ struct Answer {
     uid: Option<u32>,
 }
 
-pub(super) fn probe(domain: &DomainName) -> ProbeAnswer {
-    match ask(domain) {
+pub(super) fn probe(domain: &DomainName, question: Question) -> ProbeAnswer {
+    let stream = match TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, 80)), LIMIT) {
+        Ok(stream) => stream,
+        Err(error) => return ProbeAnswer::Other(format!("no connection: {error}")),
+    };
+    match ask(stream, domain, question) {
         Ok(bytes) if bytes.is_empty() => ProbeAnswer::Unknown,
         Ok(bytes) => read(&String::from_utf8_lossy(&bytes)),
         // nginx closes a connection it will not answer (444), sometimes while our request is still under way.
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => ProbeAnswer::Unknown,
+        Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => ProbeAnswer::Silent,
         Err(error) => ProbeAnswer::Other(format!("no answer: {error}")),
     }
 }
 
-fn ask(domain: &DomainName) -> io::Result<Vec<u8>> {
+fn ask(mut stream: TcpStream, domain: &DomainName, question: Question) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + LIMIT;
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, 80)), LIMIT)?;
     stream.set_write_timeout(Some(LIMIT))?;
-    let request = format!("GET {PROBE_PATH} HTTP/1.0\r\nHost: {domain}\r\nUser-Agent: gantry-worker\r\nConnection: close\r\n\r\n");
+    let path = match question {
+        Question::Vhost => PROBE_PATH,
+        Question::Php => PHP_PROBE_PATH,
+    };
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {domain}\r\nUser-Agent: gantry-worker\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     read_until(&mut stream, deadline)
 }
@@ -66,7 +76,12 @@ fn read_until(stream: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> 
 fn read(response: &str) -> ProbeAnswer {
     let status = response.lines().next().unwrap_or_default();
     let body = response.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    if status.split(' ').nth(1) == Some("200")
+    let code = status.split(' ').nth(1);
+    if code == Some("504") {
+        // nginx waited for PHP in vain.
+        return ProbeAnswer::Silent;
+    }
+    if code == Some("200")
         && let Ok(Answer { generation, uid }) = serde_json::from_str(body.trim())
     {
         return ProbeAnswer::Serving { generation, uid };
@@ -80,7 +95,14 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::time::{Duration, Instant};
 
-    use super::read_until;
+    use super::{read, read_until};
+    use crate::system::ProbeAnswer;
+
+    #[test]
+    fn a_gateway_that_waited_in_vain_is_silence_and_one_that_failed_is_not() {
+        assert_eq!(read("HTTP/1.1 504 Gateway Time-out\r\n\r\n"), ProbeAnswer::Silent);
+        assert!(matches!(read("HTTP/1.1 502 Bad Gateway\r\n\r\n"), ProbeAnswer::Other(_)));
+    }
 
     #[test]
     fn an_answer_that_drips_does_not_hold_the_worker_longer_than_the_limit() {

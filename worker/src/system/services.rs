@@ -2,18 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::command::{CommandError, Program, cut};
-use super::{Check, PhpTest, SystemError, files};
-use crate::engine::image::{Acl, Content, DirectoryImage, FileImage, Owner, UnitState};
+use super::{Check, ServiceStatus, SystemError, files, users};
+use crate::engine::image::{Acl, DirectoryImage, Owner, UnitState};
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 pub(super) const NGINX: &str = "/usr/sbin/nginx";
+/// nftables.
+pub(crate) const NFT: &str = "/usr/sbin/nft";
 const SSHD: &str = "/usr/sbin/sshd";
 /// Debian's, from nginx.conf.
 const NGINX_PID: &str = "/run/nginx.pid";
@@ -22,13 +24,18 @@ const UNIT_LIMIT: Duration = Duration::from_secs(60);
 /// 5,000 sites take nginx 2 s until its new workers serve (measured); ten times that.
 const RELOAD_LIMIT: Duration = Duration::from_secs(20);
 /// Where candidates lie while a daemon looks at them. root's, and passable for the pool's user.
-const CANDIDATES: &str = "/run/gantry-candidates";
+pub(super) const CANDIDATES: &str = "/run/gantry-candidates";
 
-fn systemctl(verb: &str, unit: &str) -> Result<(), SystemError> {
-    match Program::new(SYSTEMCTL).arg("--no-ask-password").arg(verb).arg("--").arg(unit).limit(UNIT_LIMIT).run() {
+fn systemctl(verb: &str, units: &[&str]) -> Result<(), SystemError> {
+    let mut program = Program::new(SYSTEMCTL).arg("--no-ask-password").arg(verb).arg("--");
+    for unit in units {
+        program = program.arg(unit);
+    }
+    match program.limit(UNIT_LIMIT).run() {
         Ok(_) => Ok(()),
         Err(CommandError::Failed { output, .. }) => {
-            Err(SystemError::Service { unit: unit.to_owned(), reason: format!("did not {verb}: {}{}", output.trim(), recent_log(unit)) })
+            let log = units.first().map(|unit| recent_log(unit)).unwrap_or_default();
+            Err(SystemError::Service { unit: units.join(" "), reason: format!("did not {verb}: {}{log}", output.trim()) })
         }
         Err(error @ (CommandError::Start { .. } | CommandError::TimedOut { .. })) => Err(error.into()),
     }
@@ -40,28 +47,79 @@ fn recent_log(unit: &str) -> String {
     journal.limit(Duration::from_secs(5)).run().map_or_else(|_| String::new(), |log| cut(format!("\n{}", log.stdout), 2048))
 }
 
-pub(super) fn unit(unit: &str) -> Result<UnitState, SystemError> {
-    let shown = Program::new(SYSTEMCTL).arg("show").arg("--property=ActiveState").arg("--value").arg("--").arg(unit).run()?;
-    Ok(match shown.stdout.trim() {
-        "active" | "reloading" | "activating" => UnitState::Active,
-        _ => UnitState::Inactive,
-    })
+pub(super) fn units(units: &[&str]) -> Result<Vec<UnitState>, SystemError> {
+    let mut program = Program::new(SYSTEMCTL).arg("show").arg("--property=ActiveState").arg("--value").arg("--");
+    for unit in units {
+        program = program.arg(unit);
+    }
+    let shown = program.run()?.stdout;
+    // One line each, and an empty one between two.
+    let states: Vec<UnitState> = shown
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| match line {
+            "active" | "reloading" | "activating" => UnitState::Active,
+            _ => UnitState::Inactive,
+        })
+        .collect();
+    if states.len() == units.len() {
+        return Ok(states);
+    }
+    let reason = format!("are {} units for systemd", states.len());
+    Err(SystemError::Service { unit: units.join(" "), reason })
 }
 
-pub(super) fn start_unit(unit: &str) -> Result<(), SystemError> {
-    systemctl("start", unit)
+pub(super) fn active_units() -> Result<BTreeSet<String>, SystemError> {
+    let listed = Program::new(SYSTEMCTL)
+        .arg("list-units")
+        .arg("--state=active,reloading,activating")
+        .arg("--plain")
+        .arg("--full")
+        .arg("--no-legend")
+        .arg("--no-pager")
+        .run()?;
+    Ok(listed.stdout.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
-pub(super) fn stop_unit(name: &str) -> Result<(), SystemError> {
-    match systemctl("stop", name) {
+pub(super) fn start_units(units: &[&str]) -> Result<(), SystemError> {
+    systemctl("start", units)
+}
+
+pub(super) fn stop_units(names: &[&str]) -> Result<(), SystemError> {
+    match systemctl("stop", names) {
         // A unit that was never loaded cannot be stopped, and need not be.
-        Err(SystemError::Service { .. }) if unit(name)? == UnitState::Inactive => Ok(()),
+        Err(SystemError::Service { .. }) if units(names)?.iter().all(|state| *state == UnitState::Inactive) => Ok(()),
         other => other,
     }
 }
 
 pub(super) fn reload_unit(unit: &str) -> Result<(), SystemError> {
-    systemctl("reload", unit)
+    systemctl("reload", &[unit])
+}
+
+pub(super) fn services(pattern: &str) -> Result<Vec<ServiceStatus>, SystemError> {
+    let properties = "--property=Id,ActiveState,StatusText";
+    let shown = Program::new(SYSTEMCTL).arg("show").arg(properties).arg("--").arg(pattern).run()?;
+    // A paragraph for each.
+    let property = |paragraph: &str, key: &str| paragraph.lines().find_map(|line| line.strip_prefix(key).map(str::to_owned));
+    let status = |paragraph: &str| {
+        property(paragraph, "ActiveState=").filter(|state| state == "active")?;
+        Some(ServiceStatus { unit: property(paragraph, "Id=")?, text: property(paragraph, "StatusText=").unwrap_or_default() })
+    };
+    Ok(shown.stdout.split("\n\n").filter_map(status).collect())
+}
+
+/// An idle master ends within milliseconds. One that has just been given a request ends after it.
+const FINISH_LIMIT: Duration = Duration::from_secs(2);
+
+/// Not `systemctl stop`, which kills what has not ended by the unit's own time limit.
+pub(super) fn finish_service(name: &str) -> Result<(), SystemError> {
+    Program::new(SYSTEMCTL).arg("kill").arg("--kill-who=main").arg("--signal=QUIT").arg("--").arg(name).run()?;
+    let deadline = Instant::now() + FINISH_LIMIT;
+    while units(&[name])? == [UnitState::Active] && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 pub(super) fn load_units() -> Result<(), SystemError> {
@@ -103,15 +161,26 @@ fn nginx_master() -> Result<Pid, SystemError> {
     if name.trim() == "nginx" { Ok(pid) } else { Err(nginx_is("left a stale process id")) }
 }
 
+/// The children of a unit's main process that run under a uid.
+pub(super) fn children(unit: &str, uid: u32) -> Result<usize, SystemError> {
+    let shown = Program::new(SYSTEMCTL).arg("show").arg("--property=MainPID").arg("--value").arg("--").arg(unit).run()?;
+    let Some(main) = shown.stdout.trim().parse().ok().and_then(Pid::from_raw) else { return Ok(0) };
+    Ok(child_ids(main).into_iter().filter(|pid| users::runs_as(*pid, uid)).count())
+}
+
+fn child_ids(parent: Pid) -> Vec<i32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// The master's workers that take connections. One that is leaving says so in its title.
 fn accepting_workers(master: Pid) -> BTreeSet<i32> {
-    let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
     let accepting = |pid: &i32| {
         let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let title = String::from_utf8_lossy(&title);
         title.starts_with("nginx: worker process") && !title.contains("shutting down")
     };
-    children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(accepting).collect()
+    child_ids(master).into_iter().filter(accepting).collect()
 }
 
 /// Passable for every pool's user, listable for none.
@@ -120,33 +189,14 @@ pub(super) fn make_candidates() -> Result<(), SystemError> {
     files::ensure_directory(&DirectoryImage { path: CANDIDATES.into(), owner: Owner::ROOT, mode: 0o711, acl })
 }
 
-pub(super) fn test_php(test: &PhpTest<'_>) -> Result<Check, SystemError> {
-    let path = PathBuf::from(CANDIDATES).join(format!("{}-{}.conf", test.user, test.version));
-    files::write_file(&FileImage {
-        path: path.clone(),
-        owner: Owner::root_for(test.uid),
-        mode: 0o640,
-        content: Content::from(test.config),
-    })?;
-    // It reads what the account may read and no more; no program it might start gains anything.
-    let checked = Program::new("/usr/bin/setpriv")
-        .arg(&format!("--reuid={}", test.uid))
-        .arg(&format!("--regid={}", test.uid))
-        .arg("--clear-groups")
-        .arg("--no-new-privs")
-        .arg("--inh-caps=-all")
-        .arg("--bounding-set=-all")
-        .arg("--")
-        .arg(&format!("/usr/sbin/php-fpm{}", test.version))
-        .arg("--test")
-        .arg("--fpm-config")
-        .arg(&path.display().to_string())
-        .finish();
-    files::remove_file(&path)?;
-    let finished = checked?;
-    let output = cut(format!("{}{}", finished.stderr, finished.stdout), 8192);
-    // FPM prints the candidate's place; the real one is what a reader looks for.
-    Ok(Check { accepted: finished.status.success(), output })
+pub(super) fn test_packet_filter(rules: &str) -> Result<Check, SystemError> {
+    let finished = Program::new(NFT).arg("--check").arg("--file").arg("-").input(rules).finish()?;
+    Ok(Check { accepted: finished.status.success(), output: cut(finished.stderr, 8192) })
+}
+
+pub(super) fn filters_packets(table: &str) -> Result<bool, SystemError> {
+    let finished = Program::new(NFT).arg("--terse").arg("list").arg("table").arg("inet").arg(table).finish()?;
+    Ok(finished.status.success())
 }
 
 pub(super) fn test_sshd() -> Result<Check, SystemError> {

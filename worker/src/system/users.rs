@@ -1,8 +1,9 @@
 //! Users: made by systemd-sysusers, changed and removed by the shadow tools.
 
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -35,18 +36,12 @@ pub(super) fn user(name: &str) -> Result<Option<UserRecord>, SystemError> {
 
 /// Password field and expiry day of a user.
 fn shadow(name: &str) -> Result<(String, Option<i64>), SystemError> {
-    let path = Path::new("/etc/shadow");
-    let text = fs::read_to_string(path).map_err(|source| SystemError::File { doing: "read", path: path.to_owned(), source })?;
-    let line = text.lines().find(|line| line.split(':').next() == Some(name)).unwrap_or_default();
-    let mut fields = line.split(':').skip(1);
-    let password = fields.next().unwrap_or_default().to_owned();
-    let expires = fields.nth(5).and_then(|field| field.parse().ok());
-    Ok((password, expires))
+    let text = text("/etc/shadow")?;
+    Ok(secrets(text.lines().find(|line| fields::<1>(line)[0] == name).unwrap_or_default()))
 }
 
 fn groups_of(name: &str) -> Result<Vec<String>, SystemError> {
-    let path = Path::new("/etc/group");
-    let text = fs::read_to_string(path).map_err(|source| SystemError::File { doing: "read", path: path.to_owned(), source })?;
+    let text = text("/etc/group")?;
     let member = |line: &&str| line.rsplit(':').next().is_some_and(|members| members.split(',').any(|member| member == name));
     Ok(text.lines().filter(member).filter_map(|line| line.split(':').next()).map(str::to_owned).collect())
 }
@@ -63,17 +58,70 @@ pub(super) fn group_of_gid(gid: u32) -> Result<Option<String>, SystemError> {
     Ok(lookup("look up a group", Group::from_gid(Gid::from_raw(gid)))?.map(|group| group.name))
 }
 
+/// Every user of the host's own files: each file is read once.
+pub(super) fn users() -> Result<BTreeMap<String, UserRecord>, SystemError> {
+    let (passwd, shadow, group) = (text("/etc/passwd")?, text("/etc/shadow")?, text("/etc/group")?);
+    let mut names: HashMap<u32, &str> = HashMap::new();
+    let mut memberships: HashMap<&str, Vec<String>> = HashMap::new();
+    for line in group.lines() {
+        let [name, _, gid, members] = fields(line);
+        if let Ok(gid) = gid.parse() {
+            names.entry(gid).or_insert(name);
+        }
+        for member in members.split(',').filter(|member| !member.is_empty()) {
+            memberships.entry(member).or_default().push(name.to_owned());
+        }
+    }
+    let secrets: HashMap<&str, (String, Option<i64>)> = shadow.lines().map(|line| (fields::<1>(line)[0], secrets(line))).collect();
+    let mut users = BTreeMap::new();
+    for line in passwd.lines() {
+        let [name, _, uid, gid, comment] = fields(line);
+        let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse()) else { continue };
+        let (password, expires) = secrets.get(name).cloned().unwrap_or_default();
+        let group = names.get(&gid).copied().unwrap_or_default().to_owned();
+        let groups = memberships.remove(name).unwrap_or_default();
+        users.entry(name.to_owned()).or_insert(UserRecord { uid, gid, group, comment: comment.to_owned(), groups, password, expires });
+    }
+    Ok(users)
+}
+
+/// The first fields of a line; empty ones where it has fewer.
+fn fields<const N: usize>(line: &str) -> [&str; N] {
+    let mut fields = line.split(':');
+    std::array::from_fn(|_| fields.next().unwrap_or_default())
+}
+
+/// Password field and expiry day in a line of the shadow file.
+fn secrets(line: &str) -> (String, Option<i64>) {
+    let [_, password, _, _, _, _, _, expires] = fields(line);
+    (password.to_owned(), expires.parse().ok())
+}
+
+fn text(path: &str) -> Result<String, SystemError> {
+    fs::read_to_string(path).map_err(|source| SystemError::File { doing: "read", path: path.into(), source })
+}
+
 /// systemd-sysusers answers a taken number by quietly choosing another, so what it made is checked, and taken away
 /// again if it is not what was asked.
-pub(super) fn add_user(wanted: &UserImage) -> Result<(), SystemError> {
-    let UserImage { name, uid, comment, home, shell, member_of } = wanted;
-    let lines = format!(
-        "g {member_of} -\ng {name} {uid}\nu {name} {uid}:{uid} \"{comment}\" {} {}\nm {name} {member_of}\n",
-        home.display(),
-        shell.display()
-    );
+pub(super) fn add_users(wanted: &[&UserImage]) -> Result<(), SystemError> {
+    let mut lines = String::new();
+    for UserImage { name, uid, comment, home, shell, member_of } in wanted {
+        let (home, shell) = (home.display(), shell.display());
+        let _ = write!(lines, "g {member_of} -\ng {name} {uid}\nu {name} {uid}:{uid} \"{comment}\" {home} {shell}\nm {name} {member_of}\n");
+    }
     Program::new("/usr/bin/systemd-sysusers").arg("-").input(lines).run()?;
-    let Some(made) = user(name.as_str())? else {
+    let made = users()?;
+    // All are checked, so that nothing wrong stays; the first of them is the error.
+    let mut checked = Ok(());
+    for wanted in wanted {
+        checked = checked.and(check_made(wanted, made.get(wanted.name.as_str())));
+    }
+    checked
+}
+
+fn check_made(wanted: &UserImage, made: Option<&UserRecord>) -> Result<(), SystemError> {
+    let UserImage { name, uid, comment, home: _, shell: _, member_of } = wanted;
+    let Some(made) = made else {
         return Err(SystemError::User { name: name.to_string(), reason: "was not made".to_owned() });
     };
     if made.uid == *uid && made.gid == *uid && made.group == name.as_str() && made.groups.contains(member_of) {
@@ -97,8 +145,9 @@ pub(super) fn remove_user(name: &LinuxUser) -> Result<(), SystemError> {
     Ok(())
 }
 
-pub(super) fn set_password(name: &LinuxUser, field: &str) -> Result<(), SystemError> {
-    Program::new("/usr/sbin/chpasswd").arg("-e").input(format!("{name}:{field}\n")).run()?;
+pub(super) fn set_passwords(fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError> {
+    let lines: String = fields.iter().map(|(name, field)| format!("{name}:{field}\n")).collect();
+    Program::new("/usr/sbin/chpasswd").arg("-e").input(lines).run()?;
     Ok(())
 }
 
@@ -131,11 +180,8 @@ fn process_ids() -> Result<Vec<i32>, SystemError> {
     Ok(listed.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// Kills a process if one of its uids is the given one. The descriptor is taken first, so the number cannot be reused
-/// for somebody else's process in between.
-fn end_if_owned(number: i32, uid: u32) -> bool {
-    let Some(pid) = Pid::from_raw(number) else { return false };
-    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+/// Whether a process is alive and one of its uids is the given one.
+pub(super) fn runs_as(number: i32, uid: u32) -> bool {
     let Ok(status) = fs::read_to_string(format!("/proc/{number}/status")) else { return false };
     // A zombie is dead already; its parent has to take notice.
     let zombie = status.lines().any(|line| line.starts_with("State:") && line.contains('Z'));
@@ -143,7 +189,15 @@ fn end_if_owned(number: i32, uid: u32) -> bool {
         .lines()
         .find_map(|line| line.strip_prefix("Uid:"))
         .is_some_and(|uids| uids.split_whitespace().take(3).any(|field| field.parse() == Ok(uid)));
-    if zombie || !owned {
+    !zombie && owned
+}
+
+/// Kills a process if one of its uids is the given one. The descriptor is taken first, so the number cannot be reused
+/// for somebody else's process in between.
+fn end_if_owned(number: i32, uid: u32) -> bool {
+    let Some(pid) = Pid::from_raw(number) else { return false };
+    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    if !runs_as(number, uid) {
         return false;
     }
     let _ = pidfd_send_signal(&descriptor, Signal::KILL);

@@ -2,7 +2,8 @@
 
 use shared::events::{StepState, Verdict};
 use shared::failure::{Effect, FailureCode};
-use shared::jobs::{Generation, JobEnvelope, Presence, Requirement, SiteKind};
+use shared::jobs::{Generation, JobEnvelope, PoolPresence, Presence, Requirement, SiteKind};
+use worker::registry::Carried;
 use worker::system::fake::{FakeSystem, Node};
 
 use crate::support::{Lab, account, failure, pool, pool_key, site};
@@ -11,6 +12,7 @@ use crate::support::{Lab, account, failure, pool, pool_key, site};
 async fn lab() -> Lab {
     let lab = Lab::new().await;
     lab.applied(&[account(1, |_| ()), pool(1, |_| ())]).await;
+    lab.host.heal();
     lab
 }
 
@@ -23,10 +25,20 @@ async fn fails(lab: &Lab, job: &JobEnvelope, code: FailureCode, effect: Effect) 
 }
 
 #[tokio::test]
-async fn a_configuration_broken_by_hand_is_the_hosts_fault_and_nothing_is_touched() {
+async fn a_configuration_broken_by_hand_is_nobodys_fault_and_the_job_waits_until_it_is_mended() {
     let lab = lab().await;
+    let job = site(30, "shop.example", 1, |_| ());
     lab.host.put_file("/etc/nginx/conf.d/by-hand.conf", "BROKEN;");
-    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::HostConfigBroken, Effect::NothingChanged).await;
+    let before = lab.host.snapshot();
+    for _ in 0..2 {
+        let Carried::Blocked { said, steps } = lab.carry_out(&job).await else { panic!("it is not blocked") };
+        assert!(said.contains("/etc/nginx/conf.d/by-hand.conf:1"), "{said}");
+        assert!(steps.iter().all(|step| step.state == StepState::Waiting), "{steps:?}");
+        assert_eq!(lab.host.snapshot(), before);
+    }
+    assert_eq!(lab.host.reloads(), 0);
+    lab.host.take("/etc/nginx/conf.d/by-hand.conf");
+    lab.applied(&[job]).await;
 }
 
 #[tokio::test]
@@ -99,7 +111,7 @@ async fn a_php_site_without_its_pool_does_not_count_as_active() {
     let undone = StepState::Undone;
     assert_eq!(
         states,
-        [("nginx test", undone), ("Folders", undone), ("Site", undone), ("Reload", undone), ("Test request", StepState::Failed)]
+        [("Folders", undone), ("nginx test", undone), ("Site", undone), ("Reload", undone), ("Test request", StepState::Failed)]
     );
     assert!(outcome.steps[4].detail.contains("502"), "{:?}", outcome.steps[4]);
 }
@@ -171,10 +183,10 @@ async fn a_deleted_resource_does_not_come_back_by_an_older_job() {
 async fn a_failed_change_keeps_serving_what_served_and_a_retry_applies_it() {
     let lab = lab().await;
     lab.applied(&[site(30, "shop.example", 1, |_| ())]).await;
-    lab.host.put_file("/etc/nginx/conf.d/by-hand.conf", "BROKEN;");
+    lab.host.put_file("/etc/nginx/sites-enabled/by-hand.conf", "server { server_name www.shop.example; }");
     let mut job = site(30, "shop.example", 2, |spec| spec.aliases = vec!["www.shop.example".parse().unwrap()]);
-    fails(&lab, &job, FailureCode::HostConfigBroken, Effect::NothingChanged).await;
-    lab.host.take("/etc/nginx/conf.d/by-hand.conf");
+    fails(&lab, &job, FailureCode::NameTaken, Effect::NothingChanged).await;
+    lab.host.take("/etc/nginx/sites-enabled/by-hand.conf");
     job.attempt = 2;
     lab.applied(&[job]).await;
 }
@@ -214,11 +226,80 @@ async fn what_a_failing_database_left_in_the_journal_is_never_put_back_over_some
     assert!(lab.host.snapshot().nodes.contains_key(std::path::Path::new(vhost)));
 }
 
+const SHOP_LIMITS: &str = "/etc/nginx/gantry/shop-8.2.conf";
+
 #[tokio::test]
-async fn the_neighbour_asked_is_one_that_nginx_answers_for_by_itself() {
+async fn nginx_takes_a_body_as_large_as_the_pool_does_from_the_change_of_the_pool_on() {
     let lab = lab().await;
-    lab.applied(&[site(30, "first.example", 1, |_| ()), site(31, "plain.example", 1, |spec| spec.kind = SiteKind::Static)]).await;
-    let plan = worker::registry::plan(&lab.engine, &site(32, "shop.example", 1, |_| ())).await.unwrap();
-    let plan = serde_json::to_string(&plan).unwrap();
-    assert!(plan.contains(r#"{"remember_neighbour":{"domain":"plain.example"}}"#), "{plan}");
+    lab.applied(&[site(30, "shop.example", 1, |_| ())]).await;
+    let limit = || match &lab.host.snapshot().nodes[std::path::Path::new(SHOP_LIMITS)] {
+        Node::File { content, .. } => String::from_utf8(content.clone()).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert!(limit().contains("client_max_body_size 64m;"));
+    let change = pool(2, |spec| spec.settings.post_max_size_mib = 200);
+    let plan = serde_json::to_string(&worker::registry::plan(&lab.engine, &change).await.unwrap()).unwrap();
+    assert!(plan.contains("test_nginx") && plan.contains("reload_nginx"), "{plan}");
+    lab.applied(&[change]).await;
+    assert!(limit().contains("client_max_body_size 200m;"));
+}
+
+#[tokio::test]
+async fn what_a_vhost_includes_stays_as_long_as_a_site_needs_it_and_not_longer() {
+    let lab = lab().await;
+    let there = || lab.host.snapshot().nodes.contains_key(std::path::Path::new(SHOP_LIMITS));
+    lab.applied(&[site(30, "shop.example", 1, |_| ()), pool(2, |spec| spec.presence = PoolPresence::Deleted)]).await;
+    assert!(there());
+    lab.applied(&[account(2, |spec| spec.presence = Presence::Deleted)]).await;
+    assert!(!there());
+}
+
+/// A lab with a site whose PHP is busy for good.
+async fn busy_lab() -> Lab {
+    let lab = lab().await;
+    lab.applied(&[site(30, "shop.example", 1, |_| ())]).await;
+    lab.host.start("gantry-php8.2@shop.service");
+    lab.host.keep_busy("shop-8.2", 10);
+    lab
+}
+
+#[tokio::test]
+async fn a_site_whose_php_is_busy_can_be_changed_suspended_and_made_active_again() {
+    let lab = busy_lab().await;
+    lab.applied(&[
+        site(30, "shop.example", 2, |spec| spec.aliases = vec!["www.shop.example".parse().unwrap()]),
+        site(30, "shop.example", 3, |spec| spec.presence = Presence::Suspended),
+        site(30, "shop.example", 4, |_| ()),
+        pool(2, |spec| spec.settings.memory_limit_mib = 64),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_pool_that_is_not_at_work_proves_nothing() {
+    let lab = lab().await;
+    lab.host.keep_busy("shop-8.2", 0);
+    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::ProbeFailed, Effect::RolledBack).await;
+}
+
+#[tokio::test]
+async fn a_neighbour_whose_php_is_busy_stands_in_nobodys_way() {
+    let lab = busy_lab().await;
+    lab.applied(&[site(31, "other.example", 1, |spec| spec.kind = SiteKind::Static)]).await;
+}
+
+#[tokio::test]
+async fn php_is_asked_where_a_site_becomes_active_and_left_alone_where_it_served_before() {
+    let lab = lab().await;
+    let asks_php = async |job: &JobEnvelope| {
+        let plan = worker::registry::plan(&lab.engine, job).await.unwrap();
+        serde_json::to_string(&plan).unwrap().contains(r#""expect":{"php":"#)
+    };
+    assert!(asks_php(&site(30, "shop.example", 1, |_| ())).await);
+    lab.applied(&[site(30, "shop.example", 1, |_| ())]).await;
+    assert!(!asks_php(&site(30, "shop.example", 2, |spec| spec.aliases = vec!["www.shop.example".parse().unwrap()])).await);
+    assert!(!asks_php(&site(30, "shop.example", 2, |spec| spec.presence = Presence::Suspended)).await);
+    assert!(asks_php(&site(30, "shop.example", 2, |spec| spec.kind = SiteKind::Php { version: "8.4".parse().unwrap() })).await);
+    lab.applied(&[site(30, "shop.example", 2, |spec| spec.presence = Presence::Suspended)]).await;
+    assert!(asks_php(&site(30, "shop.example", 3, |_| ())).await);
 }

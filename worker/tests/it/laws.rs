@@ -5,7 +5,7 @@ use shared::events::Verdict;
 use shared::failure::Effect;
 use shared::jobs::{JobEnvelope, PoolPresence, Presence, SiteKind};
 use worker::registry;
-use worker::system::fake::{FakeSystem, Trouble};
+use worker::system::fake::{FakeSystem, Node, Trouble};
 
 use crate::support::{KEY, Lab, account, again, failure, hash, pool, site};
 
@@ -153,6 +153,7 @@ async fn deleting_everything_leaves_the_host_as_it_was_before_the_account() {
         account(2, |spec| spec.presence = Presence::Deleted),
     ])
     .await;
+    lab.empty_trash().await;
     assert_eq!(lab.host.snapshot(), before);
 }
 
@@ -187,6 +188,71 @@ async fn preparing_the_host_fails_whole_at_any_step_and_does_nothing_the_second_
         // nginx loads what is there when it is told to; before the first reload it was told nothing.
         assert_eq!(lab.host.snapshot().nodes, before.nodes, "failed at change {call}");
     }
+}
+
+#[tokio::test]
+async fn a_deleted_accounts_files_go_after_the_job_and_a_cut_in_between_loses_none_of_them() {
+    let lab = Lab::new().await;
+    let before = lab.host.snapshot();
+    lab.applied(&[account(1, |_| ())]).await;
+    for file in 0..1000 {
+        lab.host.put_file(&format!("/home/shop/home/{file}"), "");
+    }
+    lab.applied(&[account(2, |spec| spec.presence = Presence::Deleted)]).await;
+    let trees = |lab: &Lab| lab.host.snapshot().nodes.keys().filter(|path| path.starts_with("/home/.gantry-trash/")).count();
+    assert!(trees(&lab) > 1000, "the outcome is told before the files are gone");
+    lab.host.trouble_at(2, Trouble::CutBefore);
+    lab.empty_trash().await;
+    assert!(trees(&lab) > 0);
+    lab.host.heal();
+    let (lab, _) = lab.restart().await;
+    lab.empty_trash().await;
+    assert_eq!(lab.host.snapshot(), before);
+}
+
+#[tokio::test]
+async fn the_trash_is_never_emptied_of_what_a_job_that_is_undone_brings_back() {
+    let gone = Lab::new().await.host.snapshot();
+    for call in 0.. {
+        let lab = Lab::new().await;
+        lab.applied(&[account(1, |_| ())]).await;
+        lab.host.put_file("/home/shop/home/letter", "");
+        let before = lab.host.snapshot();
+        lab.host.trouble_at(call, Trouble::CutAfter);
+        let _ = lab.carry_out(&account(2, |spec| spec.presence = Presence::Deleted)).await;
+        if lab.host.is_trouble_to_come() {
+            break;
+        }
+        lab.host.heal();
+        lab.empty_trash().await;
+        let state = lab.host.snapshot();
+        assert!(state == before || state == gone, "cut off at change {call}: neither there nor gone");
+    }
+}
+
+#[tokio::test]
+async fn what_an_administrator_says_at_sshds_door_stands() {
+    let host = FakeSystem::new();
+    host.put_file("/etc/ssh/sshd_config", "#LoginGraceTime 2m\nmaxstartups=5:50:10\n");
+    host.put_file("/etc/ssh/sshd_config.d/10-own.conf", "  PerSourceMaxStartups\t3\n");
+    host.put_file("/etc/ssh/sshd_config.d/not-read", "LoginGraceTime 5\n");
+    let lab = Lab::on(host).await;
+    assert_eq!(registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap().failure, None);
+    let nodes = lab.host.snapshot().nodes;
+    let Node::File { content, .. } = &nodes[std::path::Path::new("/etc/ssh/sshd_config.d/50-gantry.conf")] else { panic!("no file") };
+    let text = String::from_utf8_lossy(content);
+    assert!(text.contains("\nLoginGraceTime 30\n") && text.contains("\nPerSourceNetBlockSize"), "{text}");
+    assert!(!text.contains("\nMaxStartups") && !text.contains("\nPerSourceMaxStartups"), "{text}");
+    assert!(registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap().steps.is_empty());
+}
+
+#[tokio::test]
+async fn packet_filter_rules_that_somebody_flushed_are_loaded_again() {
+    let lab = Lab::new().await;
+    lab.host.flush_packet_filter();
+    let prepared = registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap();
+    assert_eq!(prepared.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["Firewall"]);
+    assert!(registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap().steps.is_empty());
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod batch;
+mod batch_laws;
 mod failures;
 mod laws;
 mod plans;

@@ -1,7 +1,9 @@
 //! What is done for each job, to be read.
 
+use std::collections::BTreeSet;
+
 use shared::jobs::{PoolPresence, Presence};
-use worker::engine::facts::Facts;
+use worker::engine::facts::View;
 use worker::ledger::Rows;
 use worker::registry;
 use worker::roles::web;
@@ -74,7 +76,7 @@ async fn plans_of_a_site() {
 #[test]
 fn plan_of_a_host() {
     let (host, rows) = (FakeSystem::new(), Rows::default());
-    insta::assert_snapshot!("host", brief(&web::host::plan(Facts::new(&host, &rows)).unwrap()));
+    insta::assert_snapshot!("host", brief(&web::host::plan(View::new(&host, &rows, BTreeSet::new()).facts()).unwrap()));
 }
 
 #[tokio::test]

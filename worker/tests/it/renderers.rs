@@ -1,8 +1,10 @@
 //! Renderers: golden texts, and the law that no accepted value changes the structure of what is written.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use shared::jobs::{AccountLimits, Generation, PhpSettings, Presence, ProcessManager, SiteKind, SiteSpec};
-use worker::roles::web::{nginx, php_fpm, sshd, systemd};
+use worker::roles::web::{firewall, nginx, php_fpm, sshd, systemd};
 
 use crate::support::{KEY, site_spec};
 
@@ -20,6 +22,7 @@ fn golden_vhosts() {
     insta::assert_snapshot!("vhost_static", vhost(&spec));
     spec.presence = Presence::Suspended;
     insta::assert_snapshot!("vhost_suspended", vhost(&spec));
+    insta::assert_snapshot!("nginx_pool", nginx::pool(&PhpSettings::default()));
     insta::assert_snapshot!("nginx_baseline", nginx::baseline(true));
 }
 
@@ -31,7 +34,9 @@ fn golden_pool_units_and_keys() {
     insta::assert_snapshot!("php_service", systemd::php_service(version));
     let limits = AccountLimits { cpu_percent: Some(150), memory_mib: Some(512), tasks: Some(100) };
     insta::assert_snapshot!("slice", systemd::slice(&user, limits));
-    insta::assert_snapshot!("sshd", sshd::baseline());
+    insta::assert_snapshot!("sshd", sshd::baseline(&BTreeSet::new()));
+    insta::assert_snapshot!("firewall", firewall::rules());
+    insta::assert_snapshot!("firewall_unit", firewall::unit());
     insta::assert_snapshot!("keys", sshd::authorized_keys(&[KEY.parse().unwrap()]));
 }
 

@@ -13,7 +13,7 @@ use shared::jobs::{
 use shared::names::CryptHash;
 use tempfile::TempDir;
 use worker::engine::{Engine, Recovery, UnsealError, Unsealer};
-use worker::registry;
+use worker::registry::{self, Carried};
 use worker::store::Store;
 use worker::system::fake::FakeSystem;
 
@@ -21,7 +21,7 @@ pub(crate) const UID: u32 = 200_001;
 pub(crate) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4Yb0yVw8jYkT0o1Yp2rSQqJm8a5L0yS9Jx3X5cV0aB me@laptop";
 
 /// Ids that are the same in every run.
-fn id<T: std::str::FromStr>(number: u32) -> T
+pub(crate) fn id<T: std::str::FromStr>(number: u32) -> T
 where
     T::Err: std::fmt::Debug,
 {
@@ -63,8 +63,29 @@ impl Lab {
         Self { host, engine, directory }
     }
 
+    /// The same host with an engine that does things side by side, as on a real one.
+    pub(crate) async fn threaded(self) -> Self {
+        self.engine.ledger().close().await;
+        let Self { host, directory, engine: _ } = self;
+        let store = Store::open(&directory.path().join("worker.db")).await.unwrap();
+        let engine = Engine::open(&store, host.clone(), Arc::new(Unsealed)).await.unwrap();
+        Self { host, engine, directory }
+    }
+
+    /// Carries out a job that is expected to end.
     pub(crate) async fn apply(&self, envelope: &JobEnvelope) -> Outcome {
+        match self.carry_out(envelope).await {
+            Carried::Ended(outcome) => outcome,
+            other @ (Carried::Blocked { .. } | Carried::Deferred) => panic!("{} did not end: {other:?}", envelope.resource),
+        }
+    }
+
+    pub(crate) async fn carry_out(&self, envelope: &JobEnvelope) -> Carried {
         registry::carry_out(&self.engine, envelope, &mut |_| ()).await
+    }
+
+    pub(crate) async fn carry_out_batch(&self, envelopes: &[JobEnvelope]) -> Vec<Carried> {
+        registry::carry_out_batch(&self.engine, envelopes, &mut |_, _| ()).await
     }
 
     /// Applies jobs that are expected to work.
@@ -83,6 +104,11 @@ impl Lab {
         store.pool.close().await;
     }
 
+    /// Empties the trash, as the worker does beside its jobs.
+    pub(crate) async fn empty_trash(&self) {
+        worker::trash::empty(&self.engine).await.unwrap();
+    }
+
     /// The worker starts again on the same disk.
     pub(crate) async fn restart(self) -> (Self, Recovery) {
         self.engine.ledger().close().await;
@@ -93,9 +119,10 @@ impl Lab {
     }
 }
 
+/// One thing after another: the n-th change is the same in every run.
 async fn engine(directory: &TempDir, host: &Arc<FakeSystem>) -> Engine {
     let store = Store::open(&directory.path().join("worker.db")).await.unwrap();
-    Engine::open(&store, host.clone(), Arc::new(Unsealed)).await.unwrap()
+    Engine::open(&store, host.clone(), Arc::new(Unsealed)).await.unwrap().single_threaded()
 }
 
 /// The code and effect of a failure.
@@ -147,14 +174,18 @@ pub(crate) fn pool_key() -> ResourceKey {
     ResourceKey::PhpPool(id::<PhpPoolId>(20))
 }
 
-pub(crate) fn pool(generation: i64, change: impl FnOnce(&mut PhpPoolSpec)) -> JobEnvelope {
-    let mut spec = PhpPoolSpec {
+pub(crate) fn pool_spec() -> PhpPoolSpec {
+    PhpPoolSpec {
         user: "shop".parse().unwrap(),
         uid: UID.try_into().unwrap(),
         version: "8.2".parse().unwrap(),
         presence: PoolPresence::Present,
         settings: PhpSettings::default(),
-    };
+    }
+}
+
+pub(crate) fn pool(generation: i64, change: impl FnOnce(&mut PhpPoolSpec)) -> JobEnvelope {
+    let mut spec = pool_spec();
     change(&mut spec);
     envelope(pool_key(), generation, Job::PhpPool(spec))
 }

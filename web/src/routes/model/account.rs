@@ -7,23 +7,24 @@ use shared::operation::ResourceState;
 
 use super::operation::{newest, standing_of};
 use super::site::{newest_first, of_account, sftp_host};
-use super::{FEED, ListQuery, at, count, form_key, press_key};
+use super::{FEED, ListQuery, at, count, form_key, press_key, state_counts};
 use crate::app::account::{AccountCreate, LimitsForm};
 use crate::app::php::PhpForm;
 use crate::app::{Actor, AppError, FieldErrors};
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
-use crate::store::account::{AccountFilter, AccountRow, AccountSort, account_counts, account_fetch, account_list};
+use crate::store::account::{AccountRow, account_fetch};
+use crate::store::account_list::{AccountFilter, AccountSort, account_counts, account_list};
 use crate::store::list::{Direction, Paging, StateGroup};
 use crate::store::operation_list::{OperationFilter, operation_list_of_resource};
 use crate::store::php_pool::{PhpPoolRow, php_pool_list};
 use crate::store::placement::placement_list;
 use crate::store::server::{server_fetch, server_list};
 use crate::store::sftp_key::sftp_key_list;
-use crate::store::user::{ClientFilter, UserRole, UserState, client_list};
+use crate::store::user::{ClientFilter, UserRole, UserState, client_list, user_fetch};
 use crate::views::account::{
-    AccountForm, Counts, DeleteModel, KeyRow, LimitsForm as LimitsFields, LimitsModel, ListModel, NewModel, PhpForm as PhpFields, PhpModel,
+    AccountForm, DeleteModel, KeyRow, LimitsForm as LimitsFields, LimitsModel, ListModel, NewModel, PhpForm as PhpFields, PhpModel,
     PoolRow, Row, SftpModel, ShowModel,
 };
 use crate::views::components::choice::Choice;
@@ -104,13 +105,7 @@ pub async fn account_list_model(state: &AppState, actor: &Actor, query: &ListQue
     Ok(ListModel {
         now: jiff::Timestamp::now(),
         listing: query.listing(paths::ACCOUNTS, found.total),
-        counts: Counts {
-            all: count(counts.all),
-            active: count(counts.active),
-            busy: count(counts.busy),
-            failed: count(counts.failed),
-            suspended: count(counts.suspended),
-        },
+        counts: state_counts(counts),
         rows: rows(state, actor, &found.rows).await?,
         can_create: actor.is_admin(),
         live,
@@ -220,7 +215,7 @@ pub async fn account_new_model(
     let clients =
         client_list(state.db(), &ClientFilter { state: Some(UserState::Active), ..ClientFilter::default() }, Paging::page(1, 500)).await?;
     let owners = clients.rows.iter().filter(|client| client.user.role == UserRole::Client);
-    let owners = owners.map(|client| Choice::new(client.user.id.to_string(), client.user.name.clone()).note(client.user.login.to_string()));
+    let owners = owners.map(|client| Choice::new(client.user.login.as_str(), client.user.name.clone()).note(client.user.login.as_str()));
     let servers = placement_list(state.db()).await?.into_iter().filter(|server| server.active && server.enrolled && server.has_room());
     let servers = servers.map(|server| {
         let most = server.max_accounts.map_or_else(|| "no limit".to_owned(), |most| format!("of {most}"));
@@ -230,7 +225,7 @@ pub async fn account_new_model(
     let versions = server_list(state.db()).await?.into_iter().flat_map(|server| server.php_versions);
     Ok(NewModel {
         form: AccountForm {
-            owner: form.owner.clone(),
+            owner: owner_login(state, &form.owner).await?,
             user: form.user.clone(),
             server: form.server.clone(),
             domain: form.domain.clone(),
@@ -243,6 +238,12 @@ pub async fn account_new_model(
         servers: servers.collect(),
         php_versions: newest_first(versions),
     })
+}
+
+/// What a form calls a client, who may have been chosen by a link with their id.
+async fn owner_login(state: &AppState, owner: &str) -> Result<String, PageError> {
+    let Ok(id) = owner.parse() else { return Ok(owner.to_owned()) };
+    Ok(user_fetch(state.db(), id).await?.map(|user| user.login.to_string()).unwrap_or_default())
 }
 
 fn limits_fields(form: &LimitsForm) -> LimitsFields {

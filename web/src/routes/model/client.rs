@@ -10,7 +10,7 @@ use crate::app::{Actor, FieldErrors};
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
-use crate::store::account::AccountFilter;
+use crate::store::account_list::AccountFilter;
 use crate::store::list::{Direction, Paging};
 use crate::store::operation_list::OperationFilter;
 use crate::store::user::{ClientFilter, ClientRow, ClientSort, UserRole, UserState, client_counts, client_list};

@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use shared::operation::{OperationState, ResourceState};
 
 use super::operation::{counts as operation_counts, newest};
-use super::{FEED, at, count, server, site};
+use super::{FEED, account, at, count, server, site};
 use crate::app::{Actor, AppError};
 use crate::error::PageError;
 use crate::state::AppState;
-use crate::store::account::{AccountFilter, account_counts, account_list};
+use crate::store::account_list::{AccountFilter, account_counts, account_list};
+use crate::store::job_queue::job_queue_stuck_since;
 use crate::store::list::{Direction, Paging, StateGroup};
+use crate::store::now_ms;
 use crate::store::operation_list::{OperationFilter, OperationSort, operation_list};
 use crate::store::server::server_fetch;
 use crate::store::site::{SiteFilter, SiteSort, site_counts, site_list};
@@ -20,8 +22,10 @@ use crate::store::user::{UserRole, user_count};
 use crate::views::components::usage::Usage;
 use crate::views::home_admin::{Figures, HomeAdmin};
 use crate::views::home_client::{AccountCard, HomeClient};
-use crate::views::model::AccountRef;
 use crate::views::server::Reach;
+
+/// A queue that has not moved for so long is in trouble; the scheduler looks at it every second.
+const STUCK_MS: i64 = 10_000;
 
 /// The fleet at a glance.
 ///
@@ -51,6 +55,7 @@ pub async fn home_admin_model(state: &AppState, actor: &Actor, live: Option<Stri
         now: Timestamp::now(),
         figures,
         oldest_waiting: oldest_waiting(state, actor).await?,
+        stuck_since: job_queue_stuck_since(state.db()).await?.filter(|since| now_ms() - since > STUCK_MS).map(at),
         failures: newest(state, actor, failed, FEED).await?,
         servers,
         operations: newest(state, actor, OperationFilter::default(), FEED).await?,
@@ -79,15 +84,15 @@ pub async fn home_client_model(state: &AppState, actor: &Actor, live: Option<Str
     let mut cards = Vec::new();
     // A client's accounts mostly share a server or two.
     let mut hostnames = HashMap::new();
-    for account in &accounts.rows {
-        if let Entry::Vacant(unknown) = hostnames.entry(account.server_id) {
-            let server = server_fetch(state.db(), account.server_id).await?.ok_or(AppError::NotFound)?;
+    for row in &accounts.rows {
+        if let Entry::Vacant(unknown) = hostnames.entry(row.server_id) {
+            let server = server_fetch(state.db(), row.server_id).await?.ok_or(AppError::NotFound)?;
             unknown.insert(server.hostname);
         }
         cards.push(AccountCard {
-            account: AccountRef { id: account.id, user: account.linux_user.clone() },
-            hostname: hostnames.get(&account.server_id).cloned().unwrap_or_default(),
-            php_versions: site::newest_first(account.server_php.iter().copied()),
+            account: account::row(state, actor, row).await?,
+            hostname: hostnames.get(&row.server_id).cloned().unwrap_or_default(),
+            php_versions: site::newest_first(row.server_php.iter().copied()),
         });
     }
     let counts = site_counts(state.db(), actor.visible()).await?;

@@ -3,7 +3,7 @@
 use super::account::{SftpTyped, account_list_model, account_show_model};
 use super::client::client_list_model;
 use super::home::{home_admin_model, home_client_model};
-use super::operation::{operation_list_model, operation_show_model};
+use super::operation::{counts, operation_list_model, operation_show_model};
 use super::server::{server_list_model, server_show_model};
 use super::site::{site_list_model, site_show_model};
 use crate::app::Actor;
@@ -12,13 +12,19 @@ use crate::live::diff::{LiveList, LivePage};
 use crate::live::view::LiveView;
 use crate::state::AppState;
 use crate::views::fragment::Fragment;
-use crate::views::{account, client, home_admin, home_client, operation, server, site};
+use crate::views::{account, client, home_admin, home_client, nav, operation, server, site};
 
 /// The live parts of a page as they now are, for one viewer.
 ///
 /// # Errors
 /// As the page's own model: what the viewer may not see is not found here either.
 pub async fn live_page(state: &AppState, actor: &Actor, view: &LiveView) -> Result<LivePage, PageError> {
+    let mut page = parts_of(state, actor, view).await?;
+    page.parts.push(nav::failed_operations(counts(state, actor).await?.failed));
+    Ok(page)
+}
+
+async fn parts_of(state: &AppState, actor: &Actor, view: &LiveView) -> Result<LivePage, PageError> {
     Ok(match view {
         LiveView::Home if actor.is_admin() => parts(home_admin::fragments(&home_admin_model(state, actor, None).await?)),
         LiveView::Home => parts(home_client::fragments(&home_client_model(state, actor, None).await?)),

@@ -4,6 +4,7 @@
 //! here, never in views.
 
 pub mod account;
+pub mod audit;
 pub mod client;
 pub mod home;
 pub mod live;
@@ -21,7 +22,8 @@ use crate::app::FieldErrors;
 use crate::auth::token::token_new;
 use crate::extract::SignedIn;
 use crate::paths;
-use crate::store::list::{Direction, Paging};
+use crate::store::list::{Direction, GroupCounts, Paging};
+use crate::views::components::toolbar::StateCounts;
 use crate::views::listing::Listing;
 use crate::views::model::{Errors, FormKey};
 
@@ -50,6 +52,12 @@ pub struct ListQuery {
     pub role: String,
     /// A kind of resource, where a list has that filter.
     pub kind: String,
+    /// A person, in the audit log.
+    pub who: String,
+    /// An action, in the audit log.
+    pub action: String,
+    /// What it was done to, in the audit log.
+    pub object: String,
 }
 
 impl ListQuery {
@@ -73,7 +81,14 @@ impl ListQuery {
     }
 
     fn listing(&self, path: &str, total: i64) -> Listing {
-        let extra = [("server", &self.server), ("role", &self.role), ("kind", &self.kind)];
+        let extra = [
+            ("server", &self.server),
+            ("role", &self.role),
+            ("kind", &self.kind),
+            ("who", &self.who),
+            ("action", &self.action),
+            ("object", &self.object),
+        ];
         Listing {
             q: self.q.chars().take(200).collect(),
             state: self.state.clone(),
@@ -90,6 +105,18 @@ impl ListQuery {
 #[must_use]
 pub fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// The counts of filters by state.
+#[must_use]
+pub fn state_counts(counts: GroupCounts) -> StateCounts {
+    StateCounts {
+        all: count(counts.all),
+        active: count(counts.active),
+        busy: count(counts.busy),
+        failed: count(counts.failed),
+        suspended: count(counts.suspended),
+    }
 }
 
 fn signed(value: u64) -> i64 {

@@ -12,6 +12,7 @@ use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
 use crate::store::account::account_fetch;
+use crate::store::audit::audit_address_of_operation;
 use crate::store::job::{JobRow, job_list_of_operation};
 use crate::store::list::{Direction, Visible};
 use crate::store::operation_list::{
@@ -19,7 +20,8 @@ use crate::store::operation_list::{
 };
 use crate::store::server::server_list;
 use crate::store::site::site_fetch;
-use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Waiting};
+use crate::views::layout::Audience;
+use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Until, Waiting};
 use crate::views::operation::{Counts, JobBlock, ListModel, Row, ShowModel, Subject};
 
 /// A request waits visibly only after so long; before, it is merely quick.
@@ -46,6 +48,9 @@ pub async fn standing(state: &AppState, actor: &Actor, row: &OperationListRow) -
         OperationState::Waiting => Ok(Standing { waiting: waiting(row), ..Standing::default() }),
         OperationState::Working => {
             let jobs = job_list_of_operation(state.db(), row.operation.id).await?;
+            if let Some(waiting) = blocked(actor, row, &jobs) {
+                return Ok(Standing { waiting: Some(waiting), ..Standing::default() });
+            }
             let label = format!("{} {}", row.operation.kind.label(), row.operation.subject);
             Ok(Standing { progress: Some(Progress { label, steps: steps(actor, &jobs) }), ..Standing::default() })
         }
@@ -62,7 +67,30 @@ fn waiting(row: &OperationListRow) -> Option<Waiting> {
     if row.server_online && quick {
         return None;
     }
-    Some(Waiting { server, offline_since: (!row.server_online).then(|| at(row.server_changed_ms)) })
+    let until = match (row.server_online, row.jobs_in_flight) {
+        (false, _) => Until::Return { offline_since: at(row.server_changed_ms) },
+        (true, 0) => Until::Unsent,
+        (true, _) => Until::Turn,
+    };
+    Some(Waiting { server, until })
+}
+
+/// What a begun request waits for, if one of its jobs does.
+fn blocked(actor: &Actor, row: &OperationListRow, jobs: &[JobRow]) -> Option<Waiting> {
+    let job = jobs.iter().find(|job| job.state == JobState::Blocked)?;
+    let fault = actor.is_admin().then(|| fault(&job.detail));
+    Some(Waiting { server: row.server_name.clone()?, until: Until::Repair { fault } })
+}
+
+/// What nginx says is wrong, file and line first: it ends its line with ` in FILE:LINE`.
+fn fault(said: &str) -> String {
+    let line = said.lines().find(|line| line.contains("[emerg]")).or_else(|| said.lines().next()).unwrap_or_default();
+    let text = line.split_once("] ").map_or(line, |(_, text)| text).trim();
+    let place = text.rsplit_once(" in ").and_then(|(what, place)| Some((what, place.rsplit_once(':')?)));
+    match place {
+        Some((what, (file, number))) if number.parse::<u32>().is_ok() => format!("{file}, line {number}: {what}"),
+        Some(_) | None => text.to_owned(),
+    }
 }
 
 /// The steps of all jobs, in order. Raw output is for admins only.
@@ -79,12 +107,13 @@ fn failure(actor: &Actor, id: OperationId, jobs: &[JobRow]) -> Option<Failure> {
     let failed: Vec<&JobRow> = jobs.iter().filter(|job| job.state == JobState::Failed).collect();
     let cause = failed.iter().find(|job| job.failure != Some(FailureCode::RequirementFailed)).or_else(|| failed.first())?;
     let effect = cause.effect.unwrap_or(Effect::NothingChanged);
+    let audience = if actor.is_admin() { Audience::Admin } else { Audience::Client };
     let detail = actor.is_admin().then(|| cause.detail.clone()).filter(|detail| !detail.is_empty());
     Some(Failure {
         retry: Some(paths::operation_retry(id)),
         operation: Some(id),
         detail,
-        ..Failure::of(cause.failure.unwrap_or(FailureCode::Internal), effect)
+        ..Failure::of(cause.failure.unwrap_or(FailureCode::Internal), effect, audience)
     })
 }
 
@@ -237,7 +266,7 @@ pub async fn operation_show_model(state: &AppState, actor: &Actor, id: Operation
         row: row(state, actor, &found).await?,
         jobs: jobs.iter().map(|job| job_block(actor, job, &server)).collect(),
         asked_by: PersonRef { id: actor.is_admin().then_some(operation.asked_by), name: operation.asked_by_name.clone() },
-        asked_from: None,
+        asked_from: if actor.is_admin() { audit_address_of_operation(state.db(), id, &operation.subject).await? } else { None },
         account: account.map(|account| AccountRef { id: account.id, user: account.linux_user }),
         finished_at: operation.finished_ms.map(at),
         retry: (operation.state == OperationState::Failed).then(|| paths::operation_retry(id)),
@@ -262,6 +291,25 @@ fn job_block(actor: &Actor, job: &JobRow, server: &str) -> JobBlock {
         attempt: job.attempt,
         steps: job.steps.iter().map(|step| step_for(actor, step)).collect(),
         took_ms: job.finished_ms.zip(job.started_ms).map(|(finished, started)| count(finished - started)),
-        attempts: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fault;
+
+    #[test]
+    fn a_fault_begins_with_file_and_line_where_nginx_names_them() {
+        let said = "nginx: [warn] something harmless in /etc/nginx/a.conf:1\n\
+                    nginx: [emerg] unknown directive \"x\" in /etc/nginx/conf.d/by-hand.conf:3\nnginx: configuration file test failed";
+        assert_eq!(fault(said), "/etc/nginx/conf.d/by-hand.conf, line 3: unknown directive \"x\"");
+        let said =
+            "nginx: [emerg] open() \"/etc/nginx/sites-enabled/gone\" failed (2: No such file or directory) in /etc/nginx/nginx.conf:60";
+        assert_eq!(
+            fault(said),
+            "/etc/nginx/nginx.conf, line 60: open() \"/etc/nginx/sites-enabled/gone\" failed (2: No such file or directory)"
+        );
+        assert_eq!(fault("nginx: [emerg] host not found"), "host not found");
+        assert_eq!(fault(""), "");
     }
 }

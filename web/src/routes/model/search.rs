@@ -4,7 +4,7 @@ use crate::app::Actor;
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
-use crate::store::account::{AccountFilter, account_list};
+use crate::store::account_list::{AccountFilter, account_list};
 use crate::store::list::{Direction, Paging};
 use crate::store::operation_list::{OperationFilter, operation_list};
 use crate::store::server::server_list;

@@ -6,14 +6,15 @@ use shared::names::PhpVersion;
 use shared::operation::ResourceState;
 
 use super::operation::{rows as operation_rows, standing_of};
-use super::{FEED, ListQuery, at, count, form_key, press_key};
+use super::{FEED, ListQuery, at, form_key, press_key, state_counts};
 use crate::app::site::{SiteCreate, SiteUpdate};
 use crate::app::{Actor, AppError, FieldErrors};
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
-use crate::store::account::{AccountFilter, AccountRow, account_fetch, account_list};
-use crate::store::list::{Direction, Page, Paging, StateGroup};
+use crate::store::account::account_fetch;
+use crate::store::account_list::{AccountFilter, account_list};
+use crate::store::list::{Direction, Paging, StateGroup};
 use crate::store::operation_list::operation_list_of_resource;
 use crate::store::server::server_fetch;
 use crate::store::sftp_key::sftp_key_list;
@@ -21,7 +22,7 @@ use crate::store::site::{SiteFilter, SiteRow, SiteSort, site_counts, site_fetch,
 use crate::store::site_name::site_aliases;
 use crate::views::components::choice::Choice;
 use crate::views::model::{AccountRef, PersonRef, ServerRef};
-use crate::views::site::{Can, Counts, DeleteModel, EditModel, ListModel, NewModel, Row, Sftp, ShowModel, SiteForm};
+use crate::views::site::{Can, DeleteModel, EditModel, ListModel, NewModel, Row, Sftp, ShowModel, SiteForm};
 
 /// More accounts than this are found by search, not in a list that opens.
 const CHOICES: i64 = 500;
@@ -103,13 +104,7 @@ pub async fn site_list_model(state: &AppState, actor: &Actor, query: &ListQuery,
     Ok(ListModel {
         now: jiff::Timestamp::now(),
         listing: query.listing(paths::SITES, found.total),
-        counts: Counts {
-            all: count(counts.all),
-            active: count(counts.active),
-            busy: count(counts.busy),
-            failed: count(counts.failed),
-            suspended: count(counts.suspended),
-        },
+        counts: state_counts(counts),
         rows: rows(state, actor, &found.rows).await?,
         can_create: can_create(state, actor).await?,
         live,
@@ -185,11 +180,11 @@ pub fn sftp_host(address: &str, hostname: &str) -> String {
 /// # Errors
 /// The database fails.
 pub async fn site_new_model(state: &AppState, actor: &Actor, form: &SiteCreate, refused: &FieldErrors) -> Result<NewModel, PageError> {
-    let accounts: Page<AccountRow> = account_list(state.db(), actor.visible(), &AccountFilter::default(), Paging::page(1, CHOICES)).await?;
+    let accounts = account_list(state.db(), actor.visible(), &AccountFilter::default(), Paging::page(1, CHOICES)).await?;
     let choices = accounts.rows.iter().map(|account| {
         let note =
             if actor.is_admin() { format!("{} on {}", account.owner_name, account.server_name) } else { account.server_name.to_string() };
-        Choice::new(account.id.to_string(), account.linux_user.to_string()).note(note)
+        Choice::new(account.linux_user.as_str(), account.linux_user.as_str()).note(note)
     });
     let choices: Vec<Choice> = choices.collect();
     let versions = newest_first(accounts.rows.iter().flat_map(|account| account.server_php.iter().copied()));
@@ -197,7 +192,7 @@ pub async fn site_new_model(state: &AppState, actor: &Actor, form: &SiteCreate, 
     let php = if form.php.is_empty() { versions.first().map(ToString::to_string).unwrap_or_default() } else { form.php.clone() };
     Ok(NewModel {
         form: SiteForm {
-            account: form.account.clone(),
+            account: account_user(state, actor, &form.account).await?,
             domain: form.domain.clone(),
             aliases: form.aliases.clone(),
             document_root: form.document_root.clone(),
@@ -208,6 +203,12 @@ pub async fn site_new_model(state: &AppState, actor: &Actor, form: &SiteCreate, 
         accounts: choices,
         php_versions: versions,
     })
+}
+
+/// What a form calls an account, which may have been chosen by a link with its id.
+async fn account_user(state: &AppState, actor: &Actor, account: &str) -> Result<String, PageError> {
+    let Ok(id) = account.parse() else { return Ok(account.to_owned()) };
+    Ok(account_fetch(state.db(), actor.visible(), id).await?.map(|account| account.linux_user.to_string()).unwrap_or_default())
 }
 
 /// Versions once each, newest first.

@@ -16,7 +16,7 @@ use crate::views::model::{Errors, FormKey};
 /// What is typed, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccountForm {
-    /// `owner`: the client's id.
+    /// `owner`: what the client signs in with.
     pub owner: String,
     /// `user`: the Linux user.
     pub user: String,
@@ -39,7 +39,7 @@ pub struct NewModel {
     pub key: FormKey,
     /// What was wrong.
     pub errors: Errors,
-    /// The clients to choose among: id and name. Empty: one has to be made first.
+    /// The clients to choose among: what they sign in with, and their name. Empty: one has to be made first.
     pub owners: Vec<Choice>,
     /// The servers that take accounts: id, name, and their room as a note. Empty: one has to be added first.
     pub servers: Vec<Choice>,
@@ -88,7 +88,7 @@ fn form(model: &NewModel) -> Markup {
                 (note::form_errors(&model.errors))
                 (Field::text("user", "User name").value(&form.user).required().autofocus().mono().error(model.errors.get("user"))
                     .help("3 to 31 of the letters a to z and digits, starting with a letter. It never changes."))
-                (ChoiceField { name: "owner", label: "Client", look: Look::List, chosen: &form.owner, choices: &model.owners,
+                (ChoiceField { name: "owner", label: "Client", look: Look::Find, chosen: &form.owner, choices: &model.owners,
                     help: Some("Who signs in and manages it."), error: model.errors.get("owner") })
                 (server_field(model))
                 @if !model.php_versions.is_empty() { hr; (first_site(model)) }

@@ -5,33 +5,17 @@ use maud::{Markup, html};
 
 use super::{Row, menu_items, row_id};
 use crate::paths;
-use crate::views::components::badge::Tone;
 use crate::views::components::button::{self, Weight};
 use crate::views::components::icon::Icon;
 use crate::views::components::menu::menu;
 use crate::views::components::stat::count;
 use crate::views::components::table::{Column, detail, table};
 use crate::views::components::toast::Toast;
-use crate::views::components::toolbar::{Filter, filter_links, toolbar};
+use crate::views::components::toolbar::{StateCounts, filter_links, state_filters, toolbar};
 use crate::views::components::{empty_state, note, pager, progress, reference, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::listing::Listing;
-
-/// How many accounts each filter has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// All.
-    pub all: u64,
-    /// Active (`active`).
-    pub active: u64,
-    /// A change is under way (`busy`).
-    pub busy: u64,
-    /// Failed (`failed`).
-    pub failed: u64,
-    /// Suspended (`suspended`).
-    pub suspended: u64,
-}
 
 /// The list's model. Sort keys: `user`, `state`, `owner`, `server`, `sites`, `created`.
 #[derive(Debug, Clone)]
@@ -41,7 +25,7 @@ pub struct ListModel {
     /// What is shown.
     pub listing: Listing,
     /// The filters' counts.
-    pub counts: Counts,
+    pub counts: StateCounts,
     /// This page's rows.
     pub rows: Vec<Row>,
     /// Whether the viewer may create an account now.
@@ -50,6 +34,13 @@ pub struct ListModel {
     pub live: Option<String>,
     /// A message.
     pub toast: Option<Toast>,
+}
+
+impl ListModel {
+    /// Only an admin, who can create accounts, sees those of several clients.
+    const fn place(&self) -> Place {
+        if self.can_create { Place::List } else { Place::Client }
+    }
 }
 
 /// The DOM id of the whole list.
@@ -70,6 +61,26 @@ const COLUMNS: &[Column] = &[
     Column::actions(),
 ];
 
+/// Where a table of accounts is: what the page says already is no column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In an admin's list of all.
+    List,
+    /// Among those of one client.
+    Client,
+    /// On the page of their server.
+    Server,
+}
+
+fn columns(place: Place) -> Vec<Column> {
+    let said = match place {
+        Place::List => "",
+        Place::Client => "Client",
+        Place::Server => "Server",
+    };
+    COLUMNS.iter().filter(|column| column.label != said).copied().collect()
+}
+
 /// The page.
 #[must_use]
 pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
@@ -79,7 +90,7 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
         (layout::page_head(&html! { "Accounts" }, &line, &actions))
         section.card {
             div.toolbar-split {
-                div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) }
+                div #(FILTERS_ID) { (filter_links(&model.listing, &state_filters(model.counts))) }
                 (toolbar(&model.listing, &[], &[], "Search by user or client"))
             }
             (container(model).html)
@@ -97,21 +108,11 @@ fn create_button() -> Markup {
     button::link(Weight::Primary, Some(Icon::Plus), "Create an account", paths::ACCOUNT_NEW)
 }
 
-fn filters(counts: Counts) -> [Filter; 5] {
-    [
-        Filter::new("", "All", counts.all),
-        Filter::new("active", "Active", counts.active),
-        Filter::new("busy", "Changing", counts.busy).tone(Tone::Work),
-        Filter::new("failed", "Failed", counts.failed).tone(Tone::Bad),
-        Filter::new("suspended", "Suspended", counts.suspended),
-    ]
-}
-
 /// The parts that change while the list stays the same: each row, and the filters' counts.
 #[must_use]
 pub fn fragments(model: &ListModel) -> Vec<Fragment> {
-    let rows = model.rows.iter().map(|row| row_fragment(row, model.now));
-    let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) } };
+    let rows = model.rows.iter().map(|row| row_fragment(row, model.place(), model.now));
+    let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &state_filters(model.counts))) } };
     rows.chain([Fragment::new(FILTERS_ID, filters)]).collect()
 }
 
@@ -125,7 +126,7 @@ pub fn container(model: &ListModel) -> Fragment {
             } @else if model.rows.is_empty() {
                 (empty(model.can_create))
             } @else {
-                (table_of(&model.rows, Some(&model.listing), model.now))
+                (table_of(&model.rows, model.place(), Some(&model.listing), model.now))
             }
             (pager::pager(&model.listing))
         }
@@ -145,29 +146,30 @@ fn empty(can_create: bool) -> Markup {
 
 /// The table alone, for other pages that show accounts.
 #[must_use]
-pub fn table_of(rows: &[Row], listing: Option<&Listing>, now: Timestamp) -> Markup {
-    let rows = html! { @for row in rows { (row_fragment(row, now).html) } };
-    table("Accounts", COLUMNS, listing, &rows)
+pub fn table_of(rows: &[Row], place: Place, listing: Option<&Listing>, now: Timestamp) -> Markup {
+    let rows = html! { @for row in rows { (row_fragment(row, place, now).html) } };
+    table("Accounts", &columns(place), listing, &rows)
 }
 
 /// One account with the line below it: one `<tbody>`.
 #[must_use]
-pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
+pub fn row_fragment(row: &Row, place: Place, now: Timestamp) -> Fragment {
     let id = row_id(row.id);
+    let columns = columns(place).len();
     let html = html! {
         tbody #(id) {
             tr {
                 td.main { a.name href=(paths::account(row.id)) { (row.user) } }
                 td { (row.badge()) }
-                td data-label="Client" { (reference::person(&row.owner)) }
-                td data-label="Server" { (reference::server(&row.server)) }
+                @if place != Place::Client { td data-label="Client" { (reference::person(&row.owner)) } }
+                @if place != Place::Server { td data-label="Server" { (reference::server(&row.server)) } }
                 td.num data-label="Sites" { @if row.sites == 0 { "none" } @else { (count(row.sites)) } }
                 td.wide.nowrap data-label="Created" { (time::ago(row.created_at, now)) }
                 td.act { (menu(&format!("{id}-menu"), &format!("Actions for {}", row.user), true, &menu_items(row.id, row.can, &row.key))) }
             }
-            @if let Some(progress) = &row.progress { (detail(COLUMNS.len(), &progress::progress(progress))) }
-            @else if let Some(failure) = &row.failure { (detail(COLUMNS.len(), &note::failure_line(failure))) }
-            @else if let Some(waiting) = &row.waiting { (detail(COLUMNS.len(), &note::waiting_line(waiting))) }
+            @if let Some(progress) = &row.progress { (detail(columns, &progress::progress(progress))) }
+            @else if let Some(failure) = &row.failure { (detail(columns, &note::failure_line(failure))) }
+            @else if let Some(waiting) = &row.waiting { (detail(columns, &note::waiting_line(waiting))) }
         }
     };
     Fragment::new(id, html)

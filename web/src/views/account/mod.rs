@@ -16,7 +16,7 @@ use shared::operation::ResourceState;
 pub use delete::{DeleteModel, delete_page};
 pub use form::{AccountForm, NewModel, new_page};
 pub use limits::{LimitsForm, LimitsModel, limits_page};
-pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment, table_of};
+pub use list::{ListModel, Place, container, container_id, fragments, list_page, row_fragment, table_of};
 pub use php::{PhpForm, PhpModel, php_page};
 pub use sftp::{KeyRow, SftpModel};
 pub use show::{PoolRow, ShowModel, show_fragments, show_page};

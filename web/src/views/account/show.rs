@@ -138,7 +138,7 @@ fn sites(model: &ShowModel) -> Fragment {
             @if model.sites.is_empty() {
                 div.card-body { p.muted.small { "None yet. A site is a domain and the folder its files live in." } }
             } @else {
-                (site::table_of(&model.sites, None, model.now))
+                (site::table_of(&model.sites, site::Place::Account, None, model.now))
             }
         }
     };
@@ -154,6 +154,7 @@ fn facts(model: &ShowModel) -> Markup {
     ];
     if let Some(uid) = model.uid {
         facts.push(("Uid", kv::mono(uid)));
+        facts.push(("Audit log", reference::audit(account.user.as_str())));
     }
     facts.push(("Created", time::date(account.created_at)));
     html! {

@@ -147,7 +147,7 @@ fn accounts(model: &ShowModel) -> Markup {
             @if model.accounts.is_empty() {
                 div.card-body { p.muted.small { "None yet. An account is where their sites live." } }
             } @else {
-                (account::table_of(&model.accounts, None, model.now))
+                (account::table_of(&model.accounts, account::Place::Client, None, model.now))
             }
         }
     }
@@ -163,6 +163,7 @@ fn facts(model: &ShowModel) -> Markup {
             ("Last here", seen),
             ("Sites", kv::text(stat::counted(client.sites, "site", "sites"))),
             ("Created", time::date(model.created_at)),
+            ("Audit log", html! { a.inline-link href=(paths::audit_by(client.id)) { "What they did" } }),
         ],
     )
 }

@@ -110,6 +110,7 @@ pub const fn job(state: JobState) -> Badge {
         JobState::Queued => badge(Tone::Warn, Icon::Clock, "Queued"),
         JobState::Sent => badge(Tone::Work, Icon::LoaderCircle, "Sent"),
         JobState::Working => badge(Tone::Work, Icon::LoaderCircle, "Working"),
+        JobState::Blocked => badge(Tone::Warn, Icon::Clock, "Blocked"),
         JobState::Done => badge(Tone::Ok, Icon::Check, "Done"),
         JobState::Failed => badge(Tone::Bad, Icon::X, "Failed"),
         JobState::Superseded => badge(Tone::Off, Icon::Minus, "Superseded"),

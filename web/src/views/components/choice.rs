@@ -39,7 +39,12 @@ pub enum Look {
     Cards,
     /// A list that opens.
     List,
+    /// A list that opens; where there are many, a field that finds them as one types. What is sent is what is typed.
+    Find,
 }
+
+/// More options than this are found by typing.
+const FEW: usize = 12;
 
 /// A choice of one.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +71,8 @@ impl Render for ChoiceField<'_> {
             Look::Chips => self.radio("radio-cards is-chips"),
             Look::Cards => self.radio("radio-cards"),
             Look::List => self.list(),
+            Look::Find if self.choices.len() <= FEW => self.list(),
+            Look::Find => self.field(),
         }
     }
 }
@@ -81,6 +88,24 @@ impl ChoiceField<'_> {
                             input type="radio" name=(self.name) value=(choice.value) checked[choice.value == self.chosen] required;
                             span { (choice.label) @if let Some(note) = &choice.note { small { (note) } } }
                         }
+                    }
+                }
+                (messages(self.name, self.error, self.help))
+            }
+        }
+    }
+
+    fn field(&self) -> Markup {
+        let choices = format!("{}-choices", self.name);
+        html! {
+            div.field {
+                label for=(self.name) { (self.label) }
+                input.input #(self.name) name=(self.name) type="text" list=(choices) value=[Some(self.chosen).filter(|value| !value.is_empty())]
+                    placeholder="Type to search" autocomplete="off" required spellcheck="false" autocapitalize="none"
+                    aria-invalid=[self.error.map(|_| "true")] aria-describedby=[described_by(self.name, self.error, self.help)];
+                datalist #(choices) {
+                    @for choice in self.choices {
+                        option value=(choice.value) { (beside(choice)) }
                     }
                 }
                 (messages(self.name, self.error, self.help))
@@ -104,4 +129,10 @@ impl ChoiceField<'_> {
             }
         }
     }
+}
+
+/// What a suggestion says beside its value.
+fn beside(choice: &Choice) -> String {
+    let words = std::iter::once(&choice.label).chain(&choice.note).filter(|words| **words != choice.value);
+    words.map(String::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -65,6 +65,7 @@ icons! {
     Power => "power",
     RefreshCw => "refresh-cw",
     RotateCw => "rotate-cw",
+    ScrollText => "scroll-text",
     Search => "search",
     Server => "server",
     Sun => "sun",

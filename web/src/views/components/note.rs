@@ -8,7 +8,7 @@ use super::button::{self, Size};
 use super::icon::Icon;
 use super::time;
 use crate::paths;
-use crate::views::model::{Failure, Waiting};
+use crate::views::model::{Failure, Until, Waiting};
 
 /// A failure: what happened, did anything change, what next; in that order.
 #[must_use]
@@ -58,10 +58,20 @@ pub fn failure_line(failure: &Failure) -> Markup {
 pub fn waiting_line(waiting: &Waiting) -> Markup {
     html! {
         span.muted {
-            @if let Some(since) = waiting.offline_since {
-                "Waiting: " (waiting.server) " is offline since " (time::clock(since)) ". It is applied by itself when " (waiting.server) " returns."
-            } @else {
-                "Waiting for its turn on " (waiting.server) "."
+            @match &waiting.until {
+                Until::Turn => { "Waiting for its turn on " (waiting.server) "." }
+                Until::Unsent => { "Waiting to be sent to " (waiting.server) ". It goes out by itself." }
+                Until::Return { offline_since } => {
+                    "Waiting: " (waiting.server) " is offline since " (time::clock(*offline_since)) ". It is applied by itself when "
+                    (waiting.server) " returns."
+                }
+                Until::Repair { fault: Some(fault) } => {
+                    "Waiting: " (fault) ". It is applied by itself when that is repaired on " (waiting.server) "."
+                }
+                Until::Repair { fault: None } => {
+                    "Waiting: the web configuration of " (waiting.server) " has an error that is not yours. "
+                    "It is applied by itself when that is repaired."
+                }
             }
         }
     }

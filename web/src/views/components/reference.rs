@@ -17,6 +17,12 @@ pub fn server(server: &ServerRef) -> Markup {
     html! { @if let Some(id) = server.id { a.inline-link href=(paths::server(id)) { (server.name) } } @else { (server.name) } }
 }
 
+/// What was done to a thing, by its name. For admins.
+#[must_use]
+pub fn audit(object: &str) -> Markup {
+    html! { a.inline-link href=(paths::audit_of(object)) { "What was done to it" } }
+}
+
 /// A person.
 #[must_use]
 pub fn person(person: &PersonRef) -> Markup {

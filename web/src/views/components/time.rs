@@ -71,7 +71,8 @@ pub fn until_text(at: Timestamp, now: Timestamp) -> String {
 #[must_use]
 pub fn duration_ms(ms: u64) -> String {
     match ms {
-        ..1_000 => format!("{ms} ms"),
+        0 => "under 1 ms".to_owned(),
+        1..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
         _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
     }

@@ -35,6 +35,33 @@ impl Filter {
     }
 }
 
+/// How many accounts or sites each filter by state has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StateCounts {
+    /// All.
+    pub all: u64,
+    /// Proved to work (`active`).
+    pub active: u64,
+    /// A change is on its way (`busy`).
+    pub busy: u64,
+    /// The last change failed (`failed`).
+    pub failed: u64,
+    /// Switched off (`suspended`).
+    pub suspended: u64,
+}
+
+/// The filters of accounts or sites by state.
+#[must_use]
+pub const fn state_filters(counts: StateCounts) -> [Filter; 5] {
+    [
+        Filter::new("", "All", counts.all),
+        Filter::new("active", "Active", counts.active),
+        Filter::new("busy", "Changing", counts.busy).tone(Tone::Work),
+        Filter::new("failed", "Failed", counts.failed).tone(Tone::Bad),
+        Filter::new("suspended", "Suspended", counts.suspended),
+    ]
+}
+
 /// A choice among values, such as servers. The first one is all.
 #[derive(Debug, Clone)]
 pub struct Select {
@@ -58,6 +85,9 @@ pub fn toolbar(listing: &Listing, filters: &[Filter], selects: &[Select], search
                 @if !listing.state.is_empty() { input type="hidden" name="state" value=(listing.state); }
                 @if !listing.sort.is_empty() { input type="hidden" name="sort" value=(listing.sort); }
                 @if listing.descending { input type="hidden" name="dir" value="desc"; }
+                @for (key, value) in listing.extra.iter().filter(|(key, _)| selects.iter().all(|select| select.key != key)) {
+                    input type="hidden" name=(key) value=(value);
+                }
                 @for select in selects { (select_box(listing, select)) }
                 div.search {
                     (Icon::Search)
@@ -86,7 +116,7 @@ pub fn filter_links(listing: &Listing, filters: &[Filter]) -> Markup {
 }
 
 fn select_box(listing: &Listing, select: &Select) -> Markup {
-    let chosen = listing.extra.iter().find(|(key, _)| key == select.key).map(|(_, value)| value.as_str()).unwrap_or_default();
+    let chosen = listing.extra(select.key);
     html! {
         select.input.is-fit name=(select.key) aria-label=(select.label) {
             option value="" selected[chosen.is_empty()] { (select.all) }

@@ -9,7 +9,7 @@ use shared::ids::{AccountId, OperationId, SiteId};
 use shared::operation::OperationState;
 
 pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment};
-pub use show::{Attempt, JobBlock, ShowModel, show_fragments, show_page};
+pub use show::{JobBlock, ShowModel, show_fragments, show_page};
 
 use super::components::badge::{self, Badge, Tone};
 use super::components::icon::Icon;
@@ -76,6 +76,9 @@ impl Row {
         let rolled_back = self.failure.as_ref().is_some_and(|failure| failure.effect == shared::failure::Effect::RolledBack);
         if self.state == OperationState::Failed && rolled_back {
             return Badge { tone: Tone::Bad, icon: Icon::Undo, label: "Rolled back" };
+        }
+        if self.state == OperationState::Working && self.waiting.is_some() {
+            return badge::WAITING;
         }
         badge::operation(self.state)
     }

@@ -19,7 +19,7 @@ use crate::views::components::table::{Column, table};
 use crate::views::components::{kv, note, reference, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Audience, Nav, Page, Viewer};
-use crate::views::model::{AccountRef, PersonRef};
+use crate::views::model::{AccountRef, PersonRef, Until};
 
 /// The page's model.
 #[derive(Debug, Clone)]
@@ -66,21 +66,6 @@ pub struct JobBlock {
     /// The steps of that attempt.
     pub steps: Vec<StepReport>,
     /// How long the worker took, if it has ended.
-    pub took_ms: Option<u64>,
-    /// Every attempt, newest first.
-    pub attempts: Vec<Attempt>,
-}
-
-/// One attempt of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempt {
-    /// Its number, from 1.
-    pub number: u32,
-    /// When it was sent.
-    pub at: Timestamp,
-    /// How it ended, or where it stands.
-    pub state: JobState,
-    /// How long it took.
     pub took_ms: Option<u64>,
 }
 
@@ -183,27 +168,34 @@ fn job_card(model: &ShowModel, job: &JobBlock) -> Fragment {
         section.card #(job_id(job.id)) {
             header.card-head {
                 h2 { (job.title) }
-                (badge::job(job.state))
+                @if waits(model, job) { (badge::WAITING) } @else { (badge::job(job.state)) }
                 small {
                     @if model.show_detail { "attempt " (job.attempt) ", generation " (job.generation) @if took.is_some() { ", " } }
+                    @else if job.attempt > 1 { "attempt " (job.attempt) @if took.is_some() { ", " } }
                     @if let Some(took) = took { (took) " on " (job.server) }
                 }
             }
             @if job.steps.is_empty() {
-                div.card-body { p.muted.small { (no_steps(job)) } }
+                div.card-body { p.muted.small { @if waits(model, job) { "Waits for " (job.server) " to return." } @else { (no_steps(job)) } } }
             } @else {
                 (waterfall(model, job))
             }
-            @if job.attempts.len() > 1 { (attempts(job)) }
         }
     };
     Fragment::new(job_id(job.id), html)
+}
+
+/// Whether a job lies on the bus until its server returns.
+fn waits(model: &ShowModel, job: &JobBlock) -> bool {
+    let offline = model.row.waiting.as_ref().is_some_and(|waiting| matches!(waiting.until, Until::Return { .. }));
+    offline && job.state == JobState::Sent
 }
 
 fn no_steps(job: &JobBlock) -> String {
     match job.state {
         JobState::Queued => format!("Waits for its turn on {}.", job.server),
         JobState::Sent | JobState::Working => format!("On its way to {}.", job.server),
+        JobState::Blocked => format!("Waits until {} is repaired.", job.server),
         JobState::Done => "It was so already: no step was needed.".to_owned(),
         JobState::Failed => "It failed before its first step.".to_owned(),
         JobState::Superseded => "A newer change took its place.".to_owned(),
@@ -262,23 +254,4 @@ fn step_row(model: &ShowModel, step: &StepReport, (start, total): (u64, u64)) ->
 fn per_cent(part: u64, whole: u64) -> String {
     let tenths = part.saturating_mul(1000) / whole.max(1);
     format!("{}.{}%", tenths / 10, tenths % 10)
-}
-
-const ATTEMPTS: &[Column] =
-    &[Column::new("Attempt").class("main"), Column::new("Sent"), Column::new("Outcome"), Column::new("Time").class("num")];
-
-fn attempts(job: &JobBlock) -> Markup {
-    let rows = html! {
-        @for attempt in &job.attempts {
-            tbody {
-                tr {
-                    td.main { span.name { (attempt.number) } }
-                    td { (time::second(attempt.at)) }
-                    td { (badge::job(attempt.state)) }
-                    td.num { @if let Some(ms) = attempt.took_ms { (time::duration_ms(ms)) } }
-                }
-            }
-        }
-    };
-    html! { details.card-more { summary { (job.attempts.len()) " attempts" } (table("Attempts", ATTEMPTS, None, &rows)) } }
 }

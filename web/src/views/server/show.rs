@@ -14,7 +14,7 @@ use crate::views::components::icon::Icon;
 use crate::views::components::stat::{Stat, count, size_mib, stats};
 use crate::views::components::toast::Toast;
 use crate::views::components::usage::{Usage, usage};
-use crate::views::components::{kv, time};
+use crate::views::components::{kv, reference, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::{account, operation};
@@ -242,6 +242,7 @@ fn facts(model: &ShowModel) -> Markup {
     }
     facts.push(("New accounts", kv::text(if server.active { "Taken" } else { "Not taken" })));
     facts.push(("Added", time::date(model.created_at)));
+    facts.push(("Audit log", reference::audit(server.name.as_str())));
     kv::card("Details", &facts)
 }
 
@@ -250,7 +251,7 @@ fn accounts(model: &ShowModel) -> Markup {
         @if !model.accounts.is_empty() {
             section.card {
                 header.card-head { h2 { "Accounts" } a.small.inline-link href=(paths::with_query(paths::ACCOUNTS, [("q", model.server.name.as_str())])) { "All" } }
-                (account::table_of(&model.accounts, None, model.now))
+                (account::table_of(&model.accounts, account::Place::Server, None, model.now))
             }
         }
     }

@@ -10,13 +10,13 @@ use crate::views::components::choice::{Choice, ChoiceField, Look};
 use crate::views::components::form_field::Field;
 use crate::views::components::icon::Icon;
 use crate::views::components::{empty_state, note};
-use crate::views::layout::{self, Nav, Page, Viewer};
+use crate::views::layout::{self, Audience, Nav, Page, Viewer};
 use crate::views::model::{Errors, FormKey};
 
 /// What is typed into the forms, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SiteForm {
-    /// `account`: the account's id.
+    /// `account`: the account's Linux user.
     pub account: String,
     /// `domain`: the primary domain. Only for a new site.
     pub domain: String,
@@ -37,7 +37,7 @@ pub struct NewModel {
     pub key: FormKey,
     /// What was wrong.
     pub errors: Errors,
-    /// The accounts to choose among: id, Linux user, and the server as its note. Empty: no site can be made.
+    /// The accounts to choose among by their Linux user, with the server as the note. Empty: no site can be made.
     pub accounts: Vec<Choice>,
     /// The PHP versions of the servers, newest first.
     pub php_versions: Vec<PhpVersion>,
@@ -66,16 +66,24 @@ pub fn new_page(viewer: &Viewer, model: &NewModel) -> Markup {
     let body = html! {
         (layout::page_head(&html! { "Create a site" }, &html! { "It answers about a second after you press the button." }, &layout::nothing()))
         @if model.accounts.is_empty() {
-            section.card {
-                (empty_state::empty_state(Icon::FolderKey, "No account to put it in",
-                    "A site lives in an account: a Linux user with its own folder on a server.", &layout::nothing()))
-            }
+            section.card { (no_account(viewer.audience)) }
         } @else {
             div.split { div.stack { (new_form(model)) } aside.stack { (what_happens()) } }
         }
     };
     let page = Page::new("Create a site", Nav::Sites, body).below("Sites", paths::SITES);
     layout::page(viewer, &page)
+}
+
+fn no_account(audience: Audience) -> Markup {
+    let (text, action) = match audience {
+        Audience::Admin => (
+            "A site lives in an account: a Linux user with its own folder on a server.",
+            button::link(Weight::Primary, Some(Icon::Plus), "Create an account", paths::ACCOUNT_NEW),
+        ),
+        Audience::Client => ("A site lives in an account. Your hosting company makes one for you.", layout::nothing()),
+    };
+    empty_state::empty_state(Icon::FolderKey, "No account to put it in", text, &action)
 }
 
 fn new_form(model: &NewModel) -> Markup {
@@ -86,10 +94,10 @@ fn new_form(model: &NewModel) -> Markup {
                 (note::form_errors(&model.errors))
                 (Field::text("domain", "Domain").value(&model.form.domain).required().autofocus().error(model.errors.get("domain"))
                     .help("Such as shop.example.com. International names such as bücher.example are fine."))
-                @if let [only] = model.accounts.as_slice() {
+                @if let ([only], None) = (model.accounts.as_slice(), model.errors.get("account")) {
                     input type="hidden" name="account" value=(only.value);
                 } @else {
-                    (ChoiceField { name: "account", label: "Account", look: Look::List, chosen: &model.form.account,
+                    (ChoiceField { name: "account", label: "Account", look: Look::Find, chosen: &model.form.account,
                         choices: &model.accounts, help: None, error: model.errors.get("account") })
                 }
                 (kind_field(&model.php_versions, &model.form, &model.errors))

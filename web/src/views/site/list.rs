@@ -5,32 +5,16 @@ use maud::{Markup, html};
 
 use super::{Row, below, kind_text, menu_items, row_id, second_line};
 use crate::paths;
-use crate::views::components::badge::Tone;
 use crate::views::components::button::{self, Weight};
 use crate::views::components::icon::Icon;
 use crate::views::components::menu::menu;
 use crate::views::components::table::{Column, detail, table};
 use crate::views::components::toast::Toast;
-use crate::views::components::toolbar::{Filter, filter_links, toolbar};
+use crate::views::components::toolbar::{StateCounts, filter_links, state_filters, toolbar};
 use crate::views::components::{empty_state, pager, reference, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::listing::Listing;
-
-/// How many sites each filter has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// All.
-    pub all: u64,
-    /// Active (`active`).
-    pub active: u64,
-    /// A change is under way (`busy`).
-    pub busy: u64,
-    /// Failed (`failed`).
-    pub failed: u64,
-    /// Suspended (`suspended`).
-    pub suspended: u64,
-}
 
 /// The list's model. Sort keys: `domain`, `state`, `kind`, `account`, `server`, `created`.
 #[derive(Debug, Clone)]
@@ -40,7 +24,7 @@ pub struct ListModel {
     /// What is shown.
     pub listing: Listing,
     /// The filters' counts.
-    pub counts: Counts,
+    pub counts: StateCounts,
     /// This page's rows.
     pub rows: Vec<Row>,
     /// Whether the viewer may create a site now.
@@ -69,6 +53,20 @@ const COLUMNS: &[Column] = &[
     Column::actions(),
 ];
 
+/// Where a table of sites is: what the page says already is no column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the list of all.
+    List,
+    /// On the page of their account.
+    Account,
+}
+
+fn columns(place: Place) -> Vec<Column> {
+    let said = |column: &&Column| place == Place::Account && matches!(column.label, "Account" | "Server");
+    COLUMNS.iter().filter(|column| !said(column)).copied().collect()
+}
+
 /// The page.
 #[must_use]
 pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
@@ -78,7 +76,7 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
         (layout::page_head(&html! { "Sites" }, &line, &actions))
         section.card {
             div.toolbar-split {
-                div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) }
+                div #(FILTERS_ID) { (filter_links(&model.listing, &state_filters(model.counts))) }
                 (toolbar(&model.listing, &[], &[], "Search by name"))
             }
             (container(model).html)
@@ -94,21 +92,11 @@ fn create_button() -> Markup {
     button::link(Weight::Primary, Some(Icon::Plus), "Create a site", paths::SITE_NEW)
 }
 
-fn filters(counts: Counts) -> [Filter; 5] {
-    [
-        Filter::new("", "All", counts.all),
-        Filter::new("active", "Active", counts.active),
-        Filter::new("busy", "Changing", counts.busy).tone(Tone::Work),
-        Filter::new("failed", "Failed", counts.failed).tone(Tone::Bad),
-        Filter::new("suspended", "Suspended", counts.suspended),
-    ]
-}
-
 /// The parts that change while the list stays the same: each row, and the filters' counts.
 #[must_use]
 pub fn fragments(model: &ListModel) -> Vec<Fragment> {
     let rows = model.rows.iter().map(|row| row_fragment(row, model.now));
-    let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) } };
+    let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &state_filters(model.counts))) } };
     rows.chain([Fragment::new(FILTERS_ID, filters)]).collect()
 }
 
@@ -122,7 +110,7 @@ pub fn container(model: &ListModel) -> Fragment {
             } @else if model.rows.is_empty() {
                 (empty(model.can_create))
             } @else {
-                (table_of(&model.rows, Some(&model.listing), model.now))
+                (table_of(&model.rows, Place::List, Some(&model.listing), model.now))
             }
             (pager::pager(&model.listing))
         }
@@ -142,14 +130,18 @@ fn empty(can_create: bool) -> Markup {
 
 /// The table alone, for other pages that show sites.
 #[must_use]
-pub fn table_of(rows: &[Row], listing: Option<&Listing>, now: Timestamp) -> Markup {
-    let rows = html! { @for row in rows { (row_fragment(row, now).html) } };
-    table("Sites", COLUMNS, listing, &rows)
+pub fn table_of(rows: &[Row], place: Place, listing: Option<&Listing>, now: Timestamp) -> Markup {
+    let rows = html! { @for row in rows { (row_in(row, place, now).html) } };
+    table("Sites", &columns(place), listing, &rows)
 }
 
-/// One site with the line below it: one `<tbody>`.
+/// One site of the list with the line below it: one `<tbody>`.
 #[must_use]
 pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
+    row_in(row, Place::List, now)
+}
+
+fn row_in(row: &Row, place: Place, now: Timestamp) -> Fragment {
     let id = row_id(row.id);
     let name = row.domain.to_unicode();
     let html = html! {
@@ -161,12 +153,14 @@ pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
                 }
                 td { (row.badge()) }
                 td.nowrap data-label="Type" { (kind_text(row.kind)) }
-                td data-label="Account" { (reference::account(&row.account)) }
-                td.wide data-label="Server" { (reference::server(&row.server)) }
+                @if place == Place::List {
+                    td data-label="Account" { (reference::account(&row.account)) }
+                    td.wide data-label="Server" { (reference::server(&row.server)) }
+                }
                 td.wide.nowrap data-label="Created" { (time::ago(row.created_at, now)) }
                 td.act { (menu(&format!("{id}-menu"), &format!("Actions for {name}"), true, &menu_items(row.id, row.can, &row.key))) }
             }
-            @if let Some(below) = below(row) { (detail(COLUMNS.len(), &below)) }
+            @if let Some(below) = below(row) { (detail(columns(place).len(), &below)) }
         }
     };
     Fragment::new(id, html)

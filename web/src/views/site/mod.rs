@@ -14,7 +14,7 @@ use shared::operation::ResourceState;
 
 pub use delete::{DeleteModel, delete_page};
 pub use form::{EditModel, NewModel, SiteForm, edit_page, new_page};
-pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment, table_of};
+pub use list::{ListModel, Place, container, container_id, fragments, list_page, row_fragment, table_of};
 pub use show::{Sftp, ShowModel, show_fragments, show_page};
 
 use super::components::badge::{self, Badge};

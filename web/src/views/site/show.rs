@@ -196,6 +196,9 @@ fn facts(model: &ShowModel) -> Fragment {
     facts.push(("Type", kind));
     facts.push(("Document root", kv::mono(format!("/home/{}/htdocs/{}", site.account.user, model.document_root))));
     facts.push(("Created", time::date(site.created_at)));
+    if model.owner.is_some() {
+        facts.push(("Audit log", reference::audit(site.domain.as_str())));
+    }
     Fragment::new(FACTS, html! { div #(FACTS) { (kv::card("Details", &facts)) } })
 }
 

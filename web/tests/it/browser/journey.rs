@@ -2,7 +2,7 @@
 
 use thirtyfour::prelude::By;
 
-use super::person::fresh;
+use super::person::{Hosted, fresh};
 use super::{Scripts, with_browser};
 
 #[test]
@@ -64,18 +64,13 @@ fn a_refused_form_keeps_what_was_typed_and_says_what_is_wrong() {
 #[test]
 fn a_client_signs_in_with_the_one_time_password_and_finds_only_their_own() {
     with_browser(Scripts::On, async |person| {
-        let (mine, other, user, foreign) = (fresh("mine"), fresh("other"), fresh("acc"), fresh("acc"));
-        person.create_client(&other).await;
-        person.create_account(&other, &foreign).await;
-        let elsewhere = person.path().await;
-        let once = person.create_client(&mine).await;
-        person.create_account(&mine, &user).await;
+        let Hosted { login: other, user: foreign, account: elsewhere, .. } = person.hosted("other").await;
+        let Hosted { login: mine, once, user, domain, .. } = person.hosted("mine").await;
         person.sign_out().await;
 
         person.sign_in(&mine, &once).await;
         person.choose_password(&once, "four-calm-otters-17").await;
         person.until_path("/").await;
-        let domain = format!("{user}.localhost");
         person.create_site(&user, &domain).await;
         person.until_badge("Active").await;
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::person::{Person, fresh};
+use super::person::Person;
 use super::{Scripts, with_browser};
 
 /// Notes every word that the title's badge and the steps show from now on, in the page itself: a page that is loaded
@@ -30,12 +30,7 @@ async fn badges(person: &Person) -> Vec<String> {
 #[test]
 fn two_tabs_see_a_sites_steps_arrive_and_the_badge_settle_without_loading_again() {
     with_browser(Scripts::On, async |person| {
-        let (login, user) = (fresh("live"), fresh("acc"));
-        let domain = format!("{user}.localhost");
-        person.create_client(&login).await;
-        person.create_account(&login, &user).await;
-        person.create_site(&user, &domain).await;
-        person.until_badge("Active").await;
+        person.hosted_with_site("live").await;
         let page = person.path().await;
 
         let first = person.driver.window().await.expect("a window");
@@ -71,10 +66,7 @@ fn two_tabs_see_a_sites_steps_arrive_and_the_badge_settle_without_loading_again(
 #[test]
 fn a_new_site_shows_its_steps_as_they_happen_and_becomes_active_in_place() {
     with_browser(Scripts::On, async |person| {
-        let (login, user) = (fresh("steps"), fresh("acc"));
-        let domain = format!("{user}.localhost");
-        person.create_client(&login).await;
-        person.create_account(&login, &user).await;
+        let hosted = person.hosted("steps").await;
 
         // From the moment the page exists it is watched.
         person
@@ -83,7 +75,7 @@ fn a_new_site_shows_its_steps_as_they_happen_and_becomes_active_in_place() {
                 serde_json::json!({ "source": format!("addEventListener('DOMContentLoaded', () => {{ {WATCH} }});") }),
             )
             .await;
-        person.create_site(&user, &domain).await;
+        person.create_site(&hosted.user, &hosted.domain).await;
         person.until_badge("Active").await;
 
         let badges = badges(person).await;
@@ -101,12 +93,10 @@ fn a_new_site_shows_its_steps_as_they_happen_and_becomes_active_in_place() {
 #[test]
 fn lists_and_home_follow_without_loading_again() {
     with_browser(Scripts::On, async |person| {
-        let (login, user) = (fresh("list"), fresh("acc"));
-        person.create_client(&login).await;
-        person.create_account(&login, &user).await;
-        let account = person.path().await;
+        let hosted = person.hosted("list").await;
+        let domain = &hosted.domain;
         let mut windows = Vec::new();
-        for page in ["/sites", "/", account.as_str(), "/operations"] {
+        for page in ["/sites", "/", hosted.account.as_str(), "/operations"] {
             let window = person.driver.new_window().await.expect("a window");
             person.driver.switch_to_window(window.clone()).await.expect("the window");
             person.go(page).await;
@@ -116,8 +106,7 @@ fn lists_and_home_follow_without_loading_again() {
         }
         let asks = person.driver.new_window().await.expect("a window");
         person.driver.switch_to_window(asks).await.expect("the window");
-        let domain = format!("{user}.localhost");
-        person.create_site(&user, &domain).await;
+        person.create_site(&hosted.user, domain).await;
         person.until_badge("Active").await;
         for (page, window) in windows {
             person.driver.switch_to_window(window).await.expect("the window");
@@ -133,19 +122,14 @@ fn lists_and_home_follow_without_loading_again() {
 #[test]
 fn the_page_of_a_deleted_site_says_so_by_itself() {
     with_browser(Scripts::On, async |person| {
-        let (login, user) = (fresh("gone"), fresh("acc"));
-        let domain = format!("{user}.localhost");
-        person.create_client(&login).await;
-        person.create_account(&login, &user).await;
-        person.create_site(&user, &domain).await;
-        person.until_badge("Active").await;
+        let hosted = person.hosted_with_site("gone").await;
         connected(person).await;
         let page = person.path().await;
         let watching = person.driver.window().await.expect("a window");
         let other = person.driver.new_window().await.expect("another window");
         person.driver.switch_to_window(other).await.expect("the other window");
         person.go(&page).await;
-        person.delete_site(&domain).await;
+        person.delete_site(&hosted.domain).await;
         person.driver.switch_to_window(watching).await.expect("the first window");
         person.until("the page says that it is gone", "document.title.startsWith('There is nothing here')").await;
         assert!(person.ask("document.querySelectorAll('main a[href]').length").await.as_u64() > Some(0), "with ways on");
@@ -155,12 +139,7 @@ fn the_page_of_a_deleted_site_says_so_by_itself() {
 #[test]
 fn a_dropped_stream_shows_a_quiet_mark_and_comes_back_to_the_truth() {
     with_browser(Scripts::On, async |person| {
-        let (login, user) = (fresh("drop"), fresh("acc"));
-        let domain = format!("{user}.localhost");
-        person.create_client(&login).await;
-        person.create_account(&login, &user).await;
-        person.create_site(&user, &domain).await;
-        person.until_badge("Active").await;
+        person.hosted_with_site("drop").await;
         let page = person.path().await;
         connected(person).await;
 

@@ -43,6 +43,20 @@ pub(crate) struct Person {
     _profile: tempfile::TempDir,
 }
 
+/// A client and their account.
+pub(crate) struct Hosted {
+    /// What the client signs in with.
+    pub(crate) login: String,
+    /// Their one-time password.
+    pub(crate) once: String,
+    /// The account's Linux user.
+    pub(crate) user: String,
+    /// The path of its page.
+    pub(crate) account: String,
+    /// The domain of its site, or of one that may be made.
+    pub(crate) domain: String,
+}
+
 impl Person {
     /// Starts chromedriver on a port that is free, and a browser with a new profile.
     pub(crate) async fn open(world: World, scripts: Scripts) -> Self {
@@ -155,8 +169,11 @@ impl Person {
         element.send_keys(text).await.unwrap_or_else(|error| panic!("{field} cannot be filled in: {error}"));
     }
 
-    /// Chooses one of several.
+    /// Chooses one of several. Where there are many, they are found by typing.
     pub(crate) async fn choose(&self, field: &str, words: &str) {
+        if self.driver.find(By::Css(format!("input[name={field}][list]"))).await.is_ok() {
+            return self.fill(field, words).await;
+        }
         let radios = format!("//label[.//input[@name='{field}']][contains(normalize-space(), '{words}')]");
         let option = format!("//select[@name='{field}']/option[contains(normalize-space(), '{words}')]");
         let found = self.driver.find(By::XPath(format!("{radios} | {option}"))).await;
@@ -282,11 +299,27 @@ impl Person {
     pub(crate) async fn create_site(&self, user: &str, domain: &str) {
         self.go("/sites/new").await;
         self.fill("domain", domain).await;
-        if self.driver.find(By::Css("select[name=account]")).await.is_ok() {
+        if self.driver.find(By::Css("[name=account]:not([type=hidden])")).await.is_ok() {
             self.choose("account", user).await;
         }
         self.press("Create site").await;
         self.until("the site's page", "/^\\/sites\\/[0-9a-f-]{36}$/.test(location.pathname)").await;
+    }
+
+    /// A new client with an account, active; the account's page is open.
+    pub(crate) async fn hosted(&self, kind: &str) -> Hosted {
+        let (login, user) = (fresh(kind), fresh("acc"));
+        let once = self.create_client(&login).await;
+        self.create_account(&login, &user).await;
+        Hosted { domain: format!("{user}.localhost"), account: self.path().await, login, once, user }
+    }
+
+    /// The same with a site, active; the site's page is open.
+    pub(crate) async fn hosted_with_site(&self, kind: &str) -> Hosted {
+        let hosted = self.hosted(kind).await;
+        self.create_site(&hosted.user, &hosted.domain).await;
+        self.until_badge("Active").await;
+        hosted
     }
 
     /// Deletes the site whose page is open, by typing its name.

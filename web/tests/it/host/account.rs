@@ -1,5 +1,6 @@
 //! Accounts on a real host.
 
+use super::lab::Lab;
 use super::world;
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -76,6 +77,26 @@ fn a_deleted_account_leaves_nothing_on_the_host() {
         lab.exec(&["find", "/home", "/etc/nginx", "/etc/gantry-worker", "/etc/systemd/system", "/run/gantry-php", "-name", "*gone*"]);
     assert_eq!(left.trim(), "", "files are left");
     assert!(!lab.exec(&["systemctl", "list-units", "--all", "--no-legend"]).contains("goneuser"), "units are left");
-    assert_eq!(lab.exec(&["find", "/home/.gantry-trash", "-mindepth", "1"]).trim(), "", "the trash is empty");
+    lab.until("the trash is empty", PATIENCE, || trash(lab).is_empty());
     assert_ne!(lab.fetch("gone.localhost", "/").0, 200);
+}
+
+fn trash(lab: &Lab) -> String {
+    lab.exec(&["find", "/home/.gantry-trash", "-mindepth", "1", "-maxdepth", "1"]).trim().to_owned()
+}
+
+#[test]
+fn a_deleted_accounts_many_files_hold_up_nobody_and_go_even_if_the_worker_dies() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("hugeclient");
+    let account = panel.account(&client, "hugeuser");
+    let files = "cd /home/hugeuser/home && for n in $(seq 100); do mkdir $n && (cd $n && seq 500 | xargs touch); done";
+    lab.exec(&["sh", "-c", files]);
+    panel.submit(&format!("/accounts/{account}/delete"), &[("confirm", "hugeuser")]);
+    panel.until_gone(&format!("/accounts/{account}"));
+    assert!(trash(lab).contains("hugeuser"), "the outcome is told before the files are gone");
+    lab.exec(&["systemctl", "kill", "--signal=KILL", "gantry-worker"]);
+    panel.account(&client, "nexthuge");
+    lab.until("the trash is empty", PATIENCE, || trash(lab).is_empty());
 }

@@ -90,6 +90,20 @@ impl Lab {
         (status.parse().unwrap_or(0), body.to_owned())
     }
 
+    /// Posts a body of so many bytes to a page of a site: the status.
+    pub(crate) fn post(&self, domain: &str, path: &str, bytes: usize) -> u16 {
+        let body = tempfile::NamedTempFile::new().expect("a scratch file");
+        std::fs::write(body.path(), vec![b'x'; bytes]).expect("the scratch file");
+        let output = Command::new("curl")
+            .args(["--silent", "--max-time", "30", "--noproxy", "*", "--output", "/dev/null", "--write-out", "%{http_code}"])
+            .args(["--header", "Content-Type: application/octet-stream", "--header", &format!("Host: {domain}"), "--data-binary"])
+            .arg(format!("@{}", body.path().display()))
+            .arg(format!("http://{}{path}", self.address))
+            .output()
+            .expect("curl runs");
+        String::from_utf8_lossy(&output.stdout).parse().unwrap_or(0)
+    }
+
     /// Uploads a file by SFTP as a password user.
     pub(crate) fn sftp_put(&self, user: &str, password: &str, content: &str, destination: &str) -> bool {
         let file = tempfile::NamedTempFile::new().expect("a scratch file");

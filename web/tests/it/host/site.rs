@@ -1,5 +1,8 @@
 //! Sites on a real host.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use super::prober::Prober;
 use super::world;
 
@@ -47,6 +50,139 @@ fn a_site_serves_is_edited_suspended_and_deleted_while_its_neighbours_lose_nothi
     panel.until_gone(&page);
     assert_ne!(lab.fetch("shop.localhost", "/").0, 200);
     prober.assert_nothing_lost();
+}
+
+/// Keeps a child of the pool for longer than the test takes.
+const SLEEPER: &str = "<?php sleep(300);";
+
+#[test]
+fn a_site_whose_php_children_are_all_busy_can_be_changed_and_stands_in_nobodys_way() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("busyclient");
+    let account = panel.account(&client, "busyuser");
+    let site = panel.site(&account, "busy.localhost", "8.2");
+    let page = format!("/sites/{site}");
+    panel.until_state(&page, "Active");
+    lab.write("/home/busyuser/htdocs/busy.localhost/sleep.php", SLEEPER);
+    // A new pool may have ten children. FPM starts one for each time that it wakes up, so requests that come at once may share a
+    // child; none of these is ever read to its end.
+    let mut requests = Vec::new();
+    let children = || lab.exec(&["sh", "-c", "pgrep -c -u busyuser -f 'php-fpm: pool' || true"]).trim().parse().unwrap_or(0);
+    while children() < 10 {
+        assert!(requests.len() < 200, "{} children have {} requests", children(), requests.len());
+        let mut request = TcpStream::connect((lab.address.as_str(), 80)).expect("nginx takes connections");
+        write!(request, "GET /sleep.php HTTP/1.1\r\nHost: busy.localhost\r\n\r\n").expect("nginx takes the request");
+        requests.push(request);
+    }
+
+    let edit = format!("{page}/edit");
+    panel.submit(&edit, &[("aliases", "www.busy.localhost"), ("document_root", "busy.localhost"), ("php", "8.2")]);
+    panel.until_state(&page, "Active");
+    panel.submit(&format!("{page}/suspend"), &[]);
+    panel.until_state(&page, "Suspended");
+    panel.submit(&format!("{page}/unsuspend"), &[]);
+    panel.until_state(&page, "Active");
+    let second = panel.site(&account, "busy2.localhost", "8.2");
+    panel.until_state(&format!("/sites/{second}"), "Active");
+    let neighbour = panel.account(&client, "calmuser");
+    let calm = panel.site(&neighbour, "calm.localhost", "8.2");
+    panel.until_state(&format!("/sites/{calm}"), "Active");
+    assert_eq!(children(), 10, "they were busy to the end");
+    drop(requests);
+}
+
+#[test]
+fn a_php_master_that_is_ended_for_being_idle_loses_no_request() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("idleclient");
+    let account = panel.account(&client, "idleuser");
+    let page = format!("/sites/{}", panel.site(&account, "idle.localhost", "8.2"));
+    panel.until_state(&page, "Active");
+    let unit = "gantry-php8.2@idleuser.service";
+    let main = || lab.exec(&["systemctl", "show", "--property=MainPID", "--value", unit]).trim().to_owned();
+    assert_eq!(lab.fetch("idle.localhost", "/").0, 200);
+    // As the worker ends one, but in the midst of requests, which is worse than it ever does.
+    let prober = Prober::start(&lab.address, &["idle.localhost"]);
+    for _ in 0..20 {
+        let before = main();
+        lab.exec(&["systemctl", "kill", "--kill-who=main", "--signal=QUIT", unit]);
+        lab.until("another master is there", PATIENCE, || !["0", &before].contains(&main().as_str()));
+        assert_eq!(lab.fetch("idle.localhost", "/").0, 200, "it serves");
+    }
+    prober.assert_nothing_lost();
+    lab.exec(&["systemctl", "kill", "--kill-who=main", "--signal=QUIT", unit]);
+    lab.until("the master is gone", PATIENCE, || main() == "0");
+    assert_eq!(lab.fetch("idle.localhost", "/").0, 200, "the next request brings it back");
+}
+
+/// A form of PHP settings that differs from the default in one field.
+fn php_form(post_max_size_mib: &str) -> [(&str, &str); 10] {
+    [
+        ("memory_limit_mib", "256"),
+        ("max_execution_time_s", "60"),
+        ("max_input_time_s", "60"),
+        ("max_input_vars", "5000"),
+        ("post_max_size_mib", post_max_size_mib),
+        ("upload_max_filesize_mib", "64"),
+        ("pm", "ondemand"),
+        ("max_children", "10"),
+        ("idle_timeout_s", "20"),
+        ("max_requests", "1000"),
+    ]
+}
+
+#[test]
+fn a_site_takes_a_body_as_large_as_its_pool_does_and_one_without_php_hardly_any() {
+    const MIB: usize = 1024 * 1024;
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("bodyclient");
+    let account = panel.account(&client, "bodyuser");
+    let site = panel.site(&account, "body.localhost", "8.2");
+    let plain = panel.site(&account, "bare.localhost", "static");
+    panel.until_state(&format!("/sites/{site}"), "Active");
+    panel.until_state(&format!("/sites/{plain}"), "Active");
+    lab.write("/home/bodyuser/htdocs/body.localhost/size.php", "<?php http_response_code(200);");
+    assert_eq!(lab.post("bare.localhost", "/", 2 * MIB), 413);
+    assert_eq!(lab.post("body.localhost", "/size.php", 4 * MIB), 200);
+
+    panel.submit(&format!("/accounts/{account}/php/8.2"), &php_form("2"));
+    lab.until("nginx follows the pool", PATIENCE, || lab.post("body.localhost", "/size.php", 4 * MIB) == 413);
+    assert_eq!(lab.post("body.localhost", "/size.php", MIB), 200);
+    panel.submit(&format!("/accounts/{account}/php/8.2"), &php_form("8"));
+    lab.until("nginx follows the pool", PATIENCE, || lab.post("body.localhost", "/size.php", 4 * MIB) == 200);
+
+    panel.submit(&format!("/sites/{site}/suspend"), &[]);
+    panel.until_state(&format!("/sites/{site}"), "Suspended");
+    assert_eq!(lab.post("body.localhost", "/size.php", 4 * MIB), 503, "a large body gets the page, too");
+}
+
+#[test]
+fn a_site_with_too_many_requests_under_way_takes_no_place_of_its_neighbours() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("slowclient");
+    let account = panel.account(&client, "slowuser");
+    let page = format!("/sites/{}", panel.site(&account, "slow.localhost", "static"));
+    panel.until_state(&page, "Active");
+    // More than fits into the buffers between: a reader that reads nothing keeps its request under way.
+    lab.exec(&["truncate", "--size=64M", "/home/slowuser/htdocs/slow.localhost/large.bin"]);
+    let slow: Vec<TcpStream> = (0..520)
+        .map(|_| {
+            let mut request = TcpStream::connect((lab.address.as_str(), 80)).expect("nginx takes connections");
+            write!(request, "GET /large.bin HTTP/1.1\r\nHost: slow.localhost\r\n\r\n").expect("nginx takes the request");
+            request
+        })
+        .collect();
+    lab.until("the site's places are taken", PATIENCE, || lab.fetch("slow.localhost", "/").0 == 503);
+    panel.submit(&format!("{page}/edit"), &[("aliases", "www.slow.localhost"), ("document_root", "slow.localhost"), ("php", "static")]);
+    panel.until_state(&page, "Active");
+    let neighbour = panel.site(&account, "quick.localhost", "8.2");
+    panel.until_state(&format!("/sites/{neighbour}"), "Active");
+    assert_eq!(lab.fetch("quick.localhost", "/").0, 200);
+    drop(slow);
 }
 
 #[test]

@@ -1,5 +1,7 @@
-//! What a tenant can reach, and cannot: keys, logs, and a hostile script (P-01 to P-15 of the catalogue's list).
+//! What a tenant can reach, and cannot: keys, logs, the network, and a hostile script (P-01 to P-15 of the catalogue's list).
 
+use std::io::Read;
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,6 +27,41 @@ fn a_key_signs_in_until_it_is_removed() {
     let fingerprint = String::from_utf8_lossy(&fingerprint.stdout).split(' ').nth(1).unwrap().to_owned();
     panel.submit(&format!("/accounts/{account}/sftp-keys/remove"), &[("fingerprint", &fingerprint)]);
     lab.until("the removed key is refused", PATIENCE, || !lab.sftp_with_key("keyuser", &key, "ls /htdocs\n"));
+}
+
+#[test]
+fn a_flood_of_connections_that_do_not_sign_in_keeps_nobody_else_out() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("floodclient");
+    let account = panel.account(&client, "flooduser");
+    let password = panel.post(&format!("/accounts/{account}/sftp-password"), &[]).secret();
+    lab.until("the password works", PATIENCE, || lab.sftp("flooduser", &password, "ls /htdocs\n"));
+    // From one source; sshd closes what is above its share. The rest of the world, here the host itself, still gets in.
+    let flood: Vec<_> = (0..150).map(|_| TcpStream::connect((lab.address.as_str(), 22)).expect("a connection")).collect();
+    let greeted = |name: &str| {
+        lab.exec(&["php8.2", "-r", &format!("echo fgets(stream_socket_client('tcp://{name}:22', $code, $text, 5));")])
+            .starts_with("SSH-2.0")
+    };
+    lab.until("sshd turns the flood away", PATIENCE, || flood.iter().filter(|stream| closed(stream)).count() >= 140);
+    for _ in 0..5 {
+        assert!(greeted("127.0.0.1"));
+    }
+    drop(flood);
+    lab.until("the source itself is let in again", PATIENCE, || lab.sftp("flooduser", &password, "ls /htdocs\n"));
+}
+
+/// Whether the other side has closed a connection; what it has sent is read on the way.
+fn closed(mut stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("a socket");
+    let mut bytes = [0_u8; 1024];
+    loop {
+        match stream.read(&mut bytes) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
 }
 
 #[test]
@@ -93,6 +130,105 @@ fn a_hostile_script_reaches_nothing_but_its_own_account() {
     let uid = lab.exec(&["id", "-u", "hostileuser"]);
     let (status, worked) = lab.fetch("hostile.localhost", "/");
     assert_eq!((status, worked.as_str()), (200, format!("{} []", uid.trim()).as_str()));
+}
+
+/// A little network beside the host, `beyond`, with what a tenant might look for: a web server, a mail server, a resolver, and
+/// metadata services at their own addresses. And what listens on the host itself.
+const NEIGHBOURHOOD: &str = r#"set -eu
+ip netns add beyond
+ip link add beyond0 type veth peer name beyond1 netns beyond
+ip address add 198.51.100.1/24 dev beyond0
+ip -6 address add 2001:db8:51::1/64 dev beyond0 nodad
+ip link set beyond0 up
+ip -n beyond link set lo up
+ip -n beyond link set beyond1 up
+for address in 198.51.100.2/24 169.254.169.254/32 100.100.100.200/32; do ip -n beyond address add $address dev beyond1; done
+for address in 2001:db8:51::2/64 fd00:ec2::254/128; do ip -n beyond -6 address add $address dev beyond1 nodad; done
+ip route add 169.254.169.254/32 dev beyond0
+ip route add 100.100.100.200/32 dev beyond0
+ip -6 route add fd00:ec2::254/128 dev beyond0
+for port in 25 53 80 443; do
+    systemd-run --quiet --collect --unit=beyond-$port ip netns exec beyond /usr/bin/php8.2 -S "[::]:$port" -t /srv
+done
+for port in 53 3306 4222; do
+    systemd-run --quiet --collect --unit=here-$port /usr/bin/php8.2 -S "[::]:$port" -t /srv
+done
+"#;
+
+const NO_NEIGHBOURHOOD: &str =
+    "systemctl stop 'beyond-*' 'here-*'; ip netns delete beyond 2>/dev/null; ip link delete beyond0 2>/dev/null || true";
+
+/// Where a tenant may connect to, and where not. `OWN4` and `OWN6` are the host's own addresses.
+const ALLOWED: [&str; 8] = [
+    "198.51.100.2:80",
+    "198.51.100.2:443",
+    "[2001:db8:51::2]:443",
+    "198.51.100.2:53",
+    "169.254.169.254:53",
+    "127.0.0.1:53",
+    "[::1]:53",
+    "OWN4:80",
+];
+const FORBIDDEN: [&str; 14] = [
+    "198.51.100.2:25",
+    "[2001:db8:51::2]:25",
+    "169.254.169.254:80",
+    "100.100.100.200:80",
+    "[fd00:ec2::254]:80",
+    "127.0.0.1:80",
+    "127.0.0.1:4222",
+    "127.0.0.2:3306",
+    "[::1]:80",
+    "[::1]:4222",
+    "OWN4:4222",
+    "OWN4:22",
+    "[OWN6]:4222",
+    "198.51.100.1:3306",
+];
+
+/// Prints which of the addresses in `$places` take a connection.
+const CONNECT: &str = r#"
+$open = array_filter($places, function ($place) {
+    $connection = @stream_socket_client("tcp://$place", $code, $text, 3);
+    return $connection !== false;
+});
+echo implode(' ', $open);
+"#;
+
+#[test]
+fn an_account_reaches_the_world_but_neither_the_hosts_own_services_nor_metadata_nor_foreign_mail_servers() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("egressclient");
+    let account = panel.account(&client, "egressuser");
+    let site = panel.site(&account, "egress.localhost", "8.2");
+    panel.until_state(&format!("/sites/{site}"), "Active");
+    let six = lab.run("address", &["6"]);
+    let name = |place: &str| place.replace("OWN4", &lab.address).replace("OWN6", six.trim());
+    let (allowed, forbidden) = (ALLOWED.map(name), FORBIDDEN.map(name));
+    let list = |places: &[String]| format!("$places = ['{}'];{CONNECT}", places.join("', '"));
+    let every = [allowed.as_slice(), forbidden.as_slice()].concat();
+    lab.exec(&["sh", "-c", NO_NEIGHBOURHOOD]);
+    lab.exec(&["sh", "-c", NEIGHBOURHOOD]);
+    let as_root = || lab.exec(&["php8.2", "-r", &list(&every)]);
+    lab.until("everything answers whom it may", PATIENCE, || as_root() == every.join(" "));
+
+    lab.write("/home/egressuser/htdocs/egress.localhost/allowed.php", &format!("<?php {}", list(&allowed)));
+    lab.write("/home/egressuser/htdocs/egress.localhost/forbidden.php", &format!("<?php {}", list(&forbidden)));
+    assert_eq!(lab.fetch("egress.localhost", "/allowed.php"), (200, allowed.join(" ")));
+    assert_eq!(lab.fetch("egress.localhost", "/forbidden.php"), (200, String::new()));
+
+    // An administrator's own rules stand beside ours, and loading them again, which flushes everything, opens nothing.
+    lab.exec(&["nft", "add", "table", "inet", "administrator"]);
+    lab.exec(&["systemctl", "restart", "gantry-firewall"]);
+    assert!(lab.succeeds(&["nft", "list", "table", "inet", "administrator"]));
+    lab.exec(&["systemctl", "start", "nftables"]);
+    for verb in ["reload", "restart"] {
+        lab.exec(&["systemctl", verb, "nftables"]);
+        lab.until("the rules are back", PATIENCE, || lab.fetch("egress.localhost", "/forbidden.php") == (200, String::new()));
+    }
+    lab.exec(&["systemctl", "stop", "nftables"]);
+    lab.exec(&["sh", "-c", NO_NEIGHBOURHOOD]);
 }
 
 #[test]

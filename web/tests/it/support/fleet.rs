@@ -1,7 +1,7 @@
 //! Servers and people for tests, made the way the panel makes them.
 
 use shared::bus::sealing::SealKey;
-use shared::events::{Heartbeat, HostFacts, RoleHealth};
+use shared::events::{Heartbeat, HostFacts, Progress, RoleHealth, StepReport};
 use shared::ids::{ServerId, UserId};
 use shared::jobs::{Generation, ResourceKey};
 use shared::role::Role;
@@ -126,6 +126,12 @@ async fn create_account(admin: &mut Browser, owner: UserId, user: &str) -> Strin
     let answer = admin.post("/accounts", &[("owner", &owner.to_string()), ("user", user)]).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
     answer.location().to_owned()
+}
+
+/// What a worker says of a job under way.
+pub(crate) fn news(job: &JobRow, sequence: u32, steps: Vec<StepReport>) -> Progress {
+    let server = "web1".parse().unwrap();
+    Progress { server, job: job.id, operation: job.operation_id, attempt: job.attempt, sequence, steps, blocked: None }
 }
 
 /// Every job that has not ended, in the order of the queue.

@@ -20,7 +20,7 @@ fn times_are_told_as_one_would() {
     assert_eq!(told, ["just now", "12 s ago", "3 min ago", "2 h ago", "yesterday", "3 days ago"]);
     assert_eq!(ago_text(ago(900 * 86_400), now()), "4 June 2024");
     assert_eq!(until_text(ago(-2_520), now()), "in 42 min");
-    assert_eq!([38, 3_140, 125_000].map(duration_ms), ["38 ms", "3.1 s", "2 min 5 s"]);
+    assert_eq!([0, 38, 3_140, 125_000].map(duration_ms), ["under 1 ms", "38 ms", "3.1 s", "2 min 5 s"]);
 }
 
 #[test]

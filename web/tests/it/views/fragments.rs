@@ -5,7 +5,7 @@ use scraper::{Html, Selector};
 use shared::operation::JobState;
 use web::views::fragment::{Fragment, partial};
 use web::views::layout::{Audience, Theme};
-use web::views::{account, assets, operation, server, site};
+use web::views::{account, assets, home_admin, home_client, nav, operation, server, site};
 
 use super::{models, samples};
 
@@ -51,6 +51,18 @@ fn pages_and_their_fragments_are_one_truth() {
         let model = samples::server_show(row);
         are_parts_of(&server::show_page(&viewer, &model), &server::show_fragments(&model));
     }
+}
+
+#[test]
+fn homes_and_their_fragments_are_one_truth() {
+    let viewer = models::viewer(Audience::Client, Theme::System);
+    let home = samples::home_client();
+    are_parts_of(&home_client::page(&viewer, &home), &home_client::fragments(&home));
+    are_parts_of(&home_client::page(&viewer, &home), &[nav::failed_operations(viewer.failed_operations)]);
+    let viewer = models::viewer(Audience::Admin, Theme::System);
+    let home = samples::home_admin();
+    are_parts_of(&home_admin::page(&viewer, &home), &home_admin::fragments(&home));
+    are_parts_of(&home_admin::page(&viewer, &home), &[home_admin::container(&home)]);
 }
 
 #[test]

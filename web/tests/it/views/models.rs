@@ -9,7 +9,7 @@ use shared::jobs::{Generation, ResourceKind, SiteKind};
 use shared::operation::{JobState, OperationState, ResourceState};
 use shared::role::Role;
 use web::views::layout::{Audience, Theme, Viewer};
-use web::views::model::{AccountRef, Failure, FormKey, PersonRef, Progress, ServerRef, Waiting};
+use web::views::model::{AccountRef, Failure, FormKey, PersonRef, Progress, ServerRef, Until, Waiting};
 use web::views::server::{Load, Reach};
 use web::views::site::Can;
 use web::views::{account, client, operation, server, site};
@@ -51,7 +51,7 @@ pub(super) fn viewer(audience: Audience, theme: Theme) -> Viewer {
 }
 
 pub(super) fn step(name: &str, state: StepState, ms: Option<u32>) -> StepReport {
-    StepReport { name: name.to_owned(), state, ms, detail: format!("RAW-DETAIL of {name}") }
+    StepReport { name: name.to_owned(), state, ms, detail: format!("RAW-DETAIL of {name}"), shared_with: 0 }
 }
 
 pub(super) fn working_steps() -> Vec<StepReport> {
@@ -90,7 +90,7 @@ pub(super) fn failure(viewer_is_admin: bool) -> Failure {
         retry: Some("/operations/x/retry".to_owned()),
         operation: Some(id(90)),
         detail: viewer_is_admin.then(|| "nginx: [emerg] RAW-FAILURE in /etc/nginx/sites-enabled/x.conf:21".to_owned()),
-        ..Failure::of(FailureCode::WebServerRefused, Effect::RolledBack)
+        ..Failure::of(FailureCode::WebServerRefused, Effect::RolledBack, if viewer_is_admin { Audience::Admin } else { Audience::Client })
     }
 }
 
@@ -128,7 +128,7 @@ pub(super) fn site(number: u8, domain: &str, state: ResourceState, admin: bool) 
 
 /// One site of each kind and state.
 pub(super) fn sites(admin: bool) -> Vec<site::Row> {
-    let offline = Waiting { server: parse("web2"), offline_since: Some(ago(409)) };
+    let offline = Waiting { server: parse("web2"), until: Until::Return { offline_since: ago(409) } };
     vec![
         site::Row {
             aliases: vec![parse("www.fjordbikes.example"), parse("*.fjordbikes.example")],
@@ -195,7 +195,7 @@ pub(super) fn operation(number: u8, action: &str, name: &str, state: OperationSt
 }
 
 pub(super) fn operations(admin: bool) -> Vec<operation::Row> {
-    let waiting = Waiting { server: parse("web2"), offline_since: Some(ago(409)) };
+    let waiting = Waiting { server: parse("web2"), until: Until::Return { offline_since: ago(409) } };
     vec![
         operation::Row {
             progress: Some(progress("shop.fjordbikes.example")),
@@ -214,7 +214,6 @@ pub(super) fn operations(admin: bool) -> Vec<operation::Row> {
 }
 
 pub(super) fn job(state: JobState, steps: Vec<StepReport>) -> operation::JobBlock {
-    let attempt = |number, seconds, state| operation::Attempt { number, at: ago(seconds), state, took_ms: Some(92) };
     operation::JobBlock {
         id: id::<JobId>(70),
         title: "Site lindqvist.example".to_owned(),
@@ -225,7 +224,6 @@ pub(super) fn job(state: JobState, steps: Vec<StepReport>) -> operation::JobBloc
         attempt: 2,
         steps,
         took_ms: Some(92),
-        attempts: vec![attempt(2, 20, state), attempt(1, 90, JobState::Failed)],
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plans an account: its Linux user, its cell, its slice, how its files arrive.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use shared::jobs::{AccountSpec, Generation, Presence, SiteSpec};
 use shared::names::{CryptHash, LinuxUser, PhpVersion};
@@ -175,11 +175,12 @@ fn absent(spec: &AccountSpec, existing: Option<&UserRecord>, generation: Generat
     if existing.is_some_and(|record| record.expires != SignIn::Barred.expiry_day()) {
         draft.plan.step(USER, Action::SetSignIn { user: user.clone(), sign_in: SignIn::Barred });
     }
-    let sites = facts.sites().filter(|(_, _, site)| site.user == *user).map(|(_, _, site)| site).collect::<Vec<_>>();
+    let sites = facts.sites_of(user).map(|(_, _, site)| site).collect::<Vec<_>>();
     no_sites(&mut draft, &sites)?;
     for version in versions(user, facts)? {
         no_pool(&mut draft, user, version)?;
     }
+    no_pool_limits(&mut draft, user)?;
     if existing.is_some() {
         draft.plan.step(USER, Action::EndProcesses { uid });
     }
@@ -232,22 +233,24 @@ pub(super) fn no_pool(draft: &mut Draft<'_>, user: &LinuxUser, version: PhpVersi
     Ok(())
 }
 
+/// No vhost includes them any more.
+fn no_pool_limits(draft: &mut Draft<'_>, user: &LinuxUser) -> Result<(), PlanError> {
+    let directory = Path::new(paths::NGINX_POOLS);
+    if draft.facts.entry(directory)? == Entry::Absent {
+        return Ok(());
+    }
+    for name in draft.facts.list(directory)?.into_iter().filter(|name| name.starts_with(&paths::pool_prefix(user))) {
+        draft.no_file(PHP, directory.join(name))?;
+    }
+    Ok(())
+}
+
+/// The cell goes by one rename, however large it is; the trash is emptied beside the jobs.
 fn no_cell(draft: &mut Draft<'_>, spec: &AccountSpec, generation: Generation) -> Result<(), PlanError> {
-    let (user, uid) = (&spec.user, spec.uid.get());
-    let (cell, trash) = (paths::cell(user), paths::trash(user, uid, generation));
-    let mut trees = BTreeSet::new();
+    let cell = paths::cell(&spec.user);
     if draft.facts.entry(&cell)? != Entry::Absent {
-        draft.plan.step(FOLDERS, Action::MoveAside { from: cell, to: trash.clone() });
-        trees.insert(trash);
-    }
-    if draft.facts.entry(paths::TRASH.as_ref())? != Entry::Absent {
-        // Left by a deletion whose last part failed.
-        let names = draft.facts.list(paths::TRASH.as_ref())?;
-        let own = names.iter().filter(|name| name.starts_with(&paths::trash_prefix(user, uid)));
-        trees.extend(own.map(|name| PathBuf::from(paths::TRASH).join(name)));
-    }
-    for path in trees {
-        draft.plan.finally(CLEAN_UP, FinishAction::RemoveTree { path });
+        let to = paths::trash(&spec.user, spec.uid.get(), generation);
+        draft.plan.step(FOLDERS, Action::MoveAside { from: cell, to });
     }
     Ok(())
 }

@@ -1,34 +1,41 @@
 //! Plans what every web host needs before the first job: done at the worker's start, and nothing to do when it is so.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use shared::names::PhpVersion;
 
 use super::draft::{Changed, Draft};
-use super::{WEB_USER, nginx, pages, paths, sshd, systemd};
+use super::{WEB_USER, firewall, nginx, pages, paths, sshd, systemd};
 use crate::engine::facts::Facts;
 use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner};
 use crate::engine::plan::{Action, Plan, Step};
 use crate::roles::PlanError;
+use crate::system::NFT;
 
 const FOLDERS: &str = "Folders";
 const UNITS: &str = "Units";
+const FIREWALL: &str = "Firewall";
 const SSHD: &str = "SFTP";
 const NGINX: &str = "nginx";
 
 /// Plans the base of a web host.
 ///
 /// # Errors
-/// nginx is not installed, or something lies in the way.
+/// nginx or nftables is not installed, or something lies in the way.
 pub fn plan(facts: Facts<'_>) -> Result<Plan, PlanError> {
     if facts.entry(Path::new("/usr/sbin/nginx"))? == Entry::Absent {
         return Err(PlanError::NotInstalled("nginx"));
+    }
+    if facts.entry(Path::new(NFT))? == Entry::Absent {
+        return Err(PlanError::NotInstalled("nftables"));
     }
     let web_gid = facts.group(WEB_USER)?.ok_or(PlanError::NotInstalled("nginx"))?;
     let mut draft = Draft::new(facts);
     folders(&mut draft, web_gid)?;
     files(&mut draft)?;
     units(&mut draft, &facts.php_versions()?)?;
+    firewall(&mut draft)?;
     sftp(&mut draft)?;
     web_server(&mut draft)?;
     Ok(draft.plan)
@@ -48,6 +55,7 @@ fn folders(draft: &mut Draft<'_>, web_gid: u32) -> Result<(), PlanError> {
     directory(format!("{}/php", paths::CONFIG), 0, 0o711)?;
     directory(format!("{}/keys", paths::CONFIG), 0, 0o711)?;
     directory(paths::LIBRARY.to_owned(), 0, 0o755)?;
+    directory(paths::NGINX_POOLS.to_owned(), 0, 0o755)?;
     directory(paths::TRASH.to_owned(), 0, 0o700)?;
     directory(paths::SOCKETS.to_owned(), web_gid, 0o710)?;
     Ok(())
@@ -80,11 +88,13 @@ const LOGROTATE: &str = "# Made by Gantry. Changes here are overwritten.\n/home/
 fn units(draft: &mut Draft<'_>, versions: &[PhpVersion]) -> Result<(), PlanError> {
     let directory = |path: &str| DirectoryImage { path: path.into(), owner: Owner::ROOT, mode: 0o755, acl: Acl::default() };
     draft.directory(UNITS, directory("/etc/systemd/system/sockets.target.wants"))?;
+    draft.directory(UNITS, directory("/etc/systemd/system/sysinit.target.wants"))?;
     draft.directory(UNITS, directory("/etc/systemd/system/nginx.service.d"))?;
     draft.directory(UNITS, directory("/etc/systemd/system/user@.service.d"))?;
     let mut changed = draft.file(UNITS, root_file(paths::unit("gantry.slice"), systemd::outer_slice()))?;
     let limits = paths::unit("nginx.service.d/gantry.conf");
     changed = changed.or(draft.file(UNITS, root_file(limits, systemd::nginx_limits()))?);
+    changed = changed.or(draft.file(UNITS, root_file(paths::unit(paths::FIREWALL_UNIT), firewall::unit()))?);
     let managers = paths::unit("user@.service.d/50-gantry.conf");
     changed = changed.or(draft.file(UNITS, root_file(managers, systemd::no_user_managers()))?);
     for version in versions {
@@ -99,11 +109,27 @@ fn units(draft: &mut Draft<'_>, versions: &[PhpVersion]) -> Result<(), PlanError
     Ok(())
 }
 
+/// The rules are loaded again where something has flushed them, such as an administrator's own rules that begin with that.
+fn firewall(draft: &mut Draft<'_>) -> Result<(), PlanError> {
+    let file = root_file(paths::FIREWALL, firewall::rules());
+    if !draft.facts.holds_file(&file)? {
+        draft.plan.step(FIREWALL, Action::TestPacketFilter { rules: firewall::rules() });
+    }
+    let changed = draft.file(FIREWALL, file)?;
+    draft.link(FIREWALL, paths::boot_wanted(paths::FIREWALL_UNIT), paths::unit(paths::FIREWALL_UNIT))?;
+    let started = draft.running(FIREWALL, paths::FIREWALL_UNIT)?;
+    if !started.yes() && (changed.yes() || !draft.facts.filters_packets(firewall::TABLE)?) {
+        draft.plan.step(FIREWALL, Action::ReloadUnit { unit: paths::FIREWALL_UNIT.to_owned() });
+    }
+    Ok(())
+}
+
 fn sftp(draft: &mut Draft<'_>) -> Result<(), PlanError> {
-    if draft.facts.entry(Path::new("/etc/ssh/sshd_config.d"))? == Entry::Absent {
+    if draft.facts.entry(Path::new(SSHD_PARTS))? == Entry::Absent {
         return Ok(());
     }
-    let changed = draft.file(SSHD, root_file("/etc/ssh/sshd_config.d/50-gantry.conf", sshd::baseline()))?;
+    let text = sshd::baseline(&administrators_limits(draft.facts)?);
+    let changed = draft.file(SSHD, root_file(Path::new(SSHD_PARTS).join(SSHD_OWN), text))?;
     if changed.yes() {
         draft.plan.step(SSHD, Action::TestSshd);
         if draft.facts.runs("ssh.service")? {
@@ -111,6 +137,23 @@ fn sftp(draft: &mut Draft<'_>) -> Result<(), PlanError> {
         }
     }
     Ok(())
+}
+
+const SSHD_PARTS: &str = "/etc/ssh/sshd_config.d";
+const SSHD_OWN: &str = "50-gantry.conf";
+
+/// The limits at sshd's door that somebody else's configuration gives.
+fn administrators_limits(facts: Facts<'_>) -> Result<BTreeSet<&'static str>, PlanError> {
+    let parts = facts.list(Path::new(SSHD_PARTS))?.into_iter().filter(|name| name.ends_with(".conf") && name != SSHD_OWN);
+    let mut files = vec![PathBuf::from("/etc/ssh/sshd_config")];
+    files.extend(parts.map(|name| Path::new(SSHD_PARTS).join(name)));
+    let mut given = BTreeSet::new();
+    for file in files {
+        if let Entry::File { .. } = facts.entry(&file)? {
+            given.extend(sshd::given(String::from_utf8_lossy(&facts.content(&file)?).lines()));
+        }
+    }
+    Ok(given)
 }
 
 /// Debian's own default site claims the place of the default server, so its link goes; its file stays.

@@ -1,10 +1,11 @@
 //! The role `web`: accounts, PHP pools and sites on nginx and PHP-FPM.
 //!
 //! Planning: [`account`], [`php_pool`], [`site`], and [`host`] for what every web host needs. Formats: [`nginx`],
-//! [`php_fpm`], [`systemd`], [`sshd`], [`pages`]; nothing is escaped or quoted anywhere else. Places: [`paths`].
+//! [`php_fpm`], [`systemd`], [`sshd`], [`firewall`], [`pages`]; nothing is escaped or quoted anywhere else. Places: [`paths`].
 
 pub mod account;
 mod draft;
+pub mod firewall;
 pub mod host;
 pub mod nginx;
 pub mod pages;

@@ -13,6 +13,10 @@ pub const HOMES: &str = "/home";
 pub const TRASH: &str = "/home/.gantry-trash";
 /// The worker's configuration, pools and keys.
 pub const CONFIG: &str = "/etc/gantry-worker";
+/// What accounts may reach over the network.
+pub const FIREWALL: &str = "/etc/gantry-worker/firewall.nft";
+/// The unit that loads it.
+pub const FIREWALL_UNIT: &str = "gantry-firewall.service";
 /// Scripts and pages that vhosts serve.
 pub const LIBRARY: &str = "/usr/lib/gantry-worker";
 /// Where pools listen: root's, so that no tenant replaces a socket.
@@ -23,6 +27,9 @@ pub const UNITS: &str = "/etc/systemd/system";
 pub const SITES_AVAILABLE: &str = "/etc/nginx/sites-available";
 /// Links to the vhosts that nginx reads.
 pub const SITES_ENABLED: &str = "/etc/nginx/sites-enabled";
+
+/// What vhosts take over from their pools, a file for each pool.
+pub const NGINX_POOLS: &str = "/etc/nginx/gantry";
 
 /// An account's cell: its SFTP chroot.
 #[must_use]
@@ -51,13 +58,7 @@ pub fn document_root(user: &LinuxUser, root: &DocumentRoot) -> PathBuf {
 /// Where a deleted account's cell waits. uids are never used twice, so the name is its own.
 #[must_use]
 pub fn trash(user: &LinuxUser, uid: u32, generation: Generation) -> PathBuf {
-    Path::new(TRASH).join(format!("{}{generation}", trash_prefix(user, uid)))
-}
-
-/// How the names of an account's trees in the trash begin.
-#[must_use]
-pub fn trash_prefix(user: &LinuxUser, uid: u32) -> String {
-    format!("{user}-{uid}-")
+    Path::new(TRASH).join(format!("{user}-{uid}-{generation}"))
 }
 
 /// The account's public keys, as sshd reads them.
@@ -84,6 +85,12 @@ pub fn socket_wanted(socket_unit: &str) -> PathBuf {
     Path::new(UNITS).join("sockets.target.wants").join(socket_unit)
 }
 
+/// The link that has a unit start early at boot.
+#[must_use]
+pub fn boot_wanted(unit: &str) -> PathBuf {
+    Path::new(UNITS).join("sysinit.target.wants").join(unit)
+}
+
 /// A pool's socket unit.
 #[must_use]
 pub fn php_socket_unit(user: &LinuxUser, version: PhpVersion) -> String {
@@ -102,6 +109,9 @@ pub fn php_service_unit(user: &LinuxUser, version: PhpVersion) -> String {
     format!("gantry-php{version}@{user}.service")
 }
 
+/// Every pool's master, as a pattern of systemd's.
+pub const PHP_SERVICES: &str = "gantry-php*@*.service";
+
 /// The template a pool's master is an instance of.
 #[must_use]
 pub fn php_service_template(version: PhpVersion) -> String {
@@ -112,6 +122,18 @@ pub fn php_service_template(version: PhpVersion) -> String {
 #[must_use]
 pub fn php_config(user: &LinuxUser, version: PhpVersion) -> PathBuf {
     Path::new(CONFIG).join("php").join(format!("{user}-{version}.conf"))
+}
+
+/// How the names of an account's pools begin.
+#[must_use]
+pub fn pool_prefix(user: &LinuxUser) -> String {
+    format!("{user}-")
+}
+
+/// What vhosts take over from a pool.
+#[must_use]
+pub fn nginx_pool(user: &LinuxUser, version: PhpVersion) -> PathBuf {
+    Path::new(NGINX_POOLS).join(format!("{}{version}.conf", pool_prefix(user)))
 }
 
 /// A pool's socket.

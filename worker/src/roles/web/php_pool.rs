@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use shared::jobs::{PhpPoolSpec, PoolPresence, Presence};
+use shared::jobs::{Generation, PhpPoolSpec, PhpSettings, PoolPresence, Presence, SiteSpec};
+use shared::names::{LinuxUser, PhpVersion};
 
 use super::account::no_pool;
 use super::draft::{Changed, Draft};
-use super::{paths, php_fpm};
+use super::{nginx, paths, php_fpm};
 use crate::engine::facts::Facts;
 use crate::engine::image::{Content, FileImage, Owner};
 use crate::engine::plan::{Action, Expect, Plan};
@@ -14,6 +15,7 @@ use crate::roles::PlanError;
 
 const LOGS: &str = "Logs";
 const TEST: &str = "PHP test";
+const NGINX_TEST: &str = "nginx test";
 const POOL: &str = "PHP pool";
 const RELOAD: &str = "Reload";
 const PROBE: &str = "Test request";
@@ -26,6 +28,10 @@ pub fn plan(spec: &PhpPoolSpec, facts: Facts<'_>) -> Result<Plan, PlanError> {
     let mut draft = Draft::new(facts);
     if spec.presence == PoolPresence::Deleted {
         no_pool(&mut draft, &spec.user, spec.version)?;
+        // A vhost that includes a file which is gone would break nginx for everybody.
+        if active_site(spec, facts).is_none() {
+            draft.no_file(POOL, paths::nginx_pool(&spec.user, spec.version))?;
+        }
         return Ok(draft.plan);
     }
     spec.settings.check()?;
@@ -37,10 +43,15 @@ pub fn plan(spec: &PhpPoolSpec, facts: Facts<'_>) -> Result<Plan, PlanError> {
     }
     logs(&mut draft, spec)?;
     let changed = config(&mut draft, spec)?;
+    let limits = limits(&mut draft, spec)?;
     match spec.presence {
         PoolPresence::Present => serve(&mut draft, spec, changed)?,
         PoolPresence::Suspended | PoolPresence::Deleted => rest(&mut draft, spec)?,
     }
+    if limits.yes() && active_site(spec, facts).is_some() {
+        draft.plan.step(RELOAD, Action::ReloadNginx);
+    }
+    prove(&mut draft, spec);
     Ok(draft.plan)
 }
 
@@ -67,6 +78,26 @@ fn config(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<Changed, PlanErro
     draft.file(POOL, image)
 }
 
+/// What the pool's vhosts take over from it.
+pub(super) fn nginx_pool(user: &LinuxUser, version: PhpVersion, settings: &PhpSettings) -> FileImage {
+    let content = Content::from(nginx::pool(settings));
+    FileImage { path: paths::nginx_pool(user, version), owner: Owner::ROOT, mode: 0o644, content }
+}
+
+fn limits(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<Changed, PlanError> {
+    let image = nginx_pool(&spec.user, spec.version, &spec.settings);
+    if !draft.facts.holds_file(&image)? && active_site(spec, draft.facts).is_some() {
+        draft.plan.step(NGINX_TEST, Action::TestNginx);
+    }
+    draft.file(POOL, image)
+}
+
+/// A site that the pool serves, with its applied generation.
+fn active_site<'a>(spec: &PhpPoolSpec, facts: Facts<'a>) -> Option<(Generation, &'a SiteSpec)> {
+    let served = |site: &SiteSpec| site.kind.php() == Some(spec.version) && site.presence == Presence::Active;
+    facts.sites_of(&spec.user).find(|(_, _, site)| served(site)).map(|(_, generation, site)| (generation, site))
+}
+
 fn serve(draft: &mut Draft<'_>, spec: &PhpPoolSpec, changed: Changed) -> Result<(), PlanError> {
     let socket = paths::php_socket_unit(&spec.user, spec.version);
     let template = paths::unit(&paths::php_socket_template(spec.version));
@@ -76,19 +107,18 @@ fn serve(draft: &mut Draft<'_>, spec: &PhpPoolSpec, changed: Changed) -> Result<
     // A master that is not running reads the new file when it starts.
     if changed.yes() && draft.facts.runs(&service)? {
         draft.plan.step(RELOAD, Action::ReloadUnit { unit: service });
-        probe(draft, spec);
     }
     Ok(())
 }
 
-/// A site of the pool proves that the master came back.
-fn probe(draft: &mut Draft<'_>, spec: &PhpPoolSpec) {
-    let site = draft
-        .facts
-        .sites()
-        .find(|(_, _, site)| site.user == spec.user && site.kind.php() == Some(spec.version) && site.presence == Presence::Active);
-    if let Some((_, generation, site)) = site {
-        let expect = Expect::Serving { generation: shared::jobs::Generation(generation), uid: Some(spec.uid.get()) };
+/// A site of the pool proves that what was reloaded came back.
+fn prove(draft: &mut Draft<'_>, spec: &PhpPoolSpec) {
+    if !draft.plan.steps.iter().any(|step| step.name == RELOAD) {
+        return;
+    }
+    if let Some((generation, site)) = active_site(spec, draft.facts) {
+        let service = paths::php_service_unit(&spec.user, spec.version);
+        let expect = Expect::Php { generation, uid: spec.uid.get(), service };
         draft.plan.step(PROBE, Action::Probe { domain: site.domain.clone(), expect });
     }
 }

@@ -10,6 +10,7 @@ use shared::names::{DomainName, SiteName};
 
 use super::account::web_logs;
 use super::draft::Draft;
+use super::php_pool::nginx_pool;
 use super::{nginx, pages, paths, web_uid};
 use crate::engine::facts::Facts;
 use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner, WebRights};
@@ -47,6 +48,7 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
     let mut draft = Draft::new(facts);
     // Before the test, which opens them.
     web_logs(&mut draft, FOLDERS, &spec.user, spec.uid.get())?;
+    pool_limits(&mut draft, spec)?;
     let file = FileImage {
         path: available(&spec.domain),
         owner: Owner::ROOT,
@@ -69,6 +71,15 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
     Ok(draft.plan)
 }
 
+/// What the vhost includes is the pool's own; a vhost must not break nginx where the pool has not written it yet.
+fn pool_limits(draft: &mut Draft<'_>, spec: &SiteSpec) -> Result<(), PlanError> {
+    let (Presence::Active, Some(version)) = (spec.presence, spec.kind.php()) else { return Ok(()) };
+    let pool = draft.facts.pools_of(&spec.user).find(|pool| pool.version == version);
+    let settings = pool.map(|pool| pool.settings.clone()).unwrap_or_default();
+    draft.some_file(FOLDERS, nginx_pool(&spec.user, version, &settings))?;
+    Ok(())
+}
+
 /// Test, change, reload, prove; and the neighbour serves as before.
 fn go_live<'a>(
     draft: &mut Draft<'a>,
@@ -77,10 +88,7 @@ fn go_live<'a>(
     generation: Generation,
     change: impl FnOnce(&mut Draft<'a>) -> Result<(), PlanError>,
 ) -> Result<(), PlanError> {
-    // One that nginx answers for by itself, if there is any: PHP's answer is its tenant's.
-    let others = draft.facts.sites().filter(|(key, _, _)| *key != own).map(|(_, _, site)| site);
-    let neighbour = others.min_by_key(|site| site.kind != SiteKind::Static && site.presence == Presence::Active);
-    let neighbour = neighbour.map(|site| site.domain.clone());
+    let neighbour = draft.facts.neighbour().cloned();
     if let Some(domain) = neighbour.clone() {
         draft.plan.step(TEST, Action::RememberNeighbour { domain });
     }
@@ -89,16 +97,22 @@ fn go_live<'a>(
     draft.plan.step(RELOAD, Action::ReloadNginx);
     let expect = match (spec.presence, spec.kind) {
         (Presence::Deleted, SiteKind::Static | SiteKind::Php { .. }) => Expect::Gone,
-        (Presence::Active, SiteKind::Php { .. }) => Expect::Serving { generation, uid: Some(spec.uid.get()) },
-        (Presence::Active, SiteKind::Static) | (Presence::Suspended, SiteKind::Static | SiteKind::Php { .. }) => {
-            Expect::Serving { generation, uid: None }
+        (Presence::Active, SiteKind::Php { version }) if !was_active(own, spec, draft.facts) => {
+            let service = paths::php_service_unit(&spec.user, version);
+            Expect::Php { generation, uid: spec.uid.get(), service }
         }
+        (Presence::Active | Presence::Suspended, SiteKind::Static | SiteKind::Php { .. }) => Expect::Serving { generation },
     };
     draft.plan.step(PROBE, Action::Probe { domain: spec.domain.clone(), expect });
     if let Some(domain) = neighbour {
         draft.plan.step(PROBE, Action::CompareNeighbour { domain });
     }
     Ok(())
+}
+
+/// Whether the site served by this very pool before: then its PHP has been proved, and the change does not concern it.
+fn was_active(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> bool {
+    facts.sites_of(&spec.user).any(|(key, _, site)| key == own && site.presence == Presence::Active && site.kind == spec.kind)
 }
 
 fn available(domain: &DomainName) -> PathBuf {
@@ -191,8 +205,7 @@ fn absent(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> Result<Plan, P
 /// Takes the document root away if it holds our placeholder and nothing else, and no other site uses it.
 fn untouched_placeholder(draft: &mut Draft<'_>, own: ResourceKey, spec: &SiteSpec) -> Result<(), PlanError> {
     let facts = draft.facts;
-    let shared =
-        facts.sites().any(|(key, _, site)| key != own && site.user == spec.user && site.document_root.top() == spec.document_root.top());
+    let shared = facts.sites_of(&spec.user).any(|(key, _, site)| key != own && site.document_root.top() == spec.document_root.top());
     let mut directories = vec![paths::document_top(&spec.user, &spec.document_root)];
     for part in spec.document_root.below_top().into_iter().flat_map(|below| below.split('/')) {
         let deeper = directories.last().map(|path| path.join(part)).unwrap_or_default();

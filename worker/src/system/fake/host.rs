@@ -1,5 +1,6 @@
 //! The fake's [`System`].
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,18 @@ use shared::role::Role;
 
 use super::{FakeSystem, Node, State, nginx};
 use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
-use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, StagedChange, System, SystemError};
+use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError};
+
+/// The unit that loads packet filter rules.
+const FIREWALL: &str = "gantry-firewall.service";
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn names<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
+    names.into_iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" ")
+}
 
 fn file_error(doing: &'static str, path: &Path, kind: io::ErrorKind) -> SystemError {
     SystemError::File { doing, path: path.to_owned(), source: kind.into() }
@@ -86,11 +98,11 @@ impl System for FakeSystem {
 
     fn write_file(&self, file: &FileImage) -> Result<(), SystemError> {
         let node = Node::File { owner: file.owner, mode: file.mode, content: file.content.0.clone() };
-        self.lock().change(|state| state.put(&file.path, node))
+        self.lock().change(&shown(&file.path), |state| state.put(&file.path, node))
     }
 
     fn create_file(&self, file: &FileImage) -> Result<(), SystemError> {
-        self.lock().change(|state| match state.node(&file.path) {
+        self.lock().change(&shown(&file.path), |state| match state.node(&file.path) {
             Some(Node::File { .. }) => Ok(()),
             Some(Node::Directory { .. } | Node::Link { .. } | Node::Pipe) => {
                 Err(SystemError::Obstructed { path: file.path.clone(), found: "no plain file", expected: "a file" })
@@ -100,7 +112,7 @@ impl System for FakeSystem {
     }
 
     fn remove_file(&self, path: &Path) -> Result<(), SystemError> {
-        self.lock().change(|state| {
+        self.lock().change(&shown(path), |state| {
             if let Some(Node::Directory { .. }) = state.node(path) {
                 return Err(file_error("remove", path, io::ErrorKind::IsADirectory));
             }
@@ -110,11 +122,11 @@ impl System for FakeSystem {
     }
 
     fn link(&self, path: &Path, target: &Path) -> Result<(), SystemError> {
-        self.lock().change(|state| state.put(path, Node::Link { target: target.to_owned() }))
+        self.lock().change(&shown(path), |state| state.put(path, Node::Link { target: target.to_owned() }))
     }
 
     fn ensure_directory(&self, directory: &DirectoryImage) -> Result<(), SystemError> {
-        self.lock().change(|state| {
+        self.lock().change(&shown(&directory.path), |state| {
             state.in_directory(&directory.path)?;
             if !matches!(state.node(&directory.path), None | Some(Node::Directory { .. })) {
                 return Err(SystemError::Obstructed { path: directory.path.clone(), found: "no directory", expected: "a directory" });
@@ -126,7 +138,7 @@ impl System for FakeSystem {
     }
 
     fn remove_directory(&self, path: &Path) -> Result<(), SystemError> {
-        self.lock().change(|state| {
+        self.lock().change(&shown(path), |state| {
             if !state.below(path).is_empty() {
                 return Err(file_error("remove", path, io::ErrorKind::DirectoryNotEmpty));
             }
@@ -136,7 +148,7 @@ impl System for FakeSystem {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), SystemError> {
-        self.lock().change(|state| {
+        self.lock().change(&shown(from), |state| {
             state.in_directory(to)?;
             match (state.node(from).is_some(), state.node(to).is_some()) {
                 (true, false) => {}
@@ -158,10 +170,15 @@ impl System for FakeSystem {
         })
     }
 
-    fn remove_tree(&self, path: &Path) -> Result<(), SystemError> {
-        self.lock().change(|state| {
-            state.host.nodes.retain(|key, _| !key.starts_with(path));
-            Ok(())
+    fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError> {
+        self.lock().change(&shown(path), |state| {
+            // What lies deepest sorts last.
+            let mut tree: Vec<PathBuf> = state.host.nodes.keys().filter(|key| key.starts_with(path)).cloned().collect();
+            let left = tree.len().saturating_sub(most);
+            for path in tree.split_off(left) {
+                state.host.nodes.remove(&path);
+            }
+            Ok(if left == 0 { Removed::All } else { Removed::Part })
         })
     }
 
@@ -185,85 +202,115 @@ impl System for FakeSystem {
         self.user_of_uid(gid)
     }
 
-    fn add_user(&self, user: &UserImage) -> Result<(), SystemError> {
-        self.lock().change(|state| {
-            let record = UserRecord {
-                uid: user.uid,
-                gid: user.uid,
-                group: user.name.to_string(),
-                comment: user.comment.clone(),
-                groups: vec![user.member_of.clone()],
-                password: "!*".to_owned(),
-                expires: None,
-            };
-            state.host.users.entry(user.name.to_string()).or_insert(record);
+    fn users(&self) -> Result<BTreeMap<String, UserRecord>, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        Ok(state.host.users.clone())
+    }
+
+    fn add_users(&self, users: &[&UserImage]) -> Result<(), SystemError> {
+        self.lock().change(&names(users.iter().map(|user| &user.name)), |state| {
+            for user in users {
+                let record = UserRecord {
+                    uid: user.uid,
+                    gid: user.uid,
+                    group: user.name.to_string(),
+                    comment: user.comment.clone(),
+                    groups: vec![user.member_of.clone()],
+                    password: "!*".to_owned(),
+                    expires: None,
+                };
+                state.host.users.entry(user.name.to_string()).or_insert(record);
+            }
             Ok(())
         })
     }
 
     fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError> {
-        self.lock().change(|state| {
+        self.lock().change(name.as_str(), |state| {
             state.host.users.remove(name.as_str());
             Ok(())
         })
     }
 
-    fn set_password(&self, name: &LinuxUser, field: &str) -> Result<(), SystemError> {
-        self.lock().change(|state| {
-            field.clone_into(&mut state.user_mut(name)?.password);
+    fn set_passwords(&self, fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError> {
+        self.lock().change(&names(fields.iter().map(|(name, _)| name)), |state| {
+            for (name, field) in fields {
+                (*field).clone_into(&mut state.user_mut(name)?.password);
+            }
             Ok(())
         })
     }
 
     fn set_expiry(&self, name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError> {
-        self.lock().change(|state| {
+        self.lock().change(name.as_str(), |state| {
             state.user_mut(name)?.expires = day;
             Ok(())
         })
     }
 
     fn end_processes(&self, _uid: u32) -> Result<(), SystemError> {
-        self.lock().change(|_| Ok(()))
+        self.lock().change("processes", |_| Ok(()))
     }
 
-    fn unit(&self, unit: &str) -> Result<UnitState, SystemError> {
+    fn units(&self, units: &[&str]) -> Result<Vec<UnitState>, SystemError> {
         let state = self.lock();
         state.alive()?;
-        Ok(if state.host.active.contains(unit) { UnitState::Active } else { UnitState::Inactive })
+        let state_of = |unit: &&str| if state.host.active.contains(*unit) { UnitState::Active } else { UnitState::Inactive };
+        Ok(units.iter().map(state_of).collect())
     }
 
-    fn start_unit(&self, unit: &str) -> Result<(), SystemError> {
-        self.lock().change(|state| {
-            state.host.active.insert(unit.to_owned());
+    fn active_units(&self) -> Result<BTreeSet<String>, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        Ok(state.host.active.clone())
+    }
+
+    fn start_units(&self, units: &[&str]) -> Result<(), SystemError> {
+        self.lock().change(&names(units), |state| {
+            state.host.active.extend(units.iter().map(|unit| (*unit).to_owned()));
             Ok(())
         })
     }
 
-    fn stop_unit(&self, unit: &str) -> Result<(), SystemError> {
-        self.lock().change(|state| {
-            state.host.active.remove(unit);
+    fn stop_units(&self, units: &[&str]) -> Result<(), SystemError> {
+        self.lock().change(&names(units), |state| {
+            state.host.active.retain(|unit| !units.contains(&unit.as_str()));
             Ok(())
         })
     }
 
-    fn reload_unit(&self, _unit: &str) -> Result<(), SystemError> {
-        self.lock().change(|_| Ok(()))
+    fn reload_unit(&self, unit: &str) -> Result<(), SystemError> {
+        self.lock().change(unit, |state| {
+            state.flushed &= unit != FIREWALL;
+            Ok(())
+        })
+    }
+
+    fn services(&self, _pattern: &str) -> Result<Vec<ServiceStatus>, SystemError> {
+        Ok(Vec::new())
+    }
+
+    fn finish_service(&self, unit: &str) -> Result<(), SystemError> {
+        self.stop_units(&[unit])
     }
 
     fn load_units(&self) -> Result<(), SystemError> {
-        self.lock().change(|_| Ok(()))
+        self.lock().change("units", |_| Ok(()))
     }
 
     fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError> {
-        let state = self.lock();
+        let mut state = self.lock();
         state.alive()?;
+        state.tests += 1;
         let candidate = nginx::test(&nginx::staged(&state.host.nodes, changes));
         let clean = candidate.accepted && candidate.output.is_empty();
         Ok(NginxTest { candidate, live: (!clean).then(|| nginx::test(&state.host.nodes)) })
     }
 
     fn reload_nginx(&self) -> Result<(), SystemError> {
-        self.lock().change(|state| {
+        self.lock().change("signal nginx", |state| {
+            state.reloads += 1;
             if !state.deaf && nginx::test(&state.host.nodes).accepted {
                 state.host.serving = nginx::load(&state.host.nodes);
             }
@@ -271,11 +318,24 @@ impl System for FakeSystem {
         })
     }
 
-    fn test_php(&self, _test: &PhpTest<'_>) -> Result<Check, SystemError> {
+    fn test_php(&self, tests: &[PhpTest<'_>]) -> Result<Check, SystemError> {
+        let mut state = self.lock();
+        state.alive()?;
+        state.tests += 1;
+        let refused = state.refuses_php || tests.iter().any(|test| state.refuses_php_of.contains(test.user.as_str()));
+        let output = if refused { "[pool.conf:9] unknown entry" } else { "test is successful" };
+        Ok(Check { accepted: !refused, output: output.to_owned() })
+    }
+
+    fn test_packet_filter(&self, _rules: &str) -> Result<Check, SystemError> {
+        self.lock().alive()?;
+        Ok(Check { accepted: true, output: String::new() })
+    }
+
+    fn filters_packets(&self, _table: &str) -> Result<bool, SystemError> {
         let state = self.lock();
         state.alive()?;
-        let output = if state.refuses_php { "[pool.conf:9] unknown entry" } else { "test is successful" };
-        Ok(Check { accepted: !state.refuses_php, output: output.to_owned() })
+        Ok(state.host.active.contains(FIREWALL) && !state.flushed)
     }
 
     fn test_sshd(&self) -> Result<Check, SystemError> {
@@ -283,10 +343,18 @@ impl System for FakeSystem {
         Ok(Check { accepted: true, output: String::new() })
     }
 
-    fn probe(&self, domain: &DomainName) -> Result<ProbeAnswer, SystemError> {
+    fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError> {
         let state = self.lock();
         state.alive()?;
-        Ok(nginx::probe(&state.host, domain.as_str()))
+        Ok(nginx::probe(&state.host, &state.busy, domain.as_str(), question))
+    }
+
+    fn children(&self, unit: &str, _uid: u32) -> Result<usize, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        // gantry-php8.2@shop.service is the pool shop-8.2.
+        let pool = unit.strip_prefix("gantry-php").and_then(|rest| rest.strip_suffix(".service")).and_then(|rest| rest.split_once('@'));
+        Ok(pool.and_then(|(version, user)| state.busy.get(&format!("{user}-{version}"))).copied().unwrap_or(0))
     }
 
     fn pause(&self, _time: Duration) {}

@@ -76,15 +76,32 @@ pub enum Trouble {
     CutAfter,
 }
 
+/// Trouble to come.
+#[derive(Debug, Clone)]
+struct Planned {
+    trouble: Trouble,
+    /// Among the changes of things whose path or name contains this, the number of the first that goes wrong, and how many do.
+    of: String,
+    first: usize,
+    times: usize,
+    /// How many there have been.
+    seen: usize,
+}
+
 #[derive(Debug)]
 struct State {
     host: Snapshot,
     php: Vec<PhpVersion>,
     changes: usize,
-    trouble: Option<(usize, Trouble)>,
+    trouble: Option<Planned>,
     cut: bool,
     refuses_php: bool,
+    refuses_php_of: BTreeSet<String>,
+    busy: BTreeMap<String, usize>,
     deaf: bool,
+    flushed: bool,
+    tests: usize,
+    reloads: usize,
 }
 
 impl Default for FakeSystem {
@@ -104,6 +121,7 @@ impl FakeSystem {
         }
         let file = |content: &str| Node::File { owner: Owner::ROOT, mode: 0o644, content: content.as_bytes().to_vec() };
         nodes.insert("/usr/sbin/nginx".into(), file(""));
+        nodes.insert("/usr/sbin/nft".into(), file(""));
         nodes.insert("/etc/nginx/sites-available/default".into(), file("server { listen 80 default_server; server_name _; }\n"));
         nodes.insert("/etc/nginx/sites-enabled/default".into(), Node::Link { target: "/etc/nginx/sites-available/default".into() });
         let web = UserRecord {
@@ -122,7 +140,20 @@ impl FakeSystem {
             serving: Vec::new(),
         };
         let php = ["8.2", "8.4"].into_iter().filter_map(|version| version.parse().ok()).collect();
-        let state = State { host, php, changes: 0, trouble: None, cut: false, refuses_php: false, deaf: false };
+        let state = State {
+            host,
+            php,
+            changes: 0,
+            trouble: None,
+            cut: false,
+            refuses_php: false,
+            refuses_php_of: BTreeSet::new(),
+            busy: BTreeMap::new(),
+            deaf: false,
+            flushed: false,
+            tests: 0,
+            reloads: 0,
+        };
         Self { state: Mutex::new(state) }
     }
 
@@ -144,15 +175,40 @@ impl FakeSystem {
 
     /// Counts from here, and has the n-th changing call (from 0) go wrong.
     pub fn trouble_at(&self, call: usize, trouble: Trouble) {
+        self.trouble_of("", call, 1, trouble);
+    }
+
+    /// Counts from here, and has changes of things whose path or name contains a text go wrong: the n-th of them (from 0), and
+    /// as many in all as are given.
+    pub fn trouble_of(&self, of: &str, first: usize, times: usize, trouble: Trouble) {
         let mut state = self.lock();
         state.changes = 0;
-        state.trouble = Some((call, trouble));
+        state.trouble = Some(Planned { trouble, of: of.to_owned(), first, times, seen: 0 });
+    }
+
+    /// Whether the trouble asked for has not come yet.
+    #[must_use]
+    pub fn is_trouble_to_come(&self) -> bool {
+        self.lock().trouble.as_ref().is_some_and(|planned| planned.seen <= planned.first)
     }
 
     /// No more trouble; a cut-off worker can start again.
     pub fn heal(&self) {
         let mut state = self.lock();
         (state.trouble, state.cut, state.changes) = (None, false, 0);
+        (state.tests, state.reloads) = (0, 0);
+    }
+
+    /// How often nginx and PHP-FPM were asked about configurations since [`Self::heal`].
+    #[must_use]
+    pub fn tests(&self) -> usize {
+        self.lock().tests
+    }
+
+    /// How often nginx was told to read its configuration since [`Self::heal`].
+    #[must_use]
+    pub fn reloads(&self) -> usize {
+        self.lock().reloads
     }
 
     /// Puts something there, as an admin or a tenant would.
@@ -199,6 +255,21 @@ impl FakeSystem {
         self.lock().refuses_php = true;
     }
 
+    /// From now on PHP-FPM refuses every pool of a user.
+    pub fn refuse_php_of(&self, user: &str) {
+        self.lock().refuses_php_of.insert(user.to_owned());
+    }
+
+    /// From now on a pool (`shop-8.2`) takes requests and answers none; so many children are at work.
+    pub fn keep_busy(&self, pool: &str, children: usize) {
+        self.lock().busy.insert(pool.to_owned(), children);
+    }
+
+    /// Throws all packet filter rules away, as an administrator's own rules that begin with that do.
+    pub fn flush_packet_filter(&self) {
+        self.lock().flushed = true;
+    }
+
     /// From now on nginx refuses every reload silently, as it does when it runs out of descriptors.
     pub fn ignore_reloads(&self) {
         self.lock().deaf = true;
@@ -226,6 +297,18 @@ const DIRECTORIES: &[&str] = &[
     "/usr/sbin",
 ];
 
+impl Planned {
+    /// What happens to a change of this subject.
+    fn at(&mut self, subject: &str) -> Option<Trouble> {
+        if !subject.contains(&self.of) {
+            return None;
+        }
+        let number = self.seen;
+        self.seen += 1;
+        (self.first..self.first + self.times).contains(&number).then_some(self.trouble)
+    }
+}
+
 impl State {
     /// What was cut off sees nothing any more.
     fn alive(&self) -> Result<(), SystemError> {
@@ -233,11 +316,10 @@ impl State {
     }
 
     /// A changing call, counted and troubled.
-    fn change<T>(&mut self, effect: impl FnOnce(&mut Self) -> Result<T, SystemError>) -> Result<T, SystemError> {
+    fn change<T>(&mut self, subject: &str, effect: impl FnOnce(&mut Self) -> Result<T, SystemError>) -> Result<T, SystemError> {
         self.alive()?;
-        let trouble = self.trouble.filter(|(call, _)| *call == self.changes).map(|(_, trouble)| trouble);
         self.changes += 1;
-        match trouble {
+        match self.trouble.as_mut().and_then(|planned| planned.at(subject)) {
             None => effect(self),
             Some(Trouble::Fail) => Err(SystemError::Os { doing: "do as told", source: std::io::Error::other("made to fail") }),
             Some(Trouble::CutBefore) => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Node, Snapshot};
-use crate::system::{Check, ProbeAnswer, StagedChange};
+use crate::system::{Check, ProbeAnswer, Question, StagedChange};
 
 /// A vhost as loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,11 @@ pub(super) fn test(nodes: &Nodes) -> Check {
                 output.push_str(&format!("nginx: [warn] conflicting server name \"{name}\" on 0.0.0.0:80, ignored\n"));
             }
         }
+        for included in words(&text, "include /").into_iter().flatten() {
+            if !nodes.contains_key(&Path::new("/").join(&included)) {
+                return Check { accepted: false, output: format!("nginx: [emerg] open() \"/{included}\" failed (2: No such file)") };
+            }
+        }
         for log in words(&text, "error_log ").into_iter().flatten() {
             let directory = Path::new(&log).parent().unwrap_or(Path::new("/")).to_owned();
             if !nodes.contains_key(&directory) {
@@ -76,7 +81,7 @@ fn vhost(text: &str) -> Option<Vhost> {
     };
     let php = number("GANTRY_GENERATION ");
     let socket = php.and_then(|_| text.split("unix:").nth(1)?.split(';').next().map(str::to_owned));
-    Some(Vhost { names: names(text), generation: php.or_else(|| number("\"generation\":"))?, socket })
+    Some(Vhost { names: names(text), generation: number("\"generation\":")?, socket })
 }
 
 fn names(text: &str) -> Vec<String> {
@@ -116,14 +121,20 @@ fn resolve(link: &Path, target: &Path) -> PathBuf {
 }
 
 /// What the running nginx answers.
-pub(super) fn probe(host: &Snapshot, domain: &str) -> ProbeAnswer {
+pub(super) fn probe(host: &Snapshot, busy: &BTreeMap<String, usize>, domain: &str, question: Question) -> ProbeAnswer {
     if !host.active.contains("nginx.service") {
         return ProbeAnswer::Other("no answer: connection refused".to_owned());
     }
     let Some(vhost) = host.serving.iter().find(|vhost| vhost.names.iter().any(|name| name == domain)) else {
         return ProbeAnswer::Unknown;
     };
-    let Some(socket) = &vhost.socket else { return ProbeAnswer::Serving { generation: vhost.generation, uid: None } };
+    if question == Question::Vhost {
+        return ProbeAnswer::Serving { generation: vhost.generation, uid: None };
+    }
+    let Some(socket) = &vhost.socket else { return ProbeAnswer::Other("HTTP/1.1 404 Not Found".to_owned()) };
+    if busy.keys().any(|pool| socket.ends_with(&format!("/{pool}.sock"))) {
+        return ProbeAnswer::Silent;
+    }
     match pool_uid(host, socket) {
         Some(uid) => ProbeAnswer::Serving { generation: vhost.generation, uid: Some(uid) },
         None => ProbeAnswer::Other("HTTP/1.1 502 Bad Gateway".to_owned()),

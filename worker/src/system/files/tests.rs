@@ -8,8 +8,10 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
-use super::{content, ensure_directory, entry, link, remove_file, remove_tree, rename, write_file};
+use super::{content, ensure_directory, entry, link, remove_file, rename, write_file};
 use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner, WebRights};
+use crate::system::Removed;
+use crate::system::removal::remove_some;
 
 /// A scratch directory by its real path: the way to a temporary directory may itself lead over a link.
 fn scratch() -> (TempDir, PathBuf) {
@@ -79,8 +81,8 @@ fn removing_a_tree_takes_links_and_leaves_what_they_point_to() {
     fs::write(victim.join("kept"), "").unwrap();
     symlink(&victim, tree.join("a/b/out")).unwrap();
     mkfifo(&tree.join("pipe"), Mode::S_IRWXU).unwrap();
-    remove_tree(&tree).unwrap();
-    remove_tree(&tree).unwrap();
+    assert_eq!(remove_some(&tree, 100).unwrap(), Removed::All);
+    assert_eq!(remove_some(&tree, 100).unwrap(), Removed::All);
     assert!(!tree.exists());
     assert!(victim.join("kept").exists());
 }
@@ -98,8 +100,29 @@ fn a_tree_of_any_depth_is_removed_on_a_small_stack() {
     }
     let target = tree.clone();
     let small = std::thread::Builder::new().stack_size(256 * 1024);
-    small.spawn(move || remove_tree(&target).unwrap()).unwrap().join().unwrap();
+    small.spawn(move || remove_some(&target, usize::MAX).unwrap()).unwrap().join().unwrap();
     assert!(!tree.exists());
+}
+
+#[test]
+fn a_tree_goes_in_portions_of_any_size() {
+    for most in [1, 2, 7] {
+        let (_keep, path) = scratch();
+        let tree = path.join("tree");
+        for directory in ["a/b/c", "a/d", "e"] {
+            fs::create_dir_all(tree.join(directory)).unwrap();
+            for file in ["1", "2", "3"] {
+                fs::write(tree.join(directory).join(file), "").unwrap();
+            }
+        }
+        let names = 14;
+        let mut portions = 1;
+        while remove_some(&tree, most).unwrap() == Removed::Part {
+            portions += 1;
+            assert!(portions <= names + 1, "no progress");
+        }
+        assert!(!tree.exists() && portions >= 9_usize.div_ceil(most), "nine files in {portions} portions of {most}");
+    }
 }
 
 #[test]

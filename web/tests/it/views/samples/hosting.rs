@@ -5,6 +5,7 @@ use shared::jobs::PhpSettings;
 use shared::jobs::ProcessManager;
 use shared::operation::JobState;
 use web::views::components::choice::Choice;
+use web::views::components::toolbar::StateCounts;
 use web::views::layout::Audience;
 use web::views::layout::Viewer;
 use web::views::listing::Listing;
@@ -18,13 +19,8 @@ impl Samples {
     pub(super) fn sites(&mut self, viewer: &Viewer) {
         let admin = viewer.audience == Audience::Admin;
         self.add(viewer, "sites", site::list_page(viewer, &site_list(admin)));
-        let empty = |can_create, listing| site::ListModel {
-            listing,
-            counts: site::Counts::default(),
-            rows: vec![],
-            can_create,
-            ..site_list(admin)
-        };
+        let empty =
+            |can_create, listing| site::ListModel { listing, counts: StateCounts::default(), rows: vec![], can_create, ..site_list(admin) };
         self.add(viewer, "sites-empty", site::list_page(viewer, &empty(true, Listing::new("/sites", 50, 0))));
         self.add(viewer, "sites-empty-no-account", site::list_page(viewer, &empty(false, Listing::new("/sites", 50, 0))));
         self.add(viewer, "sites-nothing", site::list_page(viewer, &empty(true, narrowed("/sites"))));
@@ -84,15 +80,14 @@ impl Samples {
         let list = account::ListModel {
             now: models::now(),
             listing: listing("/accounts", 4),
-            counts: account::Counts { all: 4, active: 1, busy: 1, failed: 1, suspended: 1 },
+            counts: StateCounts { all: 4, active: 1, busy: 1, failed: 1, suspended: 1 },
             rows: models::accounts(admin),
             can_create: admin,
             live: live(),
             toast: None,
         };
         self.add(viewer, "accounts", account::list_page(viewer, &list));
-        let empty =
-            account::ListModel { rows: vec![], listing: Listing::new("/accounts", 50, 0), counts: account::Counts::default(), ..list };
+        let empty = account::ListModel { rows: vec![], listing: Listing::new("/accounts", 50, 0), counts: StateCounts::default(), ..list };
         self.add(viewer, "accounts-empty", account::list_page(viewer, &empty));
         for (row, name) in models::accounts(admin).into_iter().zip(["active", "provisioning", "failed", "suspended"]) {
             let mut model = account_show(row, admin);

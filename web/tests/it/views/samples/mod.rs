@@ -5,6 +5,7 @@ use shared::jobs::AccountLimits;
 use shared::names::PhpVersion;
 use shared::operation::OperationState;
 use shared::operation::ResourceState;
+use web::views::components::toolbar::StateCounts;
 use web::views::layout::Audience;
 use web::views::layout::Theme;
 use web::views::layout::Viewer;
@@ -16,6 +17,7 @@ mod hosting;
 mod own;
 
 use super::models;
+pub(super) use own::{home_admin, home_client};
 
 /// A page with the name of its file in the gallery.
 pub(super) struct Sample {
@@ -35,6 +37,7 @@ pub(super) fn all(theme: Theme) -> Vec<Sample> {
         samples.sites(viewer);
         samples.accounts(viewer);
         samples.operations(viewer);
+        samples.audit(viewer);
     }
     samples.homes(&admin, &client);
     samples.clients(&admin);
@@ -62,7 +65,7 @@ pub(super) fn site_list(admin: bool) -> site::ListModel {
     site::ListModel {
         now: models::now(),
         listing: listing("/sites", 1_186),
-        counts: site::Counts { all: 1_186, active: 1_180, busy: 2, failed: 1, suspended: 3 },
+        counts: StateCounts { all: 1_186, active: 1_180, busy: 2, failed: 1, suspended: 3 },
         rows: models::sites(admin),
         can_create: true,
         live: live(),

@@ -7,8 +7,9 @@ use web::views::error::ErrorKind;
 use web::views::error::ErrorModel;
 use web::views::layout::Theme;
 use web::views::layout::Viewer;
+use web::views::listing::Listing;
 use web::views::model::Errors;
-use web::views::{error, home_admin, home_client, password, search, sessions, sign_in};
+use web::views::{audit, error, home_admin, home_client, password, search, sessions, sign_in};
 
 use super::{Sample, Samples, live, php};
 use crate::views::models;
@@ -95,27 +96,42 @@ impl Samples {
         self.add(viewer, "search-empty", search::page(viewer, &search::Search::default()));
     }
 
-    pub(super) fn homes(&mut self, admin: &Viewer, client: &Viewer) {
-        let home = home_client::HomeClient {
-            now: models::now(),
-            sites: 8,
-            failed_sites: 1,
-            accounts: vec![home_client::AccountCard {
-                account: models::lindqvist(),
-                hostname: "web1.harbourweb.example".to_owned(),
-                php_versions: php(),
-            }],
-            busy: models::sites(false).into_iter().skip(1).take(2).collect(),
-            usage: vec![
-                Usage { label: "Disk".to_owned(), used: 184, limit: Some(250), text: Some("18.4 of 25 GB".to_owned()) },
-                Usage { label: "Sites".to_owned(), used: 8, limit: Some(10), text: None },
-                Usage { label: "Processes".to_owned(), used: 24, limit: None, text: None },
-            ],
-            operations: models::operations(false),
-            can_create_site: true,
-            live: live(),
-            toast: None,
+    pub(super) fn audit(&mut self, viewer: &Viewer) {
+        let line = |action: &str, object: &str, seconds: i64| audit::Row {
+            at: models::ago(seconds),
+            who: "01937a00-0000-7000-8000-00000000001e".to_owned(),
+            name: "Maja Lindqvist".to_owned(),
+            action: action.to_owned(),
+            refused: false,
+            object: object.to_owned(),
+            address: Some("192.0.2.61".to_owned()),
+            operation: None,
         };
+        let model = audit::ListModel {
+            now: models::now(),
+            listing: Listing { extra: vec![("object".to_owned(), "fjordbikes.example".to_owned())], ..Listing::new("/audit", 50, 1_402) },
+            rows: vec![
+                audit::Row { operation: Some(models::id(90)), ..line("Create site", "fjordbikes.example", 3) },
+                audit::Row {
+                    address: Some("2001:db8:4a:11:9d2c:4ff:fe3a:81b2".to_owned()),
+                    ..line("Sign in", "maja@lindqvist.example", 64)
+                },
+                audit::Row { refused: true, name: models::LONG.to_owned(), ..line("Sign-in refused", models::LONG, 409) },
+                audit::Row { name: "command line".to_owned(), address: None, ..line("Reset password", "maja@lindqvist.example", 90_000) },
+                audit::Row { name: String::new(), object: String::new(), ..line("Sign-in refused", "", 90_001) },
+            ],
+            who: String::new(),
+            actions: vec![("site.create".to_owned(), "Create site".to_owned())],
+        };
+        self.add(viewer, "audit", audit::list_page(viewer, &model));
+        let narrowed = audit::ListModel { listing: super::narrowed("/audit"), rows: vec![], ..model.clone() };
+        self.add(viewer, "audit-none", audit::list_page(viewer, &narrowed));
+        let bare = audit::ListModel { listing: Listing::new("/audit", 50, 0), rows: vec![], ..model };
+        self.add(viewer, "audit-empty", audit::list_page(viewer, &bare));
+    }
+
+    pub(super) fn homes(&mut self, admin: &Viewer, client: &Viewer) {
+        let home = home_client();
         self.add(client, "home", home_client::page(client, &home));
         let bare = home_client::HomeClient {
             accounts: vec![],
@@ -127,33 +143,12 @@ impl Samples {
             ..home
         };
         self.add(client, "home-empty", home_client::page(client, &bare));
-        let figures = home_admin::Figures {
-            servers_online: 2,
-            servers: 3,
-            servers_waiting: 1,
-            sites: 1_186,
-            sites_failed: 1,
-            accounts: 1_102,
-            clients: 640,
-            operations_working: 2,
-            operations_waiting: 6,
-            operations_failed: 2,
-        };
-        let failed = models::operations(true).swap_remove(2);
-        let home = home_admin::HomeAdmin {
-            now: models::now(),
-            figures,
-            oldest_waiting: Some(models::ago(409)),
-            failures: vec![failed.clone(), failed],
-            servers: models::servers(),
-            operations: models::operations(true),
-            live: live(),
-            toast: None,
-        };
+        let home = home_admin();
         self.add(admin, "home", home_admin::page(admin, &home));
         let bare = home_admin::HomeAdmin {
             figures: home_admin::Figures::default(),
             oldest_waiting: None,
+            stuck_since: None,
             failures: vec![],
             servers: vec![],
             operations: vec![],
@@ -162,5 +157,55 @@ impl Samples {
         self.add(admin, "home-empty", home_admin::page(admin, &bare));
         let mini = Viewer { nav_mini: true, ..admin.clone() };
         self.add(admin, "home-mini", home_admin::page(&mini, &bare));
+    }
+}
+
+pub(in crate::views) fn home_client() -> home_client::HomeClient {
+    home_client::HomeClient {
+        now: models::now(),
+        sites: 8,
+        failed_sites: 1,
+        accounts: vec![home_client::AccountCard {
+            account: models::accounts(false).swap_remove(2),
+            hostname: "web1.harbourweb.example".to_owned(),
+            php_versions: php(),
+        }],
+        busy: models::sites(false).into_iter().skip(1).take(2).collect(),
+        usage: vec![
+            Usage { label: "Disk".to_owned(), used: 184, limit: Some(250), text: Some("18.4 of 25 GB".to_owned()) },
+            Usage { label: "Sites".to_owned(), used: 8, limit: Some(10), text: None },
+            Usage { label: "Processes".to_owned(), used: 24, limit: None, text: None },
+        ],
+        operations: models::operations(false),
+        can_create_site: true,
+        live: live(),
+        toast: None,
+    }
+}
+
+pub(in crate::views) fn home_admin() -> home_admin::HomeAdmin {
+    let figures = home_admin::Figures {
+        servers_online: 2,
+        servers: 3,
+        servers_waiting: 1,
+        sites: 1_186,
+        sites_failed: 1,
+        accounts: 1_102,
+        clients: 640,
+        operations_working: 2,
+        operations_waiting: 6,
+        operations_failed: 2,
+    };
+    let failed = models::operations(true).swap_remove(2);
+    home_admin::HomeAdmin {
+        now: models::now(),
+        figures,
+        oldest_waiting: Some(models::ago(409)),
+        stuck_since: Some(models::ago(409)),
+        failures: vec![failed.clone(), failed],
+        servers: models::servers(),
+        operations: models::operations(true),
+        live: live(),
+        toast: None,
     }
 }

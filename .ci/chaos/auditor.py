@@ -1,0 +1,291 @@
+"""Compares what the panel's database says with what is on a host, by reading both: it shares no code with the worker.
+
+Everything it finds is a sentence; no sentence means that nothing is missing, left over, or other than wanted.
+"""
+
+import os
+import re
+import socket
+import sqlite3
+import stat
+import subprocess
+
+FIRST_UID, LAST_UID = 200_000, 9_999_999
+MARK = b"# Made by Gantry"
+
+
+class Host:
+    """A managed host's files, seen through its init's root."""
+
+    def __init__(self, name, lab):
+        self.name, self.lab = name, lab
+        self.address = self.ask("address").strip()
+
+    def ask(self, verb, *arguments):
+        done = subprocess.run([self.lab, verb, self.name, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        return done.stdout if done.returncode == 0 else ""
+
+    def run(self, *command):
+        """Exit status and output of a command on the host."""
+        done = subprocess.run([self.lab, "exec", self.name, *command], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        return done.returncode, done.stdout + done.stderr
+
+    def path(self, *parts):
+        """A path on the host, as opened from here."""
+        return os.path.join(f"/proc/{self.ask('init').strip()}/root", *(part.lstrip("/") for part in parts))
+
+    def read(self, path):
+        with open(self.path(path), "rb") as file:
+            return file.read()
+
+    def names(self, path):
+        try:
+            return sorted(os.listdir(self.path(path)))
+        except FileNotFoundError:
+            return []
+
+    def lstat(self, path):
+        try:
+            return os.lstat(self.path(path))
+        except FileNotFoundError:
+            return None
+
+
+def rows(database, sql, *values):
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30) as connection:
+        connection.row_factory = sqlite3.Row
+        return connection.execute(sql, values).fetchall()
+
+
+def wanted(database, server):
+    """The accounts, sites and pools that should be on a server."""
+    accounts = rows(
+        database,
+        "SELECT a.id, a.linux_user, a.uid, a.presence, a.state FROM accounts a JOIN account_servers s ON s.account_id = a.id "
+        "JOIN servers v ON v.id = s.server_id WHERE v.name = ?",
+        server,
+    )
+    ids = {account["id"]: account for account in accounts}
+    sites = [site for site in rows(database, "SELECT * FROM sites") if site["account_id"] in ids]
+    names = {}
+    for name in rows(database, "SELECT site_id, name FROM site_names ORDER BY position"):
+        names.setdefault(name["site_id"], []).append(name["name"])
+    pools = [pool for pool in rows(database, "SELECT * FROM php_pools") if pool["account_id"] in ids]
+    return ids, sites, names, pools
+
+
+def audit(database, host):
+    """Every difference between a panel's database and a host, once nothing is under way."""
+    accounts, sites, names, pools = wanted(database, host.name)
+    found = []
+    found += panel(database)
+    found += people(host, accounts)
+    found += homes(host, accounts)
+    found += vhosts(host, accounts, sites, names)
+    found += php(host, accounts, sites, pools)
+    found += leftovers(host)
+    found += answers(host, accounts, sites, names)
+    return found
+
+
+def panel(database):
+    found = []
+    for row in rows(database, "PRAGMA integrity_check"):
+        if row[0] != "ok":
+            found.append(f"the panel's database is damaged: {row[0]}")
+    for job in rows(database, "SELECT id, resource, state FROM jobs WHERE state IN ('queued', 'sent', 'working')"):
+        found.append(f"job {job['id']} of {job['resource']} is still {job['state']}")
+    for table in ("accounts", "sites"):
+        for row in rows(database, f"SELECT * FROM {table}"):
+            name = row["linux_user"] if table == "accounts" else row["domain"]
+            if row["state"] not in ("active", "suspended"):
+                found.append(f"{name} is {row['state']}")
+            if row["applied_generation"] != row["generation"]:
+                found.append(f"{name} wants generation {row['generation']}, and {row['applied_generation']} is applied")
+    return found
+
+
+def people(host, accounts):
+    found = []
+    passwd = [line.split(":") for line in host.read("/etc/passwd").decode().splitlines()]
+    groups = {line.split(":")[0]: line.split(":") for line in host.read("/etc/group").decode().splitlines()}
+    shadow = {line.split(":")[0]: line.split(":") for line in host.read("/etc/shadow").decode().splitlines()}
+    ours = {entry[0]: entry for entry in passwd if FIRST_UID <= int(entry[2]) <= LAST_UID}
+    wanted_users = {account["linux_user"]: account for account in accounts.values()}
+    for user in sorted(set(ours) - set(wanted_users)):
+        found.append(f"user {user} is on the host and in no account")
+    for user, account in wanted_users.items():
+        entry = ours.get(user)
+        if entry is None:
+            found.append(f"user {user} is missing")
+            continue
+        if (int(entry[2]), int(entry[3])) != (account["uid"], account["uid"]):
+            found.append(f"user {user} has uid {entry[2]} and gid {entry[3]}, not {account['uid']}")
+        if groups.get(user, [None, None, None, "x"])[2:] != [str(account["uid"]), ""]:
+            found.append(f"the group of {user} is {groups.get(user)}")
+        if user not in shadow:
+            found.append(f"user {user} has no shadow entry")
+        elif (shadow[user][7] == "1") != (account["presence"] == "suspended"):
+            found.append(f"user {user} is {account['presence']} and expires on day {shadow[user][7]!r}")
+    for group, entry in groups.items():
+        if FIRST_UID <= int(entry[2]) <= LAST_UID and group not in wanted_users:
+            found.append(f"group {group} belongs to no account")
+    if len({entry[2] for entry in ours.values()}) != len(ours):
+        found.append("two users share a uid")
+    return found
+
+
+def homes(host, accounts):
+    found = []
+    wanted_users = {account["linux_user"]: account["uid"] for account in accounts.values()}
+    for name in host.names("/home"):
+        if name not in wanted_users and not name.startswith("."):
+            found.append(f"/home/{name} belongs to no account")
+    for user, uid in wanted_users.items():
+        for part, owner, mode in (("", 0, 0o750), ("htdocs", 0, 0o750), ("home", uid, None), ("tmp", uid, 0o700), ("logs", 0, None)):
+            path = os.path.join("/home", user, part)
+            status = host.lstat(path)
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                found.append(f"{path} is no directory")
+                continue
+            if status.st_uid != owner:
+                found.append(f"{path} belongs to uid {status.st_uid}, not {owner}")
+            if mode is not None and status.st_mode & 0o7707 != mode & 0o7707:
+                found.append(f"{path} has mode {status.st_mode & 0o7777:o}")
+            if status.st_mode & 0o007:
+                found.append(f"{path} is open to everybody: {status.st_mode & 0o7777:o}")
+    return found
+
+
+def vhosts(host, accounts, sites, names):
+    found = []
+    available, enabled = set(host.names("/etc/nginx/sites-available")), set(host.names("/etc/nginx/sites-enabled"))
+    ours = {name for name in available if name.endswith(".conf") and host.read(f"/etc/nginx/sites-available/{name}").startswith(MARK)}
+    expected = {f"{site['domain']}.conf": site for site in sites if len(site["domain"]) <= 190}
+    answered_by = {}
+    for name in sorted(ours - set(expected)):
+        text = host.read(f"/etc/nginx/sites-available/{name}").decode()
+        if re.search(r"server_name\s+[^_;]", text):
+            found.append(f"vhost {name} belongs to no site")
+    for name, site in expected.items():
+        if name not in ours:
+            found.append(f"the vhost of {site['domain']} is missing")
+            continue
+        text = host.read(f"/etc/nginx/sites-available/{name}").decode()
+        served = set(" ".join(re.findall(r"server_name\s+([^;]+);", text)).split())
+        if served != set(names[site["id"]]):
+            found.append(f"{site['domain']} answers {sorted(served)}, not {sorted(names[site['id']])}")
+        for one in served:
+            if answered_by.setdefault(one, name) != name:
+                found.append(f"{one} is answered by {name} and {answered_by[one]}")
+        link = host.path("/etc/nginx/sites-enabled", name)
+        if name not in enabled or not os.path.islink(link) or os.readlink(link) != f"../sites-available/{name}":
+            found.append(f"{site['domain']} is not linked")
+        user = accounts[site["account_id"]]["linux_user"]
+        roots = set(re.findall(r"/home/([a-z0-9]+)/", text))
+        if roots - {user}:
+            found.append(f"the vhost of {site['domain']} names the homes of {sorted(roots)}")
+    for name in enabled:
+        if os.path.islink(host.path("/etc/nginx/sites-enabled", name)) and name not in available:
+            found.append(f"sites-enabled/{name} points to nothing")
+    status, text = host.run("nginx", "-t")
+    if status != 0:
+        found.append(f"nginx -t: {text.strip()[-300:]}")
+    elif "conflicting server name" in text:
+        found.append(f"nginx -t: {text.strip()[-300:]}")
+    return found
+
+
+def php(host, accounts, sites, pools):
+    found = []
+    expected = {}
+    for pool in pools:
+        user = accounts[pool["account_id"]]["linux_user"]
+        expected[f"{user}-{pool['version']}"] = (pool, user)
+    configs = {name.removesuffix(".conf") for name in host.names("/etc/gantry-worker/php") if name.endswith(".conf")}
+    sockets = {name.removesuffix(".sock") for name in host.names("/run/gantry-php") if name.endswith(".sock")}
+    wants = set(host.names("/etc/systemd/system/sockets.target.wants"))
+    # The pools of a suspended account rest: they have their files and do not listen.
+    live = {name for name, (pool, _) in expected.items() if accounts[pool["account_id"]]["presence"] == "active"}
+    for name in sorted(configs - set(expected)):
+        found.append(f"the pool file {name} belongs to no pool")
+    for name in sorted(set(expected) - configs):
+        found.append(f"the pool file of {name} is missing")
+    for name in sorted(sockets - live):
+        found.append(f"the socket {name} is there without a pool")
+    for name in sorted(live - sockets):
+        found.append(f"the socket of {name} is missing")
+    for name in sorted(live):
+        user, version = name.rsplit("-", 1)
+        if f"gantry-php{version}@{user}.socket" not in wants:
+            found.append(f"the socket of {name} would not listen after a reboot")
+    for want in wants:
+        match = re.fullmatch(r"gantry-php([0-9.]+)@([a-z0-9]+)\.socket", want)
+        if match and f"{match[2]}-{match[1]}" not in live:
+            found.append(f"{want} is wanted at boot without a pool")
+    for site in sites:
+        if site["php_version"] and f"{accounts[site['account_id']]['linux_user']}-{site['php_version']}" not in expected:
+            found.append(f"{site['domain']} has no pool")
+    _, units = host.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "gantry-php*", "gantry-*.slice")
+    users = {account["linux_user"] for account in accounts.values()}
+    for line in units.splitlines():
+        unit = line.split()[0]
+        match = re.search(r"@([a-z0-9]+)\.(service|socket)$", unit)
+        if match and match[1] not in users:
+            found.append(f"the unit {unit} belongs to no account ({' '.join(line.split()[1:4])})")
+        if match and "failed" in line.split()[2:4] and f"{match[1]}" in users:
+            found.append(f"the unit {unit} has failed")
+    return found
+
+
+def leftovers(host):
+    """Temporary and staged files, trash, foreign processes, what is in flight."""
+    found = []
+    for top in ("/etc/nginx", "/etc/gantry-worker", "/etc/systemd/system", "/usr/lib/gantry-worker"):
+        for directory, _, files in os.walk(host.path(top)):
+            found += [f"left over: {os.path.join(top, name)}" for name in files if name.startswith(".gantry-")]
+    found += [f"in the trash: {name}" for name in host.names("/home/.gantry-trash")]
+    # Not through /proc, whose links SQLite would follow to here.
+    database = os.path.join(host.ask("root").strip(), "var/lib/gantry-worker/worker.db")
+    for table in ("journal", "settled", "inbox", "outbox"):
+        count = rows(database, f"SELECT COUNT(*) FROM {table}")[0][0]
+        if count:
+            found.append(f"the worker's {table} holds {count}")
+    known = {int(line.split(":")[2]) for line in host.read("/etc/passwd").decode().splitlines()}
+    for process in filter(str.isdigit, os.listdir(host.path("/proc"))):
+        try:
+            uid = os.stat(host.path("/proc", process)).st_uid
+        except FileNotFoundError:
+            continue
+        if FIRST_UID <= uid <= LAST_UID and uid not in known:
+            found.append(f"a process of uid {uid} runs, and nobody has that uid")
+    return found
+
+
+def answers(host, accounts, sites, names):
+    """Every name of every site answers as it should, over the network."""
+    found = []
+    for site in sites:
+        suspended = "suspended" in (site["presence"], accounts[site["account_id"]]["presence"])
+        for name in names[site["id"]]:
+            status = fetch(host.address, name)
+            # 403: the site was made static, and what lies there is PHP.
+            if (status not in (200, 403)) if not suspended else status in (0, 200):
+                found.append(f"{name} answers {status}, and is {'suspended' if suspended else 'active'}")
+    return found
+
+
+def fetch(address, name, path="/", timeout=10):
+    """The status a site answers with on a fresh connection; 0 if it does not."""
+    try:
+        with socket.create_connection((address, 80), timeout=timeout) as stream:
+            stream.sendall(f"GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+            answer = b""
+            while b"\r\n" not in answer:
+                part = stream.recv(4096)
+                if not part:
+                    return 0
+                answer += part
+        return int(answer.split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,339 @@
+#!/usr/bin/env python3
+"""Faults at random while people work, then calm, then an audit; over and over.
+
+A round: for some seconds actors create, edit, suspend and delete accounts and sites through the panel while faults come and go.
+Then everything is healed. Within a minute every request must have ended (I1); what failed is tried again once and must succeed;
+the auditor compares database and host (I2, I3); and the prober must have lost nothing on sites that nobody touched (I4).
+
+The seed decides what the actors and the faults do and when; a failing seed replays the same list of faults. When they strike is up
+to the machine.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import auditor  # noqa: E402
+from panel import Panel, words  # noqa: E402
+from prober import Prober  # noqa: E402
+
+SETTLE_S = 60
+AUDIT_S = 15
+PHP = "8.2"
+
+
+def log(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+class World:
+    def __init__(self, arguments):
+        self.panel_address, self.database, self.up = arguments.panel, arguments.database, arguments.up
+        self.host = auditor.Host(arguments.host, arguments.lab)
+        self.violations = []
+        self.injected = {}
+        self.requests = {"accepted": 0, "refused": 0, "unanswered": 0}
+
+    def violation(self, text):
+        self.violations.append(text)
+        log(f"VIOLATION {text}")
+
+    def children(self, *marks):
+        """Processes that `gantry up` started whose command line holds all of these."""
+        found, queue = [], [self.up]
+        while queue:
+            parent = queue.pop()
+            for task in os.listdir(f"/proc/{parent}/task"):
+                try:
+                    pids = open(f"/proc/{parent}/task/{task}/children").read().split()
+                except FileNotFoundError:
+                    continue
+                for pid in pids:
+                    queue.append(pid)
+                    try:
+                        line = open(f"/proc/{pid}/cmdline").read().split("\0")
+                    except FileNotFoundError:
+                        continue
+                    if all(any(mark in part for part in line[:2]) for mark in marks):
+                        found.append(int(pid))
+        return found
+
+    def kill(self, *marks):
+        for pid in self.children(*marks):
+            os.kill(pid, signal.SIGKILL)
+
+
+class Actor(threading.Thread):
+    """A person who works on accounts of their own."""
+
+    def __init__(self, world, number, seed, owner):
+        super().__init__(daemon=True)
+        self.world, self.number, self.owner = world, number, owner
+        self.random = random.Random(f"{seed}/{number}")
+        self.made = 0
+        self.ended = threading.Event()
+        self.panel = Panel(world.panel_address)
+        self.panel.sign_in_again()
+
+    def run(self):
+        while not self.ended.wait(self.random.uniform(0.05, 0.6)):
+            try:
+                self.act()
+            except (OSError, http.client.HTTPException):
+                # The panel was killed; its answer, and whether it took the request, is not known.
+                self.world.requests["unanswered"] += 1
+                time.sleep(0.3)
+
+    def ask(self, path, fields):
+        status, location, text = self.panel.request("POST", path, fields)
+        if status == 303 and location == "/sign-in":
+            self.world.violation(f"the session of actor {self.number} was lost")
+        elif status == 303:
+            self.world.requests["accepted"] += 1
+        elif status in (404, 409, 422):
+            self.world.requests["refused"] += 1
+        else:
+            self.world.violation(f"{path} {fields} answered {status}: {words(text)[:300]}")
+
+    def mine(self, sql):
+        return auditor.rows(self.world.database, sql, f"chaos{self.number}x%")
+
+    def act(self):
+        accounts = self.mine("SELECT id, linux_user, presence FROM accounts WHERE linux_user LIKE ?")
+        sites = self.mine(
+            "SELECT s.id, s.domain, s.presence, s.php_version FROM sites s JOIN accounts a ON a.id = s.account_id WHERE a.linux_user LIKE ?"
+        )
+        pick = self.random.choice
+        action = self.random.choices(
+            ["account", "site", "alias", "kind", "suspend", "delete site", "delete account", "suspend account"], [4, 6, 3, 3, 3, 3, 1, 1]
+        )[0]
+        self.made += 1
+        name = f"chaos{self.number}x{self.made}"
+        if action == "account" and len(accounts) < 6:
+            domain = f"{name}.example" if self.random.random() < 0.7 else ""
+            self.ask("/accounts", {"owner": self.owner, "user": name, "server": "", "domain": domain, "php": PHP})
+        elif action == "site" and accounts and len(sites) < 25:
+            self.ask("/sites", {"account": pick(accounts)["id"], "domain": f"{name}.example", "php": pick([PHP, "static"])})
+        elif action == "alias" and sites:
+            site = pick(sites)
+            aliases = pick(["", f"www.{site['domain']}", f"a.{site['domain']} b.{site['domain']}"])
+            self.ask(f"/sites/{site['id']}/edit", self.settings(site, aliases, site["php_version"] or "static"))
+        elif action == "kind" and sites:
+            site = pick(sites)
+            self.ask(f"/sites/{site['id']}/edit", self.settings(site, "", "static" if site["php_version"] else PHP))
+        elif action == "suspend" and sites:
+            site = pick(sites)
+            self.ask(f"/sites/{site['id']}/{'unsuspend' if site['presence'] == 'suspended' else 'suspend'}", {})
+        elif action == "delete site" and len(sites) > 4:
+            site = pick(sites)
+            self.ask(f"/sites/{site['id']}/delete", {"confirm": site["domain"]})
+        elif action == "suspend account" and accounts:
+            account = pick(accounts)
+            self.ask(f"/accounts/{account['id']}/{'unsuspend' if account['presence'] == 'suspended' else 'suspend'}", {})
+        elif action == "delete account" and len(accounts) > 3:
+            account = pick(accounts)
+            self.ask(f"/accounts/{account['id']}/delete", {"confirm": account["linux_user"]})
+
+    @staticmethod
+    def settings(site, aliases, kind):
+        return {"domain": site["domain"], "aliases": aliases, "php": kind, "document_root": site["domain"]}
+
+
+def faults(world, prober):
+    """Name, weight, what it does. Each heals before it returns."""
+    host, lab = world.host, world.host.ask
+
+    def host_gone(begin, end, seconds):
+        prober.excused.set()
+        begin()
+        time.sleep(seconds)
+        end()
+        deadline = time.monotonic() + 60
+        while not all(auditor.fetch(host.address, domain, timeout=2) == 200 for domain in prober.domains):
+            if time.monotonic() > deadline:
+                world.violation("sites do not serve again a minute after the host was back")
+                break
+            time.sleep(0.1)
+        prober.excused.clear()
+
+    def broken_by_hand(seconds):
+        host.run("sh", "-c", "echo 'server { listen 80; server_name broken by hand' > /etc/nginx/conf.d/zz-hand.conf")
+        time.sleep(seconds)
+        host.run("rm", "-f", "/etc/nginx/conf.d/zz-hand.conf")
+
+    def stalled(seconds):
+        host.run("systemctl", "kill", "-s", "STOP", "gantry-worker")
+        time.sleep(seconds)
+        host.run("systemctl", "kill", "-s", "CONT", "gantry-worker")
+
+    def full(seconds):
+        host.run(
+            "sh", "-c",
+            "cp -a /etc/nginx/sites-available /tmp/kept && mount -t tmpfs -o size=512k,mode=755 full /etc/nginx/sites-available && "
+            "cp -a /tmp/kept/. /etc/nginx/sites-available/ && (dd if=/dev/zero of=/etc/nginx/sites-available/.fill bs=1k count=1024 2>/dev/null || true)",
+        )
+        time.sleep(seconds)
+        # What was changed meanwhile on the small disk is carried over.
+        host.run(
+            "sh", "-c",
+            "systemctl kill -s STOP gantry-worker; rm -f /etc/nginx/sites-available/.fill; rm -rf /tmp/kept; cp -a /etc/nginx/sites-available /tmp/kept; "
+            "umount -l /etc/nginx/sites-available; rm -rf /etc/nginx/sites-available/*; cp -a /tmp/kept/. /etc/nginx/sites-available/; rm -rf /tmp/kept; "
+            "systemctl kill -s CONT gantry-worker",
+        )
+
+    def php_killed():
+        host.run("sh", "-c", "pkill -KILL -u $(ls /home | grep ^chaos | shuf -n 1) || true")
+
+    return [
+        ("kill worker", 6, lambda r: host.run("systemctl", "kill", "-s", "KILL", "gantry-worker")),
+        ("kill worker in a loop", 2, lambda r: [(host.run("systemctl", "kill", "-s", "KILL", "gantry-worker"), time.sleep(r.uniform(0.2, 2))) for _ in range(5)]),
+        ("stall worker", 2, lambda r: stalled(r.uniform(2, 8))),
+        ("kill dispatch", 3, lambda r: world.kill("bin/gantry", "dispatch")),
+        ("kill serve", 2, lambda r: world.kill("bin/gantry", "serve")),
+        ("kill bus", 3, lambda r: world.kill("nats-server")),
+        ("cut network", 2, lambda r: host_gone(lambda: lab("net-cut"), lambda: lab("net-heal"), r.uniform(2, 10))),
+        ("cut power", 1, lambda r: host_gone(lambda: lab("cut"), lambda: lab("up"), r.uniform(0, 2))),
+        ("nginx broken by hand", 2, lambda r: broken_by_hand(r.uniform(1, 6))),
+        ("disk full", 1, lambda r: full(r.uniform(1, 4))),
+        ("kill a tenant's processes", 2, lambda r: php_killed()),
+    ]
+
+
+def settle(world):
+    """Waits until every job has ended. False if they do not."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        pending = auditor.rows(world.database, "SELECT resource, state FROM jobs WHERE state IN ('queued', 'sent', 'working')")
+        if not pending:
+            return True
+        if time.monotonic() > deadline:
+            for job in pending:
+                world.violation(f"a job of {job['resource']} is still {job['state']} {SETTLE_S} s after the faults ended")
+            return False
+        time.sleep(0.2)
+
+
+def try_again(world, panel):
+    """Tries what failed again, as a person would once the fault is gone."""
+    for table in ("accounts", "sites"):
+        for row in auditor.rows(world.database, f"SELECT id FROM {table} WHERE state = 'failed'"):
+            panel.request("POST", f"/{table}/{row['id']}/retry", {})
+
+
+def calm(world, panel):
+    if not settle(world):
+        return
+    # A site waits for its account, so what failed may need a turn per layer.
+    for _ in range(3):
+        try_again(world, panel)
+        if not settle(world):
+            return
+    # The worker's last acknowledgements and the trash are on their way.
+    deadline = time.monotonic() + AUDIT_S
+    found = auditor.audit(world.database, world.host)
+    while found and time.monotonic() < deadline:
+        time.sleep(0.5)
+        found = auditor.audit(world.database, world.host)
+    for sentence in found:
+        world.violation(sentence)
+
+
+def stable_sites(world, panel, owner):
+    domains = []
+    for number in range(3):
+        user = f"calm{number}"
+        panel.submit("/accounts", {"owner": owner, "user": user, "server": "", "domain": f"{user}.example", "php": "static" if number == 1 else PHP})
+        domains.append(f"{user}.example")
+    deadline = time.monotonic() + 60
+    while not all(auditor.fetch(world.host.address, domain) == 200 for domain in domains):
+        if time.monotonic() > deadline:
+            raise SystemExit("the sites that nobody touches do not serve")
+        time.sleep(0.2)
+    return domains
+
+
+def wait_for_panel(panel, what, holds):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if holds(panel.request("GET", "/servers")[2]):
+                return
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(0.3)
+    raise SystemExit(f"not within a minute: {what}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("--panel", "--host", "--lab", "--database", "--up", "--out"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--actors", type=int, default=3)
+    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(1_000_000)))
+    arguments = parser.parse_args()
+    log(f"seed {arguments.seed}, {arguments.seconds:.0f} s")
+
+    world = World(arguments)
+    panel = Panel(world.panel_address)
+    panel.sign_in(os.environ["PASSWORD"])
+    wait_for_panel(panel, "the server is online", lambda page: "is-live" in page)
+    owner = panel.client("chaos")
+    prober = Prober(world.host.address, stable_sites(world, panel, owner))
+    actors = [Actor(world, number, arguments.seed, owner) for number in range(arguments.actors)]
+    choose = random.Random(arguments.seed)
+    every = faults(world, prober)
+    deadline = time.monotonic() + arguments.seconds
+    rounds = 0
+    for actor in actors:
+        actor.start()
+    while time.monotonic() < deadline and not world.violations:
+        rounds += 1
+        stop = time.monotonic() + choose.uniform(10, 25)
+        while time.monotonic() < stop:
+            time.sleep(choose.uniform(0.3, 3))
+            name, _, strike = choose.choices(every, [weight for _, weight, _ in every])[0]
+            log(name)
+            strike(choose)
+            world.injected[name] = world.injected.get(name, 0) + 1
+        for actor in actors:
+            actor.ended.set()
+        for actor in actors:
+            actor.join()
+        wait_for_panel(panel, "the panel answers", lambda page: "is-live" in page)
+        calm(world, panel)
+        if prober.lost:
+            for loss in prober.lost[:10]:
+                world.violation(f"lost: {loss}")
+        log(f"round {rounds}: {world.requests}, {prober.asked} asked, {len(prober.lost)} lost, longest gap {prober.longest_gap_s * 1000:.0f} ms at {prober.longest_gap_at}")
+        fresh = [Actor(world, actor.number, f"{arguments.seed}/{rounds}", owner) for actor in actors]
+        for actor, old in zip(fresh, actors):
+            actor.made = old.made
+            actor.start()
+        actors = fresh
+    for actor in actors:
+        actor.ended.set()
+    for actor in actors:
+        actor.join()
+    prober.stop()
+    summary = {
+        "seed": arguments.seed, "rounds": rounds, "injected": world.injected, "requests": world.requests,
+        "asked": prober.asked, "lost": len(prober.lost), "longest_gap_ms": round(prober.longest_gap_s * 1000), "violations": world.violations,
+    }
+    with open(arguments.out, "w") as out:
+        json.dump(summary, out, indent=1)
+    log(json.dumps(summary))
+    if world.violations:
+        log(f"{len(world.violations)} violations; again with SEED={arguments.seed}")
+        raise SystemExit(1)
+    print("\ntest result: ok. 1 passed; 0 failed; chaos", flush=True)
+
+
+main()

@@ -1,0 +1,168 @@
+//! The queue. It lives here, not on the bus: here it can be inspected, coalesced, retried and cancelled.
+
+use std::collections::HashSet;
+
+use shared::ids::{AccountId, ServerId};
+use shared::jobs::{ResourceKey, ResourceKind};
+use shared::operation::{JobEvent, JobState};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::job::{JobRow, job_columns};
+use super::{Db, StoreError, Tx, parse};
+
+/// What a server's queue holds: the next queued jobs in order, and how many of each account the server has already.
+#[derive(Debug, Default)]
+pub struct Queue {
+    /// Queued jobs: the higher priority first, then the older.
+    pub queued: Vec<JobRow>,
+    /// Jobs on the bus or at work, by account.
+    pub in_flight: Vec<(AccountId, u32)>,
+}
+
+/// How many queued jobs are looked at for one window. Four windows' worth: room to skip a flooding account.
+const LOOK_AHEAD: i64 = 1024;
+
+/// Servers that have queued jobs.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_servers_with_queue(db: &Db) -> Result<Vec<ServerId>, StoreError> {
+    let rows = sqlx::query("SELECT DISTINCT server_id FROM jobs WHERE state = 'queued'").fetch_all(db.read()).await?;
+    rows.iter().map(|row| parse("jobs.server_id", row.try_get("server_id")?)).collect()
+}
+
+/// A server's queue. A row that no longer reads as a job is left out: it must not hold up the others.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_queue(db: &Db, server: ServerId) -> Result<Queue, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        job_columns!(),
+        " FROM jobs WHERE server_id = $1 AND state = 'queued' ORDER BY priority DESC, id LIMIT $2"
+    ))
+    .bind(server.to_string())
+    .bind(LOOK_AHEAD)
+    .fetch_all(db.read())
+    .await?;
+    let queued = rows.iter().filter_map(readable).collect();
+    let counts = sqlx::query(
+        "SELECT account_id, COUNT(*) AS jobs FROM jobs WHERE server_id = $1 AND state IN ('sent', 'working', 'blocked') GROUP BY account_id",
+    )
+    .bind(server.to_string())
+    .fetch_all(db.read())
+    .await?;
+    let in_flight = counts
+        .iter()
+        .map(|row| {
+            let count: i64 = row.try_get("jobs")?;
+            Ok((parse("jobs.account_id", row.try_get("account_id")?)?, u32::try_from(count).unwrap_or(u32::MAX)))
+        })
+        .collect::<Result<_, StoreError>>()?;
+    Ok(Queue { queued, in_flight })
+}
+
+fn readable(row: &AnyRow) -> Option<JobRow> {
+    match JobRow::try_from(row) {
+        Ok(job) => Some(job),
+        Err(error) => {
+            let id: String = row.try_get("id").unwrap_or_default();
+            tracing::error!(job.id = id, error = &error as &dyn std::error::Error, "a queued job cannot be read and waits");
+            None
+        }
+    }
+}
+
+/// Jobs that were sent before a moment and of which nothing was heard since.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_list_silent(db: &Db, sent_before_ms: i64) -> Result<Vec<JobRow>, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        job_columns!(),
+        " FROM jobs WHERE state IN ('sent', 'working', 'blocked') AND sent_ms < $1 ORDER BY id LIMIT 1000"
+    ))
+    .bind(sent_before_ms)
+    .fetch_all(db.read())
+    .await?;
+    rows.iter().map(JobRow::try_from).collect()
+}
+
+/// For each resource on a server: the newest job that was applied, which is what the host should serve. Compared with the
+/// worker's ledger. A newer state that failed does not count, unless it was the deletion; one on its way will come.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_list_applied(tx: &mut Tx, server: ServerId) -> Result<Vec<JobRow>, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        job_columns!(),
+        " FROM jobs WHERE server_id = $1 AND state IN ('done', 'failed') AND NOT EXISTS (SELECT 1 FROM jobs AS newer \
+         WHERE newer.resource = jobs.resource AND newer.generation > jobs.generation AND newer.state IN ('done', 'sent', 'working', 'blocked')) \
+         ORDER BY id"
+    ))
+    .bind(server.to_string())
+    .fetch_all(&mut **tx)
+    .await?;
+    let jobs = rows.iter().map(JobRow::try_from).collect::<Result<Vec<_>, _>>()?;
+    // Of each resource the one that was applied, if any, and those that failed after it.
+    let unwanted: HashSet<ResourceKey> = jobs.iter().filter(|job| job.job.is_deletion()).map(|job| job.resource).collect();
+    Ok(jobs.into_iter().filter(|job| job.state == JobState::Done && !unwanted.contains(&job.resource)).collect())
+}
+
+/// Queues an applied job again because the host has lost what it applied. What others need goes first: their share of the
+/// window must not be full of jobs that wait for it.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_resend_in_tx(tx: &mut Tx, job: &JobRow) -> Result<(), StoreError> {
+    if job.state.advance(JobEvent::Resent).is_err() {
+        return Ok(());
+    }
+    let priority: i64 = match job.resource.kind() {
+        ResourceKind::Account => 2,
+        ResourceKind::PhpPool => 1,
+        ResourceKind::Site => 0,
+    };
+    sqlx::query(
+        "UPDATE jobs SET state = 'queued', attempt = attempt + 1, progress_sequence = 0, finished_ms = NULL, priority = $1 WHERE id = $2",
+    )
+    .bind(priority)
+    .bind(job.id.to_string())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Since when jobs wait on the queue of a server that has joined and holds none: nothing is being sent.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_queue_stuck_since(db: &Db) -> Result<Option<i64>, StoreError> {
+    let row = sqlx::query(
+        "SELECT MIN(j.created_ms) AS since FROM jobs j JOIN servers v ON v.id = j.server_id WHERE j.state = 'queued' \
+         AND v.public_key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jobs f WHERE f.state IN ('sent', 'working', 'blocked') AND f.server_id = j.server_id)",
+    )
+    .fetch_one(db.read())
+    .await?;
+    Ok(row.try_get("since")?)
+}
+
+/// How many jobs wait for each server, and how many it has.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_counts_by_server(db: &Db) -> Result<Vec<(ServerId, i64, i64)>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT server_id, CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), 0) AS BIGINT) AS queued, \
+         CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 0 ELSE 1 END), 0) AS BIGINT) AS begun \
+         FROM jobs WHERE state IN ('queued', 'sent', 'working', 'blocked') GROUP BY server_id",
+    )
+    .fetch_all(db.read())
+    .await?;
+    rows.iter()
+        .map(|row| Ok((parse("jobs.server_id", row.try_get("server_id")?)?, row.try_get("queued")?, row.try_get("begun")?)))
+        .collect()
+}

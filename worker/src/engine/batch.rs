@@ -1,0 +1,144 @@
+//! Carries out the plans of a batch: independent steps side by side, shared ones once, and every job its own verdict.
+//!
+//! Each job goes on by itself until it comes to an action that others do too (a test, a reload, ...); there it waits for
+//! them. **Before-images are in the journal, durably, before each effect**: those of all jobs until their next meeting in one
+//! transaction. A job that fails is put back alone and leaves; the others go on. If that meant another reload of nginx, they
+//! prove themselves once more.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use shared::events::StepState;
+use shared::names::DomainName;
+
+use super::error::StepError;
+use super::execute::{End, Executed, Journal, Member, Trouble};
+use super::parallel::side_by_side;
+use super::plan::Plan;
+use super::progress::Tell;
+use super::together::{Meeting, Together};
+use super::undo::{Undo, capture, is_cut, undo_all};
+use crate::system::{ProbeAnswer, System};
+
+/// Carries out all steps of all plans up to their common commit point.
+pub(crate) fn execute(plans: &[Plan], system: &dyn System, threads: usize, journal: &mut dyn Journal, tell: &Tell) -> Vec<Executed> {
+    let members = plans.iter().enumerate().map(|(job, plan)| Member::new(job, plan, tell)).collect();
+    let mut batch = Batch { system, threads, members, neighbours: BTreeMap::new() };
+    while batch.alone(journal) || batch.together(journal) {
+        batch.put_back();
+    }
+    batch.end()
+}
+
+struct Batch<'a> {
+    system: &'a dyn System,
+    threads: usize,
+    members: Vec<Member<'a>>,
+    neighbours: BTreeMap<DomainName, ProbeAnswer>,
+}
+
+impl<'a> Batch<'a> {
+    /// Everybody goes on until the next meeting. False if all are at one already.
+    fn alone(&mut self, journal: &mut dyn Journal) -> bool {
+        let system = self.system;
+        let mut going: Vec<&mut Member<'a>> = self.members.iter_mut().filter(|member| member.is_alone()).collect();
+        if going.is_empty() {
+            return false;
+        }
+        side_by_side(self.threads, going.iter_mut().collect(), |member| member.look(system));
+        if self.record(journal) {
+            let going = self.members.iter_mut().filter(|member| member.is_alone()).collect();
+            side_by_side(self.threads, going, |member: &mut Member<'a>| member.go(system));
+        }
+        true
+    }
+
+    /// Those who wait for the earliest action do it together. False if nobody waits any more.
+    fn together(&mut self, journal: &mut dyn Journal) -> bool {
+        let wanted = |member: &Member<'a>| member.next().and_then(Together::of);
+        let Some(what) = self.members.iter().filter_map(wanted).min() else { return false };
+        let mut meeting: Vec<&mut Member<'a>> = self.members.iter_mut().filter(|member| wanted(member) == Some(what)).collect();
+        let others = meeting.len() - 1;
+        for member in &mut meeting {
+            member.progress.begin(&member.plan.steps[member.at].name);
+            if what.is_one_act() {
+                member.progress.share(others);
+            }
+        }
+        let actions: Vec<_> = meeting.iter().filter_map(|member| member.next()).collect();
+        match capture(actions.iter().copied(), self.system) {
+            Ok(captured) => meeting.iter_mut().zip(captured).for_each(|(member, undo)| member.captured = vec![undo]),
+            Err((_, error)) => {
+                let error = Arc::new(StepError::from(error));
+                meeting.iter_mut().for_each(|member| member.trouble = Some(Trouble::Fails(Arc::clone(&error))));
+            }
+        }
+        if self.record(journal) {
+            let mut members: Vec<_> = self.members.iter_mut().filter(|member| wanted(member) == Some(what)).collect();
+            for member in &mut members {
+                let captured = std::mem::take(&mut member.captured);
+                member.done.extend(captured.into_iter().flatten());
+            }
+            let mut meeting = Meeting { system: self.system, neighbours: &mut self.neighbours, members };
+            meeting.hold(what);
+            for member in meeting.members.iter_mut().filter(|member| member.is_in()) {
+                member.at += 1;
+                member.progress.pause();
+            }
+        }
+        true
+    }
+
+    /// Makes what was captured durable. False if it could not be: then nothing may be done, and whoever had something to do
+    /// is in trouble.
+    fn record(&mut self, journal: &mut dyn Journal) -> bool {
+        let all = self.members.iter().enumerate().filter(|(_, member)| member.is_in());
+        let undos: Vec<(usize, &Undo)> =
+            all.flat_map(|(job, member)| member.captured.iter().flatten().map(move |undo| (job, undo))).collect();
+        if undos.is_empty() {
+            return true;
+        }
+        let Err(error) = journal.record(&undos) else { return true };
+        let error = Arc::new(error);
+        for member in self.members.iter_mut().filter(|member| member.is_in() && !member.captured.is_empty()) {
+            member.trouble = Some(Trouble::Fails(Arc::new(StepError::Journal(Arc::clone(&error)))));
+        }
+        false
+    }
+
+    /// Whoever is in trouble is put back and leaves.
+    fn put_back(&mut self) {
+        if self.members.iter().any(|member| member.trouble.as_ref().is_some_and(Trouble::is_interruption)) {
+            return self.cut_off();
+        }
+        let mut leaving: Vec<&mut Member<'a>> = self.members.iter_mut().filter(|member| member.trouble.is_some()).collect();
+        if leaving.is_empty() {
+            return;
+        }
+        let undos: Vec<&[Undo]> = leaving.iter().map(|member| member.done.as_slice()).collect();
+        let reloaded = undos.iter().copied().flatten().any(|undo| *undo == Undo::ReloadNginx);
+        let errors = undo_all(&undos, self.system, self.threads);
+        if errors.iter().any(|errors| is_cut(errors)) {
+            return self.cut_off();
+        }
+        leaving.iter_mut().zip(&errors).for_each(|(member, errors)| member.leave(errors));
+        if reloaded {
+            self.members.iter_mut().for_each(Member::prove_again);
+        }
+    }
+
+    fn cut_off(&mut self) {
+        self.members.iter_mut().for_each(Member::cut_off);
+    }
+
+    fn end(self) -> Vec<Executed> {
+        let end = |mut member: Member<'a>| {
+            let end = member.end.take().unwrap_or(End::Done);
+            if let End::Done = end {
+                member.progress.end(StepState::Done);
+            }
+            Executed { steps: member.progress.into_steps(), end }
+        };
+        self.members.into_iter().map(end).collect()
+    }
+}

@@ -1,0 +1,245 @@
+//! Works the inbox off: a batch at a time, jobs that fail in passing again, and those that a hand edit holds up when it is
+//! mended.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use shared::events::{Event, Outcome, Progress, StepReport, Verdict};
+use shared::failure::RetryPolicy;
+use shared::ids::JobId;
+use shared::jobs::JobEnvelope;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::blocking;
+use crate::inbox::{Turn, inbox_end, inbox_postpone, inbox_step_back, inbox_waiting};
+use crate::ledger::Ledger;
+use crate::outbox::outbox_insert;
+use crate::registry::{Carried, carry_out_batch};
+use crate::run::Worker;
+use crate::store::{StoreError, now_ms};
+use crate::turns::{Choice, Size, choose};
+
+/// A job whose requirement has not come yet is looked at again after this pause.
+const REQUIREMENT_PAUSE_MS: i64 = 1_000;
+/// A passing failure is tried again this often, after 2, 4 and 8 seconds.
+const PASSING_TRIES: u32 = 3;
+/// Without anything to do the inbox is looked at this often.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// Works the inbox off.
+pub(crate) struct Executor<'a> {
+    worker: &'a Worker,
+    size: Size,
+    obstacle: Option<Obstacle>,
+}
+
+/// A configuration that somebody's hand has broken, and the jobs that wait until it is mended.
+struct Obstacle {
+    /// What nginx says.
+    said: String,
+    jobs: HashMap<JobId, (JobEnvelope, Vec<StepReport>)>,
+    /// The next look.
+    look_at: Instant,
+    /// When the panel was last told; progress may be lost.
+    told_at: Instant,
+}
+
+/// A broken configuration is looked at this often, and not so often that the looking costs more than a twentieth of the time.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const LOOK_SHARE: u32 = 20;
+/// The panel is told again after this.
+const TELL_AGAIN: Duration = Duration::from_secs(15);
+
+impl<'a> Executor<'a> {
+    pub(crate) fn new(worker: &'a Worker) -> Self {
+        Self { worker, size: Size::default(), obstacle: None }
+    }
+
+    /// Works until `shutdown`. A batch under way is finished first.
+    pub(crate) async fn run(mut self, shutdown: &CancellationToken) {
+        while !shutdown.is_cancelled() {
+            let pause = match self.work_next().await {
+                Ok(None) => continue,
+                Ok(Some(pause)) => pause,
+                Err(error) => {
+                    tracing::error!(error = %error, "the inbox could not be worked; trying again");
+                    Duration::from_secs(1)
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.worker.job_came.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Carries out the next batch. If there is none, says how long to wait for a job that comes.
+    async fn work_next(&mut self) -> Result<Option<Duration>, StoreError> {
+        self.look_at_obstacle().await?;
+        let pool = &self.worker.store.pool;
+        let waiting = inbox_waiting(pool).await?;
+        let blocked = self.obstacle.iter().flat_map(|obstacle| obstacle.jobs.keys().copied()).collect();
+        let Choice { batch, step_back, due_ms } =
+            choose(waiting, now_ms(), self.size.most(), &self.worker.engine.ledger().rows(), &blocked);
+        for turn in &step_back {
+            inbox_step_back(pool, &turn.envelope, now_ms() + REQUIREMENT_PAUSE_MS).await?;
+        }
+        if batch.is_empty() {
+            let due = due_ms.map(|due| Duration::from_millis(u64::try_from(due - now_ms()).unwrap_or(0).max(10)));
+            let due = if step_back.is_empty() { due } else { Some(Duration::from_millis(10)) };
+            let look = self.obstacle.as_ref().map(|obstacle| obstacle.look_at.saturating_duration_since(Instant::now()));
+            return Ok(Some([due, look].into_iter().flatten().min().unwrap_or(IDLE).min(IDLE)));
+        }
+        self.carry_out(batch).await?;
+        Ok(None)
+    }
+
+    async fn carry_out(&mut self, batch: Vec<Turn>) -> Result<(), StoreError> {
+        let (envelopes, tries): (Vec<JobEnvelope>, Vec<u32>) = batch.into_iter().map(|turn| (turn.envelope, turn.tries)).unzip();
+        let mut teller = Teller::new(self.worker, &envelopes);
+        let began = Instant::now();
+        let carried = carry_out_batch(&self.worker.engine, &envelopes, &mut |job, steps| teller.tell(job, steps, None)).await;
+        let took = began.elapsed();
+        self.size.learn(envelopes.len(), took);
+        tracing::info!(jobs = envelopes.len(), duration_ms = took.as_millis(), "a batch has ended");
+        let (mut outcomes, mut blocked) = (Vec::new(), Vec::new());
+        for ((envelope, tries), carried) in envelopes.into_iter().zip(tries).zip(carried) {
+            match carried {
+                Carried::Ended(outcome) if is_passing(&outcome) && tries < PASSING_TRIES => self.postpone(&envelope, tries).await?,
+                Carried::Ended(outcome) => {
+                    log_end(&envelope, &outcome);
+                    outcomes.push(outcome);
+                }
+                Carried::Blocked { said, steps } => blocked.push((said, envelope, steps)),
+                Carried::Deferred => {}
+            }
+        }
+        self.end(outcomes).await?;
+        self.block(blocked);
+        Ok(())
+    }
+
+    async fn postpone(&self, envelope: &JobEnvelope, tries: u32) -> Result<(), StoreError> {
+        let pause_ms = 2_000_i64 << tries;
+        tracing::warn!(job.id = %envelope.id, pause_ms, "a job failed in passing; trying again");
+        let mut tx = self.worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        Ledger::settled_take(&mut tx, envelope.id).await?;
+        tx.commit().await?;
+        inbox_postpone(&self.worker.store.pool, envelope, now_ms() + pause_ms).await?;
+        Ok(())
+    }
+
+    /// Takes jobs out of the inbox and puts their outcomes into the outbox, in one transaction.
+    async fn end(&self, outcomes: Vec<Outcome>) -> Result<(), StoreError> {
+        if outcomes.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        for outcome in outcomes {
+            Ledger::settled_take(&mut tx, outcome.job).await?;
+            inbox_end(&mut tx, &outcome, now_ms()).await?;
+            outbox_insert(&mut tx, &self.worker.identity, Event::Outcome(outcome)).await?;
+        }
+        tx.commit().await?;
+        self.worker.event_came.notify_one();
+        self.worker.job_ended.notify_one();
+        Ok(())
+    }
+
+    /// Jobs wait for a broken configuration to be mended, and the panel is told.
+    fn block(&mut self, blocked: Vec<(String, JobEnvelope, Vec<StepReport>)>) {
+        let Some((said, _, _)) = blocked.first() else { return };
+        let now = Instant::now();
+        let mut obstacle = self.obstacle.take().unwrap_or_else(|| {
+            tracing::error!(detail = said, "nginx's configuration has been broken by hand; jobs wait until it is mended");
+            Obstacle { said: said.clone(), jobs: HashMap::new(), look_at: now + LOOK_AGAIN, told_at: now }
+        });
+        for (said, envelope, steps) in blocked {
+            Teller::new(self.worker, std::slice::from_ref(&envelope)).tell(0, steps.clone(), Some(said.clone()));
+            obstacle.jobs.insert(envelope.id, (envelope, steps));
+            obstacle.said = said;
+        }
+        self.obstacle = Some(obstacle);
+    }
+
+    /// Once in a while: is it mended? Then what waits for it goes on by itself.
+    async fn look_at_obstacle(&mut self) -> Result<(), StoreError> {
+        let Some(obstacle) = &mut self.obstacle else { return Ok(()) };
+        let began = Instant::now();
+        if began < obstacle.look_at {
+            return Ok(());
+        }
+        let system = self.worker.engine.system().clone();
+        let test = blocking(move || system.test_nginx(&[])).await?;
+        obstacle.look_at = Instant::now() + (began.elapsed() * LOOK_SHARE).max(LOOK_AGAIN);
+        let said = match test {
+            Ok(test) if test.candidate.accepted => {
+                tracing::info!(jobs = obstacle.jobs.len(), "nginx's configuration has been mended; jobs go on");
+                self.obstacle = None;
+                return Ok(());
+            }
+            Ok(test) => test.candidate.output.trim().to_owned(),
+            Err(error) => {
+                tracing::warn!(error = %error, "nginx's configuration could not be tested");
+                return Ok(());
+            }
+        };
+        if said != obstacle.said || obstacle.told_at.elapsed() >= TELL_AGAIN {
+            (obstacle.said, obstacle.told_at) = (said.clone(), Instant::now());
+            for (envelope, steps) in obstacle.jobs.values() {
+                Teller::new(self.worker, std::slice::from_ref(envelope)).tell(0, steps.clone(), Some(said.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends each change of the jobs' steps; what the bus cannot take in time is dropped.
+struct Teller<'a> {
+    worker: &'a Worker,
+    jobs: &'a [JobEnvelope],
+    sequences: Vec<u32>,
+}
+
+impl<'a> Teller<'a> {
+    fn new(worker: &'a Worker, jobs: &'a [JobEnvelope]) -> Self {
+        Self { worker, jobs, sequences: jobs.iter().map(|_| 0).collect() }
+    }
+
+    fn tell(&mut self, job: usize, steps: Vec<StepReport>, blocked: Option<String>) {
+        let envelope = &self.jobs[job];
+        // Counted in hundredths of a second of the job's life, so that it goes on counting when the job is begun again, by this
+        // process or by the next.
+        let age = u32::try_from((now_ms() - envelope.id.made_ms()) / 10).unwrap_or(0);
+        self.sequences[job] = age.max(self.sequences[job] + 1);
+        let _ = self.worker.progress.try_send(Progress {
+            server: envelope.server.clone(),
+            job: envelope.id,
+            operation: envelope.operation,
+            attempt: envelope.attempt,
+            sequence: self.sequences[job],
+            steps,
+            blocked: blocked.map(|said| crate::system::cut(said, 4096)),
+        });
+    }
+}
+
+fn is_passing(outcome: &Outcome) -> bool {
+    match &outcome.verdict {
+        Verdict::Failed { code, .. } => code.retry_policy() == RetryPolicy::Again,
+        Verdict::Applied | Verdict::Superseded => false,
+    }
+}
+
+fn log_end(envelope: &JobEnvelope, outcome: &Outcome) {
+    let verdict = match outcome.verdict {
+        Verdict::Applied => "applied",
+        Verdict::Superseded => "superseded",
+        Verdict::Failed { .. } => "failed",
+    };
+    tracing::info!(
+        operation.id = %envelope.operation, job.id = %envelope.id, job.kind = %envelope.job.kind(), job.attempt = envelope.attempt,
+        resource.generation = %envelope.generation, verdict, duration_ms = outcome.finished_ms - outcome.started_ms, "a job has ended"
+    );
+}

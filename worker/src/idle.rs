@@ -1,0 +1,129 @@
+//! Puts PHP masters to sleep that have had nothing to do for a while: their memory is somebody else's meanwhile.
+//!
+//! **No request is lost by it.** The master is told to finish, as it is when it stops for any other reason: what it has begun it
+//! ends. What comes then waits in the socket, which is systemd's, and starts the master again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::engine::error::chain;
+use crate::engine::{Engine, blocking};
+use crate::roles::web::paths::PHP_SERVICES;
+use crate::store::StoreError;
+use crate::system::{ServiceStatus, SystemError};
+
+/// How long a master may have nothing to do.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// How often they are looked at.
+const GLANCE: Duration = Duration::from_mins(1);
+
+/// Looks for idle masters and ends them. Never ends.
+pub(crate) async fn keep_asleep(engine: &Engine) {
+    let mut watch = Watch::default();
+    loop {
+        tokio::time::sleep(GLANCE).await;
+        match glance(engine, &mut watch).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "idle PHP masters could not be ended"),
+            Err(error) => tracing::warn!(error = chain(&error), "idle PHP masters could not be ended"),
+        }
+    }
+}
+
+async fn glance(engine: &Engine, watch: &mut Watch) -> Result<Result<(), SystemError>, StoreError> {
+    // A job that means to reload a master must find it as its plan did.
+    let _turn = engine.turn.lock().await;
+    let system = Arc::clone(engine.system());
+    let services = match blocking(move || system.services(PHP_SERVICES)).await? {
+        Ok(services) => services,
+        Err(error) => return Ok(Err(error)),
+    };
+    for unit in watch.idle(&services, Instant::now()) {
+        tracing::debug!(unit, "an idle PHP master is ended");
+        let system = Arc::clone(engine.system());
+        if let Err(error) = blocking(move || system.finish_service(&unit)).await? {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// What was seen of each master, and since when it is so.
+#[derive(Default)]
+struct Watch {
+    seen: HashMap<String, (u64, Instant)>,
+}
+
+impl Watch {
+    /// The services that have been idle for long enough, by what they say of themselves now.
+    fn idle(&mut self, services: &[ServiceStatus], now: Instant) -> Vec<String> {
+        let mut seen = HashMap::new();
+        let mut idle = Vec::new();
+        for service in services {
+            let Some(requests) = idle_after(&service.text) else { continue };
+            let since = match self.seen.get(&service.unit) {
+                Some((before, since)) if *before == requests => *since,
+                Some(_) | None => now,
+            };
+            if now.duration_since(since) >= PATIENCE {
+                idle.push(service.unit.clone());
+            } else {
+                seen.insert(service.unit.clone(), (requests, since));
+            }
+        }
+        self.seen = seen;
+        idle
+    }
+}
+
+/// How many requests an FPM master has had, if it serves none: `Processes active: 0, idle: 2, Requests: 17, slow: 0, ...`
+/// (fpm_systemd.c, every ten seconds).
+fn idle_after(status: &str) -> Option<u64> {
+    let number = |key: &str| -> Option<u64> {
+        let rest = status.split_once(key)?.1.trim_start();
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    (number("Processes active:")? == 0).then(|| number("Requests:")).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{PATIENCE, Watch};
+    use crate::system::ServiceStatus;
+
+    fn status(active: u64, requests: u64) -> Vec<ServiceStatus> {
+        let text = format!("Processes active: {active}, idle: 1, Requests: {requests}, slow: 0, Traffic: 0.00req/sec");
+        vec![ServiceStatus { unit: "gantry-php8.2@shop.service".to_owned(), text }]
+    }
+
+    #[test]
+    fn a_master_is_ended_once_it_has_had_nothing_to_do_for_the_whole_time() {
+        let (mut watch, start) = (Watch::default(), Instant::now());
+        let almost = PATIENCE - Duration::from_secs(1);
+        assert!(watch.idle(&status(0, 5), start).is_empty());
+        assert!(watch.idle(&status(0, 5), start + almost).is_empty());
+        assert_eq!(watch.idle(&status(0, 5), start + PATIENCE), ["gantry-php8.2@shop.service"]);
+        assert!(watch.idle(&status(0, 5), start + PATIENCE).is_empty(), "one that was started again begins anew");
+    }
+
+    #[test]
+    fn a_request_in_between_or_one_that_lasts_begins_the_time_anew() {
+        for between in [status(0, 6), status(1, 5), Vec::new()] {
+            let (mut watch, start) = (Watch::default(), Instant::now());
+            assert!(watch.idle(&status(0, 5), start).is_empty());
+            assert!(watch.idle(&between, start + PATIENCE / 2).is_empty());
+            assert!(watch.idle(&status(0, 6), start + PATIENCE).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_master_that_says_nothing_of_itself_is_left_alone() {
+        let (mut watch, start) = (Watch::default(), Instant::now());
+        let silent = vec![ServiceStatus { unit: "gantry-php8.2@shop.service".to_owned(), text: "Ready to handle connections".to_owned() }];
+        assert!(watch.idle(&silent, start).is_empty());
+        assert!(watch.idle(&silent, start + PATIENCE * 2).is_empty());
+    }
+}

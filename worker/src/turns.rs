@@ -1,0 +1,181 @@
+//! Whose turn it is: which of the waiting jobs make the next batch, and how large it may be.
+//!
+//! **Order is kept within an account, and no account waits for another's flood**: every account's oldest job comes before
+//! anybody's second, and a batch is as large as takes about a second.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use shared::ids::{AccountId, JobId};
+use shared::jobs::ResourceKey;
+
+use crate::inbox::Turn;
+use crate::ledger::Rows;
+use crate::registry::{Readiness, readiness};
+
+/// A job whose requirement has not come yet is looked at again this often, before it fails: with the pause in between, for
+/// longer than the panel takes to send again what the bus has lost, which is two minutes and a quarter.
+const REQUIREMENT_TRIES: u32 = 180;
+
+/// What is to be done with the waiting jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Choice {
+    /// The next batch.
+    pub(crate) batch: Vec<Turn>,
+    /// What they build on has not come yet: others of their account go first.
+    pub(crate) step_back: Vec<Turn>,
+    /// When the earliest of the others may start, epoch milliseconds.
+    pub(crate) due_ms: Option<i64>,
+}
+
+/// Chooses a batch of at most `most` out of jobs in the order of [`crate::inbox::inbox_waiting`].
+///
+/// A job joins if it is due and what it builds on is there. If that is in this very batch, the job's turn is the next one, and
+/// so is that of every later job of its account. `blocked` jobs let others pass.
+pub(crate) fn choose(waiting: Vec<Turn>, now_ms: i64, most: usize, rows: &Rows, blocked: &HashSet<JobId>) -> Choice {
+    let mut choice = Choice::default();
+    let mut coming: HashSet<ResourceKey> = HashSet::new();
+    let mut closed: HashSet<AccountId> = HashSet::new();
+    for turn in waiting {
+        let (account, resource) = (turn.envelope.account, turn.envelope.resource);
+        if blocked.contains(&turn.envelope.id) || closed.contains(&account) || choice.batch.len() >= most {
+            continue;
+        }
+        if turn.not_before_ms > now_ms {
+            let due = choice.due_ms.unwrap_or(turn.not_before_ms).min(turn.not_before_ms);
+            choice.due_ms = Some(due);
+            closed.insert(account);
+            continue;
+        }
+        match readiness(rows, &turn.envelope) {
+            Readiness::Waiting(requirement) if coming.contains(&requirement.resource) => drop(closed.insert(account)),
+            Readiness::Waiting(_) if turn.tries < REQUIREMENT_TRIES => choice.step_back.push(turn),
+            Readiness::Ready | Readiness::Failed(_) | Readiness::Waiting(_) if coming.insert(resource) => choice.batch.push(turn),
+            Readiness::Ready | Readiness::Failed(_) | Readiness::Waiting(_) => drop(closed.insert(account)),
+        }
+    }
+    choice
+}
+
+/// How many jobs the next batch may have.
+#[derive(Debug)]
+pub(crate) struct Size {
+    most: usize,
+}
+
+/// What a batch may take: a job that comes just after one has begun waits for that one, and is in the next.
+const AIM: Duration = Duration::from_secs(1);
+/// Below this, what a batch takes is the test and the reload of everybody's configuration rather than its own jobs.
+const LEAST: usize = 16;
+/// What the panel has a worker hold at a time, twice.
+const MOST: usize = 512;
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { most: 4 * LEAST }
+    }
+}
+
+impl Size {
+    /// The largest batch that the last ones allow.
+    pub(crate) const fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Learns from a batch.
+    pub(crate) fn learn(&mut self, jobs: usize, took: Duration) {
+        if took > AIM {
+            let fitting = jobs as f64 * AIM.as_secs_f64() / took.as_secs_f64();
+            self.most = (fitting as usize).clamp(LEAST, self.most.max(LEAST));
+        } else if jobs >= self.most {
+            self.most = (self.most * 2).min(MOST);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    use shared::ids::{AccountId, JobId};
+    use shared::jobs::{Generation, JobEnvelope, Requirement};
+
+    use super::{Choice, LEAST, Size, choose};
+    use crate::inbox::Turn;
+    use crate::inbox::tests::job;
+    use crate::ledger::Rows;
+
+    fn turn(envelope: &JobEnvelope) -> Turn {
+        Turn { envelope: envelope.clone(), tries: 0, not_before_ms: 0 }
+    }
+
+    fn ids(turns: &[Turn]) -> Vec<JobId> {
+        turns.iter().map(|turn| turn.envelope.id).collect()
+    }
+
+    fn chosen(waiting: &[Turn]) -> Choice {
+        choose(waiting.to_vec(), 1_000, 100, &Rows::default(), &HashSet::new())
+    }
+
+    #[test]
+    fn a_job_whose_requirement_is_in_the_batch_comes_right_after_it_and_so_does_its_account() {
+        let (account, other) = (AccountId::new(), AccountId::new());
+        let (first, mut second, third, foreign) = (job(account), job(account), job(account), job(other));
+        second.requires = vec![Requirement { resource: first.resource, generation: Generation::FIRST }];
+        let choice = chosen(&[turn(&first), turn(&foreign), turn(&second), turn(&third)]);
+        assert_eq!(ids(&choice.batch), [first.id, foreign.id]);
+        assert!(choice.step_back.is_empty());
+    }
+
+    #[test]
+    fn a_job_whose_requirement_has_not_come_lets_the_others_of_its_account_pass() {
+        let account = AccountId::new();
+        let (mut waits, other) = (job(account), job(account));
+        waits.requires = vec![Requirement { resource: job(account).resource, generation: Generation::FIRST }];
+        let choice = chosen(&[turn(&waits), turn(&other)]);
+        assert_eq!((ids(&choice.step_back), ids(&choice.batch)), (vec![waits.id], vec![other.id]));
+        // After three minutes it has to fail.
+        let given_up = Turn { tries: 180, ..turn(&waits) };
+        assert_eq!(ids(&chosen(&[given_up]).batch), [waits.id]);
+    }
+
+    #[test]
+    fn two_states_of_one_resource_are_two_batches() {
+        let account = AccountId::new();
+        let first = job(account);
+        let newer = JobEnvelope { id: JobId::new(), generation: Generation(2), ..first.clone() };
+        assert_eq!(ids(&chosen(&[turn(&first), turn(&newer), turn(&job(account))]).batch), [first.id]);
+    }
+
+    #[test]
+    fn a_job_that_is_not_due_holds_up_its_account_and_no_other() {
+        let (account, other) = (AccountId::new(), AccountId::new());
+        let (late, behind, foreign) = (job(account), job(account), job(other));
+        let choice = chosen(&[Turn { not_before_ms: 5_000, ..turn(&late) }, turn(&foreign), turn(&behind)]);
+        assert_eq!((ids(&choice.batch), choice.due_ms), (vec![foreign.id], Some(5_000)));
+    }
+
+    #[test]
+    fn a_blocked_job_lets_the_others_of_its_account_pass() {
+        let account = AccountId::new();
+        let (blocked, other) = (job(account), job(account));
+        let waiting = vec![turn(&blocked), turn(&other)];
+        let choice = choose(waiting, 1_000, 100, &Rows::default(), &HashSet::from([blocked.id]));
+        assert_eq!(ids(&choice.batch), [other.id]);
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_takes_about_a_second() {
+        let mut size = Size::default();
+        let start = size.most();
+        size.learn(3, Duration::from_millis(50));
+        assert_eq!(size.most(), start, "a small batch says nothing about large ones");
+        size.learn(start, Duration::from_millis(300));
+        assert_eq!(size.most(), start * 2);
+        size.learn(start * 2, Duration::from_secs(2));
+        assert_eq!(size.most(), start);
+        size.learn(start, Duration::from_mins(1));
+        assert_eq!(size.most(), LEAST);
+    }
+}
