@@ -106,8 +106,8 @@ impl BusError {
             | Self::Refused { .. }
             | Self::Key { .. }
             | Self::BadSignature { .. }
-            | Self::IdentityInUse
-            | Self::Authority(_) => false,
+            | Self::Authority(_)
+            | Self::IdentityInUse => false,
         }
     }
 

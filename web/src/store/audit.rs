@@ -43,10 +43,10 @@ pub enum AuditAction {
     ServerAdd,
     /// A server's settings changed.
     ServerUpdate,
-    /// A server was deleted.
-    ServerDelete,
     /// A server's worker was given a token to join with.
     ServerToken,
+    /// A server was deleted.
+    ServerDelete,
     /// An admin was added on the command line.
     UserAdd,
     /// A password was reset on the command line.
@@ -69,8 +69,8 @@ impl AuditAction {
         Self::ClientDelete,
         Self::ServerAdd,
         Self::ServerUpdate,
-        Self::ServerDelete,
         Self::ServerToken,
+        Self::ServerDelete,
         Self::UserAdd,
         Self::UserResetPassword,
     ];
@@ -98,8 +98,8 @@ impl AuditAction {
             Self::ClientDelete => "client.delete",
             Self::ServerAdd => "server.add",
             Self::ServerUpdate => "server.update",
-            Self::ServerDelete => "server.delete",
             Self::ServerToken => "server.token",
+            Self::ServerDelete => "server.delete",
             Self::UserAdd => "user.add",
             Self::UserResetPassword => "user.reset_password",
         }
@@ -123,8 +123,8 @@ impl AuditAction {
             Self::ClientDelete => "Delete client",
             Self::ServerAdd => "Add server",
             Self::ServerUpdate => "Change server",
-            Self::ServerDelete => "Delete server",
             Self::ServerToken => "New token for a worker",
+            Self::ServerDelete => "Delete server",
             Self::UserAdd => "Add administrator",
             Self::UserResetPassword => "Reset password",
         }

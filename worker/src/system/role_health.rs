@@ -29,11 +29,9 @@ const DAEMONS: [Daemon; 5] = [
 
 /// `web` is always told of, the others where a daemon of theirs is installed.
 pub(super) fn role_health() -> Vec<RoleHealth> {
-    let installed: Vec<(&Daemon, bool)> = DAEMONS
-        .iter()
-        .filter(|daemon| Path::new(daemon.program).exists())
-        .map(|daemon| (daemon, daemon.unit.is_none_or(|unit| matches!(services::units(&[unit]).as_deref(), Ok([UnitState::Active])))))
-        .collect();
+    let installed = DAEMONS.iter().filter(|daemon| Path::new(daemon.program).exists());
+    let is_active = |unit| services::units(&[unit]).is_ok_and(|states| states == [UnitState::Active]);
+    let installed: Vec<(&Daemon, bool)> = installed.map(|daemon| (daemon, daemon.unit.is_none_or(is_active))).collect();
     let others = Role::ALL.into_iter().filter(|role| *role != Role::Web);
     std::iter::once(web_health()).chain(others.filter_map(|role| summary(role, &installed))).collect()
 }

@@ -62,8 +62,8 @@ const fn is_for_clients(action: AuditAction) -> bool {
         AuditAction::Operation(OperationKind::AccountCreate | OperationKind::AccountDelete)
         | AuditAction::ServerAdd
         | AuditAction::ServerUpdate
-        | AuditAction::ServerDelete
         | AuditAction::ServerToken
+        | AuditAction::ServerDelete
         | AuditAction::ClientDelete
         | AuditAction::UserAdd => false,
         AuditAction::Operation(

@@ -135,6 +135,7 @@ const fn packages_of(role: Role) -> &'static [&'static str] {
             "php-intl",
             "openssh-server",
             "logrotate",
+            "nftables",
         ],
         Role::Db => &["mariadb-server"],
         Role::Dns => &["pdns-server", "pdns-backend-sqlite3"],

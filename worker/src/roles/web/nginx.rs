@@ -113,7 +113,8 @@ pub fn pool(settings: &PhpSettings) -> String {
 
 /// What every vhost relies on, at the level `http`: room for long names, the log format, who counts as this host, how many
 /// requests each site has under way (128 bytes a site: 10 MiB are enough for 80,000), and a server that answers nothing to
-/// names nobody has. Nothing here may be said in a distribution's nginx.conf too: nginx refuses what it reads twice at one level.
+/// names nobody has. Nothing here may be said in a distribution's nginx.conf too: nginx refuses what it reads twice
+/// at one level.
 #[must_use]
 pub fn baseline(ipv6: bool) -> String {
     let listen6 = if ipv6 { "    listen [::]:80 default_server;\n" } else { "" };
