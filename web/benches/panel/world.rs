@@ -31,9 +31,9 @@ use web::store::user::{Login, UserRole, user_fetch_by_login};
 use web::store::{Db, now_ms};
 
 /// Accounts of the one client.
-pub(crate) const ACCOUNTS: usize = 20;
+const ACCOUNTS: usize = 20;
 /// Sites in each account.
-pub(crate) const SITES_EACH: usize = 50;
+const SITES_EACH: usize = 50;
 
 /// A seeded panel.
 pub(crate) struct World {

@@ -58,6 +58,7 @@ macro_rules! account_where {
 /// # Errors
 /// The database fails.
 pub async fn account_list(db: &Db, visible: Visible, filter: &AccountFilter, paging: Paging) -> Result<Page<AccountRow>, StoreError> {
+    let rows = account_rows(db, visible, filter, paging).await?;
     let visible = visible.owner();
     let state = filter.state.map_or("", StateGroup::as_str);
     let owner = filter.owner.map(|id| id.to_string()).unwrap_or_default();
@@ -71,6 +72,19 @@ pub async fn account_list(db: &Db, visible: Visible, filter: &AccountFilter, pag
         .bind(&search)
         .fetch_one(db.read())
         .await?;
+    Ok(Page { rows, total: total.try_get("n")? })
+}
+
+/// Accounts that may be seen, for where nobody asks how many there are.
+///
+/// # Errors
+/// The database fails.
+pub async fn account_rows(db: &Db, visible: Visible, filter: &AccountFilter, paging: Paging) -> Result<Vec<AccountRow>, StoreError> {
+    let visible = visible.owner();
+    let state = filter.state.map_or("", StateGroup::as_str);
+    let owner = filter.owner.map(|id| id.to_string()).unwrap_or_default();
+    let server = filter.server.map(|id| id.to_string()).unwrap_or_default();
+    let search = contains(&filter.search);
     let order = match filter.sort {
         AccountSort::User => "a.linux_user",
         AccountSort::Owner => "LOWER(u.name)",
@@ -94,7 +108,7 @@ pub async fn account_list(db: &Db, visible: Visible, filter: &AccountFilter, pag
         .bind(paging.offset)
         .fetch_all(db.read())
         .await?;
-    Ok(Page { rows: rows.iter().map(AccountRow::try_from).collect::<Result<_, _>>()?, total: total.try_get("n")? })
+    rows.iter().map(AccountRow::try_from).collect()
 }
 
 /// How many accounts of each group may be seen.
@@ -111,4 +125,16 @@ pub async fn account_counts(db: &Db, visible: Visible) -> Result<GroupCounts, St
     .fetch_all(db.read())
     .await?;
     GroupCounts::of_rows(&rows)
+}
+
+/// Whether any account may be seen.
+///
+/// # Errors
+/// The database fails.
+pub async fn account_any(db: &Db, visible: Visible) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 AS one FROM accounts a WHERE ($1 = '' OR a.owner_id = $1) LIMIT 1")
+        .bind(visible.owner())
+        .fetch_optional(db.read())
+        .await?;
+    Ok(row.is_some())
 }

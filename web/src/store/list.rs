@@ -103,6 +103,18 @@ pub struct GroupCounts {
 }
 
 impl GroupCounts {
+    /// How many there are of one group, or of all.
+    #[must_use]
+    pub const fn of(self, group: Option<StateGroup>) -> i64 {
+        match group {
+            None => self.all,
+            Some(StateGroup::Active) => self.active,
+            Some(StateGroup::Busy) => self.busy,
+            Some(StateGroup::Failed) => self.failed,
+            Some(StateGroup::Suspended) => self.suspended,
+        }
+    }
+
     /// Adds up rows of `state_group` and `n`.
     pub(crate) fn of_rows(rows: &[AnyRow]) -> Result<Self, StoreError> {
         let mut counts = Self::default();

@@ -110,6 +110,7 @@ pub async fn operation_list(
     filter: &OperationFilter,
     paging: Paging,
 ) -> Result<Page<OperationListRow>, StoreError> {
+    let rows = operation_rows(db, visible, filter, paging).await?;
     let visible = visible.owner();
     let state = filter.state.map_or("", OperationState::as_str);
     let kind = filter.kind.map_or("", ResourceKind::as_str);
@@ -127,6 +128,26 @@ pub async fn operation_list(
         .bind(&owner)
         .fetch_one(db.read())
         .await?;
+    Ok(Page { rows, total: total.try_get("n")? })
+}
+
+/// Operations that may be seen, for where nobody asks how many there are.
+///
+/// # Errors
+/// The database fails.
+pub async fn operation_rows(
+    db: &Db,
+    visible: Visible,
+    filter: &OperationFilter,
+    paging: Paging,
+) -> Result<Vec<OperationListRow>, StoreError> {
+    let visible = visible.owner();
+    let state = filter.state.map_or("", OperationState::as_str);
+    let kind = filter.kind.map_or("", ResourceKind::as_str);
+    let server = filter.server.as_ref().map_or("", ServerName::as_str);
+    let account = filter.account.map(|id| id.to_string()).unwrap_or_default();
+    let search = contains(&filter.search);
+    let owner = filter.owner.map(|id| id.to_string()).unwrap_or_default();
     let order = match filter.sort {
         // Ids sort by time, and there is an index.
         OperationSort::Created => "o.id",
@@ -153,7 +174,7 @@ pub async fn operation_list(
         .bind(paging.offset)
         .fetch_all(db.read())
         .await?;
-    Ok(Page { rows: rows.iter().map(list_row).collect::<Result<_, _>>()?, total: total.try_get("n")? })
+    rows.iter().map(list_row).collect()
 }
 
 /// The newest operations about one resource, if they may be seen.

@@ -280,6 +280,7 @@ macro_rules! site_where {
 /// # Errors
 /// The database fails.
 pub async fn site_list(db: &Db, visible: Visible, filter: &SiteFilter, paging: Paging) -> Result<Page<SiteRow>, StoreError> {
+    let rows = site_rows(db, visible, filter, paging).await?;
     let visible = visible.owner();
     let state = filter.state.map_or("", StateGroup::as_str);
     let account = filter.account.map(|id| id.to_string()).unwrap_or_default();
@@ -293,6 +294,19 @@ pub async fn site_list(db: &Db, visible: Visible, filter: &SiteFilter, paging: P
         .bind(&search)
         .fetch_one(db.read())
         .await?;
+    Ok(Page { rows, total: total.try_get("n")? })
+}
+
+/// Sites that may be seen, for where nobody asks how many there are.
+///
+/// # Errors
+/// The database fails.
+pub async fn site_rows(db: &Db, visible: Visible, filter: &SiteFilter, paging: Paging) -> Result<Vec<SiteRow>, StoreError> {
+    let visible = visible.owner();
+    let state = filter.state.map_or("", StateGroup::as_str);
+    let account = filter.account.map(|id| id.to_string()).unwrap_or_default();
+    let server = filter.server.map(|id| id.to_string()).unwrap_or_default();
+    let search = contains(&filter.search);
     let order = match filter.sort {
         SiteSort::Domain => "s.domain",
         SiteSort::Account => "a.linux_user",
@@ -317,7 +331,7 @@ pub async fn site_list(db: &Db, visible: Visible, filter: &SiteFilter, paging: P
         .bind(paging.offset)
         .fetch_all(db.read())
         .await?;
-    Ok(Page { rows: rows.iter().map(SiteRow::try_from).collect::<Result<_, _>>()?, total: total.try_get("n")? })
+    rows.iter().map(SiteRow::try_from).collect()
 }
 
 /// How many sites of each group may be seen.

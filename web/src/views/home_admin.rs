@@ -48,7 +48,7 @@ pub struct HomeAdmin {
     pub figures: Figures,
     /// Since when the longest-waiting operation waits.
     pub oldest_waiting: Option<Timestamp>,
-    /// Since when nothing can be sent to the servers, if so.
+    /// Since when changes wait although nothing is in their way, if so.
     pub stuck_since: Option<Timestamp>,
     /// Failures that want a decision, newest first; a few.
     pub failures: Vec<operation::Row>,
@@ -140,7 +140,7 @@ fn stuck(model: &HomeAdmin) -> Fragment {
                 div.note data-state=(Tone::Bad) role="status" {
                     (Icon::Unplug)
                     div {
-                        p { b { "Nothing is sent to the servers since " (time::clock(since)) "." } }
+                        p { b { "Changes have been waiting to be sent since " (time::clock(since)) "." } }
                         p { "The bus or the dispatch process does not answer; their logs say why. Sites go on serving, no change is lost, and what waits goes out by itself." }
                     }
                 }

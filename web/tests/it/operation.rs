@@ -97,14 +97,14 @@ async fn a_change_that_cannot_be_sent_says_so_and_the_admins_home_says_since_whe
         sqlx::query(sql).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
     };
-    assert!(!town.admin.get("/").await.body.contains("Nothing is sent"), "it may go out any moment");
+    assert!(!town.admin.get("/").await.body.contains("waiting to be sent since"), "it may go out any moment");
     set("UPDATE operations SET created_ms = created_ms - 60000").await;
     set("UPDATE jobs SET created_ms = created_ms - 60000").await;
     assert!(town.alice.get(&site).await.body.contains("Waiting to be sent to web1."));
-    assert!(town.admin.get("/").await.body.contains("Nothing is sent to the servers since"));
+    assert!(town.admin.get("/").await.body.contains("Changes have been waiting to be sent since"));
     set("UPDATE jobs SET state = 'sent' WHERE state = 'queued'").await;
     assert!(town.alice.get(&site).await.body.contains("Waiting for its turn on web1."));
-    assert!(!town.admin.get("/").await.body.contains("Nothing is sent"));
+    assert!(!town.admin.get("/").await.body.contains("waiting to be sent since"));
     set("UPDATE servers SET online = 0").await;
     let body = town.alice.get(&site).await.body;
     assert!(body.contains("is offline since") && body.contains("It is applied by itself when web1 returns."), "{body}");

@@ -203,3 +203,20 @@ async fn a_failed_site_explains_itself_to_clients_without_raw_output_and_retries
     apply_all(town.app.db()).await;
     assert_eq!(town.alice.post(&format!("{site}/retry"), &[]).await.status, 409, "there is nothing left to retry");
 }
+
+#[tokio::test]
+async fn the_pager_counts_what_filter_and_search_leave() {
+    let mut town = Town::new().await;
+    town.site("shop.example.com").await;
+    town.apply_all().await;
+    town.site("blog.example.net").await;
+    fail_all(town.app.db()).await;
+    for (query, pager) in
+        [("", "1 to 2 of 2"), ("?state=failed", "1 to 1 of 1"), ("?q=blog", "1 to 1 of 1"), ("?q=shop&state=active", "1 to 1 of 1")]
+    {
+        let page = town.alice.get(&format!("/sites{query}")).await;
+        assert!(page.body.contains(pager), "{query}: {}", page.body);
+    }
+    let none = town.alice.get("/sites?state=suspended").await;
+    assert!(none.body.contains("No sites match") && !none.body.contains(" of "), "{}", none.body);
+}

@@ -15,8 +15,8 @@ use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
 use crate::store::account::{AccountRow, account_fetch};
-use crate::store::account_list::{AccountFilter, AccountSort, account_counts, account_list};
-use crate::store::list::{Direction, Paging, StateGroup};
+use crate::store::account_list::{AccountFilter, AccountSort, account_counts, account_list, account_rows};
+use crate::store::list::{Direction, Page, Paging, StateGroup};
 use crate::store::operation_list::{OperationFilter, operation_list_of_resource};
 use crate::store::php_pool::{PhpPoolRow, php_pool_list};
 use crate::store::placement::placement_list;
@@ -100,8 +100,14 @@ pub async fn account_list_model(state: &AppState, actor: &Actor, query: &ListQue
         },
         direction: query.direction(Direction::Ascending),
     };
-    let found = account_list(state.db(), actor.visible(), &filter, query.paging()).await?;
     let counts = account_counts(state.db(), actor.visible()).await?;
+    // The filters' counts tell how many there are, unless somebody searches.
+    let found = if filter.search.trim().is_empty() {
+        let rows = account_rows(state.db(), actor.visible(), &filter, query.paging()).await?;
+        Page { rows, total: counts.of(filter.state) }
+    } else {
+        account_list(state.db(), actor.visible(), &filter, query.paging()).await?
+    };
     Ok(ListModel {
         now: jiff::Timestamp::now(),
         listing: query.listing(paths::ACCOUNTS, found.total),
@@ -118,8 +124,8 @@ pub async fn account_list_model(state: &AppState, actor: &Actor, query: &ListQue
 /// # Errors
 /// The database fails.
 pub async fn matching(state: &AppState, actor: &Actor, filter: &AccountFilter) -> Result<Vec<Row>, PageError> {
-    let found = account_list(state.db(), actor.visible(), filter, Paging::page(1, 200)).await?;
-    rows(state, actor, &found.rows).await
+    let found = account_rows(state.db(), actor.visible(), filter, Paging::page(1, 200)).await?;
+    rows(state, actor, &found).await
 }
 
 /// One account, if it may be seen.

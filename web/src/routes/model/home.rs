@@ -15,9 +15,9 @@ use crate::store::account_list::{AccountFilter, account_counts, account_list};
 use crate::store::job_queue::job_queue_stuck_since;
 use crate::store::list::{Direction, Paging, StateGroup};
 use crate::store::now_ms;
-use crate::store::operation_list::{OperationFilter, OperationSort, operation_list};
+use crate::store::operation_list::{OperationFilter, OperationSort, operation_rows};
 use crate::store::server::server_fetch;
-use crate::store::site::{SiteFilter, SiteSort, site_counts, site_list};
+use crate::store::site::{SiteFilter, SiteSort, site_counts, site_rows};
 use crate::store::user::{UserRole, user_count};
 use crate::views::components::usage::Usage;
 use crate::views::home_admin::{Figures, HomeAdmin};
@@ -71,8 +71,8 @@ async fn oldest_waiting(state: &AppState, actor: &Actor) -> Result<Option<Timest
         direction: Direction::Ascending,
         ..OperationFilter::default()
     };
-    let found = operation_list(state.db(), actor.visible(), &filter, Paging::page(1, 1)).await?;
-    Ok(found.rows.first().map(|row| at(row.operation.created_ms)))
+    let found = operation_rows(state.db(), actor.visible(), &filter, Paging::page(1, 1)).await?;
+    Ok(found.first().map(|row| at(row.operation.created_ms)))
 }
 
 /// A client's tools, and what is going on.
@@ -98,9 +98,12 @@ pub async fn home_client_model(state: &AppState, actor: &Actor, live: Option<Str
     let counts = site_counts(state.db(), actor.visible()).await?;
     let mut busy = Vec::new();
     for group in [StateGroup::Busy, StateGroup::Failed] {
+        if counts.of(Some(group)) == 0 {
+            continue;
+        }
         let filter = SiteFilter { state: Some(group), sort: SiteSort::Created, direction: Direction::Descending, ..SiteFilter::default() };
-        let found = site_list(state.db(), actor.visible(), &filter, Paging::page(1, FEED)).await?;
-        busy.extend(site::rows(state, actor, &found.rows).await?);
+        let found = site_rows(state.db(), actor.visible(), &filter, Paging::page(1, FEED)).await?;
+        busy.extend(site::rows(state, actor, &found).await?);
     }
     let usage = |label: &str, used: u64| Usage { label: label.to_owned(), used, limit: None, text: None };
     let active = accounts.rows.iter().any(|account| account.state != ResourceState::Deleting);

@@ -16,7 +16,7 @@ use crate::store::audit::audit_address_of_operation;
 use crate::store::job::{JobRow, job_list_of_operation};
 use crate::store::list::{Direction, Visible};
 use crate::store::operation_list::{
-    OperationFilter, OperationListRow, OperationSort, operation_counts, operation_fetch_visible, operation_list,
+    OperationFilter, OperationListRow, OperationSort, operation_counts, operation_fetch_visible, operation_list, operation_rows,
 };
 use crate::store::server::server_list;
 use crate::store::site::site_fetch;
@@ -184,8 +184,8 @@ async fn subject(state: &AppState, visible: Visible, resource: ResourceKey) -> R
 pub async fn newest(state: &AppState, actor: &Actor, filter: OperationFilter, limit: i64) -> Result<Vec<Row>, PageError> {
     let filter = OperationFilter { sort: OperationSort::Created, direction: Direction::Descending, ..filter };
     let paging = crate::store::list::Paging { limit, offset: 0 };
-    let found = operation_list(state.db(), actor.visible(), &filter, paging).await?;
-    rows(state, actor, &found.rows).await
+    let found = operation_rows(state.db(), actor.visible(), &filter, paging).await?;
+    rows(state, actor, &found).await
 }
 
 /// The list.

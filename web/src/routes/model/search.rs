@@ -4,11 +4,11 @@ use crate::app::Actor;
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
-use crate::store::account_list::{AccountFilter, account_list};
+use crate::store::account_list::{AccountFilter, account_rows};
 use crate::store::list::{Direction, Paging};
-use crate::store::operation_list::{OperationFilter, operation_list};
+use crate::store::operation_list::{OperationFilter, operation_rows};
 use crate::store::server::server_list;
-use crate::store::site::{SiteFilter, site_list};
+use crate::store::site::{SiteFilter, site_rows};
 use crate::store::user::{ClientFilter, client_list};
 use crate::views::search::{Hit, HitKind, Search};
 
@@ -34,16 +34,16 @@ pub async fn search_model(state: &AppState, actor: &Actor, q: &str) -> Result<Se
 
 async fn own_hits(state: &AppState, actor: &Actor, q: &str, hits: &mut Vec<Hit>) -> Result<(), PageError> {
     let few = Paging::page(1, MOST);
-    let sites = site_list(state.db(), actor.visible(), &SiteFilter { search: q.to_owned(), ..SiteFilter::default() }, few).await?;
-    hits.extend(sites.rows.iter().map(|site| Hit {
+    let sites = site_rows(state.db(), actor.visible(), &SiteFilter { search: q.to_owned(), ..SiteFilter::default() }, few).await?;
+    hits.extend(sites.iter().map(|site| Hit {
         kind: HitKind::Site,
         label: site.domain.to_unicode(),
         note: format!("{} on {}", site.linux_user, site.server_name),
         href: paths::site(site.id),
     }));
     let accounts =
-        account_list(state.db(), actor.visible(), &AccountFilter { search: q.to_owned(), ..AccountFilter::default() }, few).await?;
-    hits.extend(accounts.rows.iter().map(|account| Hit {
+        account_rows(state.db(), actor.visible(), &AccountFilter { search: q.to_owned(), ..AccountFilter::default() }, few).await?;
+    hits.extend(accounts.iter().map(|account| Hit {
         kind: HitKind::Account,
         label: account.linux_user.to_string(),
         note: format!("{} on {}", account.owner_name, account.server_name),
@@ -74,8 +74,8 @@ async fn fleet_hits(state: &AppState, q: &str, hits: &mut Vec<Hit>) -> Result<()
 
 async fn operation_hits(state: &AppState, actor: &Actor, q: &str, hits: &mut Vec<Hit>) -> Result<(), PageError> {
     let filter = OperationFilter { search: q.to_owned(), direction: Direction::Descending, ..OperationFilter::default() };
-    let found = operation_list(state.db(), actor.visible(), &filter, Paging::page(1, MOST)).await?;
-    hits.extend(found.rows.iter().map(|row| Hit {
+    let found = operation_rows(state.db(), actor.visible(), &filter, Paging::page(1, MOST)).await?;
+    hits.extend(found.iter().map(|row| Hit {
         kind: HitKind::Operation,
         label: format!("{} {}", row.operation.kind.label(), row.operation.subject),
         note: row.operation.asked_by_name.clone(),

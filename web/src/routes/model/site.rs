@@ -13,12 +13,12 @@ use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
 use crate::store::account::account_fetch;
-use crate::store::account_list::{AccountFilter, account_list};
-use crate::store::list::{Direction, Paging, StateGroup};
+use crate::store::account_list::{AccountFilter, account_any, account_rows};
+use crate::store::list::{Direction, Page, Paging, StateGroup};
 use crate::store::operation_list::operation_list_of_resource;
 use crate::store::server::server_fetch;
 use crate::store::sftp_key::sftp_key_list;
-use crate::store::site::{SiteFilter, SiteRow, SiteSort, site_counts, site_fetch, site_list};
+use crate::store::site::{SiteFilter, SiteRow, SiteSort, site_counts, site_fetch, site_list, site_rows};
 use crate::store::site_name::site_aliases;
 use crate::views::components::choice::Choice;
 use crate::views::model::{AccountRef, PersonRef, ServerRef};
@@ -99,8 +99,14 @@ pub async fn site_list_model(state: &AppState, actor: &Actor, query: &ListQuery,
         },
         direction: query.direction(Direction::Ascending),
     };
-    let found = site_list(state.db(), actor.visible(), &filter, query.paging()).await?;
     let counts = site_counts(state.db(), actor.visible()).await?;
+    // The filters' counts tell how many there are, unless somebody searches.
+    let found = if filter.search.trim().is_empty() {
+        let rows = site_rows(state.db(), actor.visible(), &filter, query.paging()).await?;
+        Page { rows, total: counts.of(filter.state) }
+    } else {
+        site_list(state.db(), actor.visible(), &filter, query.paging()).await?
+    };
     Ok(ListModel {
         now: jiff::Timestamp::now(),
         listing: query.listing(paths::SITES, found.total),
@@ -118,8 +124,8 @@ pub async fn site_list_model(state: &AppState, actor: &Actor, query: &ListQuery,
 /// The database fails.
 pub async fn of_account(state: &AppState, actor: &Actor, account: AccountId) -> Result<Vec<Row>, PageError> {
     let filter = SiteFilter { account: Some(account), ..SiteFilter::default() };
-    let found = site_list(state.db(), actor.visible(), &filter, Paging::page(1, 200)).await?;
-    rows(state, actor, &found.rows).await
+    let found = site_rows(state.db(), actor.visible(), &filter, Paging::page(1, 200)).await?;
+    rows(state, actor, &found).await
 }
 
 /// Whether there is an account to put a site in.
@@ -127,7 +133,7 @@ pub async fn of_account(state: &AppState, actor: &Actor, account: AccountId) -> 
 /// # Errors
 /// The database fails.
 pub async fn can_create(state: &AppState, actor: &Actor) -> Result<bool, PageError> {
-    Ok(account_list(state.db(), actor.visible(), &AccountFilter::default(), Paging::page(1, 1)).await?.total > 0)
+    Ok(account_any(state.db(), actor.visible()).await?)
 }
 
 /// One site, if it may be seen.
@@ -180,14 +186,14 @@ pub fn sftp_host(address: &str, hostname: &str) -> String {
 /// # Errors
 /// The database fails.
 pub async fn site_new_model(state: &AppState, actor: &Actor, form: &SiteCreate, refused: &FieldErrors) -> Result<NewModel, PageError> {
-    let accounts = account_list(state.db(), actor.visible(), &AccountFilter::default(), Paging::page(1, CHOICES)).await?;
-    let choices = accounts.rows.iter().map(|account| {
+    let accounts = account_rows(state.db(), actor.visible(), &AccountFilter::default(), Paging::page(1, CHOICES)).await?;
+    let choices = accounts.iter().map(|account| {
         let note =
             if actor.is_admin() { format!("{} on {}", account.owner_name, account.server_name) } else { account.server_name.to_string() };
         Choice::new(account.linux_user.as_str(), account.linux_user.as_str()).note(note)
     });
     let choices: Vec<Choice> = choices.collect();
-    let versions = newest_first(accounts.rows.iter().flat_map(|account| account.server_php.iter().copied()));
+    let versions = newest_first(accounts.iter().flat_map(|account| account.server_php.iter().copied()));
     // The newest PHP is what most people want; whoever typed something keeps it.
     let php = if form.php.is_empty() { versions.first().map(ToString::to_string).unwrap_or_default() } else { form.php.clone() };
     Ok(NewModel {
