@@ -7,7 +7,6 @@ use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use jiff::Timestamp;
-use shared::operation::OperationState;
 
 use super::{Flash, Preferences, session_token};
 use crate::app::Actor;
@@ -15,7 +14,7 @@ use crate::app::session::session_actor;
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
-use crate::store::operation_list::operation_counts;
+use crate::store::operation_list::operation_count_failed;
 use crate::store::user::UserRole;
 use crate::views::layout::{Audience, Viewer};
 
@@ -72,8 +71,7 @@ impl FromRequestParts<AppState> for SignedIn {
 }
 
 async fn viewer(state: &AppState, actor: &Actor, headers: &HeaderMap, here: String) -> Result<Viewer, PageError> {
-    let counts = operation_counts(state.db(), actor.visible()).await?;
-    let failed = counts.into_iter().find(|(state, _)| *state == OperationState::Failed).map_or(0, |(_, count)| count);
+    let failed = operation_count_failed(state.db(), actor.visible()).await?;
     let preferences = Preferences::of(headers);
     Ok(Viewer {
         name: actor.name.clone(),

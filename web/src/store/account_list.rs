@@ -48,7 +48,7 @@ macro_rules! account_where {
             "WHERE ($1 = '' OR a.owner_id = $1) AND ($2 = '' OR ",
             state_group!("a.state"),
             " = $2) AND ($3 = '' OR a.owner_id = $3) AND ($4 = '' OR v.id = $4) \
-         AND ($5 = '' OR a.linux_user LIKE $5 ESCAPE '\\' OR LOWER(u.name) LIKE $5 ESCAPE '\\')"
+         AND ($5 = '' OR LOWER(a.linux_user) LIKE $5 ESCAPE '\\' OR LOWER(u.name) LIKE $5 ESCAPE '\\')"
         )
     };
 }

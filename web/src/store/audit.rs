@@ -257,7 +257,7 @@ pub async fn audit_list(db: &Db, scope: AuditScope<'_>, filter: &AuditFilter, pa
     let from = format!(
         "FROM audit a WHERE {seen} AND ($3 = '' OR a.user_id = $3 OR (a.user_id = '' AND a.user_name = $3)) AND ($4 = '' OR a.action = $4) \
          AND ($5 = '' OR a.subject = $5) AND ($6 = '' OR LOWER(a.user_name) LIKE $6 ESCAPE '\\' OR LOWER(a.subject) LIKE $6 ESCAPE '\\' \
-         OR a.address LIKE $6 ESCAPE '\\')"
+         OR LOWER(a.address) LIKE $6 ESCAPE '\\')"
     );
     let search = contains(&filter.search);
     let total = sqlx::query(AssertSqlSafe(format!("SELECT COUNT(*) AS n {from}")))

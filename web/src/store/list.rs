@@ -160,7 +160,8 @@ impl Direction {
     }
 }
 
-/// A LIKE pattern for "contains", without wildcards of the searcher's. Empty means everything.
+/// A LIKE pattern for "contains", without wildcards of the searcher's. Empty means everything. It is compared with `LOWER(..)`:
+/// beside a bare column SQLite prepares the statement anew for each pattern, in case an index helps.
 pub(crate) fn contains(search: &str) -> String {
     let search = search.trim().to_lowercase();
     if search.is_empty() {

@@ -62,7 +62,7 @@ pub struct OperationListRow {
     pub server_online: bool,
     /// When that began or ended.
     pub server_changed_ms: i64,
-    /// How many of its jobs the bus or the worker has.
+    /// How many of its jobs the bus or the worker has, while it waits.
     pub jobs_in_flight: i64,
 }
 
@@ -71,7 +71,8 @@ macro_rules! operation_select {
         "SELECT o.id, o.kind, o.resource, o.subject, o.account_id, o.owner_id, o.server_id, o.asked_by, o.asked_by_name, o.state, \
          o.created_ms, o.finished_ms, v.name AS server_name, COALESCE(v.online, 0) AS server_online, \
          COALESCE(v.changed_ms, 0) AS server_changed_ms, \
-         (SELECT COUNT(*) FROM jobs j WHERE j.operation_id = o.id AND j.state IN ('sent', 'working', 'blocked')) AS jobs_in_flight "
+         CASE WHEN o.state = 'waiting' THEN (SELECT COUNT(*) FROM jobs j WHERE j.operation_id = o.id \
+         AND j.state IN ('sent', 'working', 'blocked')) ELSE 0 END AS jobs_in_flight "
     };
 }
 
@@ -85,7 +86,7 @@ macro_rules! operation_where {
     () => {
         "WHERE ($1 = '' OR o.owner_id = $1) AND ($2 = '' OR o.state = $2) AND ($3 = '' OR o.resource LIKE $3 || ':%') AND ($4 = '' OR v.name = $4) \
          AND ($5 = '' OR o.account_id = $5) AND ($7 = '' OR o.owner_id = $7) \
-         AND ($6 = '' OR LOWER(o.subject) LIKE $6 ESCAPE '\\' OR LOWER(o.asked_by_name) LIKE $6 ESCAPE '\\' OR o.id LIKE $6 ESCAPE '\\')"
+         AND ($6 = '' OR LOWER(o.subject) LIKE $6 ESCAPE '\\' OR LOWER(o.asked_by_name) LIKE $6 ESCAPE '\\' OR LOWER(o.id) LIKE $6 ESCAPE '\\')"
     };
 }
 
@@ -244,6 +245,18 @@ pub async fn operation_retry_in_tx(tx: &mut Tx, id: OperationId) -> Result<Retri
     }
     operation_settle_in_tx(tx, id).await?;
     Ok(retried)
+}
+
+/// How many operations failed and want a decision, of those that may be seen. Every page shows it.
+///
+/// # Errors
+/// The database fails.
+pub async fn operation_count_failed(db: &Db, visible: Visible) -> Result<i64, StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) AS n FROM operations WHERE state = 'failed' AND ($1 = '' OR owner_id = $1)")
+        .bind(visible.owner())
+        .fetch_one(db.read())
+        .await?;
+    Ok(row.try_get("n")?)
 }
 
 /// How many operations of each state may be seen.

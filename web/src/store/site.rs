@@ -269,8 +269,8 @@ macro_rules! site_where {
             "WHERE ($1 = '' OR a.owner_id = $1) AND ($2 = '' OR ",
             state_group!("s.state"),
             " = $2) AND ($3 = '' OR s.account_id = $3) AND ($4 = '' OR v.id = $4) \
-         AND ($5 = '' OR a.linux_user LIKE $5 ESCAPE '\\' \
-         OR EXISTS (SELECT 1 FROM site_names n WHERE n.site_id = s.id AND n.name LIKE $5 ESCAPE '\\'))"
+         AND ($5 = '' OR LOWER(a.linux_user) LIKE $5 ESCAPE '\\' \
+         OR EXISTS (SELECT 1 FROM site_names n WHERE n.site_id = s.id AND LOWER(n.name) LIKE $5 ESCAPE '\\'))"
         )
     };
 }

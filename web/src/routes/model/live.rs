@@ -2,8 +2,9 @@
 
 use super::account::{SftpTyped, account_list_model, account_show_model};
 use super::client::client_list_model;
+use super::count;
 use super::home::{home_admin_model, home_client_model};
-use super::operation::{counts, operation_list_model, operation_show_model};
+use super::operation::{operation_list_model, operation_show_model};
 use super::server::{server_list_model, server_show_model};
 use super::site::{site_list_model, site_show_model};
 use crate::app::Actor;
@@ -11,6 +12,7 @@ use crate::error::PageError;
 use crate::live::diff::{LiveList, LivePage};
 use crate::live::view::LiveView;
 use crate::state::AppState;
+use crate::store::operation_list::operation_count_failed;
 use crate::views::fragment::Fragment;
 use crate::views::{account, client, home_admin, home_client, nav, operation, server, site};
 
@@ -20,7 +22,7 @@ use crate::views::{account, client, home_admin, home_client, nav, operation, ser
 /// As the page's own model: what the viewer may not see is not found here either.
 pub async fn live_page(state: &AppState, actor: &Actor, view: &LiveView) -> Result<LivePage, PageError> {
     let mut page = parts_of(state, actor, view).await?;
-    page.parts.push(nav::failed_operations(counts(state, actor).await?.failed));
+    page.parts.push(nav::failed_operations(count(operation_count_failed(state.db(), actor.visible()).await?)));
     Ok(page)
 }
 
