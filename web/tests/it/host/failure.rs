@@ -25,7 +25,7 @@ fn a_broken_file_of_somebodys_hand_blocks_the_job_until_it_is_cured_and_then_it_
     assert!(!lab.succeeds(&["test", "-e", "/etc/nginx/sites-available/late.localhost.conf"]), "nothing is left behind");
     // What does not need nginx goes on.
     panel.account(&client, "brokenother");
-    panel.until_state(&page, "Provisioning");
+    panel.until_state(&page, "Waiting");
 
     lab.exec(&["rm", "/etc/nginx/sites-enabled/hand.conf"]);
     panel.until_state(&page, "Active");
