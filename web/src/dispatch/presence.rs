@@ -108,7 +108,7 @@ async fn receive(dispatch: &Dispatch, signal: &Signal, pending: &mut HashMap<Ser
 }
 
 async fn write(dispatch: &Dispatch, pending: &mut HashMap<ServerId, Heartbeat>) -> Result<(), StoreError> {
-    for server in server_list_silent(&dispatch.db, now_ms() - SILENCE_MS).await? {
+    for server in server_list_silent(&dispatch.db, now_ms(), SILENCE_MS).await? {
         mark_offline(dispatch, server).await;
     }
     if pending.is_empty() {
