@@ -266,6 +266,8 @@ pub(crate) fn finish_action(action: &FinishAction, system: &dyn System) -> Resul
         FinishAction::EndProcesses { uid } => system.end_processes(*uid),
         FinishAction::RemoveUser { user, uid } => match system.user(user.as_str())? {
             Some(record) if record.uid == *uid => system.remove_user(user),
+            // Its group may have been left behind.
+            None if system.group(user.as_str())? == Some(*uid) => system.remove_user(user),
             Some(_) | None => Ok(()),
         },
     }
