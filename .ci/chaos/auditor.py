@@ -145,6 +145,11 @@ def people(host, accounts):
     for group, entry in groups.items():
         if FIRST_UID <= int(entry[2]) <= LAST_UID and group not in wanted_users:
             found.append(f"group {group} belongs to no account")
+    for user in sorted(set(shadow) - {entry[0] for entry in passwd}):
+        found.append(f"{user} is in the shadow file and no user")
+    secrets = {line.split(":")[0] for line in host.read("/etc/gshadow").decode().splitlines()}
+    for group in sorted(secrets - set(groups)):
+        found.append(f"{group} is in the gshadow file and no group")
     if len({entry[2] for entry in ours.values()}) != len(ours):
         found.append("two users share a uid")
     return found
