@@ -13,6 +13,7 @@
 //! **This is the only module that imports async-nats.**
 
 pub mod authority;
+mod census;
 pub mod client;
 pub mod credentials;
 pub mod panel;

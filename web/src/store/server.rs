@@ -223,6 +223,33 @@ pub async fn server_list(db: &Db) -> Result<Vec<ServerRow>, StoreError> {
     rows.iter().map(ServerRow::try_from).collect()
 }
 
+/// Who a server is on the bus.
+#[derive(Debug, Clone)]
+pub struct ServerKey {
+    /// Its id.
+    pub id: ServerId,
+    /// Its name.
+    pub name: ServerName,
+    /// Its worker's key.
+    pub public_key: String,
+}
+
+/// The servers that have joined, and no more of them than their keys.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_key_list(db: &Db) -> Result<Vec<ServerKey>, StoreError> {
+    let rows = sqlx::query("SELECT id, name, public_key FROM servers WHERE public_key IS NOT NULL").fetch_all(db.read()).await?;
+    let key = |row: &AnyRow| {
+        Ok(ServerKey {
+            id: parse("servers.id", row.try_get("id")?)?,
+            name: parse("servers.name", row.try_get("name")?)?,
+            public_key: row.try_get("public_key")?,
+        })
+    };
+    rows.iter().map(key).collect()
+}
+
 /// One server.
 ///
 /// # Errors

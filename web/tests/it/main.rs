@@ -14,6 +14,7 @@ mod operation;
 mod queue;
 mod repeat;
 mod route_coverage;
+mod scale;
 mod security;
 mod server;
 mod session;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use shared::bus::credentials::{Credentials, new_user_key};
 use shared::bus::sealing::SealKey;
 use shared::bus::signing::{Purpose, sign};
+use shared::bus::topology::Replicas;
 use shared::bus::worker::WorkerBus;
 use shared::enrolment::{EnrolmentReply, EnrolmentRequest, Refusal};
 use shared::events::{Event, EventEnvelope, Outcome, Verdict};
@@ -68,7 +69,13 @@ impl Running {
 
 fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
     let (db, stop) = (db.clone(), CancellationToken::new());
-    let config = DispatchConfig { bus: nats.address(), bus_for_workers: nats.address(), keys: nats.keys.clone(), name: None };
+    let config = DispatchConfig {
+        bus: nats.address(),
+        bus_for_workers: nats.address(),
+        keys: nats.keys.clone(),
+        replicas: Replicas::ONE,
+        name: None,
+    };
     let token = stop.clone();
     let task = tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
     Running { stop, task }

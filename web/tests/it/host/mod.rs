@@ -7,7 +7,7 @@ mod failure;
 mod join;
 mod lab;
 mod outage;
-mod panel;
+pub(crate) mod panel;
 mod prober;
 mod site;
 mod tenant;
