@@ -164,11 +164,13 @@ fn said_since(length: u64) -> String {
         log.take(64 * 1024).read_to_end(&mut text)
     });
     let text = String::from_utf8_lossy(&text);
-    let grave: Vec<&str> = text.lines().filter(|line| line.contains("[emerg]") || line.contains("[alert]")).collect();
+    // Of a port that is taken it says the same five times.
+    let mut grave: Vec<String> = text.lines().filter(|line| line.contains("[emerg]") || line.contains("[alert]")).map(plain).collect();
+    grave.dedup();
     if read.is_err() || grave.is_empty() {
         return "its error log says why".to_owned();
     }
-    cut(plain(&grave.join("\n")), 2048)
+    cut(grave.join("\n"), 2048)
 }
 
 #[cfg(test)]
