@@ -18,6 +18,7 @@ use crate::outbox::outbox_insert;
 use crate::registry::{Carried, carry_out_batch};
 use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
+use crate::system::LiveTest;
 use crate::turns::{Choice, Size, choose};
 
 /// A job whose requirement has not come yet is looked at again after this pause.
@@ -172,7 +173,7 @@ impl<'a> Executor<'a> {
             return Ok(());
         }
         let system = self.worker.engine.system().clone();
-        let test = blocking(move || system.test_nginx(&[])).await?;
+        let test = blocking(move || system.test_nginx(&[], LiveTest::Never)).await?;
         obstacle.look_at = Instant::now() + (began.elapsed() * LOOK_SHARE).max(LOOK_AGAIN);
         let said = match test {
             Ok(test) if test.candidate.accepted => {

@@ -6,6 +6,7 @@ mod crash;
 mod failure;
 mod join;
 mod lab;
+mod nginx;
 mod outage;
 pub(crate) mod panel;
 mod prober;
