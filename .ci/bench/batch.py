@@ -8,53 +8,16 @@ hand, together, with nothing that makes it safe. A prober asks two other sites o
 
 import argparse
 import json
+import os
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 
-VERSION = "8.2"
-
-
-def key(kind, number):
-    """Ids that are the same in every run."""
-    return f"0192{kind:04x}-0000-7000-8000-{number:012d}"
-
-
-class Jobs:
-    """Desired states, each newer than the last of its resource."""
-
-    def __init__(self):
-        self.generations, self.count = {}, 0
-
-    def envelope(self, account, resource, job):
-        generation = self.generations[resource] = self.generations.get(resource, 0) + 1
-        self.count += 1
-        return {
-            "v": 1, "id": key(9, self.count), "operation": key(8, self.count), "epoch": key(7, 0), "server": "bench", "attempt": 1,
-            "account": key(1, account), "resource": resource, "generation": generation, "job": job,
-        }
-
-    @staticmethod
-    def user(account):
-        return {"user": f"bench{account}", "uid": 300000 + account}
-
-    def account(self, number, presence="active"):
-        spec = {"type": "account", **self.user(number), "presence": presence, "sftp": {"keys": []},
-                "limits": {"cpu_percent": 200, "memory_mib": 1024, "tasks": 200}}
-        return self.envelope(number, f"account:{key(1, number)}", spec)
-
-    def pool(self, account, settings, presence="present"):
-        spec = {"type": "php_pool", **self.user(account), "version": VERSION, "presence": presence, "settings": settings}
-        return self.envelope(account, f"php_pool:{key(2, account)}", spec)
-
-    def site(self, number, account, presence="active", php=True):
-        domain = f"site{number}.bench.com"
-        kind = {"type": "php", "version": VERSION} if php else {"type": "static"}
-        spec = {"type": "site", **self.user(account), "domain": domain, "aliases": [f"www.{domain}"], "document_root": domain,
-                "kind": kind, "presence": presence}
-        return self.envelope(account, f"site:{key(3, number)}", spec)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from jobs import Jobs  # noqa: E402
 
 
 class Host:
@@ -124,16 +87,15 @@ class Prober:
         self.thread.join()
 
 
+# PHP that stays awake between the measurements.
+POOL = {"process_manager": {"pm": "ondemand", "max_children": 10, "idle_timeout_s": 600, "max_requests": 500}}
+
+
 class Bench:
     """The run, and its figures."""
 
     def __init__(self, host, out):
-        self.host, self.out, self.jobs, self.lines, self.prober = host, out, Jobs(), [], None
-        self.settings = {
-            "memory_limit_mib": 128, "max_execution_time_s": 30, "max_input_time_s": 60, "max_input_vars": 1000, "post_max_size_mib": 64,
-            "upload_max_filesize_mib": 64,
-            "process_manager": {"pm": "ondemand", "max_children": 10, "idle_timeout_s": 600, "max_requests": 500},
-        }
+        self.host, self.out, self.jobs, self.lines, self.prober = host, out, Jobs("bench"), [], None
 
     def figure(self, name, value, unit, floor=None, aim=None):
         figure = {"name": name, "value": round(value, 1), "unit": unit}
@@ -154,7 +116,7 @@ class Bench:
         self.figure(f"prober.longest_gap_ms.{name}", gap_ms, "ms")
 
     def accounts(self, numbers):
-        return [self.jobs.account(number) for number in numbers], [self.jobs.pool(number, self.settings) for number in numbers]
+        return [self.jobs.account(number) for number in numbers], [self.jobs.pool(number, **POOL) for number in numbers]
 
     def one_site(self, size, samples):
         """A new account with its pool and a site; and of that the first site alone, and a second one, whose PHP is awake.
@@ -165,7 +127,7 @@ class Bench:
             made, pools = self.accounts([account])
             times = self.host.apply(made, pools, [self.jobs.site(site, account)], [self.jobs.site(site + 1, account)])
             gone = [self.jobs.site(number, account, "deleted") for number in (site, site + 1)]
-            self.host.apply(gone, [self.jobs.pool(account, self.settings, "deleted")], [self.jobs.account(account, "deleted")])
+            self.host.apply(gone, [self.jobs.pool(account, "deleted")], [self.jobs.account(account, "deleted")])
             floor = self.host.floor("add", "one", 600000, 1, 1)
             self.host.floor("remove", "one", 600000, 1, 1)
             # The first finds everything cold.
@@ -216,8 +178,8 @@ class Sites:
 
     def end(self):
         """Milliseconds of the end of the pools and of the accounts, each in one batch."""
-        jobs, settings = self.bench.jobs, self.bench.settings
-        return self.bench.host.apply([jobs.pool(number, settings, "deleted") for number in self.owned()],
+        jobs = self.bench.jobs
+        return self.bench.host.apply([jobs.pool(number, "deleted") for number in self.owned()],
                                      [jobs.account(number, "deleted") for number in self.owned()])
 
 

@@ -40,6 +40,15 @@ pub(crate) enum Print {
     Summaries,
 }
 
+/// In which order things are done that do not depend on each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Side by side, as a worker does them.
+    SideBySide,
+    /// One after another, the same in every run.
+    Fixed,
+}
+
 #[derive(Serialize)]
 struct Summary<'a> {
     file: &'a Path,
@@ -52,12 +61,21 @@ struct Summary<'a> {
 }
 
 /// Recovers, prepares the host, carries the files out in order, and prints what came of each.
-pub(crate) async fn apply_files(database: &Path, files: &[PathBuf], print: Print, system: Arc<dyn System>) -> anyhow::Result<()> {
+pub(crate) async fn apply_files(
+    database: &Path,
+    files: &[PathBuf],
+    (print, order): (Print, Order),
+    system: Arc<dyn System>,
+) -> anyhow::Result<()> {
     if let Some(directory) = database.parent() {
         std::fs::create_dir_all(directory)?;
     }
     let store = Store::open(database).await?;
     let engine = Engine::open(&store, system, Arc::new(Unsealed)).await?;
+    let engine = match order {
+        Order::SideBySide => engine,
+        Order::Fixed => engine.single_threaded(),
+    };
     tracing::info!(recovery = ?engine.recover().await?, "recovered");
     let prepared = prepare_host(&engine, &mut |_| ()).await?;
     tracing::info!(steps = prepared.steps.len(), failure = ?prepared.failure, "prepared");

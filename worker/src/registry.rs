@@ -140,6 +140,8 @@ impl<'a> Batch<'a> {
         let planned = planning::plan_all(engine, group.iter().map(|index| self.envelopes[*index].clone()).collect(), rows).await;
         let planned = match planned {
             Ok(planned) => planned,
+            // A panic is the fault of one of them, and its alone.
+            Err(StoreError::WorkerThread) if group.len() > 1 => return group,
             Err(error) => {
                 group.into_iter().for_each(|index| self.end(index, failed_by_store(&error), Vec::new()));
                 return Attempt::default();
@@ -182,7 +184,12 @@ impl<'a> Batch<'a> {
             Ok(executed) => executed,
             Err(error) => {
                 // The database did not take the end of the batch, or a thread panicked: the journal tells what to put back.
-                let effect = match engine.recover_in_turn().await {
+                let recovered = engine.recover_in_turn().await;
+                // As above. What was put back whole can be begun again without the others.
+                if matches!((&error, &recovered), (StoreError::WorkerThread, Ok(Recovery { errors: 0, .. }))) && members.len() > 1 {
+                    return members.to_vec();
+                }
+                let effect = match recovered {
                     Ok(Recovery { undone: 1.., errors: 0, .. }) => Effect::RolledBack,
                     Ok(_) | Err(_) => Effect::Partial,
                 };

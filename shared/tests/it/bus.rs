@@ -90,6 +90,35 @@ async fn a_job_reaches_its_server_signed_and_only_once() {
 }
 
 #[tokio::test]
+async fn f12_a_job_that_was_delivered_and_not_acknowledged_comes_again_after_a_restart_of_the_bus() {
+    // The bus waits 30 s for an acknowledgement.
+    const REDELIVERY: Duration = Duration::from_secs(90);
+    let mut nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let sent = job("web1");
+    bus.publish_job(&sent, 0).await.unwrap();
+    let (credentials, _) = worker_credentials(&nats.keys, "web1");
+    let worker = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
+    let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
+    let delivered = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
+    assert_eq!(delivered.len(), 1);
+    drop((delivered, commands));
+    nats.restart();
+    let again = async {
+        loop {
+            let Ok(commands) = worker.commands("CMD_0").await else { continue };
+            let mut commands = Box::pin(commands);
+            while let Some(chunk) = commands.next().await {
+                if let Some(command) = chunk.into_iter().flatten().next() {
+                    return command.open(&bus.signer_public_key()).unwrap();
+                }
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(REDELIVERY, again).await.unwrap(), sent);
+}
+
+#[tokio::test]
 async fn an_event_reaches_dispatch_with_its_sender() {
     let nats = NatsServer::start();
     let bus = dispatch(&nats).await;

@@ -80,7 +80,7 @@ async fn compare_bus(dispatch: &Dispatch) -> Result<(), DispatchError> {
 }
 
 async fn sweep(dispatch: &Dispatch) -> Result<(), DispatchError> {
-    for job in job_list_silent(&dispatch.db, now_ms() - SILENCE_MS).await? {
+    for job in job_list_silent(&dispatch.db, now_ms(), SILENCE_MS).await? {
         // An offline server has its jobs waiting on the bus; they are delivered when it returns.
         if !server_fetch(&dispatch.db, job.server_id).await?.is_some_and(|server| server.online) {
             continue;

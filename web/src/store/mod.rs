@@ -38,7 +38,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Executor, Transaction};
+use sqlx::{Any, AnyPool, Connection, Executor, Transaction};
 
 pub use error::StoreError;
 
@@ -98,6 +98,14 @@ impl Db {
                         )
                         .await?;
                     Ok(())
+                })
+            })
+            // A statement that the disk has no room for ends the whole transaction, of which the driver knows nothing: it would
+            // begin none on this connection any more.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
                 })
             })
             .connect_with(options.clone())

@@ -4,6 +4,7 @@
 mod account;
 mod crash;
 mod failure;
+mod fault;
 mod join;
 mod lab;
 mod nginx;

@@ -74,6 +74,8 @@ pub enum Trouble {
     CutBefore,
     /// The worker is cut off after it.
     CutAfter,
+    /// It runs into a fault of the worker's own.
+    Panic,
 }
 
 /// Trouble to come.
@@ -337,6 +339,7 @@ impl State {
                 self.cut = true;
                 Err(SystemError::Interrupted)
             }
+            Some(Trouble::Panic) => panic!("made to panic"),
             Some(Trouble::CutAfter) => {
                 effect(self)?;
                 self.cut = true;
