@@ -24,6 +24,7 @@ pub mod panel;
 pub mod php_pool;
 pub mod placement;
 pub mod resource;
+pub mod rollout;
 pub mod server;
 pub mod session;
 pub mod sftp_key;
@@ -31,6 +32,7 @@ pub mod site;
 pub mod site_name;
 pub mod throttle;
 pub mod user;
+pub mod worker_update;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -13,6 +13,7 @@ pub mod fake;
 mod files;
 mod host;
 mod inspect;
+mod package;
 mod php;
 mod probe;
 mod removal;
@@ -36,6 +37,8 @@ use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImag
 pub use command::CommandError;
 pub(crate) use command::cut;
 pub use host::Host;
+pub use package::{Dpkg, Health, PackageHost, installed_version};
+pub(crate) use package::{SIGN, Sign};
 pub use probe::{PHP_PROBE_PATH, PROBE_PATH};
 pub(crate) use services::NFT;
 pub(crate) use stage::NGINX_TREE;

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use shared::ids::ServerId;
+use shared::jobs::ResourceKey;
 
 use super::account::matching;
-use super::operation::newest;
+use super::operation::{Standing, newest, standing};
 use super::{FEED, ListQuery, at, count};
 use crate::app::server::{ServerToken, TOKEN_MS, server_get};
 use crate::app::server_form::ServerForm;
 use crate::app::{Actor, FieldErrors};
-use crate::config::Config;
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
@@ -19,12 +19,12 @@ use crate::store::account_list::AccountFilter;
 use crate::store::enrolment::enrolment_open_until;
 use crate::store::job_queue::job_counts_by_server;
 use crate::store::now_ms;
-use crate::store::operation_list::OperationFilter;
+use crate::store::operation_list::{OperationFilter, operation_list_of_resource};
 use crate::store::placement::{placement_list, server_account_count};
 use crate::store::server::{ServerRow, server_list};
 use crate::views::join::{command, config as join_config};
 use crate::views::server::{
-    Counts, DeleteModel, EditModel, EnrolModel, ListModel, Load, NewModel, Reach, Row, ServerForm as FormModel, ShowModel,
+    Counts, DeleteModel, EditModel, EnrolModel, ListModel, Load, NewModel, Reach, Row, ServerForm as FormModel, ShowModel, Update,
 };
 
 /// What the lines of a list need besides the servers themselves.
@@ -56,7 +56,7 @@ async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<
         accounts: count(figures.accounts.get(&server.id).copied().unwrap_or(0)),
         max_accounts: server.max_accounts.map(count),
         version: Some(server.version.clone()).filter(|version| !version.is_empty()),
-        update: !server.version.is_empty() && server.version != env!("CARGO_PKG_VERSION"),
+        update: state.config.worker_offer().is_some_and(|offer| offer.is_newer_than(&server.version)),
         peer: Some(server.peer.clone()).filter(|peer| !peer.is_empty()),
         reach: reach(state, server).await?,
         active: server.active,
@@ -97,6 +97,7 @@ pub async fn server_list_model(state: &AppState, actor: &Actor, query: &ListQuer
     actor.require_admin()?;
     let all = rows(state).await?;
     let counts = counts(&all);
+    let behind = count(i64::try_from(all.iter().filter(|row| row.update).count()).unwrap_or(0));
     let needle = query.q.trim().to_lowercase();
     let mut found: Vec<Row> = all
         .into_iter()
@@ -123,6 +124,7 @@ pub async fn server_list_model(state: &AppState, actor: &Actor, query: &ListQuer
         now: Timestamp::now(),
         listing: query.listing(paths::SERVERS, total),
         counts,
+        behind,
         rows: found.into_iter().skip(skip).take(take).collect(),
         live,
         toast: None,
@@ -170,9 +172,27 @@ pub async fn server_show_model(state: &AppState, actor: &Actor, id: ServerId, li
         jobs_working: count(figures.jobs.get(&id).map_or(0, |jobs| jobs.1)),
         created_at: at(server.created_ms),
         accounts: matching(state, actor, &AccountFilter { server: Some(id), ..AccountFilter::default() }).await?,
+        update: update_model(state, actor, &server).await?,
         operations: newest(state, actor, operations, FEED).await?,
         live,
         toast: None,
+    })
+}
+
+/// What there is to say of updates of its worker.
+async fn update_model(state: &AppState, actor: &Actor, server: &ServerRow) -> Result<Update, PageError> {
+    let offer = state.config.worker_offer().filter(|offer| offer.is_newer_than(&server.version));
+    let newest = operation_list_of_resource(state.db(), actor.visible(), ResourceKey::Worker(server.id), 1).await?;
+    let standing = match newest.first() {
+        Some(newest) => standing(state, actor, newest).await?,
+        None => Standing::default(),
+    };
+    Ok(match (standing, offer) {
+        (Standing { progress: Some(progress), .. }, _) => Update::UnderWay(progress),
+        (Standing { waiting: Some(waiting), .. }, _) => Update::Waiting(waiting),
+        // What failed is of interest for as long as it is not mended.
+        (Standing { failure, .. }, Some(offer)) => Update::Offered { version: offer.version.to_string(), failed: failure },
+        (Standing { .. }, None) => Update::None,
     })
 }
 
@@ -218,12 +238,6 @@ fn form_model(form: &ServerForm) -> FormModel {
     }
 }
 
-/// Where a server's host finds the panel.
-#[must_use]
-pub fn panel_url<'a>(server: &'a ServerRow, config: &'a Config) -> &'a str {
-    if server.places.panel_url.is_empty() { &config.public_url } else { &server.places.panel_url }
-}
-
 /// The question before a server is deleted.
 ///
 /// # Errors
@@ -248,7 +262,7 @@ pub async fn server_enrol_model(state: &AppState, actor: &Actor, made: &ServerTo
     let server = server_get(&state.app, actor, made.id).await?;
     let config = &state.config;
     let token = made.token.expose();
-    let panel = panel_url(&server, config);
+    let panel = server.panel_url(&config.public_url);
     Ok(EnrolModel {
         now: Timestamp::now(),
         id: made.id,

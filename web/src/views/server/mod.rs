@@ -4,6 +4,7 @@ mod delete;
 mod edit;
 mod list;
 mod new;
+mod rollout;
 mod show;
 
 use jiff::Timestamp;
@@ -16,7 +17,8 @@ pub use delete::{DeleteModel, delete_page};
 pub use edit::{EditModel, edit_page};
 pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment, table_of};
 pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragment, enrol_page, new_page};
-pub use show::{ShowModel, show_fragments, show_page};
+pub use rollout::{Rollout, RolloutModel, RolloutRow, RolloutRowState, rollout_fragments, rollout_page};
+pub use show::{ShowModel, Update, show_fragments, show_page};
 
 use super::components::badge::{self, Tone};
 use super::components::stat::count;
@@ -59,7 +61,7 @@ pub struct Row {
     pub max_accounts: Option<u64>,
     /// Its worker's version, once it has called.
     pub version: Option<String>,
-    /// Whether the panel carries another version of the worker.
+    /// Whether the panel carries a newer version of the worker.
     pub update: bool,
     /// Where its worker's connection comes from, once it has connected.
     pub peer: Option<String>,
