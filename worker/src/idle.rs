@@ -62,7 +62,7 @@ fn idle_times(rows: &Rows) -> HashMap<String, Duration> {
             }
             ProcessManager::Static { .. } | ProcessManager::Dynamic { .. } => None,
         },
-        Job::Account(_) | Job::Site(_) => None,
+        Job::Account(_) | Job::Site(_) | Job::Worker(_) => None,
     };
     rows.applied().filter_map(|(_, _, job)| time(job)).collect()
 }

@@ -141,7 +141,7 @@ impl<'a> Batch<'a> {
         let planned = match planned {
             Ok(planned) => planned,
             // A panic is the fault of one of them, and its alone.
-            Err(StoreError::WorkerThread) if group.len() > 1 => return group,
+            Err(StoreError::WorkerThread) if group.len() > 1 => return Attempt::panicked(&group),
             Err(error) => {
                 group.into_iter().for_each(|index| self.end(index, failed_by_store(&error), Vec::new()));
                 return Attempt::default();
@@ -187,7 +187,7 @@ impl<'a> Batch<'a> {
                 let recovered = engine.recover_in_turn().await;
                 // As above. What was put back whole can be begun again without the others.
                 if matches!((&error, &recovered), (StoreError::WorkerThread, Ok(Recovery { errors: 0, .. }))) && members.len() > 1 {
-                    return members.to_vec();
+                    return Attempt::panicked(members);
                 }
                 let effect = match recovered {
                     Ok(Recovery { undone: 1.., errors: 0, .. }) => Effect::RolledBack,

@@ -4,6 +4,7 @@
 //! - [`outcomes`]: the workers' durable events to the database.
 //! - [`progress`]: the steps of jobs under way, the newest only.
 //! - [`presence`]: heartbeats and closed connections.
+//! - [`rollout`]: updates of all workers, a few at a time.
 //! - [`sweeper`]: whatever the events above missed.
 //! - [`enrolment`]: credentials for workers that join.
 //!
@@ -16,6 +17,7 @@ pub mod keys;
 pub mod outcomes;
 pub mod presence;
 pub mod progress;
+pub mod rollout;
 pub mod scheduler;
 pub mod sweeper;
 pub mod workers;
@@ -162,6 +164,7 @@ async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationTok
     parts.spawn(presence::listen_for_disconnects(Arc::clone(dispatch)));
     parts.spawn(presence::listen_for_connects(Arc::clone(dispatch)));
     parts.spawn(sweeper::run(Arc::clone(dispatch)));
+    parts.spawn(rollout::run(Arc::clone(dispatch)));
     parts.spawn(enrolment::run(Arc::clone(dispatch)));
     loop {
         tokio::select! {

@@ -24,6 +24,7 @@ pub mod panel;
 pub mod php_pool;
 pub mod placement;
 pub mod resource;
+pub mod rollout;
 pub mod server;
 pub mod server_sample;
 pub mod session;
@@ -33,6 +34,7 @@ pub mod site_name;
 pub mod throttle;
 pub mod transfer;
 pub mod user;
+pub mod worker_update;
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -33,11 +33,13 @@ pub enum OperationKind {
     SiteUnsuspend,
     /// A site goes.
     SiteDelete,
+    /// A server's worker is updated.
+    WorkerUpdate,
 }
 
 impl OperationKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AccountCreate,
         Self::AccountUpdate,
         Self::AccountSuspend,
@@ -49,6 +51,7 @@ impl OperationKind {
         Self::SiteSuspend,
         Self::SiteUnsuspend,
         Self::SiteDelete,
+        Self::WorkerUpdate,
     ];
 
     /// The stored spelling.
@@ -66,6 +69,7 @@ impl OperationKind {
             Self::SiteSuspend => "site.suspend",
             Self::SiteUnsuspend => "site.unsuspend",
             Self::SiteDelete => "site.delete",
+            Self::WorkerUpdate => "worker.update",
         }
     }
 
@@ -84,6 +88,7 @@ impl OperationKind {
             Self::SiteSuspend => "Suspend site",
             Self::SiteUnsuspend => "Bring back site",
             Self::SiteDelete => "Delete site",
+            Self::WorkerUpdate => "Update worker",
         }
     }
 }

@@ -68,6 +68,14 @@ pub struct ServerRow {
     pub created_ms: i64,
 }
 
+impl ServerRow {
+    /// Where its host finds the panel, which people find at `public_url`.
+    #[must_use]
+    pub fn panel_url<'a>(&'a self, public_url: &'a str) -> &'a str {
+        if self.places.panel_url.is_empty() { public_url } else { &self.places.panel_url }
+    }
+}
+
 macro_rules! server_columns {
     () => {
         "id, name, hostname, roles, stream, max_accounts, active, address, mail_hostname, bus_url, panel_url, phpmyadmin_path, \

@@ -26,3 +26,4 @@ mod site;
 mod store;
 mod views;
 mod whole;
+mod worker_update;

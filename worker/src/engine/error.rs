@@ -45,6 +45,9 @@ pub enum StepError {
     /// Something done once for several jobs failed, and what this one had done could not be put back whole.
     #[error("a step shared with other jobs failed")]
     Shared,
+    /// One of several jobs ended without a result.
+    #[error("a job of the batch panicked")]
+    Panic,
     /// Another site stopped answering as it did.
     #[error("another site no longer answers as before: {0}")]
     Neighbour(String),
@@ -62,7 +65,7 @@ impl StepError {
             Self::NginxRefused(_) => FailureCode::WebServerRefused,
             Self::NameTaken(_) => FailureCode::NameTaken,
             Self::PhpRefused(_) => FailureCode::PhpRefused,
-            Self::SshdRefused(_) | Self::PacketFilterRefused(_) | Self::Shared => FailureCode::Internal,
+            Self::SshdRefused(_) | Self::PacketFilterRefused(_) | Self::Shared | Self::Panic => FailureCode::Internal,
             Self::Probe(_) | Self::Neighbour(_) => FailureCode::ProbeFailed,
         }
     }
@@ -82,6 +85,7 @@ impl StepError {
             | Self::PacketFilterRefused(_)
             | Self::Probe(_)
             | Self::Shared
+            | Self::Panic
             | Self::Neighbour(_) => false,
         }
     }

@@ -57,7 +57,7 @@ fn sites_in<'a>(
 ) -> impl Iterator<Item = (ResourceKey, Generation, &'a SiteSpec)> {
     applied.filter_map(|(key, generation, job)| match job {
         Job::Site(spec) if spec.presence != Presence::Deleted => Some((key, generation, spec)),
-        Job::Site(_) | Job::Account(_) | Job::PhpPool(_) => None,
+        Job::Site(_) | Job::Account(_) | Job::PhpPool(_) | Job::Worker(_) => None,
     })
 }
 
@@ -196,7 +196,7 @@ impl<'a> Facts<'a> {
     pub fn pools_of(&self, user: &LinuxUser) -> impl Iterator<Item = &'a PhpPoolSpec> {
         self.ledger.applied_of_user(user).filter_map(|(_, _, job)| match job {
             Job::PhpPool(spec) if spec.presence != PoolPresence::Deleted => Some(spec),
-            Job::PhpPool(_) | Job::Account(_) | Job::Site(_) => None,
+            Job::PhpPool(_) | Job::Account(_) | Job::Site(_) | Job::Worker(_) => None,
         })
     }
 

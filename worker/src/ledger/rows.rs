@@ -90,7 +90,7 @@ impl Rows {
         let keys = self.names.get(name).into_iter().flatten();
         keys.filter_map(|key| match self.applied_of(*key) {
             Some(Job::Site(spec)) => Some((*key, spec)),
-            Some(Job::Account(_) | Job::PhpPool(_)) | None => None,
+            Some(Job::Account(_) | Job::PhpPool(_) | Job::Worker(_)) | None => None,
         })
     }
 
@@ -104,7 +104,9 @@ impl Rows {
             self.unlist(resource, &job);
         }
         if let Some((_, job)) = row.applied.as_ref().filter(|(_, job)| !is_gone(job)) {
-            self.users.entry(user_of(job).clone()).or_default().insert(resource);
+            if let Some(user) = user_of(job) {
+                self.users.entry(user.clone()).or_default().insert(resource);
+            }
             for name in names_of(job) {
                 self.names.entry(name).or_default().insert(resource);
             }
@@ -112,7 +114,9 @@ impl Rows {
     }
 
     fn unlist(&mut self, resource: ResourceKey, job: &Job) {
-        remove(&mut self.users, user_of(job), resource);
+        if let Some(user) = user_of(job) {
+            remove(&mut self.users, user, resource);
+        }
         for name in names_of(job) {
             remove(&mut self.names, &name, resource);
         }
@@ -133,16 +137,18 @@ fn is_gone(job: &Job) -> bool {
         Job::Account(spec) => spec.presence == Presence::Deleted,
         Job::PhpPool(spec) => spec.presence == PoolPresence::Deleted,
         Job::Site(spec) => spec.presence == Presence::Deleted,
+        Job::Worker(_) => false,
     }
 }
 
-/// The Linux user a resource belongs to.
+/// The Linux user a resource belongs to, if it is an account's.
 #[must_use]
-pub fn user_of(job: &Job) -> &LinuxUser {
+pub const fn user_of(job: &Job) -> Option<&LinuxUser> {
     match job {
-        Job::Account(spec) => &spec.user,
-        Job::PhpPool(spec) => &spec.user,
-        Job::Site(spec) => &spec.user,
+        Job::Account(spec) => Some(&spec.user),
+        Job::PhpPool(spec) => Some(&spec.user),
+        Job::Site(spec) => Some(&spec.user),
+        Job::Worker(_) => None,
     }
 }
 
@@ -150,7 +156,7 @@ pub fn user_of(job: &Job) -> &LinuxUser {
 #[must_use]
 pub fn names_of(job: &Job) -> Vec<SiteName> {
     match job {
-        Job::Account(_) | Job::PhpPool(_) => Vec::new(),
+        Job::Account(_) | Job::PhpPool(_) | Job::Worker(_) => Vec::new(),
         Job::Site(spec) => {
             let mut names = vec![SiteName::from(spec.domain.clone())];
             names.extend(spec.aliases.iter().cloned());

@@ -15,6 +15,15 @@ pub(super) struct Attempt {
     pub(super) applied: bool,
 }
 
+impl Attempt {
+    /// One of these panicked, and nobody knows which.
+    pub(super) fn panicked(group: &[usize]) -> Self {
+        let error = Arc::new(StepError::Panic);
+        let apart = group.iter().map(|index| Apart { index: *index, error: Arc::clone(&error), steps: Vec::new() }).collect();
+        Self { apart, applied: false }
+    }
+}
+
 /// A job that failed together with others.
 pub(super) struct Apart {
     pub(super) index: usize,

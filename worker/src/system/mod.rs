@@ -14,6 +14,7 @@ mod files;
 mod host;
 mod inspect;
 mod nginx;
+mod package;
 mod passwd;
 mod php;
 mod probe;
@@ -38,6 +39,8 @@ use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImag
 pub use command::CommandError;
 pub(crate) use command::cut;
 pub use host::Host;
+pub use package::{Dpkg, Health, PackageHost, installed_version};
+pub(crate) use package::{SIGN, Sign};
 pub use probe::{PHP_PROBE_PATH, PROBE_PATH};
 pub(crate) use services::NFT;
 pub(crate) use stage::NGINX_TREE;

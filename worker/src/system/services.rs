@@ -12,7 +12,7 @@ use super::command::{CommandError, Program, cut};
 use super::{Check, ServiceStatus, SystemError, files, users};
 use crate::engine::image::{Acl, DirectoryImage, Owner, UnitState};
 
-const SYSTEMCTL: &str = "/usr/bin/systemctl";
+pub(super) const SYSTEMCTL: &str = "/usr/bin/systemctl";
 /// nftables.
 pub(crate) const NFT: &str = "/usr/sbin/nft";
 const SSHD: &str = "/usr/sbin/sshd";
@@ -37,7 +37,7 @@ fn systemctl(verb: &str, units: &[&str]) -> Result<(), SystemError> {
 }
 
 /// The last lines of a unit's log: the reason is there, not in what systemctl prints.
-fn recent_log(unit: &str) -> String {
+pub(super) fn recent_log(unit: &str) -> String {
     let journal = Program::new("/usr/bin/journalctl").arg("--unit").arg(unit).arg("--lines=8").arg("--no-pager").arg("--output=cat");
     journal.limit(Duration::from_secs(5)).run().map_or_else(|_| String::new(), |log| cut(format!("\n{}", log.stdout), 2048))
 }
