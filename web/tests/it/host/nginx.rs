@@ -47,9 +47,8 @@ fn readers_that_never_end_do_not_keep_old_workers_for_ever() {
     panel.until_state(&toggled, "Active");
     let file = "/home/slowuser/htdocs/slow.localhost/large";
     lab.exec(&["sh", "-c", &format!("truncate -s 1G {file} && chown slowuser: {file}")]);
-    let count = |title: &str| -> usize {
-        lab.exec(&["sh", "-c", &format!("pgrep -fc '{title}' || true")]).trim().parse().expect("a number")
-    };
+    let count =
+        |title: &str| -> usize { lab.exec(&["sh", "-c", &format!("pgrep -fc '{title}' || true")]).trim().parse().expect("a number") };
 
     let prober = Prober::start(&lab.address, &["slow.localhost"]);
     let mut readers = Vec::new();
