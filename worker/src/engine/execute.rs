@@ -179,16 +179,18 @@ impl<'a> Member<'a> {
 
     fn probe(&mut self, domain: &DomainName, expect: &Expect, system: &dyn System) -> Result<(), StepError> {
         let unmet = |answer| StepError::Probe(format!("{domain} answers {answer:?}, expected {expect:?}"));
-        let met = ask(domain, Question::Vhost, system, |answer| Ok(check::nginx_meets(answer, expect)))?;
         self.progress.note(&format!("{domain}: {expect:?}"));
-        met.map_err(unmet)?;
-        let Expect::Php { generation, uid, service } = expect else { return Ok(()) };
-        let wanted = ProbeAnswer::Serving { generation: generation.0, uid: Some(*uid) };
-        let at_work = || Ok::<_, SystemError>(system.children(service, *uid)? > 0);
-        let good = |answer: &ProbeAnswer| Ok(*answer == wanted || (*answer == ProbeAnswer::Silent && at_work()?));
-        if ask(domain, Question::Php, system, good)?.map_err(unmet)? == ProbeAnswer::Silent {
+        if let Expect::Php { generation, uid, service } = expect {
+            // PHP is asked through nginx: its answer proves both.
+            let wanted = ProbeAnswer::Serving { generation: generation.0, uid: Some(*uid) };
+            let at_work = || Ok::<_, SystemError>(system.children(service, *uid)? > 0);
+            let good = |answer: &ProbeAnswer| Ok(*answer == wanted || (*answer == ProbeAnswer::Silent && at_work()?));
+            if ask(domain, Question::Php, system, good)?.map_err(unmet)? == wanted {
+                return Ok(());
+            }
             self.progress.note(&format!("{service} is at work for others"));
         }
+        ask(domain, Question::Vhost, system, |answer| Ok(check::nginx_meets(answer, expect)))?.map_err(unmet)?;
         Ok(())
     }
 

@@ -95,3 +95,22 @@ fn process_manager(manager: &ProcessManager) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::jobs::ProcessManager;
+
+    use super::process_manager;
+
+    /// FPM refuses spare children beyond the most there may be, and starts too few of its own `ondemand` ones.
+    #[test]
+    fn a_pool_on_demand_keeps_no_more_children_ready_than_it_may_have() {
+        for (max_children, spare) in [(1, 1), (2, 2), (10, 2)] {
+            let text = process_manager(&ProcessManager::Ondemand { max_children, idle_timeout_s: 5, max_requests: 0 });
+            assert!(text.starts_with("pm = dynamic\n"), "{text}");
+            for key in ["start_servers", "min_spare_servers", "max_spare_servers"] {
+                assert!(text.contains(&format!("pm.{key} = {spare}\n")), "{text}");
+            }
+        }
+    }
+}
