@@ -4,8 +4,8 @@
 An account lives its life over and over: made, changed, suspended and deleted, with its pool and its sites. Each job is carried out
 by `gantry-worker apply-file`, one thing after another, so that k means the same each time. First it is only watched, which gives
 the list of points: (job, system call, k). At a point the worker, or a program that it started, is killed before the call, or the
-call fails, or it fails and so does every later one. After that nginx's configuration must be valid; the very same job is given
-again and must be applied; and the auditor compares the host with what is wanted. A prober asks two sites of somebody else all the
+call fails, or it fails and so does every later one. After that nginx's configuration must be valid; the same job is given again
+and must be applied; and the auditor compares the host with what is wanted. A prober asks two sites of somebody else all the
 while.
 
 The seed decides the order of the points; with `--points` only so many are tried.
@@ -181,7 +181,11 @@ class Sweep:
             status, said = self.host.run("nginx", "-t")
             if status != 0:
                 self.violation(f"{where}: nginx refuses what the fault has left: {said[-500:]}")
+        # As the inbox gives it again to a worker that was killed; and if it has ended badly, as Retry does.
         status, said = self.worker.apply()
+        if status != 0 and point:
+            self.worker.give({**job, "attempt": 2})
+            status, said = self.worker.apply()
         if status != 0:
             self.violation(f"{where}: the same job is not applied without the fault: {said[-1500:]}")
             return

@@ -109,7 +109,16 @@ pub(crate) fn finish(jobs: &mut [Remainder<'_>], system: &dyn System, threads: u
 /// Removes users that have the numbers they should: a later user of a name is safe.
 fn remove_users(leavers: &[(&LinuxUser, u32)], system: &dyn System) -> Result<(), SystemError> {
     let known = system.users()?;
-    let there = leavers.iter().filter(|(user, uid)| known.get(user.as_str()).is_some_and(|record| record.uid == *uid));
-    let names: Vec<&LinuxUser> = there.map(|(user, _)| *user).collect();
+    let mut names = Vec::new();
+    for (user, uid) in leavers {
+        let number = match known.get(user.as_str()) {
+            Some(record) => Some(record.uid),
+            // Its group may have been left behind.
+            None => system.group(user.as_str())?,
+        };
+        if number == Some(*uid) {
+            names.push(*user);
+        }
+    }
     if names.is_empty() { Ok(()) } else { system.remove_users(&names) }
 }

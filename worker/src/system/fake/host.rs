@@ -197,11 +197,14 @@ impl System for FakeSystem {
     }
 
     fn group(&self, name: &str) -> Result<Option<u32>, SystemError> {
-        Ok(self.user(name)?.map(|user| user.gid))
+        let user = self.user(name)?;
+        Ok(user.map(|user| user.gid).or_else(|| self.lock().host.groups.get(name).copied()))
     }
 
     fn group_of_gid(&self, gid: u32) -> Result<Option<String>, SystemError> {
-        self.user_of_uid(gid)
+        let user = self.user_of_uid(gid)?;
+        let left = |state: &State| state.host.groups.iter().find(|(_, number)| **number == gid).map(|(name, _)| name.clone());
+        Ok(user.or_else(|| left(&self.lock())))
     }
 
     fn users(&self) -> Result<BTreeMap<String, UserRecord>, SystemError> {
@@ -222,6 +225,7 @@ impl System for FakeSystem {
                     password: "!*".to_owned(),
                     expires: None,
                 };
+                state.host.groups.remove(user.name.as_str());
                 state.host.users.entry(user.name.to_string()).or_insert(record);
             }
             Ok(())
@@ -231,6 +235,7 @@ impl System for FakeSystem {
     fn remove_users(&self, gone: &[&LinuxUser]) -> Result<(), SystemError> {
         self.lock().change(&names(gone), |state| {
             state.host.users.retain(|name, _| gone.iter().all(|user| user.as_str() != name));
+            state.host.groups.retain(|name, _| gone.iter().all(|user| user.as_str() != name));
             Ok(())
         })
     }

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub nodes: BTreeMap<PathBuf, Node>,
     /// Users by name.
     pub users: BTreeMap<String, UserRecord>,
+    /// Groups that no user has as his own, by name.
+    pub groups: BTreeMap<String, u32>,
     /// Units that run.
     pub active: BTreeSet<String>,
     /// What nginx has loaded.
@@ -141,6 +143,7 @@ impl FakeSystem {
         let host = Snapshot {
             nodes,
             users: BTreeMap::from([("www-data".to_owned(), web)]),
+            groups: BTreeMap::new(),
             active: ["nginx.service", "ssh.service"].map(str::to_owned).into(),
             serving: Vec::new(),
         };
@@ -250,6 +253,11 @@ impl FakeSystem {
             expires: None,
         };
         self.lock().host.users.insert(name.to_owned(), record);
+    }
+
+    /// Adds a group without a user, such as is left where a user was half made or half removed.
+    pub fn put_group(&self, name: &str, gid: u32) {
+        self.lock().host.groups.insert(name.to_owned(), gid);
     }
 
     /// Has a unit run, as a first request starts a sleeping pool.
