@@ -24,9 +24,13 @@ const CHOSEN: &str = "seven-quiet-herons-42";
 impl Panel {
     /// Signs in with the one-time password in `GANTRY_E2E_PASSWORD`, and chooses a new one.
     pub(crate) fn sign_in(base: &str) -> Self {
+        Self::sign_in_as(base, &std::env::var("GANTRY_E2E_PASSWORD").expect("GANTRY_E2E_PASSWORD holds the one-time password"))
+    }
+
+    /// Signs in to any panel with its one-time password, and chooses a new one.
+    pub(crate) fn sign_in_as(base: &str, once: &str) -> Self {
         let panel = Self { base: base.to_owned(), cookies: tempfile::NamedTempFile::new().expect("a scratch file") };
-        let once = std::env::var("GANTRY_E2E_PASSWORD").expect("GANTRY_E2E_PASSWORD holds the one-time password");
-        let page = panel.post("/sign-in", &[("login", "admin"), ("password", &once)]);
+        let page = panel.post("/sign-in", &[("login", "admin"), ("password", once)]);
         if page.status != 303 {
             // Somebody was here before, and chose it.
             let page = panel.post("/sign-in", &[("login", "admin"), ("password", CHOSEN)]);
@@ -35,7 +39,7 @@ impl Panel {
         }
         let page = panel.get("/sites");
         assert_eq!((page.status, page.location.as_str()), (303, "/password"), "nothing is shown before a password was chosen");
-        let page = panel.post("/password", &[("current", &once), ("new", CHOSEN), ("repeat", CHOSEN)]);
+        let page = panel.post("/password", &[("current", once), ("new", CHOSEN), ("repeat", CHOSEN)]);
         assert_eq!(page.status, 303, "choosing a password: {}", page.body);
         panel
     }
@@ -75,6 +79,15 @@ impl Panel {
             status: status.parse().unwrap_or(0),
             location: location.strip_prefix(&self.base).unwrap_or(location).to_owned(),
             body: body.to_owned(),
+        }
+    }
+
+    /// Waits until the panel answers again.
+    pub(crate) fn until_answers(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.get("/healthz").status != 200 {
+            assert!(Instant::now() < deadline, "the panel does not answer");
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
