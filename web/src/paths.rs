@@ -102,6 +102,8 @@ pub const ROLLOUT: &str = "/servers/updates";
 pub const ROLLOUT_CANCEL: &str = "/servers/updates/cancel";
 /// Go on updating after a failure (POST).
 pub const ROLLOUT_RESUME: &str = "/servers/updates/resume";
+/// Whether a server takes new accounts (POST, fields `active` and `back`).
+pub const SERVER_ACTIVE: &str = "/servers/{id}/active";
 /// Delete a server: confirmation and its target.
 pub const SERVER_DELETE: &str = "/servers/{id}/delete";
 /// Search over everything one may see (GET, field `q`).
@@ -189,6 +191,8 @@ with_id! {
     server_delete(ServerId) => SERVER_DELETE;
     /// [`SERVER_UPDATE`] of one server.
     server_update(ServerId) => SERVER_UPDATE;
+    /// [`SERVER_ACTIVE`] of one server.
+    server_active(ServerId) => SERVER_ACTIVE;
     /// [`SERVER_TOKEN`] of one server.
     server_token(ServerId) => SERVER_TOKEN;
 }
