@@ -46,11 +46,14 @@ libraries() {
 # release_key: sets KEY to the file of the key that vouches for this build.
 release_key() {
     KEY=${GANTRY_RELEASE_KEY:-$TARGET/release-key.pem}
-    [[ -s $KEY ]] && return 0
-    [[ -z ${GANTRY_RELEASE_KEY:-} ]] || { say "there is no release key at $KEY"; exit 1; }
+    if [[ -n ${GANTRY_RELEASE_KEY:-} ]]; then
+        [[ -s $KEY ]] || { say "there is no release key at $KEY"; exit 1; }
+        return
+    fi
+    say "signing with the development key $KEY; for a release set GANTRY_RELEASE_KEY"
+    [[ ! -s $KEY ]] || return 0
     (umask 077 && openssl genpkey -algorithm ed25519 -out "$KEY.new")
     mv "$KEY.new" "$KEY"
-    say "made a release key for development, $KEY: workers of this build update to packages signed with it. Set GANTRY_RELEASE_KEY for a release"
 }
 
 # public_keys: those that a worker accepts.

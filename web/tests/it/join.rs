@@ -152,4 +152,5 @@ async fn the_roles_of_a_server_decide_what_its_host_installs() {
     tx.commit().await.unwrap();
     let script = panel.fetch(Some(&token)).await.body;
     assert!(script.contains("for name in mariadb-server restic; do"), "{script}");
+    assert!(script.contains("postfix/main_mailer_type select Internet Site"), "a mail server's packages ask nothing: {script}");
 }

@@ -26,7 +26,8 @@ pub trait PackageHost {
     fn put_back(&self, file: &Path) -> Result<(), SystemError>;
     /// Stops the worker and waits for it; fine if it does not run.
     fn stop_worker(&self) -> Result<(), SystemError>;
-    /// Starts the worker, and does not wait: one that never becomes ready must not hold up the updater.
+    /// Starts the worker, and does not wait: one that never becomes ready must not hold up the updater. From here on its
+    /// restarts are counted anew.
     fn start_worker(&self) -> Result<(), SystemError>;
     /// How the worker is.
     fn health(&self) -> Result<Health, SystemError>;
@@ -119,6 +120,8 @@ impl PackageHost for Dpkg {
     }
 
     fn start_worker(&self) -> Result<(), SystemError> {
+        // A unit that was stopped while it waited for its next start keeps its count otherwise.
+        Program::new(services::SYSTEMCTL).arg("reset-failed").arg(UNIT).run()?;
         Program::new(services::SYSTEMCTL).arg("--no-block").arg("start").arg(UNIT).run()?;
         Ok(())
     }

@@ -100,6 +100,15 @@ impl Panel {
         }
     }
 
+    /// Waits until the panel answers again.
+    pub(crate) fn until_answers(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.get("/healthz").status != 200 {
+            assert!(Instant::now() < deadline, "the panel does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Posts a form that must be accepted; where it leads.
     pub(crate) fn submit(&self, path: &str, fields: &[(&str, &str)]) -> String {
         let page = self.post(path, fields);
