@@ -19,9 +19,9 @@ fn open_files(lab: &Lab, title: &str) -> Vec<u64> {
 fn nginx_has_room_for_every_log_twice_and_is_given_it_while_it_runs() {
     let Some(world) = world() else { return };
     let (panel, lab) = (&world.panel, &world.lab);
-    let client = panel.client("roomclient");
-    let account = panel.account(&client, "roomuser");
-    let page = format!("/sites/{}", panel.site(&account, "room.localhost", "static"));
+    let client = panel.client("openclient");
+    let account = panel.account(&client, "openuser");
+    let page = format!("/sites/{}", panel.site(&account, "open.localhost", "static"));
     panel.until_state(&page, "Active");
     // Where even root may not raise a hard limit, that is as far as it goes.
     let hard = lab.exec(&["awk", "/Max open files/ { print $5 }", "/proc/1/limits"]).trim().parse().unwrap_or(u64::MAX);
@@ -45,23 +45,23 @@ fn nginx_has_room_for_every_log_twice_and_is_given_it_while_it_runs() {
 fn readers_that_never_end_do_not_keep_old_workers_for_ever() {
     let Some(world) = world() else { return };
     let (panel, lab) = (&world.panel, &world.lab);
-    let client = panel.client("slowclient");
-    let account = panel.account(&client, "slowuser");
-    let page = format!("/sites/{}", panel.site(&account, "slow.localhost", "static"));
+    let client = panel.client("dripclient");
+    let account = panel.account(&client, "dripuser");
+    let page = format!("/sites/{}", panel.site(&account, "drip.localhost", "static"));
     panel.until_state(&page, "Active");
     let toggled = format!("/sites/{}", panel.site(&account, "toggled.localhost", "static"));
     panel.until_state(&toggled, "Active");
-    let file = "/home/slowuser/htdocs/slow.localhost/large";
-    lab.exec(&["sh", "-c", &format!("truncate -s 1G {file} && chown slowuser: {file}")]);
+    let file = "/home/dripuser/htdocs/drip.localhost/large";
+    lab.exec(&["sh", "-c", &format!("truncate -s 1G {file} && chown dripuser: {file}")]);
     let count =
         |title: &str| -> usize { lab.exec(&["sh", "-c", &format!("pgrep -fc '{title}' || true")]).trim().parse().expect("a number") };
 
-    let prober = Prober::start(&lab.address, &["slow.localhost"]);
+    let prober = Prober::start(&lab.address, &["drip.localhost"]);
     let mut readers = Vec::new();
     let generations = 4 * count("^nginx: worker process$") + 2;
     for n in 0..generations {
         let mut reader = TcpStream::connect((lab.address.as_str(), 80)).expect("nginx takes connections");
-        write!(reader, "GET /large HTTP/1.1\r\nHost: slow.localhost\r\n\r\n").expect("nginx takes the request");
+        write!(reader, "GET /large HTTP/1.1\r\nHost: drip.localhost\r\n\r\n").expect("nginx takes the request");
         reader.read_exact(&mut [0; 1024]).expect("it has begun");
         readers.push(reader);
         let (verb, state) = if n % 2 == 0 { ("suspend", "Suspended") } else { ("unsuspend", "Active") };
