@@ -114,7 +114,9 @@ fn main() -> ExitCode {
 fn runtime(command: &Command) -> std::io::Result<Runtime> {
     let mut runtime = match command {
         Command::ApplyFile { single_threaded: true, .. } => runtime::Builder::new_current_thread(),
-        Command::Run { .. } | Command::Enroll { .. } | Command::Stage | Command::ApplyFile { .. } => runtime::Builder::new_multi_thread(),
+        Command::Run { .. } | Command::Enroll { .. } | Command::Update { .. } | Command::Stage | Command::ApplyFile { .. } => {
+            runtime::Builder::new_multi_thread()
+        }
     };
     runtime.enable_all().build()
 }

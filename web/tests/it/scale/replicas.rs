@@ -170,7 +170,8 @@ impl Replicas {
         let options = EnrolOptions { panel: format!("https://{}", self.address(panel)), token: run(&server), fingerprint };
         let identity = Identity { bus, ..enrol(options).await.unwrap() };
         let (host, state, stop) = (Arc::new(FakeSystem::new()), TempDir::new().unwrap(), CancellationToken::new());
-        let config = WorkerConfig { identity, database: state.path().join("worker.db"), system: host.clone() };
+        let version = env!("CARGO_PKG_VERSION").parse().unwrap();
+        let config = WorkerConfig::new(identity, state.path(), host.clone(), version);
         let token = stop.clone();
         let task = tokio::spawn(async move { work(config, token).await.unwrap() });
         self.until("the server is online", "SELECT COUNT(*) FROM servers WHERE online = 1 AND php_versions <> '[]'", 1).await;
