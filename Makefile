@@ -1,6 +1,6 @@
 # What people type. Each target installs what it needs and is missing (as root, on Debian 12 or newer).
 
-.PHONY: up clean-up test bench chaos deb tools check
+.PHONY: up clean-up install test bench chaos deb tools check
 
 # Try it: bus and panel here, managed hosts (HOSTS=n, default 1) as systemd-nspawn machines. Ctrl-C stops all of it.
 up:
@@ -14,6 +14,10 @@ clean-up:
 deb:
 	@.ci/tools.sh build
 	@.ci/deb.sh
+
+# This machine becomes a panel and its first server, from those packages; again: brings it up to date.
+install:
+	@.ci/install.sh
 
 # Everything CI runs.
 test:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building, trying and testing need on a Debian 12 machine, and only what is missing.
+# Installs what building, trying and testing need on a Debian 12 or 13 machine, and only what is missing.
 #
 #   tools.sh build   what `make deb` needs
 #   tools.sh run     what `make up` needs besides
@@ -97,7 +97,7 @@ axe() {
     ln -sf "$name" "$REPO/.gantry/axe/axe.min.js"
 }
 
-packages cc=build-essential pip3=python3-pip curl=curl setpriv=util-linux git=git
+packages cc=build-essential pip3=python3-pip curl=curl setpriv=util-linux git=git openssl=openssl dpkg-shlibdeps=dpkg-dev
 rust
 nats_server
 [[ ${1:-run} != build ]] || exit 0

@@ -4,6 +4,7 @@
 //! - [`jobs`]: the desired state of one resource, wrapped in an envelope with its generation.
 //! - [`events`]: what a worker reports.
 //! - [`operation`], [`failure`]: the states a request goes through, and the ways it can end badly.
+//! - [`release`]: packages that the release key vouches for.
 //! - [`tls`]: certificate authorities.
 //! - [`bus`]: subjects, streams, credentials, signatures. The only module that knows NATS.
 //!
@@ -18,6 +19,7 @@ pub mod ids;
 pub mod jobs;
 pub mod names;
 pub mod operation;
+pub mod release;
 pub mod role;
 pub mod secret;
 #[cfg(feature = "testing")]

@@ -56,6 +56,8 @@ struct Summary<'a> {
     applied: usize,
     blocked: usize,
     ms: u128,
+    /// This process's memory after it.
+    rss_mib: u64,
 }
 
 /// Recovers, prepares the host, carries the files out in order, and prints what came of each.
@@ -116,7 +118,14 @@ async fn apply(engine: &Engine, file: &Path, jobs: Vec<JobEnvelope>, print: Prin
     let applied = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Applied).count();
     match print {
         Print::Outcomes => outcomes.iter().try_for_each(|outcome| serde_json::to_string_pretty(outcome).map(|text| println!("{text}")))?,
-        Print::Summaries => println!("{}", serde_json::to_string(&Summary { file, jobs: all, applied, blocked, ms })?),
+        Print::Summaries => println!("{}", serde_json::to_string(&Summary { file, jobs: all, applied, blocked, ms, rss_mib: rss_mib() })?),
     }
     Ok(all - applied)
+}
+
+/// This process's resident memory (proc(5), `VmRSS`); 0 if it cannot be read.
+fn rss_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().map_or(0, |kib| kib / 1024)
 }

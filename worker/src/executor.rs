@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use shared::events::{Event, Outcome, Progress, StepReport, Verdict};
 use shared::failure::RetryPolicy;
 use shared::ids::JobId;
-use shared::jobs::JobEnvelope;
+use shared::jobs::{Job, JobEnvelope, WorkerSpec};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::blocking;
@@ -18,7 +18,10 @@ use crate::outbox::outbox_insert;
 use crate::registry::{Carried, carry_out_batch};
 use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
+use crate::system::LiveTest;
 use crate::turns::{Choice, LONGEST_PAUSE_MS, Size, choose};
+use crate::update::report;
+use crate::update::request::Standing;
 
 /// A job whose requirement has not come yet is looked at again after this pause.
 const REQUIREMENT_PAUSE_MS: i64 = 1_000;
@@ -26,6 +29,9 @@ const REQUIREMENT_PAUSE_MS: i64 = 1_000;
 const PASSING_TRIES: u32 = 3;
 /// Without anything to do the inbox is looked at this often.
 const IDLE: Duration = Duration::from_mins(1);
+
+/// An update is looked at this often.
+const UPDATE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Works the inbox off.
 pub(crate) struct Executor<'a> {
@@ -80,6 +86,10 @@ impl<'a> Executor<'a> {
         self.look_at_obstacle().await?;
         let pool = &self.worker.store.pool;
         let waiting = inbox_waiting(pool).await?;
+        // Nothing else is begun before it is known which worker goes on.
+        if let Some((turn, spec)) = waiting.iter().find_map(|turn| Some((turn, update_in(turn)?))) {
+            return self.update(&turn.envelope, spec).await;
+        }
         let blocked = self.obstacle.iter().flat_map(|obstacle| obstacle.jobs.keys().copied()).collect();
         let Choice { batch, step_back, due_ms } =
             choose(waiting, now_ms(), self.size.most(), &self.worker.engine.ledger().rows(), &blocked);
@@ -94,6 +104,25 @@ impl<'a> Executor<'a> {
         }
         self.carry_out(batch).await?;
         Ok(None)
+    }
+
+    /// Brings an update of the worker itself on its way, or looks how far it has come.
+    async fn update(&self, envelope: &JobEnvelope, spec: &WorkerSpec) -> Result<Option<Duration>, StoreError> {
+        let mut teller = Teller::new(self.worker, std::slice::from_ref(envelope));
+        let (updates, system) = (&self.worker.updates, self.worker.engine.system());
+        match updates.carry_out(system, envelope, spec, &mut |steps| teller.tell(0, steps, None)).await? {
+            Standing::UnderWay(steps) => {
+                teller.tell(0, steps, None);
+                Ok(Some(UPDATE_PAUSE))
+            }
+            Standing::Ended(verdict, steps) => {
+                let outcome = report(envelope, verdict, steps);
+                log_end(envelope, &outcome);
+                self.end(vec![outcome]).await?;
+                updates.forget();
+                Ok(None)
+            }
+        }
     }
 
     async fn carry_out(&mut self, batch: Vec<Turn>) -> Result<(), StoreError> {
@@ -172,7 +201,7 @@ impl<'a> Executor<'a> {
             return Ok(());
         }
         let system = self.worker.engine.system().clone();
-        let test = blocking(move || system.test_nginx(&[])).await?;
+        let test = blocking(move || system.test_nginx(&[], LiveTest::Never)).await?;
         obstacle.look_at = Instant::now() + (began.elapsed() * LOOK_SHARE).max(LOOK_AGAIN);
         let said = match test {
             Ok(test) if test.candidate.accepted => {
@@ -223,6 +252,14 @@ impl<'a> Teller<'a> {
             steps,
             blocked: blocked.map(|said| crate::system::cut(said, 4096)),
         });
+    }
+}
+
+/// The version of the worker that a job wants, if that is what it is about.
+const fn update_in(turn: &Turn) -> Option<&WorkerSpec> {
+    match &turn.envelope.job {
+        Job::Worker(spec) => Some(spec),
+        Job::Account(_) | Job::PhpPool(_) | Job::Site(_) => None,
     }
 }
 

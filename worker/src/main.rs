@@ -18,8 +18,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use worker::config::{Identity, IdentityError, STATE_DIR, identity_path};
 use worker::enrol::{EnrolOptions, enrol};
 use worker::join::{JoinError, join};
-use worker::run::{WorkerConfig, run};
-use worker::system::{Host, System};
+use worker::run::{DATABASE, WorkerConfig, run};
+use worker::system::{Dpkg, Host, System, installed_version};
+use worker::update::order::Desk;
+use worker::update::updater::update;
 
 /// Gantry's agent on a host.
 #[derive(Debug, Parser)]
@@ -58,6 +60,13 @@ enum Command {
         #[arg(long, env = "GANTRY_FINGERPRINT", default_value = "")]
         fingerprint: String,
         /// Where the identity is kept.
+        #[arg(long, env = "GANTRY_STATE_DIR", default_value = STATE_DIR)]
+        state_dir: PathBuf,
+    },
+    /// Carry out the update that the worker has ordered. Its own unit runs it.
+    #[command(hide = true)]
+    Update {
+        /// Where the order and the worker's database are.
         #[arg(long, env = "GANTRY_STATE_DIR", default_value = STATE_DIR)]
         state_dir: PathBuf,
     },
@@ -105,7 +114,9 @@ fn main() -> ExitCode {
 fn runtime(command: &Command) -> std::io::Result<Runtime> {
     let mut runtime = match command {
         Command::ApplyFile { single_threaded: true, .. } => runtime::Builder::new_current_thread(),
-        Command::Run { .. } | Command::Enroll { .. } | Command::Stage | Command::ApplyFile { .. } => runtime::Builder::new_multi_thread(),
+        Command::Run { .. } | Command::Enroll { .. } | Command::Update { .. } | Command::Stage | Command::ApplyFile { .. } => {
+            runtime::Builder::new_multi_thread()
+        }
     };
     runtime.enable_all().build()
 }
@@ -122,8 +133,11 @@ async fn start(command: Command) -> anyhow::Result<()> {
                 }
                 loaded => loaded?,
             };
-            tracing::info!(server.name = %identity.server, version = env!("CARGO_PKG_VERSION"), "starting");
-            let config = WorkerConfig { identity, database: state_dir.join("worker.db"), system: host()? };
+            let version = installed_version().map_or_else(|| env!("CARGO_PKG_VERSION").parse(), Ok)?;
+            tracing::info!(server.name = %identity.server, version = %version, "starting");
+            // systemd makes it, and removes it when the worker ends.
+            let runtime_dir = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
+            let config = WorkerConfig { runtime_dir, ..WorkerConfig::new(identity, &state_dir, host()?, version) };
             run(config, stop).await?;
             Ok(())
         }
@@ -138,6 +152,7 @@ async fn start(command: Command) -> anyhow::Result<()> {
             let order = if single_threaded { Order::Fixed } else { Order::SideBySide };
             apply_file::apply_files(&database, &files, (print, order), host()?).await
         }
+        Command::Update { state_dir } => Ok(update(&Desk::within(&state_dir), &state_dir.join(DATABASE), &Dpkg).await?),
         Command::Stage => Ok(()),
     }
 }

@@ -14,6 +14,7 @@
 //! **This is the only module that imports async-nats.**
 
 pub mod authority;
+mod census;
 pub mod client;
 pub mod credentials;
 pub mod panel;

@@ -103,10 +103,14 @@ pub enum Flash {
     ClientDeleted,
     /// A server was removed.
     ServerDeleted,
+    /// Workers are updated one after the other.
+    RolloutStarted,
+    /// No further worker is updated.
+    RolloutCancelled,
 }
 
 impl Flash {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
@@ -118,6 +122,8 @@ impl Flash {
         Self::ClientBack,
         Self::ClientDeleted,
         Self::ServerDeleted,
+        Self::RolloutStarted,
+        Self::RolloutCancelled,
     ];
 
     const fn name(self) -> &'static str {
@@ -133,6 +139,8 @@ impl Flash {
             Self::ClientBack => "client-back",
             Self::ClientDeleted => "client-deleted",
             Self::ServerDeleted => "server-deleted",
+            Self::RolloutStarted => "rollout-started",
+            Self::RolloutCancelled => "rollout-cancelled",
         }
     }
 
@@ -151,6 +159,8 @@ impl Flash {
             Self::ClientBack => "The client may sign in again; the accounts are being brought back.",
             Self::ClientDeleted => "The client is deleted.",
             Self::ServerDeleted => "The server is deleted. Its worker can no longer connect.",
+            Self::RolloutStarted => "The workers are being updated, one server first.",
+            Self::RolloutCancelled => "No further worker is updated. What is under way ends by itself.",
         }
     }
 

@@ -32,6 +32,8 @@ pub enum LiveView {
     Servers(ListQuery),
     /// A server.
     Server(ServerId, Span),
+    /// Updates of all workers.
+    Rollout,
 }
 
 /// Whose rights a page is rendered with. Admins see the same; each client sees their own.
@@ -84,6 +86,7 @@ impl LiveView {
             paths::CLIENTS => return Some(Self::Clients(query())),
             paths::OPERATIONS => return Some(Self::Operations(query())),
             paths::SERVERS => return Some(Self::Servers(query())),
+            paths::ROLLOUT => return Some(Self::Rollout),
             _ => {}
         }
         let below = |list: &str| path.strip_prefix(list).and_then(|rest| rest.strip_prefix('/'));
@@ -105,7 +108,7 @@ impl LiveView {
     fn shows(&self, hint: &Hint) -> bool {
         let provisioning = is_provisioning(hint);
         match self {
-            Self::Home | Self::Servers(_) => true,
+            Self::Home | Self::Servers(_) | Self::Rollout => true,
             Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning,
             Self::Clients(_) => provisioning || hint.user.is_some(),
             // A site's page shows its account's state too.

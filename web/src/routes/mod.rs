@@ -12,6 +12,7 @@ pub mod model;
 pub mod operation;
 pub mod password;
 pub mod public;
+pub mod rollout;
 pub mod server;
 pub mod session;
 pub mod site;
@@ -70,6 +71,7 @@ pub fn table() -> Vec<Route> {
         client::TABLE,
         operation::TABLE,
         server::TABLE,
+        rollout::TABLE,
         audit::TABLE,
         crate::live::route::TABLE,
     ]

@@ -47,6 +47,12 @@ pub enum AuditAction {
     ServerToken,
     /// A server was deleted.
     ServerDelete,
+    /// Every server's worker is to be updated.
+    RolloutStart,
+    /// No further worker is to be updated.
+    RolloutCancel,
+    /// After a failure, updating goes on.
+    RolloutResume,
     /// An admin was added on the command line.
     UserAdd,
     /// A password was reset on the command line.
@@ -55,7 +61,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Those that are no operations.
-    const OTHERS: [Self; 17] = [
+    const OTHERS: [Self; 20] = [
         Self::OperationRetry,
         Self::SessionBegin,
         Self::SessionRefused,
@@ -71,6 +77,9 @@ impl AuditAction {
         Self::ServerUpdate,
         Self::ServerToken,
         Self::ServerDelete,
+        Self::RolloutStart,
+        Self::RolloutCancel,
+        Self::RolloutResume,
         Self::UserAdd,
         Self::UserResetPassword,
     ];
@@ -100,6 +109,9 @@ impl AuditAction {
             Self::ServerUpdate => "server.update",
             Self::ServerToken => "server.token",
             Self::ServerDelete => "server.delete",
+            Self::RolloutStart => "rollout.start",
+            Self::RolloutCancel => "rollout.cancel",
+            Self::RolloutResume => "rollout.resume",
             Self::UserAdd => "user.add",
             Self::UserResetPassword => "user.reset_password",
         }
@@ -125,6 +137,9 @@ impl AuditAction {
             Self::ServerUpdate => "Change server",
             Self::ServerToken => "New token for a worker",
             Self::ServerDelete => "Delete server",
+            Self::RolloutStart => "Update all workers",
+            Self::RolloutCancel => "Stop updating workers",
+            Self::RolloutResume => "Go on updating workers",
             Self::UserAdd => "Add administrator",
             Self::UserResetPassword => "Reset password",
         }

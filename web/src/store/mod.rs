@@ -24,6 +24,7 @@ pub mod panel;
 pub mod php_pool;
 pub mod placement;
 pub mod resource;
+pub mod rollout;
 pub mod server;
 pub mod server_sample;
 pub mod session;
@@ -31,7 +32,9 @@ pub mod sftp_key;
 pub mod site;
 pub mod site_name;
 pub mod throttle;
+pub mod transfer;
 pub mod user;
+pub mod worker_update;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -139,6 +142,21 @@ impl Db {
             Backend::Postgres => "BEGIN",
         };
         Ok(self.write.begin_with(begin).await?)
+    }
+
+    /// The present moment in epoch milliseconds by the one clock that all who share this database go by: PostgreSQL's own, or
+    /// this machine's.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn clock_ms(&self) -> Result<i64, StoreError> {
+        match self.backend {
+            Backend::Sqlite => Ok(now_ms()),
+            Backend::Postgres => {
+                let clock = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+                Ok(sqlx::query_scalar(clock).fetch_one(&self.read).await?)
+            }
+        }
     }
 
     /// Which database this is.

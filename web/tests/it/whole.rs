@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use shared::bus::credentials::{Credentials, new_user_key};
 use shared::bus::sealing::SealKey;
 use shared::bus::signing::{Purpose, sign};
+use shared::bus::topology::Replicas;
 use shared::bus::worker::WorkerBus;
 use shared::enrolment::{EnrolmentReply, EnrolmentRequest, Refusal};
 use shared::events::{Event, EventEnvelope, Outcome, Verdict};
@@ -27,6 +28,7 @@ use web::store::user::UserRole;
 use web::tls::TlsFiles;
 use worker::config::Identity;
 use worker::enrol::{EnrolError, EnrolOptions};
+use worker::panel::PanelError;
 use worker::run::{WorkerConfig, run as work};
 use worker::system::fake::FakeSystem;
 
@@ -68,7 +70,13 @@ impl Running {
 
 pub(crate) fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
     let (db, stop) = (db.clone(), CancellationToken::new());
-    let config = DispatchConfig { bus: nats.address(), bus_for_workers: nats.address(), keys: nats.keys.clone(), name: None };
+    let config = DispatchConfig {
+        bus: nats.address(),
+        bus_for_workers: nats.address(),
+        keys: nats.keys.clone(),
+        replicas: Replicas::ONE,
+        name: None,
+    };
     let token = stop.clone();
     let task = tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
     Running { stop, task }
@@ -76,7 +84,8 @@ pub(crate) fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
 
 pub(crate) fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) -> Running {
     let stop = CancellationToken::new();
-    let config = WorkerConfig { identity: identity.clone(), database: state.path().join("worker.db"), system: host.clone() };
+    let version = env!("CARGO_PKG_VERSION").parse().unwrap();
+    let config = WorkerConfig::new(identity.clone(), state.path(), host.clone(), version);
     let token = stop.clone();
     let task = tokio::spawn(async move { work(config, token).await.unwrap() });
     Running { stop, task }
@@ -210,13 +219,13 @@ async fn a_worker_without_an_identity_joins_by_itself_and_each_way_to_fail_says_
 
     let stranger = EnrolOptions { fingerprint: "AB".repeat(32), ..options.clone() };
     let error = worker::enrol::enrol(stranger).await.unwrap_err();
-    assert!(matches!(error, EnrolError::WrongPanel { .. }) && error.is_final(), "{error:?}");
+    assert!(matches!(error, EnrolError::Panel(PanelError::WrongPanel { .. })) && error.is_final(), "{error:?}");
     let unpinned = EnrolOptions { fingerprint: String::new(), ..options.clone() };
     let error = worker::enrol::enrol(unpinned).await.unwrap_err();
-    assert!(matches!(error, EnrolError::Untrusted { .. }) && error.is_final(), "{error:?}");
+    assert!(matches!(error, EnrolError::Panel(PanelError::Untrusted { .. })) && error.is_final(), "{error:?}");
     let nobody = EnrolOptions { panel: "https://127.0.0.1:1".to_owned(), ..options.clone() };
     let error = worker::enrol::enrol(nobody).await.unwrap_err();
-    assert!(matches!(error, EnrolError::Unreachable { .. }) && !error.is_final(), "{error:?}");
+    assert!(matches!(error, EnrolError::Panel(PanelError::Unreachable { .. })) && !error.is_final(), "{error:?}");
     let mistyped = EnrolOptions { token: "mistyped".to_owned(), ..options.clone() };
     let error = worker::enrol::enrol(mistyped).await.unwrap_err();
     assert!(matches!(error, EnrolError::Refused(Refusal::Unknown)) && error.is_final(), "{error:?}");

@@ -1,9 +1,10 @@
-//! Users: made by systemd-sysusers, changed and removed by the shadow tools.
+//! Users: made by systemd-sysusers, given passwords by the shadow tools, barred and removed in [`passwd`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use nix::unistd::{Gid, Group, Uid, User};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use shared::names::LinuxUser;
 
-use super::SystemError;
 use super::command::Program;
+use super::{SystemError, passwd};
 use crate::engine::image::{UserImage, UserRecord};
 
 fn lookup<T>(doing: &'static str, found: nix::Result<T>) -> Result<T, SystemError> {
@@ -101,28 +102,6 @@ fn text(path: &str) -> Result<String, SystemError> {
     fs::read_to_string(path).map_err(|source| SystemError::File { doing: "read", path: path.into(), source })
 }
 
-/// Users and groups are in two files each. Whoever was interrupted between the two has left a name in the one that holds secrets;
-/// systemd-sysusers then refuses to add it for ever. Debian's own tools bring the two in line.
-fn drop_left_secrets<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), SystemError> {
-    let names: BTreeSet<&str> = names.collect();
-    for (public, secret, tool) in [("/etc/passwd", "/etc/shadow", "/usr/sbin/pwconv"), ("/etc/group", "/etc/gshadow", "/usr/sbin/grpconv")]
-    {
-        let (public, secret) = (text(public)?, text(secret)?);
-        if is_left(&names, &public, &secret) {
-            Program::new(tool).run()?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether one of the names is in a file of secrets and not in the public one.
-fn is_left(names: &BTreeSet<&str>, public: &str, secret: &str) -> bool {
-    let in_file = |file: &'_ str| -> BTreeSet<String> {
-        file.lines().map(|line| fields::<1>(line)[0]).filter(|name| names.contains(name)).map(str::to_owned).collect()
-    };
-    !in_file(secret).is_subset(&in_file(public))
-}
-
 /// systemd-sysusers answers a taken number by quietly choosing another, so what it made is checked, and taken away
 /// again if it is not what was asked.
 pub(super) fn add_users(wanted: &[&UserImage]) -> Result<(), SystemError> {
@@ -131,7 +110,7 @@ pub(super) fn add_users(wanted: &[&UserImage]) -> Result<(), SystemError> {
         let (home, shell) = (home.display(), shell.display());
         let _ = write!(lines, "g {member_of} -\ng {name} {uid}\nu {name} {uid}:{uid} \"{comment}\" {home} {shell}\nm {name} {member_of}\n");
     }
-    drop_left_secrets(wanted.iter().map(|image| image.name.as_str()))?;
+    passwd::remove_left(Path::new(passwd::ETC), &wanted.iter().map(|image| image.name.as_str()).collect())?;
     Program::new("/usr/bin/systemd-sysusers").arg("-").input(lines).run()?;
     let made = users()?;
     // All are checked, so that nothing wrong stays; the first of them is the error.
@@ -152,20 +131,13 @@ fn check_made(wanted: &UserImage, made: Option<&UserRecord>) -> Result<(), Syste
     }
     let reason = format!("came out as {}:{} ({}), wanted {uid}:{uid}: the number is taken", made.uid, made.gid, made.group);
     if made.comment == *comment {
-        remove_user(name)?;
+        remove_users(&[name])?;
     }
     Err(SystemError::User { name: name.to_string(), reason })
 }
 
-pub(super) fn remove_user(name: &LinuxUser) -> Result<(), SystemError> {
-    if user(name.as_str())?.is_some() {
-        Program::new("/usr/sbin/userdel").arg("--").arg(name.as_str()).run()?;
-    }
-    // userdel keeps a group that has other members.
-    if group(name.as_str())?.is_some() {
-        Program::new("/usr/sbin/groupdel").arg("--").arg(name.as_str()).run()?;
-    }
-    drop_left_secrets([name.as_str()].into_iter())
+pub(super) fn remove_users(names: &[&LinuxUser]) -> Result<(), SystemError> {
+    passwd::remove(Path::new(passwd::ETC), &names.iter().map(|name| name.as_str()).collect())
 }
 
 pub(super) fn set_passwords(fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError> {
@@ -174,10 +146,8 @@ pub(super) fn set_passwords(fields: &[(&LinuxUser, &str)]) -> Result<(), SystemE
     Ok(())
 }
 
-pub(super) fn set_expiry(name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError> {
-    let day = day.map_or_else(|| "-1".to_owned(), |day| day.to_string());
-    Program::new("/usr/bin/chage").arg("--expiredate").arg(&day).arg("--").arg(name.as_str()).run()?;
-    Ok(())
+pub(super) fn set_expiries(days: &[(&LinuxUser, Option<i64>)]) -> Result<(), SystemError> {
+    passwd::set_expiries(Path::new(passwd::ETC), &days.iter().map(|(name, day)| (name.as_str(), *day)).collect())
 }
 
 /// How often the process list is read again for what was started in between.
@@ -225,20 +195,4 @@ fn end_if_owned(number: i32, uid: u32) -> bool {
     }
     let _ = pidfd_send_signal(&descriptor, Signal::KILL);
     true
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::is_left;
-
-    #[test]
-    fn a_name_that_only_the_file_of_secrets_has_is_left_over() {
-        let names = BTreeSet::from(["shop", "other"]);
-        assert!(!is_left(&names, "root:x:0:\nshop:x:200001:\n", "root:*::\nshop:!::\n"));
-        assert!(is_left(&names, "root:x:0:\n", "root:*::\nshop:!::\n"));
-        assert!(!is_left(&names, "root:x:0:\n", "root:*::\nshopping:!::\n"), "of somebody else");
-        assert!(!is_left(&names, "shop:x:200001:\n", ""), "what sysusers adds itself");
-    }
 }

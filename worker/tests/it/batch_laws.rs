@@ -80,6 +80,7 @@ fn words_of(job: &JobEnvelope) -> Vec<String> {
         Job::Account(spec) => vec![spec.user.to_string()],
         Job::PhpPool(spec) => vec![spec.user.to_string()],
         Job::Site(spec) => vec![spec.domain.to_string()],
+        Job::Worker(_) => Vec::new(),
     }
 }
 

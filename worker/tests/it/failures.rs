@@ -97,8 +97,8 @@ async fn a_setting_out_of_range_is_a_bad_job() {
 #[tokio::test]
 async fn a_reload_nginx_refuses_silently_is_noticed_and_put_back() {
     let lab = lab().await;
-    lab.host.ignore_reloads();
-    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::ProbeFailed, Effect::RolledBack).await;
+    lab.host.refuse_reloads();
+    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::ServiceDown, Effect::RolledBack).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ pub mod client;
 pub mod home;
 pub mod live;
 pub mod operation;
+pub mod rollout;
 pub mod search;
 pub mod server;
 pub mod site;

@@ -186,11 +186,10 @@ fn absent(spec: &AccountSpec, existing: Option<&UserRecord>, generation: Generat
         draft.plan.step(USER, Action::EndProcesses { uid });
     }
     draft.no_file(SFTP, paths::keys(user))?;
+    // A slice that is stopped is forgotten, and the next account of this name has its own limits: systemd need not read all its
+    // units again, which takes long where there are thousands.
     draft.stopped(LIMITS, &paths::slice(user))?;
-    if draft.no_file(LIMITS, paths::unit(&paths::slice(user)))?.yes() {
-        // Or systemd would remember the limits, for the next account of this name.
-        draft.plan.step(LIMITS, Action::LoadUnits);
-    }
+    draft.no_file(LIMITS, paths::unit(&paths::slice(user)))?;
     no_cell(&mut draft, spec, generation)?;
     if existing.is_some() {
         draft.plan.finally(CLEAN_UP, FinishAction::EndProcesses { uid });

@@ -105,6 +105,7 @@ struct State {
     deaf: bool,
     flushed: bool,
     tests: usize,
+    live_tests: usize,
     reloads: usize,
 }
 
@@ -126,6 +127,8 @@ impl FakeSystem {
         let file = |content: &str| Node::File { owner: Owner::ROOT, mode: 0o644, content: content.as_bytes().to_vec() };
         nodes.insert("/usr/sbin/nginx".into(), file(""));
         nodes.insert("/usr/sbin/nft".into(), file(""));
+        let conf = "user www-data;\ninclude /etc/nginx/modules-enabled/*.conf;\nevents {\n\tworker_connections 768;\n}\n";
+        nodes.insert("/etc/nginx/nginx.conf".into(), file(conf));
         nodes.insert("/etc/nginx/sites-available/default".into(), file("server { listen 80 default_server; server_name _; }\n"));
         nodes.insert("/etc/nginx/sites-enabled/default".into(), Node::Link { target: "/etc/nginx/sites-available/default".into() });
         let web = UserRecord {
@@ -157,6 +160,7 @@ impl FakeSystem {
             deaf: false,
             flushed: false,
             tests: 0,
+            live_tests: 0,
             reloads: 0,
         };
         Self { state: Mutex::new(state) }
@@ -201,13 +205,19 @@ impl FakeSystem {
     pub fn heal(&self) {
         let mut state = self.lock();
         (state.trouble, state.cut, state.changes) = (None, false, 0);
-        (state.tests, state.reloads) = (0, 0);
+        (state.tests, state.live_tests, state.reloads) = (0, 0, 0);
     }
 
     /// How often nginx and PHP-FPM were asked about configurations since [`Self::heal`].
     #[must_use]
     pub fn tests(&self) -> usize {
         self.lock().tests
+    }
+
+    /// How often nginx was asked about the tree as it is, to judge another, since [`Self::heal`].
+    #[must_use]
+    pub fn live_tests(&self) -> usize {
+        self.lock().live_tests
     }
 
     /// How often nginx was told to read its configuration since [`Self::heal`].
@@ -280,8 +290,8 @@ impl FakeSystem {
         self.lock().flushed = true;
     }
 
-    /// From now on nginx refuses every reload silently, as it does when it runs out of descriptors.
-    pub fn ignore_reloads(&self) {
+    /// From now on nginx refuses every reload, as it does when it runs out of descriptors.
+    pub fn refuse_reloads(&self) {
         self.lock().deaf = true;
     }
 }
@@ -292,6 +302,7 @@ const DIRECTORIES: &[&str] = &[
     "/etc/logrotate.d",
     "/etc/nginx",
     "/etc/nginx/conf.d",
+    "/etc/nginx/modules-enabled",
     "/etc/nginx/sites-available",
     "/etc/nginx/sites-enabled",
     "/etc/ssh",
