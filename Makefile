@@ -31,7 +31,7 @@ check:
 bench:
 	@.ci/bench.sh
 
-# Faults at random, with an audit after each round (SECONDS_LONG=1800 SEED=n).
+# Faults, at random and at every system call, with an audit after each (SECONDS_LONG=1800 SEED=n ONLY=random|syscalls).
 chaos:
 	@.ci/chaos.sh
 

@@ -104,7 +104,8 @@ nats_server
 packages mmdebstrap=mmdebstrap systemd-nspawn=systemd-container ip=iproute2 nsenter=util-linux
 if [[ ${1:-run} == test ]]; then
     axe
-    packages chromium=chromium chromedriver=chromium-driver sftp=openssh-client sshpass=sshpass
+    packages chromium=chromium chromedriver=chromium-driver sftp=openssh-client sshpass=sshpass \
+        strace=strace faketime=faketime
     # A server that is already installed is used as it is; the tests start one of their own on a port of its own.
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || packages /nonexistent=postgresql
 fi

@@ -94,6 +94,8 @@ pub const SERVER: &str = "/servers/{id}";
 pub const SERVER_EDIT: &str = "/servers/{id}/edit";
 /// Make a new token for a server's worker (POST).
 pub const SERVER_TOKEN: &str = "/servers/{id}/token";
+/// Whether a server takes new accounts (POST, fields `active` and `back`).
+pub const SERVER_ACTIVE: &str = "/servers/{id}/active";
 /// Update a server's worker (POST).
 pub const SERVER_UPDATE: &str = "/servers/{id}/update";
 /// Updates of all workers: how they stand, and the target of the form that starts them.
@@ -102,8 +104,6 @@ pub const ROLLOUT: &str = "/servers/updates";
 pub const ROLLOUT_CANCEL: &str = "/servers/updates/cancel";
 /// Go on updating after a failure (POST).
 pub const ROLLOUT_RESUME: &str = "/servers/updates/resume";
-/// Whether a server takes new accounts (POST, fields `active` and `back`).
-pub const SERVER_ACTIVE: &str = "/servers/{id}/active";
 /// Delete a server: confirmation and its target.
 pub const SERVER_DELETE: &str = "/servers/{id}/delete";
 /// Search over everything one may see (GET, field `q`).
@@ -189,10 +189,10 @@ with_id! {
     server_edit(ServerId) => SERVER_EDIT;
     /// [`SERVER_DELETE`] of one server.
     server_delete(ServerId) => SERVER_DELETE;
-    /// [`SERVER_UPDATE`] of one server.
-    server_update(ServerId) => SERVER_UPDATE;
     /// [`SERVER_ACTIVE`] of one server.
     server_active(ServerId) => SERVER_ACTIVE;
+    /// [`SERVER_UPDATE`] of one server.
+    server_update(ServerId) => SERVER_UPDATE;
     /// [`SERVER_TOKEN`] of one server.
     server_token(ServerId) => SERVER_TOKEN;
 }

@@ -18,13 +18,14 @@ use crate::outbox::outbox_insert;
 use crate::registry::{Carried, carry_out_batch};
 use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
-use crate::turns::{Choice, Size, choose};
+use crate::system::LiveTest;
+use crate::turns::{Choice, LONGEST_PAUSE_MS, Size, choose};
 use crate::update::report;
 use crate::update::request::Standing;
 
 /// A job whose requirement has not come yet is looked at again after this pause.
 const REQUIREMENT_PAUSE_MS: i64 = 1_000;
-/// A passing failure is tried again this often, after 2, 4 and 8 seconds.
+/// A passing failure is tried again this often, after 2, 4 and 8 seconds ([`LONGEST_PAUSE_MS`]).
 const PASSING_TRIES: u32 = 3;
 /// Without anything to do the inbox is looked at this often.
 const IDLE: Duration = Duration::from_mins(1);
@@ -150,7 +151,7 @@ impl<'a> Executor<'a> {
     }
 
     async fn postpone(&self, envelope: &JobEnvelope, tries: u32) -> Result<(), StoreError> {
-        let pause_ms = 2_000_i64 << tries;
+        let pause_ms = (2_000_i64 << tries).min(LONGEST_PAUSE_MS);
         tracing::warn!(job.id = %envelope.id, pause_ms, "a job failed in passing; trying again");
         let mut tx = self.worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
         Ledger::settled_take(&mut tx, envelope.id).await?;
@@ -200,7 +201,7 @@ impl<'a> Executor<'a> {
             return Ok(());
         }
         let system = self.worker.engine.system().clone();
-        let test = blocking(move || system.test_nginx(&[])).await?;
+        let test = blocking(move || system.test_nginx(&[], LiveTest::Never)).await?;
         obstacle.look_at = Instant::now() + (began.elapsed() * LOOK_SHARE).max(LOOK_AGAIN);
         let said = match test {
             Ok(test) if test.candidate.accepted => {

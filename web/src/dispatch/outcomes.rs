@@ -65,12 +65,12 @@ async fn take(dispatch: &Dispatch, messages: Vec<EventMessage>) {
             Err(error) => tracing::warn!(error = %chain(&error), "an event could not be checked; it comes again"),
         }
     }
-    match apply(dispatch, &events).await {
+    match apply_soon(dispatch, &events).await {
         Ok(hints) => settle(dispatch, &events, hints).await,
         // One that cannot be applied holds up no other.
         Err(_) if events.len() > 1 => {
             for one in events.chunks(1) {
-                match apply(dispatch, one).await {
+                match apply_soon(dispatch, one).await {
                     Ok(hints) => settle(dispatch, one, hints).await,
                     Err(error) => refused(&error),
                 }
@@ -115,6 +115,19 @@ async fn identify(dispatch: &Dispatch, message: &EventMessage) -> Result<Option<
             Ok(None)
         }
     }
+}
+
+/// Another transaction that was quicker is over by the next try.
+const TRIES: u32 = 3;
+
+async fn apply_soon(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, DispatchError> {
+    for _ in 1..TRIES {
+        match apply(dispatch, events).await {
+            Err(DispatchError::Store(StoreError::Raced)) => {}
+            result => return result,
+        }
+    }
+    apply(dispatch, events).await
 }
 
 /// Applies events in one transaction. A repeated one changes nothing.

@@ -74,17 +74,19 @@ fn readable(row: &AnyRow) -> Option<JobRow> {
     }
 }
 
-/// Jobs that were sent before a moment and of which nothing was heard since.
+/// Jobs that were sent so long ago and of which nothing was heard since. One that was sent in the future counts too: the clock
+/// was set back since then.
 ///
 /// # Errors
 /// The database fails.
-pub async fn job_list_silent(db: &Db, sent_before_ms: i64) -> Result<Vec<JobRow>, StoreError> {
+pub async fn job_list_silent(db: &Db, now_ms: i64, silence_ms: i64) -> Result<Vec<JobRow>, StoreError> {
     let rows = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        " FROM jobs WHERE state IN ('sent', 'working', 'blocked') AND sent_ms < $1 ORDER BY id LIMIT 1000"
+        " FROM jobs WHERE state IN ('sent', 'working', 'blocked') AND (sent_ms < $1 OR sent_ms > $2) ORDER BY id LIMIT 1000"
     ))
-    .bind(sent_before_ms)
+    .bind(now_ms - silence_ms)
+    .bind(now_ms + silence_ms)
     .fetch_all(db.read())
     .await?;
     rows.iter().map(JobRow::try_from).collect()

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use shared::bus::credentials::{Credentials, new_user_key};
 use shared::bus::sealing::SealKey;
 use shared::bus::signing::{Purpose, sign};
+use shared::bus::topology::Replicas;
 use shared::bus::worker::WorkerBus;
 use shared::enrolment::{EnrolmentReply, EnrolmentRequest, Refusal};
 use shared::events::{Event, EventEnvelope, Outcome, Verdict};
@@ -34,48 +35,54 @@ use worker::system::fake::FakeSystem;
 use super::support::app::{Browser, TestApp};
 use super::support::fleet::{person, signed_in};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A panel, its bus, and one worker on a host in memory.
-struct Whole {
-    app: TestApp,
-    admin: Browser,
-    nats: NatsServer,
-    host: Arc<FakeSystem>,
-    identity: Identity,
-    state: TempDir,
-    dispatch: Running,
-    worker: Running,
+pub(crate) struct Whole {
+    pub(crate) app: TestApp,
+    pub(crate) admin: Browser,
+    pub(crate) nats: NatsServer,
+    pub(crate) host: Arc<FakeSystem>,
+    pub(crate) identity: Identity,
+    pub(crate) state: TempDir,
+    pub(crate) dispatch: Running,
+    pub(crate) worker: Running,
 }
 
 /// Something that runs until it is stopped.
-struct Running {
+pub(crate) struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.stop.cancel();
         let _ = (&mut self.task).await;
     }
 
     /// Ends it without warning, wherever it is.
-    async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;
     }
 }
 
-fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
+pub(crate) fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
     let (db, stop) = (db.clone(), CancellationToken::new());
-    let config = DispatchConfig { bus: nats.address(), bus_for_workers: nats.address(), keys: nats.keys.clone(), name: None };
+    let config = DispatchConfig {
+        bus: nats.address(),
+        bus_for_workers: nats.address(),
+        keys: nats.keys.clone(),
+        replicas: Replicas::ONE,
+        name: None,
+    };
     let token = stop.clone();
     let task = tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
     Running { stop, task }
 }
 
-fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) -> Running {
+pub(crate) fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) -> Running {
     let stop = CancellationToken::new();
     let version = env!("CARGO_PKG_VERSION").parse().unwrap();
     let config = WorkerConfig::new(identity.clone(), state.path(), host.clone(), version);
@@ -85,7 +92,7 @@ fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) ->
 }
 
 /// Adds a server, if there is none of the name, and lets a worker join as it like `gantry-worker enroll`, short of HTTP.
-async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
+pub(crate) async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
     let token = token_new();
     let known = server_fetch_by_name(app.db(), &name.parse().unwrap()).await.unwrap();
     let mut tx = app.db().write().await.unwrap();
@@ -121,7 +128,7 @@ async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
 }
 
 /// Looks again and again until there is something to see.
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look().await {
@@ -133,7 +140,7 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 impl Whole {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let nats = NatsServer::start();
         let app = TestApp::start().await;
         let dispatch = start_dispatch(app.db(), &nats);
@@ -147,7 +154,7 @@ impl Whole {
         whole
     }
 
-    async fn until_online(&self) {
+    pub(crate) async fn until_online(&self) {
         until("the server is online", async || {
             let server = server_fetch_by_name(self.app.db(), &self.identity.server).await.unwrap()?;
             (server.online && !server.php_versions.is_empty() && server.peer == "127.0.0.1").then_some(())
@@ -155,26 +162,26 @@ impl Whole {
         .await;
     }
 
-    async fn account(&mut self, user: &str) -> String {
+    pub(crate) async fn account(&mut self, user: &str) -> String {
         let owner = person(&self.app, &format!("{user}owner"), UserRole::Client).await;
         let answer = self.admin.post("/accounts", &[("owner", &owner.to_string()), ("user", user)]).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
         answer.location().trim_start_matches("/accounts/").to_owned()
     }
 
-    async fn site(&mut self, account: &str, domain: &str) -> SiteId {
+    pub(crate) async fn site(&mut self, account: &str, domain: &str) -> SiteId {
         let answer = self.admin.post("/sites", &[("account", account), ("domain", domain), ("php", "8.2")]).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
         answer.location().trim_start_matches("/sites/").parse().unwrap()
     }
 
-    async fn state_of(&self, site: SiteId) -> Option<ResourceState> {
+    pub(crate) async fn state_of(&self, site: SiteId) -> Option<ResourceState> {
         let row =
             sqlx::query("SELECT state FROM sites WHERE id = $1").bind(site.to_string()).fetch_optional(self.app.db().read()).await.unwrap();
         row.map(|row| sqlx::Row::get::<String, _>(&row, "state").parse().unwrap())
     }
 
-    async fn until_state(&self, site: SiteId, state: ResourceState) {
+    pub(crate) async fn until_state(&self, site: SiteId, state: ResourceState) {
         until(&format!("the site is {state}"), async || (self.state_of(site).await == Some(state)).then_some(())).await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use shared::bus::topology::Replicas;
 use shared::failure::FailureCode;
 use shared::ids::ServerId;
 use shared::jobs::Job;
@@ -132,7 +133,13 @@ impl Fleet {
             servers.push(server(town.app.db(), name, None).await);
         }
         let (nats, stop) = (NatsServer::start(), CancellationToken::new());
-        let config = DispatchConfig { bus: nats.address(), bus_for_workers: nats.address(), keys: nats.keys.clone(), name: None };
+        let config = DispatchConfig {
+            bus: nats.address(),
+            bus_for_workers: nats.address(),
+            keys: nats.keys.clone(),
+            name: None,
+            replicas: Replicas::ONE,
+        };
         let (db, token) = (town.app.db().clone(), stop.clone());
         tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
         Self { town, servers, stop, _nats: nats }

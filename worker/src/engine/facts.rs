@@ -205,6 +205,13 @@ impl<'a> Facts<'a> {
         sites_in(self.ledger.applied_of_user(user))
     }
 
+    /// How many accounts there are.
+    #[must_use]
+    pub fn accounts(&self) -> usize {
+        let is_there = |job: &Job| matches!(job, Job::Account(spec) if spec.presence != Presence::Deleted);
+        self.ledger.applied().filter(|(_, _, job)| is_there(job)).count()
+    }
+
     /// A site whose serving proves that a change of others has done no harm.
     #[must_use]
     pub fn neighbour(&self) -> Option<&'a DomainName> {

@@ -1,6 +1,7 @@
 //! The rows of the ledger in memory, and the ways planning looks them up.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use shared::jobs::{Generation, Job, PoolPresence, Presence, ResourceKey, SiteSpec};
 use shared::names::{LinuxUser, SiteName};
@@ -25,9 +26,9 @@ pub struct Row {
     /// How that ended.
     pub state: RowState,
     /// That state.
-    pub spec: Job,
-    /// What the host serves.
-    pub applied: Option<(Generation, Job)>,
+    pub spec: Arc<Job>,
+    /// What the host serves: the same in memory where it is that state.
+    pub applied: Option<(Generation, Arc<Job>)>,
 }
 
 /// How work on the newest state ended.
@@ -59,7 +60,7 @@ impl Rows {
     /// What the host serves of one resource.
     #[must_use]
     pub fn applied_of(&self, resource: ResourceKey) -> Option<&Job> {
-        self.rows.get(&resource)?.applied.as_ref().map(|(_, job)| job)
+        self.rows.get(&resource)?.applied.as_ref().map(|(_, job)| job.as_ref())
     }
 
     /// How many there are.
@@ -76,13 +77,13 @@ impl Rows {
 
     /// Everything the host serves, deleted resources included.
     pub fn applied(&self) -> impl Iterator<Item = (ResourceKey, Generation, &Job)> {
-        self.rows.iter().filter_map(|(key, row)| row.applied.as_ref().map(|(generation, job)| (*key, *generation, job)))
+        self.rows.iter().filter_map(|(key, row)| row.applied.as_ref().map(|(generation, job)| (*key, *generation, job.as_ref())))
     }
 
     /// What the host serves of a Linux user's, in the order of the keys.
     pub fn applied_of_user(&self, user: &LinuxUser) -> impl Iterator<Item = (ResourceKey, Generation, &Job)> {
         let keys = self.users.get(user).into_iter().flatten();
-        keys.filter_map(|key| self.rows.get(key)?.applied.as_ref().map(|(generation, job)| (*key, *generation, job)))
+        keys.filter_map(|key| self.rows.get(key)?.applied.as_ref().map(|(generation, job)| (*key, *generation, job.as_ref())))
     }
 
     /// The applied sites that answer to a name.

@@ -182,29 +182,12 @@ pub async fn server_show_model(
         address: Some(server.address.clone()).filter(|address| !address.is_empty()),
         jobs_working: count(figures.jobs.get(&id).map_or(0, |jobs| jobs.1)),
         created_at: at(server.created_ms),
-        update: update_model(state, actor, &server).await?,
         history: history(state, id, span).await?,
         accounts: account::rows(state, actor, &accounts).await?,
+        update: update_model(state, actor, &server).await?,
         operations: newest(state, actor, operations, FEED).await?,
         live,
         toast: None,
-    })
-}
-
-/// What there is to say of updates of its worker.
-async fn update_model(state: &AppState, actor: &Actor, server: &ServerRow) -> Result<Update, PageError> {
-    let offer = state.config.worker_offer().filter(|offer| offer.is_newer_than(&server.version));
-    let newest = operation_list_of_resource(state.db(), actor.visible(), ResourceKey::Worker(server.id), 1).await?;
-    let standing = match newest.first() {
-        Some(newest) => standing(state, actor, newest).await?,
-        None => Standing::default(),
-    };
-    Ok(match (standing, offer) {
-        (Standing { progress: Some(progress), .. }, _) => Update::UnderWay(progress),
-        (Standing { waiting: Some(waiting), .. }, _) => Update::Waiting(waiting),
-        // What failed is of interest for as long as it is not mended.
-        (Standing { failure, .. }, Some(offer)) => Update::Offered { version: offer.version.to_string(), failed: failure },
-        (Standing { .. }, None) => Update::None,
     })
 }
 
@@ -232,6 +215,23 @@ async fn history(state: &AppState, id: ServerId, span: Span) -> Result<History, 
 #[expect(clippy::cast_precision_loss, reason = "a point of a drawing")]
 fn mean(group: &[ServerSample], of: fn(&ServerSample) -> i64) -> Option<f64> {
     (!group.is_empty()).then(|| group.iter().map(of).sum::<i64>() as f64 / group.len() as f64)
+}
+
+/// What there is to say of updates of its worker.
+async fn update_model(state: &AppState, actor: &Actor, server: &ServerRow) -> Result<Update, PageError> {
+    let offer = state.config.worker_offer().filter(|offer| offer.is_newer_than(&server.version));
+    let newest = operation_list_of_resource(state.db(), actor.visible(), ResourceKey::Worker(server.id), 1).await?;
+    let standing = match newest.first() {
+        Some(newest) => standing(state, actor, newest).await?,
+        None => Standing::default(),
+    };
+    Ok(match (standing, offer) {
+        (Standing { progress: Some(progress), .. }, _) => Update::UnderWay(progress),
+        (Standing { waiting: Some(waiting), .. }, _) => Update::Waiting(waiting),
+        // What failed is of interest for as long as it is not mended.
+        (Standing { failure, .. }, Some(offer)) => Update::Offered { version: offer.version.to_string(), failed: failure },
+        (Standing { .. }, None) => Update::None,
+    })
 }
 
 /// The form for a new server, with what was typed before.

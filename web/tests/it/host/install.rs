@@ -40,7 +40,7 @@ fn make_install_makes_a_fresh_debian_13_a_panel_with_its_first_server_and_may_be
     let (_, after) = said.split_once("with password").expect("the one-time password is printed");
     let once = after.split_whitespace().next().expect("a password").to_owned();
 
-    let panel = Panel::sign_in_as(&format!("https://{}:8443", host.address), &once);
+    let panel = Panel::sign_in_with(&format!("https://{}:8443", host.address), None, &once);
     host.until("the machine is its own first server", PATIENCE, || panel.get("/servers").text().contains("Online"));
     let server = panel.id_of("/servers?q=", NAME, "/servers/");
     let client = panel.client("firstclient");

@@ -4,11 +4,13 @@
 mod account;
 mod crash;
 mod failure;
+mod fault;
 mod install;
 mod join;
 mod lab;
+mod nginx;
 mod outage;
-mod panel;
+pub(crate) mod panel;
 mod prober;
 mod site;
 mod tenant;
