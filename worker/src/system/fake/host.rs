@@ -258,7 +258,7 @@ impl System for FakeSystem {
         })
     }
 
-    fn end_processes(&self, _uid: u32) -> Result<(), SystemError> {
+    fn end_processes(&self, _uids: &[u32]) -> Result<(), SystemError> {
         self.lock().change("processes", |_| Ok(()))
     }
 
