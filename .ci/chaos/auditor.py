@@ -272,7 +272,9 @@ def php(host, accounts, sites, pools):
     for line in units.splitlines():
         unit = line.split()[0]
         match = re.search(r"@([a-z0-9]+)\.(service|socket)$", unit)
-        if match and match[1] not in users:
+        # What is only remembered by systemd, without a file and a process, is forgotten when it next reads its units.
+        is_memory = line.split()[2:4] == ["inactive", "dead"]
+        if match and match[1] not in users and not is_memory:
             found.append(f"the unit {unit} belongs to no account ({' '.join(line.split()[1:4])})")
         if match and "failed" in line.split()[2:4] and f"{match[1]}" in users:
             found.append(f"the unit {unit} has failed")
