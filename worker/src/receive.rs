@@ -122,6 +122,7 @@ fn outdated(header: &JobHeader) -> Outcome {
         steps: Vec::new(),
         started_ms: now,
         finished_ms: now,
+        record: None,
     }
 }
 

@@ -119,7 +119,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     let work = async {
         // A job may rely on what is prepared.
         prepare(&worker).await;
-        Executor::new(&worker).run(&stop).await;
+        Executor::run(&worker, &stop).await;
     };
     let ended = tasks.beside(work, &stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);

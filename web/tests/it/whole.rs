@@ -312,6 +312,7 @@ async fn another_servers_worker_cannot_end_this_servers_job() {
         steps: Vec::new(),
         started_ms: 0,
         finished_ms: 1,
+        record: None,
     };
     let bus = WorkerBus::connect(&whole.nats.address(), &liar.server, &liar.credentials).await.unwrap();
     // Once under its own name, once claiming to be the other server.
