@@ -1,6 +1,8 @@
 //! What is refused as a matter of security, and told to admins.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -132,9 +134,66 @@ pub struct Refused {
     pub at_ms: i64,
 }
 
+/// Counts what is refused, so that a flood of it is told as one line a minute.
+#[derive(Debug)]
+pub struct Tally<K>(HashMap<K, Counted>);
+
+#[derive(Debug)]
+struct Counted {
+    told_ms: i64,
+    since: u32,
+}
+
+impl<K> Default for Tally<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> Tally<K> {
+    /// Of one thing nothing is told again before so long.
+    const PAUSE_MS: i64 = 60_000;
+    /// So many things are told apart. Beyond it nothing new is counted: whoever floods with names of his own fills no memory.
+    const MOST: usize = 10_000;
+
+    /// Counts one more. If it is to be told now: how many there have been since the last time.
+    pub fn count(&mut self, key: K, now_ms: i64) -> Option<u32> {
+        if self.0.len() >= Self::MOST {
+            self.0.retain(|_, counted| now_ms - counted.told_ms < Self::PAUSE_MS || counted.since > 0);
+        }
+        let is_full = self.0.len() >= Self::MOST;
+        match self.0.get_mut(&key) {
+            Some(counted) if now_ms - counted.told_ms < Self::PAUSE_MS => {
+                counted.since = counted.since.saturating_add(1);
+                None
+            }
+            Some(counted) => {
+                let times = counted.since.saturating_add(1);
+                *counted = Counted { told_ms: now_ms, since: 0 };
+                Some(times)
+            }
+            None if is_full => None,
+            None => {
+                self.0.insert(key, Counted { told_ms: now_ms, since: 0 });
+                Some(1)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::SecurityKind;
+    use super::{SecurityKind, Tally};
+
+    #[test]
+    fn a_flood_is_told_once_a_minute_with_how_many_there_were() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.count("forged", 1_000), Some(1));
+        assert_eq!(tally.count("forged", 2_000), None);
+        assert_eq!(tally.count("foreign", 2_000), Some(1), "another thing is told at once");
+        assert_eq!(tally.count("forged", 3_000), None);
+        assert_eq!(tally.count("forged", 62_000), Some(3));
+    }
 
     #[test]
     fn every_kind_is_spelled_the_same_on_the_wire_and_in_the_database_and_says_what_to_do() {

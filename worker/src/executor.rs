@@ -54,7 +54,7 @@ struct UnderWay {
 
 /// What a batch says.
 enum Word {
-    Ended(JobEnvelope, Carried),
+    Ended(Box<(JobEnvelope, Carried)>),
     /// The next may begin; or all is over. With how many jobs it had, and since when.
     Passes(usize, Instant),
 }
@@ -157,7 +157,7 @@ impl<'a> Executor<'a> {
             let say = |word| drop(news.send(word));
             carry_out_in_rounds(&worker.engine, &jobs, &mut |news| match news {
                 News::Steps(job, steps) => teller.tell(job, steps, None),
-                News::Ended(job, carried) => say(Word::Ended(jobs[job].clone(), carried)),
+                News::Ended(job, carried) => say(Word::Ended(Box::new((jobs[job].clone(), carried)))),
                 News::LetsPass => {
                     if std::mem::take(&mut passes) {
                         say(Word::Passes(jobs.len(), began));
@@ -183,7 +183,8 @@ impl<'a> Executor<'a> {
                     self.busy = false;
                     tracing::info!(jobs, duration_ms = took.as_millis(), "a batch has ended, or lets the next one pass");
                 }
-                Word::Ended(envelope, carried) => {
+                Word::Ended(ended_job) => {
+                    let (envelope, carried) = *ended_job;
                     let tries = self.under_way.remove(&envelope.id).map_or(0, |job| job.tries);
                     match carried {
                         Carried::Ended(outcome) if is_passing(&outcome) && tries < PASSING_TRIES => {

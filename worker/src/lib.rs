@@ -26,6 +26,7 @@ pub mod join;
 pub mod ledger;
 pub mod outbox;
 mod receive;
+mod refused;
 pub mod registry;
 pub mod roles;
 pub mod run;

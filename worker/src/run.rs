@@ -17,7 +17,8 @@ use shared::events::{Event, Progress, Resync};
 use shared::ids::JobId;
 use shared::jobs::SealedCryptHash;
 use shared::names::CryptHash;
-use tokio::sync::{Notify, mpsc, watch};
+use shared::security::{SecurityKind, Tally};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Identity;
@@ -71,6 +72,8 @@ pub(crate) struct Worker {
     /// An event is in the outbox.
     pub(crate) event_came: Notify,
     pub(crate) progress: mpsc::Sender<Progress>,
+    /// What was refused as a matter of security.
+    pub(crate) refused: Mutex<Tally<SecurityKind>>,
 }
 
 /// Opens what was sealed to this worker.
@@ -101,6 +104,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
         job_ended: Notify::new(),
         event_came: Notify::new(),
         progress,
+        refused: Mutex::default(),
     });
     if !resync_is_told(&worker.store.pool).await.map_err(StoreError::from)? {
         tell_ledger(&worker).await?;

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use shared::bus::panel::{Hint, Signal};
 use shared::events::Heartbeat;
 use shared::ids::ServerId;
+use shared::security::SecurityKind;
 
 use super::{Dispatch, chain};
 use crate::store::server::{server_heartbeat_in_tx, server_list_silent, server_mark_offline, server_set_peer};
@@ -103,7 +104,7 @@ async fn receive(dispatch: &Dispatch, signal: &Signal, pending: &mut HashMap<Ser
         Ok(heartbeat) if heartbeat.server == name => {
             pending.insert(worker.id, heartbeat);
         }
-        Ok(_) | Err(_) => tracing::error!(server.name = %name, "a heartbeat that its server did not sign was dropped"),
+        Ok(_) | Err(_) => dispatch.refused(SecurityKind::ForgedEvent, name.as_str(), "a heartbeat").await,
     }
 }
 
@@ -130,5 +131,5 @@ async fn write(dispatch: &Dispatch, pending: &mut HashMap<ServerId, Heartbeat>) 
 }
 
 const fn hint_of(server: ServerId) -> Hint {
-    Hint { resource: None, account: None, operation: None, server: Some(server), user: None }
+    Hint { resource: None, account: None, operation: None, server: Some(server), user: None, audit: false, security: false }
 }

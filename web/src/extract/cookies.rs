@@ -103,10 +103,18 @@ pub enum Flash {
     ClientDeleted,
     /// A server was removed.
     ServerDeleted,
+    /// A queue was paused.
+    QueuePaused,
+    /// A queue goes on.
+    QueueResumed,
+    /// A request was moved in its queue.
+    QueueMoved,
+    /// A request was taken back.
+    OperationCancelled,
 }
 
 impl Flash {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 15] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
@@ -118,6 +126,10 @@ impl Flash {
         Self::ClientBack,
         Self::ClientDeleted,
         Self::ServerDeleted,
+        Self::QueuePaused,
+        Self::QueueResumed,
+        Self::QueueMoved,
+        Self::OperationCancelled,
     ];
 
     const fn name(self) -> &'static str {
@@ -133,6 +145,10 @@ impl Flash {
             Self::ClientBack => "client-back",
             Self::ClientDeleted => "client-deleted",
             Self::ServerDeleted => "server-deleted",
+            Self::QueuePaused => "queue-paused",
+            Self::QueueResumed => "queue-resumed",
+            Self::QueueMoved => "queue-moved",
+            Self::OperationCancelled => "operation-cancelled",
         }
     }
 
@@ -151,6 +167,10 @@ impl Flash {
             Self::ClientBack => "The client may sign in again; the accounts are being brought back.",
             Self::ClientDeleted => "The client is deleted.",
             Self::ServerDeleted => "The server is deleted. Its worker can no longer connect.",
+            Self::QueuePaused => "The queue is paused. What the server has, it finishes.",
+            Self::QueueResumed => "The queue goes on.",
+            Self::QueueMoved => "It was moved in the queue.",
+            Self::OperationCancelled => "It is cancelled. Nothing was changed on the server.",
         }
     }
 

@@ -12,6 +12,8 @@ pub mod model;
 pub mod operation;
 pub mod password;
 pub mod public;
+pub mod queue;
+pub mod security;
 pub mod server;
 pub mod session;
 pub mod site;
@@ -70,6 +72,8 @@ pub fn table() -> Vec<Route> {
         client::TABLE,
         operation::TABLE,
         server::TABLE,
+        queue::TABLE,
+        security::TABLE,
         audit::TABLE,
         crate::live::route::TABLE,
     ]

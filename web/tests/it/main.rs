@@ -12,6 +12,7 @@ mod join;
 mod live;
 mod operation;
 mod queue;
+mod queue_control;
 mod repeat;
 mod route_coverage;
 mod security;

@@ -239,7 +239,7 @@ async fn a_site_becomes_active_and_its_steps_are_kept() {
     whole.until_state(site, ResourceState::Active).await;
 
     let operation = sqlx::query("SELECT id FROM operations WHERE kind = 'site.create'").fetch_one(whole.app.db().read()).await.unwrap();
-    let jobs = job_list_of_operation(whole.app.db(), sqlx::Row::get::<String, _>(&operation, "id").parse().unwrap()).await.unwrap();
+    let jobs = job_list_of_operation(whole.app.db(), sqlx::Row::get::<String, _>(&operation, "id").parse().unwrap()).await.unwrap().jobs;
     assert_eq!(jobs.len(), 2, "the pool and the site");
     assert!(jobs.iter().all(|job| !job.steps.is_empty() && job.finished_ms.is_some()));
 }

@@ -12,7 +12,7 @@ use crate::views::components::icon::Icon;
 use crate::views::components::table::{Column, table};
 use crate::views::components::toast::Toast;
 use crate::views::components::toolbar::{Filter, Select, filter_links, toolbar};
-use crate::views::components::{empty_state, pager, usage};
+use crate::views::components::{empty_state, pager, time, usage};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::listing::Listing;
@@ -146,7 +146,10 @@ pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
                     a.name href=(paths::server(row.id)) { (row.name) }
                     small { (row.hostname) @if let Some(peer) = &row.peer { ", calls from " (peer) } }
                 }
-                td { (reach(row.reach, row.jobs_waiting, now)) }
+                td {
+                    (reach(row.reach, row.jobs_waiting, now))
+                    @if let Some(since) = row.paused_since { " " a.chip href=(paths::server_queue(row.id)) { "paused since " (time::clock(since)) } }
+                }
                 td { (roles(&row.roles)) }
                 td.num data-label="Accounts" { (accounts(row)) }
                 td.num data-label="Load" { @if let Some(load) = row.load { (format!("{:.2}", load.load1)) } @else { span.muted { "no data" } } }
