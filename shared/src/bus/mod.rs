@@ -16,6 +16,7 @@ pub mod authority;
 pub mod client;
 pub mod credentials;
 pub mod panel;
+pub mod refusals;
 pub mod sealing;
 pub mod server_config;
 pub mod signing;

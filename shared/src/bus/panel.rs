@@ -50,7 +50,7 @@ pub struct Hint {
 /// Dispatch's connection.
 pub struct DispatchBus {
     client: Client,
-    system: Client,
+    pub(super) system: Client,
     context: Context,
     signer: KeyPair,
     keys: BusKeys,

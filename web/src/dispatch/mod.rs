@@ -178,6 +178,7 @@ async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationTok
     parts.spawn(presence::run(Arc::clone(dispatch)));
     parts.spawn(presence::listen_for_disconnects(Arc::clone(dispatch)));
     parts.spawn(presence::listen_for_connects(Arc::clone(dispatch)));
+    parts.spawn(presence::listen_for_refusals(Arc::clone(dispatch)));
     parts.spawn(sweeper::run(Arc::clone(dispatch)));
     parts.spawn(enrolment::run(Arc::clone(dispatch)));
     loop {

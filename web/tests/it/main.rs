@@ -11,6 +11,7 @@ mod host;
 mod join;
 mod live;
 mod operation;
+mod overview;
 mod queue;
 mod queue_control;
 mod repeat;
