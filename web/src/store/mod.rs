@@ -30,6 +30,7 @@ pub mod queue;
 pub mod resource;
 pub mod security_event;
 pub mod server;
+pub mod server_sample;
 pub mod session;
 pub mod sftp_key;
 pub mod site;
