@@ -9,7 +9,9 @@ use crate::failure::{Effect, FailureCode};
 use crate::ids::{Epoch, EventId, JobId, OperationId};
 use crate::jobs::{Generation, ResourceKey};
 use crate::names::{PhpVersion, ServerName};
+use crate::record::JobRecord;
 use crate::role::Role;
+use crate::security::Refused;
 
 /// A durable message of a worker. Signed as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ pub enum Event {
     Outcome(Outcome),
     /// The generations a worker's ledger holds, sent when the panel asks or the ledger was lost.
     Resync(Resync),
+    /// The worker has refused something as a matter of security.
+    Refused(Refused),
     /// A job is of a kind or version that this worker does not know. It has done nothing.
     Outdated(Outdated),
 }
@@ -70,6 +74,9 @@ pub struct Outcome {
     pub started_ms: i64,
     /// When it ended, epoch milliseconds by its clock.
     pub finished_ms: i64,
+    /// What was planned, and in which company it was carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<JobRecord>,
 }
 
 /// The ways a job ends.

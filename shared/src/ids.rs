@@ -94,3 +94,7 @@ id!(
     /// An event's identity, for de-duplication.
     EventId
 );
+id!(
+    /// Jobs that a worker carried out together.
+    BatchId
+);

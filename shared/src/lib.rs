@@ -2,7 +2,7 @@
 //!
 //! - [`names`]: every name, path and version that crosses a boundary, as a type that cannot hold a bad value.
 //! - [`jobs`]: the desired state of one resource, wrapped in an envelope with its generation.
-//! - [`events`]: what a worker reports.
+//! - [`events`]: what a worker reports; [`record`]: what it keeps of a job for admins; [`security`]: what is refused.
 //! - [`operation`], [`failure`]: the states a request goes through, and the ways it can end badly.
 //! - [`release`]: packages that the release key vouches for.
 //! - [`tls`]: certificate authorities.
@@ -19,9 +19,11 @@ pub mod ids;
 pub mod jobs;
 pub mod names;
 pub mod operation;
+pub mod record;
 pub mod release;
 pub mod role;
 pub mod secret;
+pub mod security;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tls;

@@ -82,6 +82,14 @@ pub const OPERATIONS: &str = "/operations";
 pub const OPERATION: &str = "/operations/{id}";
 /// Try a failed operation again (POST).
 pub const OPERATION_RETRY: &str = "/operations/{id}/retry";
+/// An operation's whole record, as JSON. For admins.
+pub const OPERATION_RECORD: &str = "/operations/{id}/record.json";
+/// Take an operation back that was not sent: confirmation and its target.
+pub const OPERATION_CANCEL: &str = "/operations/{id}/cancel";
+/// Let an operation go out before others (POST).
+pub const OPERATION_SOONER: &str = "/operations/{id}/sooner";
+/// Let an operation go out after others (POST).
+pub const OPERATION_LATER: &str = "/operations/{id}/later";
 /// The audit log: everybody's for an admin, one's own otherwise.
 pub const AUDIT: &str = "/audit";
 /// Servers: list, and the target of the form for a new one.
@@ -106,6 +114,16 @@ pub const ROLLOUT_CANCEL: &str = "/servers/updates/cancel";
 pub const ROLLOUT_RESUME: &str = "/servers/updates/resume";
 /// Delete a server: confirmation and its target.
 pub const SERVER_DELETE: &str = "/servers/{id}/delete";
+/// A server's queue.
+pub const SERVER_QUEUE: &str = "/servers/{id}/queue";
+/// Have nothing new sent to a server: confirmation and its target.
+pub const SERVER_QUEUE_PAUSE: &str = "/servers/{id}/queue/pause";
+/// Have what waits for a server sent again (POST).
+pub const SERVER_QUEUE_RESUME: &str = "/servers/{id}/queue/resume";
+/// What was refused as a matter of security.
+pub const SECURITY: &str = "/security";
+/// Say that security events have been seen (POST, field `until`).
+pub const SECURITY_SEEN: &str = "/security/seen";
 /// Search over everything one may see (GET, field `q`).
 pub const SEARCH: &str = "/search";
 /// Choose the theme (POST, fields `theme` and `back`).
@@ -183,6 +201,20 @@ with_id! {
     operation(OperationId) => OPERATION;
     /// [`OPERATION_RETRY`] of one operation.
     operation_retry(OperationId) => OPERATION_RETRY;
+    /// [`OPERATION_RECORD`] of one operation.
+    operation_record(OperationId) => OPERATION_RECORD;
+    /// [`OPERATION_CANCEL`] of one operation.
+    operation_cancel(OperationId) => OPERATION_CANCEL;
+    /// [`OPERATION_SOONER`] of one operation.
+    operation_sooner(OperationId) => OPERATION_SOONER;
+    /// [`OPERATION_LATER`] of one operation.
+    operation_later(OperationId) => OPERATION_LATER;
+    /// [`SERVER_QUEUE`] of one server.
+    server_queue(ServerId) => SERVER_QUEUE;
+    /// [`SERVER_QUEUE_PAUSE`] of one server.
+    server_queue_pause(ServerId) => SERVER_QUEUE_PAUSE;
+    /// [`SERVER_QUEUE_RESUME`] of one server.
+    server_queue_resume(ServerId) => SERVER_QUEUE_RESUME;
     /// [`SERVER`] of one server.
     server(ServerId) => SERVER;
     /// [`SERVER_EDIT`] of one server.

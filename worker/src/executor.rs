@@ -1,13 +1,16 @@
-//! Works the inbox off: a batch at a time, jobs that fail in passing again, and those that a hand edit holds up when it is
-//! mended.
+//! Works the inbox off: a batch at a time, and beside it those jobs of earlier ones that wait for their tenants; jobs that fail
+//! in passing again, and those that a hand edit holds up when it is mended.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use shared::events::{Event, Outcome, Progress, StepReport, Verdict};
 use shared::failure::RetryPolicy;
-use shared::ids::JobId;
+use shared::ids::{AccountId, JobId};
 use shared::jobs::{Job, JobEnvelope, WorkerSpec};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::blocking;
@@ -15,11 +18,11 @@ use crate::engine::check::plain;
 use crate::inbox::{Turn, inbox_end, inbox_postpone, inbox_step_back, inbox_waiting};
 use crate::ledger::Ledger;
 use crate::outbox::outbox_insert;
-use crate::registry::{Carried, carry_out_batch};
+use crate::registry::{Carried, News, carry_out_in_rounds};
 use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
 use crate::system::LiveTest;
-use crate::turns::{Choice, LONGEST_PAUSE_MS, Size, choose};
+use crate::turns::{Choice, LONGEST_PAUSE_MS, Moment, Size, choose};
 use crate::update::report;
 use crate::update::request::Standing;
 
@@ -29,6 +32,8 @@ const REQUIREMENT_PAUSE_MS: i64 = 1_000;
 const PASSING_TRIES: u32 = 3;
 /// Without anything to do the inbox is looked at this often.
 const IDLE: Duration = Duration::from_mins(1);
+/// What is in the way of a job that waits outside of its batch is looked at again after this pause.
+const DEFERRED_PAUSE: Duration = Duration::from_millis(200);
 
 /// An update is looked at this often.
 const UPDATE_PAUSE: Duration = Duration::from_secs(1);
@@ -38,6 +43,26 @@ pub(crate) struct Executor<'a> {
     worker: &'a Worker,
     size: Size,
     obstacle: Option<Obstacle>,
+    /// Jobs in batches that have not ended.
+    under_way: HashMap<JobId, UnderWay>,
+    news: mpsc::UnboundedSender<Word>,
+    /// Whether a batch has the turn: none begins before it lets others pass.
+    busy: bool,
+    /// Not before.
+    rest_until: Instant,
+}
+
+/// A job in a batch.
+struct UnderWay {
+    account: AccountId,
+    tries: u32,
+}
+
+/// What a batch says.
+enum Word {
+    Ended(Box<(JobEnvelope, Carried)>),
+    /// The next may begin; or all is over. With how many jobs it had, and since when.
+    Passes(usize, Instant),
 }
 
 /// A configuration that somebody's hand has broken, and the jobs that wait until it is mended.
@@ -58,41 +83,67 @@ const LOOK_SHARE: u32 = 20;
 const TELL_AGAIN: Duration = Duration::from_secs(15);
 
 impl<'a> Executor<'a> {
-    pub(crate) fn new(worker: &'a Worker) -> Self {
-        Self { worker, size: Size::default(), obstacle: None }
+    /// An executor, and what its batches say.
+    fn new(worker: &'a Worker) -> (Self, mpsc::UnboundedReceiver<Word>) {
+        let (news, words) = mpsc::unbounded_channel();
+        let (obstacle, under_way) = (None, HashMap::new());
+        (Self { worker, size: Size::default(), obstacle, under_way, news, busy: false, rest_until: Instant::now() }, words)
     }
 
-    /// Works until `shutdown`. A batch under way is finished first.
-    pub(crate) async fn run(mut self, shutdown: &CancellationToken) {
-        while !shutdown.is_cancelled() {
-            let pause = match self.work_next().await {
-                Ok(None) => continue,
-                Ok(Some(pause)) => pause,
-                Err(error) => {
-                    tracing::error!(error = %error, "the inbox could not be worked; trying again");
-                    Duration::from_secs(1)
+    /// Works until `shutdown`. Batches under way are finished first.
+    pub(crate) async fn run(worker: &'a Worker, shutdown: &CancellationToken) {
+        let (mut executor, mut words) = Self::new(worker);
+        let mut batches = FuturesUnordered::new();
+        loop {
+            let mut pause = IDLE;
+            if !executor.busy && !shutdown.is_cancelled() {
+                match executor.choose_next().await {
+                    Ok(Chosen::Batch(batch)) => batches.push(executor.carry_out(batch)),
+                    Ok(Chosen::Nothing(until)) => pause = until,
+                    Err(error) => {
+                        tracing::error!(error = %error, "the inbox could not be worked; trying again");
+                        pause = Duration::from_secs(1);
+                    }
                 }
-            };
+            }
+            if shutdown.is_cancelled() && batches.is_empty() {
+                return;
+            }
             tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = self.worker.job_came.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                Some(()) = batches.next(), if !batches.is_empty() => {}
+                Some(word) = words.recv() => {
+                    if let Err(error) = executor.hear(word, &mut words).await {
+                        tracing::error!(error = %error, "the end of a job could not be kept; trying again");
+                    }
+                }
+                () = shutdown.cancelled(), if !shutdown.is_cancelled() => {}
+                () = worker.job_came.notified(), if !executor.busy => {}
+                () = tokio::time::sleep(pause), if !executor.busy => {}
             }
         }
     }
 
-    /// Carries out the next batch. If there is none, says how long to wait for a job that comes.
-    async fn work_next(&mut self) -> Result<Option<Duration>, StoreError> {
+    /// The next batch. If there is none, how long to wait for a job that comes.
+    async fn choose_next(&mut self) -> Result<Chosen, StoreError> {
+        let rest = self.rest_until.saturating_duration_since(Instant::now());
+        if !rest.is_zero() {
+            return Ok(Chosen::Nothing(rest));
+        }
         self.look_at_obstacle().await?;
         let pool = &self.worker.store.pool;
         let waiting = inbox_waiting(pool).await?;
         // Nothing else is begun before it is known which worker goes on.
         if let Some((turn, spec)) = waiting.iter().find_map(|turn| Some((turn, update_in(turn)?))) {
+            if !self.under_way.is_empty() {
+                return Ok(Chosen::Nothing(UPDATE_PAUSE));
+            }
             return self.update(&turn.envelope, spec).await;
         }
         let blocked = self.obstacle.iter().flat_map(|obstacle| obstacle.jobs.keys().copied()).collect();
-        let Choice { batch, step_back, due_ms } =
-            choose(waiting, now_ms(), self.size.most(), &self.worker.engine.ledger().rows(), &blocked);
+        let under_way = self.under_way.values().map(|job| job.account).collect();
+        let rows = self.worker.engine.ledger().rows();
+        let moment = Moment { now_ms: now_ms(), most: self.size.most(), rows: &rows, blocked, under_way };
+        let Choice { batch, step_back, due_ms } = choose(waiting, moment);
         for turn in &step_back {
             inbox_step_back(pool, &turn.envelope, now_ms() + REQUIREMENT_PAUSE_MS).await?;
         }
@@ -100,50 +151,96 @@ impl<'a> Executor<'a> {
             let due = due_ms.map(|due| Duration::from_millis(u64::try_from(due - now_ms()).unwrap_or(0).max(10)));
             let due = if step_back.is_empty() { due } else { Some(Duration::from_millis(10)) };
             let look = self.obstacle.as_ref().map(|obstacle| obstacle.look_at.saturating_duration_since(Instant::now()));
-            return Ok(Some([due, look].into_iter().flatten().min().unwrap_or(IDLE).min(IDLE)));
+            return Ok(Chosen::Nothing([due, look].into_iter().flatten().min().unwrap_or(IDLE).min(IDLE)));
         }
-        self.carry_out(batch).await?;
-        Ok(None)
+        self.busy = true;
+        for turn in &batch {
+            self.under_way.insert(turn.envelope.id, UnderWay { account: turn.envelope.account, tries: turn.tries });
+        }
+        Ok(Chosen::Batch(batch.into_iter().map(|turn| turn.envelope).collect()))
     }
 
     /// Brings an update of the worker itself on its way, or looks how far it has come.
-    async fn update(&self, envelope: &JobEnvelope, spec: &WorkerSpec) -> Result<Option<Duration>, StoreError> {
+    async fn update(&self, envelope: &JobEnvelope, spec: &WorkerSpec) -> Result<Chosen, StoreError> {
         let mut teller = Teller::new(self.worker, std::slice::from_ref(envelope));
         let (updates, system) = (&self.worker.updates, self.worker.engine.system());
         match updates.carry_out(system, envelope, spec, &mut |steps| teller.tell(0, steps, None)).await? {
             Standing::UnderWay(steps) => {
                 teller.tell(0, steps, None);
-                Ok(Some(UPDATE_PAUSE))
+                Ok(Chosen::Nothing(UPDATE_PAUSE))
             }
             Standing::Ended(verdict, steps) => {
                 let outcome = report(envelope, verdict, steps);
                 log_end(envelope, &outcome);
                 self.end(vec![outcome]).await?;
                 updates.forget();
-                Ok(None)
+                Ok(Chosen::Nothing(Duration::ZERO))
             }
         }
     }
 
-    async fn carry_out(&mut self, batch: Vec<Turn>) -> Result<(), StoreError> {
-        let (envelopes, tries): (Vec<JobEnvelope>, Vec<u32>) = batch.into_iter().map(|turn| (turn.envelope, turn.tries)).unzip();
-        let mut teller = Teller::new(self.worker, &envelopes);
-        let began = Instant::now();
-        let carried = carry_out_batch(&self.worker.engine, &envelopes, &mut |job, steps| teller.tell(job, steps, None)).await;
-        let took = began.elapsed();
-        self.size.learn(envelopes.len(), took);
-        tracing::info!(jobs = envelopes.len(), duration_ms = took.as_millis(), "a batch has ended");
-        let (mut outcomes, mut blocked) = (Vec::new(), Vec::new());
-        for ((envelope, tries), carried) in envelopes.into_iter().zip(tries).zip(carried) {
-            match carried {
-                Carried::Ended(outcome) if is_passing(&outcome) && tries < PASSING_TRIES => self.postpone(&envelope, tries).await?,
-                Carried::Ended(outcome) => {
-                    log_end(&envelope, &outcome);
-                    outcomes.push(outcome);
+    /// Carries a batch out; what becomes of it comes as words.
+    fn carry_out(&self, jobs: Vec<JobEnvelope>) -> impl Future<Output = ()> + use<'a> {
+        let (worker, news) = (self.worker, self.news.clone());
+        async move {
+            let mut teller = Teller::new(worker, &jobs);
+            let (began, mut passes) = (Instant::now(), true);
+            // The executor hears for as long as there is a batch.
+            let say = |word| drop(news.send(word));
+            carry_out_in_rounds(&worker.engine, &jobs, &mut |news| match news {
+                News::Steps(job, steps) => teller.tell(job, steps, None),
+                News::Ended(job, carried) => say(Word::Ended(Box::new((jobs[job].clone(), carried)))),
+                News::LetsPass => {
+                    if std::mem::take(&mut passes) {
+                        say(Word::Passes(jobs.len(), began));
+                    }
                 }
-                Carried::Blocked { said, steps } => blocked.push((said, envelope, steps)),
-                Carried::Deferred => {}
+            })
+            .await;
+            if passes {
+                say(Word::Passes(jobs.len(), began));
             }
+        }
+    }
+
+    /// Takes what the batches say, and all that has been said by now.
+    async fn hear(&mut self, word: Word, words: &mut mpsc::UnboundedReceiver<Word>) -> Result<(), StoreError> {
+        let (mut outcomes, mut blocked, mut ended) = (Vec::new(), Vec::new(), 0);
+        let mut next = Some(word);
+        while let Some(word) = next {
+            match word {
+                Word::Passes(jobs, began) => {
+                    let took = began.elapsed();
+                    self.size.learn(jobs, took);
+                    self.busy = false;
+                    tracing::info!(jobs, duration_ms = took.as_millis(), "a batch has ended, or lets the next one pass");
+                }
+                Word::Ended(ended_job) => {
+                    let (envelope, carried) = *ended_job;
+                    let tries = self.under_way.remove(&envelope.id).map_or(0, |job| job.tries);
+                    match carried {
+                        Carried::Ended(outcome) if is_passing(&outcome) && tries < PASSING_TRIES => {
+                            self.postpone(&envelope, tries).await?;
+                            ended += 1;
+                        }
+                        Carried::Ended(mut outcome) => {
+                            log_end(&envelope, &outcome);
+                            if let Some(record) = &mut outcome.record {
+                                record.begun = tries + 1;
+                            }
+                            outcomes.push(outcome);
+                            ended += 1;
+                        }
+                        Carried::Blocked { said, steps } => {
+                            blocked.push((said, envelope, steps));
+                            ended += 1;
+                        }
+                        Carried::Deferred if ended == 0 && !self.under_way.is_empty() => self.rest_until = Instant::now() + DEFERRED_PAUSE,
+                        Carried::Deferred => {}
+                    }
+                }
+            }
+            next = words.try_recv().ok();
         }
         self.end(outcomes).await?;
         self.block(blocked);
@@ -223,6 +320,13 @@ impl<'a> Executor<'a> {
         }
         Ok(())
     }
+}
+
+/// What to do next.
+enum Chosen {
+    Batch(Vec<JobEnvelope>),
+    /// Look again after this, or when a job comes.
+    Nothing(Duration),
 }
 
 /// Sends each change of the jobs' steps; what the bus cannot take in time is dropped.

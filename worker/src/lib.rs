@@ -28,6 +28,7 @@ pub mod ledger;
 pub mod outbox;
 pub mod panel;
 mod receive;
+mod refused;
 pub mod registry;
 pub mod roles;
 pub mod run;

@@ -1,7 +1,7 @@
 //! From the bus into the inbox.
 //!
-//! **Nothing is kept that the panel did not sign for this server and this installation**; what is refused is logged as a
-//! matter of security.
+//! **Nothing is kept that the panel did not sign for this server and this installation**; what is refused is logged and told as
+//! a matter of security.
 
 use std::time::Duration;
 
@@ -11,9 +11,12 @@ use shared::bus::BusError;
 use shared::bus::worker::{Command, WorkerBus};
 use shared::events::{Event, Outdated};
 use shared::jobs::{ENVELOPE_VERSION, JobEnvelope, JobHeader};
+use shared::security::SecurityKind;
 
+use crate::engine::error::chain;
 use crate::inbox::{Received, inbox_receive};
 use crate::outbox::outbox_insert;
+use crate::refused::refused;
 use crate::run::Worker;
 use crate::store::StoreError;
 
@@ -80,13 +83,13 @@ async fn take(worker: &Worker, command: &Command) -> Taken {
     let envelope = match opened {
         Ok(envelope) => envelope,
         Err(error) => {
-            tracing::error!(error = %error, "SECURITY: a message that the panel did not sign, or that this worker cannot read, was dropped");
+            refused(worker, SecurityKind::ForgedJob, format!("not signed by the panel, or not readable: {}", chain(&error))).await;
             let _ = command.refuse().await;
             return Taken::Not;
         }
     };
-    if let Some(reason) = not_ours(worker, &envelope) {
-        tracing::error!(job.id = %envelope.id, reason, "SECURITY: a job that is not for this worker was dropped");
+    if let Some((kind, whose)) = not_ours(worker, &envelope) {
+        refused(worker, kind, format!("job {} of {} is for {whose}", envelope.id, envelope.resource)).await;
         let _ = command.refuse().await;
         return Taken::Not;
     }
@@ -107,11 +110,11 @@ async fn take(worker: &Worker, command: &Command) -> Taken {
     Taken::Kept
 }
 
-fn not_ours(worker: &Worker, envelope: &JobEnvelope) -> Option<&'static str> {
+fn not_ours(worker: &Worker, envelope: &JobEnvelope) -> Option<(SecurityKind, String)> {
     if envelope.server != worker.identity.server {
-        Some("it is for another server")
+        Some((SecurityKind::MisdirectedJob, format!("the server {}", envelope.server)))
     } else if envelope.epoch != worker.identity.epoch {
-        Some("it is from another panel")
+        Some((SecurityKind::ForeignJob, format!("workers of the panel {}", envelope.epoch)))
     } else {
         None
     }

@@ -17,7 +17,8 @@ use shared::events::{Event, Progress, Resync};
 use shared::ids::JobId;
 use shared::jobs::SealedCryptHash;
 use shared::names::{CryptHash, PackageVersion};
-use tokio::sync::{Notify, mpsc, watch};
+use shared::security::{SecurityKind, Tally};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Identity;
@@ -91,6 +92,8 @@ pub(crate) struct Worker {
     /// An event is in the outbox.
     pub(crate) event_came: Notify,
     pub(crate) progress: mpsc::Sender<Progress>,
+    /// What was refused as a matter of security.
+    pub(crate) refused: Mutex<Tally<SecurityKind>>,
     pub(crate) updates: Updates,
     /// Where the sign is left that it has reached the bus.
     pub(crate) sign: Option<PathBuf>,
@@ -124,6 +127,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
         job_ended: Notify::new(),
         event_came: Notify::new(),
         progress,
+        refused: Mutex::default(),
         updates: Updates { version: config.version, release_keys: config.release_keys, desk: Desk::within(&config.state_dir) },
         sign: config.runtime_dir.map(|directory| directory.join(SIGN)),
     });
@@ -144,7 +148,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     let work = async {
         // A job may rely on what is prepared.
         prepare(&worker).await;
-        Executor::new(&worker).run(&stop).await;
+        Executor::run(&worker, &stop).await;
     };
     let ended = tasks.beside(work, &stop).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);

@@ -31,14 +31,30 @@ pub(crate) struct Choice {
     pub(crate) due_ms: Option<i64>,
 }
 
-/// Chooses a batch of at most `most` out of jobs in the order of [`crate::inbox::inbox_waiting`].
+/// What a choice depends on besides the jobs that wait.
+#[derive(Debug)]
+pub(crate) struct Moment<'a> {
+    /// Epoch milliseconds.
+    pub(crate) now_ms: i64,
+    /// The most jobs the batch may have.
+    pub(crate) most: usize,
+    /// What the host holds.
+    pub(crate) rows: &'a Rows,
+    /// Jobs that wait for a hand edit to be mended.
+    pub(crate) blocked: HashSet<JobId>,
+    /// Accounts that have a job in a batch that has not ended.
+    pub(crate) under_way: HashSet<AccountId>,
+}
+
+/// Chooses a batch out of jobs in the order of [`crate::inbox::inbox_waiting`].
 ///
 /// A job joins if it is due and what it builds on is there. If that is in this very batch, the job's turn is the next one, and
-/// so is that of every later job of its account. `blocked` jobs let others pass.
-pub(crate) fn choose(waiting: Vec<Turn>, now_ms: i64, most: usize, rows: &Rows, blocked: &HashSet<JobId>) -> Choice {
+/// so is that of every later job of its account. Blocked jobs let others pass; an account's jobs wait for those of its own that
+/// are under way.
+pub(crate) fn choose(waiting: Vec<Turn>, moment: Moment<'_>) -> Choice {
+    let Moment { now_ms, most, rows, blocked, under_way: mut closed } = moment;
     let mut choice = Choice::default();
     let mut coming: HashSet<ResourceKey> = HashSet::new();
-    let mut closed: HashSet<AccountId> = HashSet::new();
     for turn in waiting {
         let (account, resource) = (turn.envelope.account, turn.envelope.resource);
         if blocked.contains(&turn.envelope.id) || closed.contains(&account) || choice.batch.len() >= most {
@@ -104,7 +120,7 @@ mod tests {
     use shared::ids::{AccountId, JobId};
     use shared::jobs::{Generation, JobEnvelope, Requirement};
 
-    use super::{Choice, LEAST, Size, choose};
+    use super::{Choice, LEAST, Moment, Size, choose};
     use crate::inbox::Turn;
     use crate::inbox::tests::job;
     use crate::ledger::Rows;
@@ -118,7 +134,13 @@ mod tests {
     }
 
     fn chosen(waiting: &[Turn]) -> Choice {
-        choose(waiting.to_vec(), 1_000, 100, &Rows::default(), &HashSet::new())
+        with(waiting, [], [])
+    }
+
+    fn with<const N: usize, const M: usize>(waiting: &[Turn], blocked: [JobId; N], under_way: [AccountId; M]) -> Choice {
+        let rows = Rows::default();
+        let moment = Moment { now_ms: 1_000, most: 100, rows: &rows, blocked: HashSet::from(blocked), under_way: HashSet::from(under_way) };
+        choose(waiting.to_vec(), moment)
     }
 
     #[test]
@@ -172,9 +194,14 @@ mod tests {
     fn a_blocked_job_lets_the_others_of_its_account_pass() {
         let account = AccountId::new();
         let (blocked, other) = (job(account), job(account));
-        let waiting = vec![turn(&blocked), turn(&other)];
-        let choice = choose(waiting, 1_000, 100, &Rows::default(), &HashSet::from([blocked.id]));
-        assert_eq!(ids(&choice.batch), [other.id]);
+        assert_eq!(ids(&with(&[turn(&blocked), turn(&other)], [blocked.id], []).batch), [other.id]);
+    }
+
+    #[test]
+    fn an_account_with_a_job_under_way_waits_for_it_and_no_other_account_does() {
+        let (account, other) = (AccountId::new(), AccountId::new());
+        let (own, foreign) = (job(account), job(other));
+        assert_eq!(ids(&with(&[turn(&own), turn(&foreign)], [], [account]).batch), [foreign.id]);
     }
 
     #[test]

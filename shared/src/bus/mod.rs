@@ -18,6 +18,7 @@ mod census;
 pub mod client;
 pub mod credentials;
 pub mod panel;
+pub mod refusals;
 pub mod sealing;
 pub mod server_config;
 pub mod signing;

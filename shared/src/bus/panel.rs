@@ -40,12 +40,18 @@ pub struct Hint {
     /// The person whose sessions or rights changed: their streams check again at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+    /// A line was added to the audit log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub audit: bool,
+    /// Something was refused as a matter of security, or was looked at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub security: bool,
 }
 
 /// Dispatch's connection.
 pub struct DispatchBus {
     client: Client,
-    system: Client,
+    pub(super) system: Client,
     pub(super) context: Context,
     signer: KeyPair,
     pub(super) keys: BusKeys,

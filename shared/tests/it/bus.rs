@@ -16,6 +16,7 @@ use shared::events::{Event, EventEnvelope, Resync};
 use shared::ids::{AccountId, Epoch, EventId, JobId, OperationId};
 use shared::jobs::{AccountLimits, AccountSpec, ENVELOPE_VERSION, Generation, Job, JobEnvelope, Presence, ResourceKey, SftpAccess};
 use shared::names::{ServerName, Uid};
+use shared::security::SecurityKind;
 use shared::testing::{NatsServer, now_s};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -341,8 +342,11 @@ async fn a_revoked_worker_is_cut_off_and_the_others_stay() {
     let revoked = [Revocation { public_key: public_key.clone(), at_s: now_s() + 1 }];
     bus.ensure_server(&account(&server("web1"), &revoked), now_s()).await.unwrap();
 
-    assert_eq!(tokio::time::timeout(PATIENCE, gone.next()).await.unwrap(), Some(public_key));
+    assert_eq!(tokio::time::timeout(PATIENCE, gone.next()).await.unwrap(), Some(public_key.clone()));
+    let mut refusals = Box::pin(bus.refusals().await.unwrap());
     assert!(connect(&Connection { bus: &nats.address(), name: "web1", credentials: &credentials }).await.is_err());
+    let told = tokio::time::timeout(PATIENCE, refusals.next()).await.unwrap().unwrap();
+    assert_eq!((told.kind, told.name.as_str(), told.public_key), (SecurityKind::RefusedCredentials, "web1", Some(public_key)));
     assert!(is_answered(&other, "js.CONSUMER.INFO.CMD_0.web2", "").await);
     drop(worker);
 }
@@ -423,12 +427,16 @@ async fn a_certificate_is_renewed_and_an_authority_replaced_while_the_bus_runs()
 #[tokio::test]
 async fn f25_a_second_worker_with_one_identity_is_refused_and_the_first_stays() {
     let nats = NatsServer::start();
-    let _bus = dispatch(&nats).await;
-    let (credentials, _) = worker_credentials(&nats.keys, "web1");
+    let bus = dispatch(&nats).await;
+    let (credentials, public_key) = worker_credentials(&nats.keys, "web1");
+    let mut refusals = Box::pin(bus.refusals().await.unwrap());
     let first = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
     let second = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await;
     assert!(matches!(second, Err(BusError::IdentityInUse)), "{:?}", second.err());
     assert!(first.is_connected());
+    let told = tokio::time::timeout(PATIENCE, refusals.next()).await.unwrap().unwrap();
+    assert_eq!((told.kind, told.name.as_str(), told.host.as_str()), (SecurityKind::SecondConnection, "web1", "127.0.0.1"));
+    assert_eq!(told.public_key, Some(public_key));
     first.close().await;
     let connected = async || WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.is_ok();
     tokio::time::timeout(PATIENCE, async { while !connected().await {} }).await.unwrap();

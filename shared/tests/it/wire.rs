@@ -13,6 +13,7 @@ use serde_json::Value;
 use shared::enrolment::{EnrolmentReply, EnrolmentRequest};
 use shared::events::{Event, EventEnvelope, Heartbeat, Outcome, Progress, Verdict};
 use shared::jobs::{ENVELOPE_VERSION, Job, JobEnvelope, ResourceKey, ResourceKind};
+use shared::security::SecurityKind;
 
 /// The message reads as this type and is written as it was read.
 fn pinned<T: Serialize + DeserializeOwned>(text: &str) -> T {
@@ -134,6 +135,14 @@ const FAILED: &str =
 
 const RESYNC: &str = "{\"type\":\"resync\",\"ledger_lost\":true,\"applied\":[[\"account:0190a000-0000-7000-8000-000000000004\",3]]}";
 
+/// An outcome with the record of its job.
+const RECORDED: &str = "{\"type\":\"outcome\",\"job\":\"0190a000-0000-7000-8000-000000000001\",\
+    \"operation\":\"0190a000-0000-7000-8000-000000000002\",\"resource\":\"site:0190a000-0000-7000-8000-000000000006\",\"generation\":7,\
+    \"attempt\":2,\"verdict\":{\"verdict\":\"applied\"},\"steps\":[],\"started_ms\":1,\"finished_ms\":2,\
+    \"record\":{\"batch\":\"0190a000-0000-7000-8000-000000000008\",\"batch_size\":3,\"begun\":1,\
+    \"plan\":[{\"step\":\"Site\",\"action\":\"write /a\",\"diff\":\"+x\"},{\"step\":\"Reload\",\"action\":\"reload nginx\"}]}}";
+
+const REFUSED: &str = "{\"type\":\"refused\",\"kind\":\"forged_job\",\"detail\":\"not signed\",\"times\":2,\"at_ms\":1790000000000}";
 const OUTDATED: &str = "{\"type\":\"outdated\",\"job\":\"0190a000-0000-7000-8000-000000000001\",\"attempt\":2,\"version\":9}";
 
 fn progress() -> String {
@@ -183,6 +192,10 @@ fn outcomes_with_every_verdict_resync_and_outdated_keep_their_form() {
     }
     let envelope: EventEnvelope = pinned(&event(RESYNC));
     assert!(matches!(envelope.event, Event::Resync(resync) if matches!(resync.applied[..], [(ResourceKey::Account(_), _)])));
+    let envelope: EventEnvelope = pinned(&event(RECORDED));
+    assert!(matches!(envelope.event, Event::Outcome(Outcome { record: Some(record), .. }) if record.plan.len() == 2));
+    let envelope: EventEnvelope = pinned(&event(REFUSED));
+    assert!(matches!(envelope.event, Event::Refused(refused) if refused.kind == SecurityKind::ForgedJob));
     let envelope: EventEnvelope = pinned(&event(OUTDATED));
     assert!(matches!(envelope.event, Event::Outdated(outdated) if (outdated.attempt, outdated.version) == (2, 9)));
 }
@@ -208,7 +221,7 @@ fn a_message_of_a_newer_sender_reads_the_same() {
     for text in jobs() {
         reads_past_unknown_fields::<JobEnvelope>(&text);
     }
-    for text in [outcome(APPLIED), outcome(SUPERSEDED), outcome(FAILED), event(RESYNC), event(OUTDATED)] {
+    for text in [outcome(APPLIED), outcome(SUPERSEDED), outcome(FAILED), event(RESYNC), event(RECORDED), event(REFUSED), event(OUTDATED)] {
         reads_past_unknown_fields::<EventEnvelope>(&text);
     }
     reads_past_unknown_fields::<Progress>(&progress());

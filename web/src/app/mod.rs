@@ -17,6 +17,8 @@ pub mod operation;
 pub mod password;
 pub mod php;
 mod pool;
+pub mod queue;
+pub mod security;
 pub mod server;
 pub mod server_form;
 pub mod session;

@@ -77,6 +77,7 @@ pub async fn sign_in(app: &App, peer: &Peer, form: SignIn) -> Result<Secret<Stri
     session_open_in_tx(&mut tx, &user, peer, &token).await?;
     audit(&mut tx, Some(user.id), (&user.name, user.login.as_str()), AuditAction::SessionBegin, peer).await?;
     tx.commit().await.map_err(StoreError::from)?;
+    app.signals.send(Signal::Audited);
     Ok(token)
 }
 
@@ -98,6 +99,7 @@ async fn refuse(app: &App, peer: &Peer, login: Option<&Login>) -> Result<(), App
     let typed = login.map_or("", Login::as_str);
     audit(&mut tx, None, (typed, typed), AuditAction::SessionRefused, peer).await?;
     tx.commit().await.map_err(StoreError::from)?;
+    app.signals.send(Signal::Audited);
     Ok(())
 }
 

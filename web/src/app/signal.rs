@@ -24,6 +24,10 @@ pub enum Signal {
     ServerChanged(ServerId),
     /// A person was added, changed or removed. For live pages.
     UserChanged(UserId),
+    /// A line was added to the audit log. For live pages.
+    Audited,
+    /// Security events were marked as seen. For live pages.
+    SecuritySeen,
     /// Sessions of a person have ended; streams of theirs must look whether their own still exists.
     SessionsEnded(UserId),
 }

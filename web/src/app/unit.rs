@@ -37,6 +37,7 @@ pub(super) struct Unit<'a> {
     /// The transaction, for the store's functions.
     pub(super) tx: Tx,
     signals: Vec<Signal>,
+    audited: bool,
 }
 
 /// An operation of the request, while its jobs are added.
@@ -49,6 +50,29 @@ pub(super) struct Open {
     account: AccountId,
     owner: UserId,
     position: usize,
+}
+
+/// Requests of one account that have not ended: as many as a server takes of all accounts at a time.
+const OPEN_PER_ACCOUNT: i64 = 256;
+
+const TOO_MANY: &str = "This account has 256 changes under way, and takes no more until some of them are done. \
+                        Nothing was changed. Wait a moment, then ask again.";
+
+/// How many requests of the account may be open beside this one. What stops an account as a whole always gets through.
+const fn cap_of(kind: OperationKind) -> Option<i64> {
+    match kind {
+        OperationKind::AccountSuspend | OperationKind::AccountUnsuspend | OperationKind::AccountDelete | OperationKind::WorkerUpdate => {
+            None
+        }
+        OperationKind::AccountCreate
+        | OperationKind::AccountUpdate
+        | OperationKind::PhpUpdate
+        | OperationKind::SiteCreate
+        | OperationKind::SiteUpdate
+        | OperationKind::SiteSuspend
+        | OperationKind::SiteUnsuspend
+        | OperationKind::SiteDelete => Some(OPEN_PER_ACCOUNT),
+    }
 }
 
 /// What an operation is about.
@@ -79,7 +103,7 @@ impl From<&AccountRow> for Place {
 
 impl<'a> Unit<'a> {
     pub(super) async fn begin(app: &'a App, actor: &'a Actor) -> Result<Self, AppError> {
-        Ok(Self { app, actor, tx: app.db.write().await?, signals: Vec::new() })
+        Ok(Self { app, actor, tx: app.db.write().await?, signals: Vec::new(), audited: false })
     }
 
     /// Records an operation. Its id goes into the rows it makes.
@@ -96,8 +120,9 @@ impl<'a> Unit<'a> {
             asked_by_name: self.actor.name.clone(),
             idempotency_key: asked.key.filter(|key| !key.is_empty()).map(|key| key.chars().take(KEY_LENGTH).collect()),
         };
-        match operation_insert_in_tx(&mut self.tx, &new).await {
-            Ok(()) => {}
+        match operation_insert_in_tx(&mut self.tx, &new, cap_of(asked.kind)).await {
+            Ok(true) => {}
+            Ok(false) => return Err(AppError::conflict(TOO_MANY)),
             Err(error) if error.is_duplicate_of("operations", "idempotency_key") => return Err(AppError::Repeated),
             Err(error) => return Err(error.into()),
         }
@@ -128,6 +153,7 @@ impl<'a> Unit<'a> {
     pub(super) async fn audit(&mut self, action: AuditAction, subject: &str, detail: &str) -> Result<(), StoreError> {
         let line =
             NewAudit { user: Some(self.actor.user), user_name: &self.actor.name, action, subject, address: &self.actor.address, detail };
+        self.audited = true;
         audit_insert_in_tx(&mut self.tx, &line).await
     }
 
@@ -139,7 +165,10 @@ impl<'a> Unit<'a> {
     }
 
     /// Commits, then sends the signals.
-    pub(super) async fn commit(self) -> Result<(), AppError> {
+    pub(super) async fn commit(mut self) -> Result<(), AppError> {
+        if self.audited {
+            self.signal(Signal::Audited);
+        }
         self.tx.commit().await.map_err(StoreError::from)?;
         for signal in self.signals {
             self.app.signals.send(signal);

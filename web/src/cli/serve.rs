@@ -156,6 +156,8 @@ impl Signals for BusSignals {
             Signal::OperationChanged { operation, account, owner: _ } => {
                 Message::Hint(Hint { operation: Some(operation), account: Some(account), ..Hint::default() })
             }
+            Signal::Audited => Message::Hint(Hint { audit: true, ..Hint::default() }),
+            Signal::SecuritySeen => Message::Hint(Hint { security: true, ..Hint::default() }),
             Signal::ServerChanged(server) => Message::Hint(Hint { server: Some(server), ..Hint::default() }),
             Signal::UserChanged(user) | Signal::SessionsEnded(user) => Message::Hint(Hint { user: Some(user), ..Hint::default() }),
         };

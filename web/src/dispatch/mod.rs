@@ -31,7 +31,8 @@ use shared::bus::credentials::{BusKeys, WorkerAccount};
 use shared::bus::panel::{DispatchBus, Hint};
 use shared::bus::topology::Replicas;
 use shared::ids::Epoch;
-use tokio::sync::Notify;
+use shared::security::{SecurityKind, Tally};
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +40,7 @@ use crate::store::ended_server::{EndedServer, ended_server_mark_closed};
 use crate::store::enrolment::revocation_list;
 use crate::store::lease::{lease_release, lease_take};
 use crate::store::panel::panel_epoch;
+use crate::store::security_event::{NewSecurityEvent, security_event_insert_in_tx};
 use crate::store::server::ServerRow;
 use crate::store::{Db, StoreError, now_ms};
 use workers::Workers;
@@ -79,6 +81,8 @@ pub(crate) struct Dispatch {
     pub(crate) workers: Workers,
     /// Wakes the scheduler.
     pub(crate) wake: Notify,
+    /// What was refused as a matter of security, by kind and server.
+    pub(crate) tally: Mutex<Tally<(SecurityKind, String)>>,
 }
 
 impl Dispatch {
@@ -99,6 +103,21 @@ impl Dispatch {
             tracing::info!(server.name = %server.name, "a deleted server is shut out of the bus");
         }
         Ok(())
+    }
+
+    /// Something was refused as a matter of security: it is logged, and once a minute of each kind and server told to admins.
+    pub(crate) async fn refused(&self, kind: SecurityKind, server_name: &str, detail: &str) {
+        tracing::error!(security.kind = %kind, server.name = server_name, security.detail = detail, "SECURITY: a message or a connection was refused");
+        let Some(times) = self.tally.lock().await.count((kind, server_name.to_owned()), now_ms()) else { return };
+        let kept = async {
+            let mut tx = self.db.write().await?;
+            security_event_insert_in_tx(&mut tx, &NewSecurityEvent { server_name, kind, detail, times }).await?;
+            tx.commit().await.map_err(StoreError::from)
+        };
+        match kept.await {
+            Ok(()) => self.hint(&Hint { security: true, ..Hint::default() }).await,
+            Err(error) => tracing::error!(error = %chain(&error), "a security event could not be kept"),
+        }
     }
 
     /// Sends a hint; a lost one is made up for by the pages' own slow re-read.
@@ -144,6 +163,7 @@ pub async fn run(db: Db, config: DispatchConfig, shutdown: CancellationToken) ->
             epoch,
             workers: Workers::default(),
             wake: Notify::new(),
+            tally: Mutex::default(),
         });
         tracing::info!("dispatch leads");
         lead(&dispatch, &holder, &shutdown).await?;
@@ -163,6 +183,7 @@ async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationTok
     parts.spawn(presence::run(Arc::clone(dispatch)));
     parts.spawn(presence::listen_for_disconnects(Arc::clone(dispatch)));
     parts.spawn(presence::listen_for_connects(Arc::clone(dispatch)));
+    parts.spawn(presence::listen_for_refusals(Arc::clone(dispatch)));
     parts.spawn(sweeper::run(Arc::clone(dispatch)));
     parts.spawn(rollout::run(Arc::clone(dispatch)));
     parts.spawn(enrolment::run(Arc::clone(dispatch)));

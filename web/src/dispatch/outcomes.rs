@@ -9,6 +9,7 @@ use shared::events::{Event, EventEnvelope, Outcome, Outdated, Resync, Verdict};
 use shared::failure::{Effect, FailureCode};
 use shared::ids::{JobId, ServerId};
 use shared::operation::{JobEvent, JobState};
+use shared::security::{Refused, SecurityKind};
 
 use super::{Dispatch, DispatchError, chain};
 use crate::store::event::event_first_seen_in_tx;
@@ -16,6 +17,8 @@ use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_retr
 use crate::store::job_queue::{job_list_applied, job_resend_in_tx};
 use crate::store::operation::operation_settle_in_tx;
 use crate::store::resource::{resource_applied_in_tx, resource_failed_in_tx, resource_is_newest_in_tx};
+use crate::store::security_event::{NewSecurityEvent, security_event_insert_in_tx};
+use crate::store::server::server_name_in_tx;
 use crate::store::{StoreError, Tx};
 
 /// Applies events as they come, and takes up a broken stream again.
@@ -101,17 +104,21 @@ async fn settle(dispatch: &Dispatch, events: &[Known], hints: Vec<Hint>) {
 async fn identify(dispatch: &Dispatch, message: &EventMessage) -> Result<Option<(ServerId, EventEnvelope)>, StoreError> {
     let Some(name) = message.sender() else { return Ok(None) };
     let Some(worker) = dispatch.workers.find(&dispatch.db, &name).await? else {
-        tracing::error!(server.name = %name, "an event of an unknown server was dropped");
+        dispatch.refused(SecurityKind::UnknownServer, name.as_str(), "an event").await;
         return Ok(None);
     };
     match message.open(&worker.public_key) {
         Ok(event) if event.server == name && event.epoch == dispatch.epoch => Ok(Some((worker.id, event))),
-        Ok(_) => {
-            tracing::error!(server.name = %name, "an event for another server or another panel was dropped");
+        Ok(event) if event.server != name => {
+            dispatch.refused(SecurityKind::MisdirectedEvent, name.as_str(), &format!("an event in the name of {}", event.server)).await;
+            Ok(None)
+        }
+        Ok(event) => {
+            dispatch.refused(SecurityKind::ForeignEvent, name.as_str(), &format!("an event for the panel {}", event.epoch)).await;
             Ok(None)
         }
         Err(error) => {
-            tracing::error!(server.name = %name, error = %chain(&error), "an event that its server did not sign was dropped");
+            dispatch.refused(SecurityKind::ForgedEvent, name.as_str(), &format!("an event: {}", chain(&error))).await;
             Ok(None)
         }
     }
@@ -139,6 +146,12 @@ async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, Dispa
             match &event.event {
                 Event::Outcome(outcome) => hints.extend(outcome_apply_in_tx(&mut tx, *server, outcome).await?),
                 Event::Resync(resync) => hints.extend(resync_apply_in_tx(&mut tx, *server, resync).await?),
+                Event::Refused(refused) => {
+                    let Refused { kind, detail, times, at_ms: _ } = refused;
+                    let new = NewSecurityEvent { server_name: event.server.as_str(), kind: *kind, detail, times: *times };
+                    security_event_insert_in_tx(&mut tx, &new).await?;
+                    hints.push(Hint { security: true, ..Hint::default() });
+                }
                 Event::Outdated(outdated) => hints.extend(outdated_apply_in_tx(&mut tx, *server, outdated).await?),
             }
         }
@@ -157,8 +170,12 @@ pub async fn outcome_apply_in_tx(tx: &mut Tx, server: ServerId, outcome: &Outcom
         return Ok(None);
     };
     if job.server_id != server || job.resource != outcome.resource || job.generation != outcome.generation {
-        tracing::error!(job.id = %outcome.job, "an outcome that does not fit its job was dropped");
-        return Ok(None);
+        tracing::error!(job.id = %outcome.job, "SECURITY: an outcome that does not fit its job was dropped");
+        let detail = format!("an outcome of job {}, which is not its own", outcome.job);
+        let name = server_name_in_tx(tx, server).await?;
+        let new = NewSecurityEvent { server_name: &name, kind: SecurityKind::MisdirectedEvent, detail: &detail, times: 1 };
+        security_event_insert_in_tx(tx, &new).await?;
+        return Ok(Some(Hint { security: true, ..Hint::default() }));
     }
     let event = match outcome.verdict {
         Verdict::Applied => JobEvent::Applied,
@@ -209,6 +226,7 @@ async fn outdated_apply_in_tx(tx: &mut Tx, server: ServerId, outdated: &Outdated
         steps: Vec::new(),
         started_ms: 0,
         finished_ms: 0,
+        record: None,
     };
     outcome_apply_in_tx(tx, server, &outcome).await
 }
@@ -236,7 +254,8 @@ fn ending(state: JobState, outcome: &Outcome) -> Ending<'_> {
         Verdict::Failed { code, effect, detail } => (Some(*code), Some(*effect), detail.as_str()),
         Verdict::Applied | Verdict::Superseded => (None, None, ""),
     };
-    Ending { state, steps: &outcome.steps, failure, effect, detail, took_ms: outcome.finished_ms - outcome.started_ms }
+    let record = outcome.record.as_ref();
+    Ending { state, steps: &outcome.steps, failure, effect, detail, record, took_ms: outcome.finished_ms - outcome.started_ms }
 }
 
 /// The hint that a job has moved.
@@ -246,7 +265,7 @@ pub(crate) fn hint_of(job: &JobRow) -> Hint {
         account: Some(job.account_id),
         operation: Some(job.operation_id),
         server: Some(job.server_id),
-        user: None,
+        ..Hint::default()
     }
 }
 

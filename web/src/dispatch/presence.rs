@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use shared::bus::panel::{Hint, Signal};
+use shared::bus::refusals::RefusedConnection;
 use shared::events::Heartbeat;
 use shared::ids::ServerId;
+use shared::security::SecurityKind;
 
 use super::{Dispatch, chain};
 use crate::store::server::{server_heartbeat_in_tx, server_list_silent, server_mark_offline, server_set_peer};
@@ -87,6 +89,42 @@ pub(crate) async fn listen_for_connects(dispatch: Arc<Dispatch>) {
     }
 }
 
+/// Hears of connections that the bus refused, and tells admins of those that are a matter of security.
+pub(crate) async fn listen_for_refusals(dispatch: Arc<Dispatch>) {
+    let mut refusals = match dispatch.bus.refusals().await {
+        Ok(refusals) => Box::pin(refusals),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "refused connections cannot be heard of");
+            return;
+        }
+    };
+    while let Some(refused) = refusals.next().await {
+        if let Err(error) = tell(&dispatch, &refused).await {
+            tracing::warn!(error = %chain(&error), "a refused connection could not be looked up");
+        }
+    }
+}
+
+async fn tell(dispatch: &Dispatch, refused: &RefusedConnection) -> Result<(), StoreError> {
+    let known = match &refused.public_key {
+        Some(key) => dispatch.workers.find_by_key(&dispatch.db, key).await?.is_some(),
+        None => false,
+    };
+    // A worker with good credentials is refused for a moment when the bus has lost its store.
+    if refused.kind == SecurityKind::RefusedCredentials && known {
+        return Ok(());
+    }
+    // A stranger may call itself what it likes; only a server's own name is told apart.
+    let name = match refused.name.parse() {
+        Ok(name) => dispatch.workers.find(&dispatch.db, &name).await?.map(|_| name.to_string()),
+        Err(_) => None,
+    };
+    let called: String = refused.name.chars().filter(|c| !c.is_control()).take(64).collect();
+    let detail = format!("a client that calls itself {called:?}, from {}: {}", refused.host, refused.reason);
+    dispatch.refused(refused.kind, name.as_deref().unwrap_or_default(), &detail).await;
+    Ok(())
+}
+
 async fn mark_offline(dispatch: &Dispatch, server: ServerId) {
     match server_mark_offline(&dispatch.db, server).await {
         Ok(true) => {
@@ -105,7 +143,7 @@ async fn receive(dispatch: &Dispatch, signal: &Signal, pending: &mut HashMap<Ser
         Ok(heartbeat) if heartbeat.server == name => {
             pending.insert(worker.id, heartbeat);
         }
-        Ok(_) | Err(_) => tracing::error!(server.name = %name, "a heartbeat that its server did not sign was dropped"),
+        Ok(_) | Err(_) => dispatch.refused(SecurityKind::ForgedEvent, name.as_str(), "a heartbeat").await,
     }
 }
 
@@ -141,5 +179,5 @@ async fn write(
 }
 
 const fn hint_of(server: ServerId) -> Hint {
-    Hint { resource: None, account: None, operation: None, server: Some(server), user: None }
+    Hint { resource: None, account: None, operation: None, server: Some(server), user: None, audit: false, security: false }
 }

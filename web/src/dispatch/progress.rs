@@ -8,6 +8,7 @@ use std::time::Duration;
 use shared::bus::panel::Signal;
 use shared::events::Progress;
 use shared::ids::{JobId, ServerId};
+use shared::security::SecurityKind;
 use tokio::time::Instant;
 
 use super::outcomes::hint_of;
@@ -68,7 +69,7 @@ async fn receive(dispatch: &Dispatch, signal: &Signal, pending: &mut Pending) {
                 pending.insert(progress.job, (worker.id, progress));
             }
         }
-        Ok(_) | Err(_) => tracing::error!(server.name = %name, "progress that its server did not sign was dropped"),
+        Ok(_) | Err(_) => dispatch.refused(SecurityKind::ForgedEvent, name.as_str(), "the progress of a job").await,
     }
 }
 

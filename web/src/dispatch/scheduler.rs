@@ -17,16 +17,12 @@ use super::{Dispatch, DispatchError, chain};
 use crate::store::StoreError;
 use crate::store::account::account_fetch;
 use crate::store::job::{Ending, JobRow, job_advance_in_tx, job_end_in_tx, job_fetch_in_tx};
-use crate::store::job_queue::{Queue, job_queue, job_servers_with_queue};
+use crate::store::job_queue::{PER_ACCOUNT, PER_SERVER, Queue, job_queue, job_servers_with_queue};
 use crate::store::list::Visible;
 use crate::store::operation::operation_settle_in_tx;
 use crate::store::resource::resource_failed_in_tx;
 use crate::store::server::{ServerRow, server_fetch};
 
-/// Jobs of one account that a server holds at a time.
-pub const PER_ACCOUNT: u32 = 16;
-/// Jobs that a server holds at a time. Enough for a batch to come, few enough to reprioritise the rest.
-pub const PER_SERVER: u32 = 256;
 /// Jobs whose arrival on the bus is waited for together. The worker brings them into order.
 const AT_ONCE: usize = 32;
 /// The queue is looked at this often even if nobody wakes the scheduler.
@@ -81,8 +77,8 @@ async fn send_all(dispatch: &Dispatch) -> Result<(), DispatchError> {
     let mut result = Ok(());
     for server in job_servers_with_queue(&dispatch.db).await? {
         let Some(server) = server_fetch(&dispatch.db, server).await? else { continue };
-        // A server that has not joined has no consumer; its jobs wait.
-        if server.public_key.is_none() {
+        // A server that has not joined has no consumer; its jobs wait. So do those of one that an admin has paused.
+        if server.public_key.is_none() || server.queue_paused_ms.is_some() {
             continue;
         }
         // One server's trouble does not hold up the others.
@@ -172,6 +168,7 @@ async fn give_up(dispatch: &Dispatch, job: &JobRow, error: &BusError) -> Result<
         failure: Some(FailureCode::Internal),
         effect: Some(Effect::NothingChanged),
         detail: &detail,
+        record: None,
         took_ms: 0,
     };
     let mut tx = dispatch.db.write().await?;
@@ -220,6 +217,9 @@ fn envelope(dispatch: &Dispatch, server: &ServerRow, job: &JobRow) -> JobEnvelop
 
 /// Which queued jobs go out now: round robin over the accounts, each account's own jobs in order, no account above its
 /// share and the server not above its own. What is in flight counts.
+///
+/// **An account of which the server has nothing gets its first job sent even when the server's share is full**: others that fill
+/// it make nobody wait.
 #[must_use]
 pub fn fair_window(queue: &Queue, per_account: u32, per_server: u32) -> HashSet<JobId> {
     let mut held: HashMap<AccountId, u32> = queue.in_flight.iter().copied().collect();
@@ -237,8 +237,8 @@ pub fn fair_window(queue: &Queue, per_account: u32, per_server: u32) -> HashSet<
     loop {
         let mut moved = false;
         for (account, lane) in &lanes {
-            if room == 0 {
-                return chosen;
+            if room == 0 && held.get(account).is_some_and(|count| *count > 0) {
+                continue;
             }
             let count = held.entry(*account).or_default();
             if let Some(job) = lane.get(turn)
@@ -246,7 +246,7 @@ pub fn fair_window(queue: &Queue, per_account: u32, per_server: u32) -> HashSet<
             {
                 chosen.insert(*job);
                 *count += 1;
-                room -= 1;
+                room = room.saturating_sub(1);
                 moved = true;
             }
         }

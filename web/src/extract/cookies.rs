@@ -103,6 +103,14 @@ pub enum Flash {
     ClientDeleted,
     /// A server was removed.
     ServerDeleted,
+    /// A queue was paused.
+    QueuePaused,
+    /// A queue goes on.
+    QueueResumed,
+    /// A request was moved in its queue.
+    QueueMoved,
+    /// A request was taken back.
+    OperationCancelled,
     /// Workers are updated one after the other.
     RolloutStarted,
     /// No further worker is updated.
@@ -110,7 +118,7 @@ pub enum Flash {
 }
 
 impl Flash {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 17] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
@@ -122,6 +130,10 @@ impl Flash {
         Self::ClientBack,
         Self::ClientDeleted,
         Self::ServerDeleted,
+        Self::QueuePaused,
+        Self::QueueResumed,
+        Self::QueueMoved,
+        Self::OperationCancelled,
         Self::RolloutStarted,
         Self::RolloutCancelled,
     ];
@@ -139,6 +151,10 @@ impl Flash {
             Self::ClientBack => "client-back",
             Self::ClientDeleted => "client-deleted",
             Self::ServerDeleted => "server-deleted",
+            Self::QueuePaused => "queue-paused",
+            Self::QueueResumed => "queue-resumed",
+            Self::QueueMoved => "queue-moved",
+            Self::OperationCancelled => "operation-cancelled",
             Self::RolloutStarted => "rollout-started",
             Self::RolloutCancelled => "rollout-cancelled",
         }
@@ -159,6 +175,10 @@ impl Flash {
             Self::ClientBack => "The client may sign in again; the accounts are being brought back.",
             Self::ClientDeleted => "The client is deleted.",
             Self::ServerDeleted => "The server is deleted. Its worker can no longer connect.",
+            Self::QueuePaused => "The queue is paused. What the server has, it finishes.",
+            Self::QueueResumed => "The queue goes on.",
+            Self::QueueMoved => "It was moved in the queue.",
+            Self::OperationCancelled => "It is cancelled. Nothing was changed on the server.",
             Self::RolloutStarted => "The workers are being updated, one server first.",
             Self::RolloutCancelled => "No further worker is updated. What is under way ends by itself.",
         }

@@ -18,8 +18,6 @@ pub type Renderer = Arc<dyn Fn(ViewKey) -> Pin<Box<dyn Future<Output = Option<Re
 
 /// Hints held for a task that is busy rendering. If there are more, the task renders anyway: that covers them all.
 const BACKLOG: usize = 256;
-/// The shortest time between two renderings of one page: faster than the eye follows steps, slower than they come in bulk.
-const PAUSE: Duration = Duration::from_millis(40);
 /// Every page is read again this often without any hint: a lost hint is made up for.
 const SLOW_READ: Duration = Duration::from_secs(30);
 
@@ -98,7 +96,7 @@ async fn keep_rendered(key: ViewKey, render: Renderer, sender: Arc<Rendering>, m
             }
             is_news
         });
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(key.pause()).await;
         tokio::select! {
             () = sender.closed() => return,
             () = wait_for_news(&key, &mut hints) => {}

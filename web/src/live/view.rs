@@ -1,5 +1,7 @@
 //! Which pages are live, and by whom a rendering may be shared.
 
+use std::time::Duration;
+
 use shared::bus::panel::Hint;
 use shared::ids::{AccountId, OperationId, ServerId, SiteId, UserId};
 use shared::jobs::ResourceKey;
@@ -32,6 +34,12 @@ pub enum LiveView {
     Servers(ListQuery),
     /// A server.
     Server(ServerId, Span),
+    /// A server's queue.
+    Queue(ServerId, ListQuery),
+    /// The audit log.
+    Audit(ListQuery),
+    /// Security events.
+    Security(ListQuery),
     /// Updates of all workers.
     Rollout,
 }
@@ -61,13 +69,23 @@ pub struct ViewKey {
 }
 
 impl ViewKey {
+    /// The shortest time between two renderings: faster than the eye follows steps, slower than they come in bulk. What every
+    /// heartbeat of the fleet moves is rendered less often: a thousand servers send a hundred a second.
+    #[must_use]
+    pub const fn pause(&self) -> Duration {
+        match (&self.view, self.scope) {
+            (LiveView::Home, Scope::Admin) | (LiveView::Servers(_), _) => Duration::from_millis(500),
+            _ => Duration::from_millis(40),
+        }
+    }
+
     /// Whether the page may show something else to its viewers after this hint.
     #[must_use]
     pub fn shows(&self, hint: &Hint) -> bool {
         match self.scope {
             Scope::Admin => self.view.shows(hint),
             // Every server's heartbeat moves an admin's home, and no client's.
-            Scope::Client(_) => self.view.shows(hint) && (is_provisioning(hint) || hint.user.is_some()),
+            Scope::Client(_) => self.view.shows(hint) && (is_provisioning(hint) || hint.user.is_some() || hint.audit),
         }
     }
 }
@@ -86,6 +104,8 @@ impl LiveView {
             paths::CLIENTS => return Some(Self::Clients(query())),
             paths::OPERATIONS => return Some(Self::Operations(query())),
             paths::SERVERS => return Some(Self::Servers(query())),
+            paths::AUDIT => return Some(Self::Audit(query())),
+            paths::SECURITY => return Some(Self::Security(query())),
             paths::ROLLOUT => return Some(Self::Rollout),
             _ => {}
         }
@@ -100,22 +120,28 @@ impl LiveView {
         if let Some(id) = below(paths::OPERATIONS) {
             return id.parse().ok().map(Self::Operation);
         }
-        let id = below(paths::SERVERS).and_then(|id| id.parse().ok())?;
+        let server = below(paths::SERVERS)?;
+        if let Some(id) = server.strip_suffix("/queue") {
+            return id.parse().ok().map(|id| Self::Queue(id, query()));
+        }
         let span = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("span=")));
-        Some(Self::Server(id, Span::of(span.unwrap_or_default())))
+        Some(Self::Server(server.parse().ok()?, Span::of(span.unwrap_or_default())))
     }
 
     fn shows(&self, hint: &Hint) -> bool {
         let provisioning = is_provisioning(hint);
         match self {
-            Self::Home | Self::Servers(_) | Self::Rollout => true,
+            Self::Home => !hint.audit,
+            Self::Servers(_) | Self::Rollout => hint.server.is_some() || provisioning,
+            Self::Audit(_) => hint.audit,
+            Self::Security(_) => hint.security,
             Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning,
             Self::Clients(_) => provisioning || hint.user.is_some(),
             // A site's page shows its account's state too.
             Self::Site(id) => provisioning && (hint.resource == Some(ResourceKey::Site(*id)) || !is_site(hint)),
             Self::Account(id) => hint.account == Some(*id),
             Self::Operation(id) => hint.operation == Some(*id),
-            Self::Server(id, _) => hint.server == Some(*id),
+            Self::Server(id, _) | Self::Queue(id, _) => hint.server == Some(*id),
         }
     }
 }
@@ -143,11 +169,24 @@ mod tests {
         let (id, server) = (SiteId::new(), ServerId::new());
         assert_eq!(LiveView::at("/"), Some(LiveView::Home));
         assert!(matches!(LiveView::at("/sites?q=shop&page=2"), Some(LiveView::Sites(query)) if query.q == "shop"));
+        assert!(
+            matches!(LiveView::at(&format!("/servers/{server}/queue?page=2")), Some(LiveView::Queue(id, query)) if id == server && query.page == "2")
+        );
+        assert!(matches!(LiveView::at("/audit?who=x"), Some(LiveView::Audit(query)) if query.who == "x"));
         assert_eq!(LiveView::at(&paths::site(id)), Some(LiveView::Site(id)));
         assert_eq!(LiveView::at(&paths::server(server)), Some(LiveView::Server(server, Span::Hour)));
         let day = format!("{}?span=day", paths::server(server));
         assert_eq!(LiveView::at(&day), Some(LiveView::Server(server, Span::Day)));
-        for dead in ["/sites/new", "/password", "https://evil.example/", "//evil.example/sites", "/../etc", "", "/accounts/new"] {
+        for dead in [
+            "/sites/new",
+            "/password",
+            "https://evil.example/",
+            "//evil.example/sites",
+            "/../etc",
+            "",
+            "/accounts/new",
+            "/servers/new/queue",
+        ] {
             assert_eq!(LiveView::at(dead), None, "{dead:?}");
         }
     }

@@ -60,8 +60,13 @@ fn render(headers: &HeaderMap, slot: &ViewerSlot, explained: &Explained, again: 
         return partial(&Fragment::new("toasts", toasts(Some(&toast))));
     }
     let retry = matches!(explained.kind, ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::TooMany { .. });
-    let model =
-        ErrorModel { kind: explained.kind, reference: explained.reference.clone(), at: Timestamp::now(), again: again.filter(|_| retry) };
+    let model = ErrorModel {
+        kind: explained.kind,
+        sentence: explained.sentence.clone(),
+        reference: explained.reference.clone(),
+        at: Timestamp::now(),
+        again: again.filter(|_| retry),
+    };
     match slot.0.get() {
         Some(viewer) => page(viewer, &model),
         None => solo_page(Preferences::of(headers).theme, &model),

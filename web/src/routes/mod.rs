@@ -12,7 +12,9 @@ pub mod model;
 pub mod operation;
 pub mod password;
 pub mod public;
+pub mod queue;
 pub mod rollout;
+pub mod security;
 pub mod server;
 pub mod session;
 pub mod site;
@@ -71,6 +73,8 @@ pub fn table() -> Vec<Route> {
         client::TABLE,
         operation::TABLE,
         server::TABLE,
+        queue::TABLE,
+        security::TABLE,
         rollout::TABLE,
         audit::TABLE,
         crate::live::route::TABLE,

@@ -1,11 +1,14 @@
 //! Operations.
 
+use axum::Json;
 use axum::extract::State;
+use axum::http::header::CONTENT_DISPOSITION;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{Router, get as on_get, post as on_post};
 use shared::ids::OperationId;
 
 use super::model::operation::{operation_list_model, operation_show_model};
+use super::model::operation_record::operation_record;
 use super::model::{ListQuery, live_url};
 use super::{Access, Route, get, post, shown};
 use crate::app::operation::operation_retry;
@@ -15,12 +18,20 @@ use crate::paths;
 use crate::state::AppState;
 use crate::views::operation as view;
 
-pub(super) const TABLE: &[Route] =
-    &[get(paths::OPERATIONS, Access::SignedIn), get(paths::OPERATION, Access::Owner), post(paths::OPERATION_RETRY, Access::Owner)];
+pub(super) const TABLE: &[Route] = &[
+    get(paths::OPERATIONS, Access::SignedIn),
+    get(paths::OPERATION, Access::Owner),
+    get(paths::OPERATION_RECORD, Access::Admin),
+    post(paths::OPERATION_RETRY, Access::Owner),
+];
 
 /// The routes.
 pub fn router() -> Router<AppState> {
-    Router::new().route(paths::OPERATIONS, on_get(list)).route(paths::OPERATION, on_get(show)).route(paths::OPERATION_RETRY, on_post(retry))
+    Router::new()
+        .route(paths::OPERATIONS, on_get(list))
+        .route(paths::OPERATION, on_get(show))
+        .route(paths::OPERATION_RECORD, on_get(record))
+        .route(paths::OPERATION_RETRY, on_post(retry))
 }
 
 async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): Query<ListQuery>) -> Result<Response, PageError> {
@@ -31,6 +42,12 @@ async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): 
 async fn show(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<OperationId>) -> Result<Response, PageError> {
     let model = operation_show_model(&state, &signed_in.actor, id, live_url(&signed_in)).await?;
     Ok(shown(&signed_in, view::show_page(&signed_in.viewer, &model)))
+}
+
+async fn record(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<OperationId>) -> Result<Response, PageError> {
+    let record = operation_record(&state, &signed_in.actor, id).await?;
+    let name = format!("attachment; filename=\"operation-{id}.json\"");
+    Ok(([(CONTENT_DISPOSITION, name)], Json(record)).into_response())
 }
 
 async fn retry(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<OperationId>) -> Result<Response, PageError> {

@@ -10,7 +10,7 @@ use super::ids::AuditId;
 use super::list::{Page, Paging, contains};
 use super::operation::OperationKind;
 use super::user::Login;
-use super::{Db, StoreError, Tx, now_ms};
+use super::{Db, StoreError, Tx, now_ms, parse};
 
 /// What was done. The stored spelling is `subject.verb`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,18 @@ pub enum AuditAction {
     ServerToken,
     /// A server was deleted.
     ServerDelete,
+    /// A server's queue was paused.
+    QueuePause,
+    /// A server's queue goes on.
+    QueueResume,
+    /// A request was moved forward in its queue.
+    QueueSooner,
+    /// A request was moved back in its queue.
+    QueueLater,
+    /// A request was taken back before it was sent.
+    QueueCancel,
+    /// Security events were marked as seen.
+    SecuritySeen,
     /// Every server's worker is to be updated.
     RolloutStart,
     /// No further worker is to be updated.
@@ -61,7 +73,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Those that are no operations.
-    const OTHERS: [Self; 20] = [
+    const OTHERS: [Self; 26] = [
         Self::OperationRetry,
         Self::SessionBegin,
         Self::SessionRefused,
@@ -77,6 +89,12 @@ impl AuditAction {
         Self::ServerUpdate,
         Self::ServerToken,
         Self::ServerDelete,
+        Self::QueuePause,
+        Self::QueueResume,
+        Self::QueueSooner,
+        Self::QueueLater,
+        Self::QueueCancel,
+        Self::SecuritySeen,
         Self::RolloutStart,
         Self::RolloutCancel,
         Self::RolloutResume,
@@ -109,6 +127,12 @@ impl AuditAction {
             Self::ServerUpdate => "server.update",
             Self::ServerToken => "server.token",
             Self::ServerDelete => "server.delete",
+            Self::QueuePause => "queue.pause",
+            Self::QueueResume => "queue.resume",
+            Self::QueueSooner => "queue.sooner",
+            Self::QueueLater => "queue.later",
+            Self::QueueCancel => "queue.cancel",
+            Self::SecuritySeen => "security.seen",
             Self::RolloutStart => "rollout.start",
             Self::RolloutCancel => "rollout.cancel",
             Self::RolloutResume => "rollout.resume",
@@ -137,6 +161,12 @@ impl AuditAction {
             Self::ServerUpdate => "Change server",
             Self::ServerToken => "New token for a worker",
             Self::ServerDelete => "Delete server",
+            Self::QueuePause => "Pause queue",
+            Self::QueueResume => "Resume queue",
+            Self::QueueSooner => "Let a change go out sooner",
+            Self::QueueLater => "Let a change go out later",
+            Self::QueueCancel => "Cancel operation",
+            Self::SecuritySeen => "Security events seen",
             Self::RolloutStart => "Update all workers",
             Self::RolloutCancel => "Stop updating workers",
             Self::RolloutResume => "Go on updating workers",
@@ -200,6 +230,8 @@ pub async fn audit_insert_in_tx(tx: &mut Tx, line: &NewAudit<'_>) -> Result<(), 
 /// A line as stored.
 #[derive(Debug, Clone)]
 pub struct AuditRow {
+    /// Its id.
+    pub id: AuditId,
     /// When.
     pub at_ms: i64,
     /// Who; `None` if nobody was signed in.
@@ -221,6 +253,7 @@ impl TryFrom<&AnyRow> for AuditRow {
 
     fn try_from(row: &AnyRow) -> Result<Self, StoreError> {
         Ok(Self {
+            id: parse("audit.id", row.try_get("id")?)?,
             at_ms: row.try_get("at_ms")?,
             user: row.try_get::<String, _>("user_id")?.parse().ok(),
             user_name: row.try_get("user_name")?,
@@ -284,7 +317,7 @@ pub async fn audit_list(db: &Db, scope: AuditScope<'_>, filter: &AuditFilter, pa
         .bind(&search)
         .fetch_one(db.read())
         .await?;
-    let columns = "a.at_ms, a.user_id, a.user_name, a.action, a.subject, a.address, a.detail";
+    let columns = "a.id, a.at_ms, a.user_id, a.user_name, a.action, a.subject, a.address, a.detail";
     // Ids sort by time.
     let rows = sqlx::query(AssertSqlSafe(format!("SELECT {columns} {from} ORDER BY a.id DESC LIMIT $7 OFFSET $8")))
         .bind(&user)

@@ -82,3 +82,7 @@ row_id!(
     /// A line of the audit log.
     AuditId
 );
+row_id!(
+    /// Something that was refused as a matter of security.
+    SecurityEventId
+);

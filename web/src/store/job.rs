@@ -5,9 +5,11 @@ use shared::failure::{Effect, FailureCode};
 use shared::ids::{AccountId, JobId, OperationId, ServerId};
 use shared::jobs::{Generation, Job, Requirement, ResourceKey};
 use shared::operation::{JobEvent, JobState};
+use shared::record::JobRecord;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::desired_state::desired_state_in_tx;
 use super::{Db, StoreError, Tx, now_ms, parse, parse_json, to_json};
 
 /// A job to be queued.
@@ -127,9 +129,10 @@ pub async fn job_insert_in_tx(
     .fetch_all(&mut **tx)
     .await?;
     let id = JobId::new();
+    let desired = desired_state_in_tx(tx, new.resource).await?;
     sqlx::query(
-        "INSERT INTO jobs (id, operation_id, position, server_id, account_id, resource, generation, requires, job, state, created_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', $10)",
+        "INSERT INTO jobs (id, operation_id, position, server_id, account_id, resource, generation, requires, job, state, created_ms, desired) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', $10, $11)",
     )
     .bind(id.to_string())
     .bind(operation.to_string())
@@ -141,25 +144,64 @@ pub async fn job_insert_in_tx(
     .bind(to_json("jobs.requires", &new.requires)?)
     .bind(to_json("jobs.job", &new.job)?)
     .bind(now)
+    .bind(desired)
     .execute(&mut **tx)
     .await?;
     let operations = coalesced.iter().map(|row| parse("jobs.operation_id", row.try_get("operation_id")?)).collect::<Result<_, _>>()?;
     Ok((id, operations))
 }
 
+/// A row of the queue that does not read as a job of this release. It holds up no other, and its operation's page shows it.
+#[derive(Debug, Clone)]
+pub struct UnreadableJob {
+    /// The job, as stored.
+    pub id: String,
+    /// Where it stands, as stored.
+    pub state: String,
+    /// Which column does not parse, and why.
+    pub error: String,
+}
+
+/// The jobs of an operation.
+#[derive(Debug, Clone, Default)]
+pub struct JobList {
+    /// In order.
+    pub jobs: Vec<JobRow>,
+    /// Those that cannot be read.
+    pub unreadable: Vec<UnreadableJob>,
+}
+
+impl JobList {
+    fn of(rows: &[AnyRow]) -> Result<Self, StoreError> {
+        let mut list = Self::default();
+        for row in rows {
+            match JobRow::try_from(row) {
+                Ok(job) => list.jobs.push(job),
+                Err(StoreError::Corrupt { column, source }) => list.unreadable.push(UnreadableJob {
+                    id: row.try_get("id")?,
+                    state: row.try_get("state")?,
+                    error: format!("{column}: {source}"),
+                }),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(list)
+    }
+}
+
 /// The jobs of an operation, in order.
 ///
 /// # Errors
 /// The database fails.
-pub async fn job_list_of_operation(db: &Db, operation: OperationId) -> Result<Vec<JobRow>, StoreError> {
+pub async fn job_list_of_operation(db: &Db, operation: OperationId) -> Result<JobList, StoreError> {
     let rows = sqlx::query(concat!("SELECT ", job_columns!(), " FROM jobs WHERE operation_id = $1 ORDER BY position"))
         .bind(operation.to_string())
         .fetch_all(db.read())
         .await?;
-    rows.iter().map(JobRow::try_from).collect()
+    JobList::of(&rows)
 }
 
-/// As [`job_list_of_operation`], inside a transaction.
+/// The jobs of an operation that can be read, in order, inside a transaction.
 ///
 /// # Errors
 /// The database fails.
@@ -168,7 +210,7 @@ pub async fn job_list_of_operation_in_tx(tx: &mut Tx, operation: OperationId) ->
         .bind(operation.to_string())
         .fetch_all(&mut **tx)
         .await?;
-    rows.iter().map(JobRow::try_from).collect()
+    Ok(JobList::of(&rows)?.jobs)
 }
 
 /// One job, inside a transaction.
@@ -215,15 +257,23 @@ pub async fn job_advance_in_tx(tx: &mut Tx, job: &JobRow, event: JobEvent) -> Re
     Ok((done.rows_affected() == 1).then_some(next))
 }
 
-/// Queues a failed job again as a new attempt: its old steps and failure are forgotten.
+/// Queues a failed job again as a new attempt; the old one's steps and failure are kept beside it.
 ///
 /// # Errors
 /// The database fails.
 pub async fn job_retry_in_tx(tx: &mut Tx, job: &JobRow) -> Result<bool, StoreError> {
     let Ok(next) = job.state.advance(JobEvent::Retried) else { return Ok(false) };
     sqlx::query(
+        "INSERT INTO job_attempts (job_id, attempt, state, steps, failure, effect, detail, record, started_ms, finished_ms) \
+         SELECT id, attempt, state, steps, failure, effect, detail, record, started_ms, finished_ms FROM jobs WHERE id = $1 \
+         ON CONFLICT (job_id, attempt) DO NOTHING",
+    )
+    .bind(job.id.to_string())
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query(
         "UPDATE jobs SET state = $1, attempt = attempt + 1, steps = '[]', progress_sequence = 0, failure = NULL, effect = NULL, \
-         detail = '', sent_ms = NULL, started_ms = NULL, finished_ms = NULL WHERE id = $2",
+         detail = '', record = '', sent_ms = NULL, started_ms = NULL, finished_ms = NULL WHERE id = $2",
     )
     .bind(next.as_str())
     .bind(job.id.to_string())
@@ -245,6 +295,8 @@ pub struct Ending<'a> {
     pub effect: Option<Effect>,
     /// For admins.
     pub detail: &'a str,
+    /// What the worker kept beside the steps.
+    pub record: Option<&'a JobRecord>,
     /// How long the worker took, milliseconds; both clocks may differ, so only the difference is used.
     pub took_ms: i64,
 }
@@ -257,7 +309,7 @@ pub async fn job_end_in_tx(tx: &mut Tx, job: &JobRow, ending: &Ending<'_>) -> Re
     let now = now_ms();
     let done = sqlx::query(
         "UPDATE jobs SET state = $1, steps = $2, failure = $3, effect = $4, detail = $5, started_ms = $6, \
-         finished_ms = $7 WHERE id = $8 AND attempt = $9 AND state = $10",
+         finished_ms = $7, record = $11 WHERE id = $8 AND attempt = $9 AND state = $10",
     )
     .bind(ending.state.as_str())
     .bind(to_json("jobs.steps", &ending.steps)?)
@@ -269,6 +321,7 @@ pub async fn job_end_in_tx(tx: &mut Tx, job: &JobRow, ending: &Ending<'_>) -> Re
     .bind(job.id.to_string())
     .bind(i64::from(job.attempt))
     .bind(job.state.as_str())
+    .bind(ending.record.map(|record| to_json("jobs.record", record)).transpose()?.unwrap_or_default())
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)

@@ -20,7 +20,14 @@ pub struct Queue {
     pub in_flight: Vec<(AccountId, u32)>,
 }
 
-/// How many queued jobs are looked at for one window. Four windows' worth: room to skip a flooding account.
+/// Jobs of one account that a server holds at a time.
+pub const PER_ACCOUNT: u32 = 16;
+/// Jobs that a server holds at a time. Enough for a batch to come, few enough to reprioritise the rest.
+pub const PER_SERVER: u32 = 256;
+
+/// How many queued jobs of one account are looked at for one window: twice its share.
+const LOOKED_AT_PER_ACCOUNT: i64 = 32;
+/// How many queued jobs of all accounts are, every account's first ones before anybody's second. Four windows' worth.
 const LOOK_AHEAD: i64 = 1024;
 
 /// Servers that have queued jobs.
@@ -40,9 +47,13 @@ pub async fn job_queue(db: &Db, server: ServerId) -> Result<Queue, StoreError> {
     let rows = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        " FROM jobs WHERE server_id = $1 AND state = 'queued' ORDER BY priority DESC, id LIMIT $2"
+        " FROM jobs WHERE id IN (SELECT id FROM (SELECT id, priority, \
+         ROW_NUMBER() OVER (PARTITION BY account_id ORDER BY priority DESC, id) AS place \
+         FROM jobs WHERE server_id = $1 AND state = 'queued') AS ranked \
+         WHERE place <= $2 ORDER BY place, priority DESC, id LIMIT $3) ORDER BY priority DESC, id"
     ))
     .bind(server.to_string())
+    .bind(LOOKED_AT_PER_ACCOUNT)
     .bind(LOOK_AHEAD)
     .fetch_all(db.read())
     .await?;
@@ -141,33 +152,17 @@ pub async fn job_resend_in_tx(tx: &mut Tx, job: &JobRow) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Since when jobs wait on the queue of a server that has joined and holds none: nothing is being sent.
+/// Since when jobs wait on the queue of a server that has joined and holds none, though nobody has paused it: nothing is being
+/// sent.
 ///
 /// # Errors
 /// The database fails.
 pub async fn job_queue_stuck_since(db: &Db) -> Result<Option<i64>, StoreError> {
     let row = sqlx::query(
         "SELECT MIN(j.created_ms) AS since FROM jobs j JOIN servers v ON v.id = j.server_id WHERE j.state = 'queued' \
-         AND v.public_key IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jobs f WHERE f.state IN ('sent', 'working', 'blocked') AND f.server_id = j.server_id)",
+         AND v.public_key IS NOT NULL AND v.queue_paused_ms IS NULL AND NOT EXISTS (SELECT 1 FROM jobs f WHERE f.state IN ('sent', 'working', 'blocked') AND f.server_id = j.server_id)",
     )
     .fetch_one(db.read())
     .await?;
     Ok(row.try_get("since")?)
-}
-
-/// How many jobs wait for each server, and how many it has.
-///
-/// # Errors
-/// The database fails.
-pub async fn job_counts_by_server(db: &Db) -> Result<Vec<(ServerId, i64, i64)>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT server_id, CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), 0) AS BIGINT) AS queued, \
-         CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 0 ELSE 1 END), 0) AS BIGINT) AS begun \
-         FROM jobs WHERE state IN ('queued', 'sent', 'working', 'blocked') GROUP BY server_id",
-    )
-    .fetch_all(db.read())
-    .await?;
-    rows.iter()
-        .map(|row| Ok((parse("jobs.server_id", row.try_get("server_id")?)?, row.try_get("queued")?, row.try_get("begun")?)))
-        .collect()
 }

@@ -187,14 +187,16 @@ impl TryFrom<&AnyRow> for OperationRow {
     }
 }
 
-/// Records a request.
+/// Records a request, unless the account has as many open ones as it may. False if it has. The account is locked by the caller,
+/// so that two requests are counted one after the other.
 ///
 /// # Errors
 /// The database fails; [`StoreError::Duplicate`] on `operations.idempotency_key` if it was recorded before.
-pub async fn operation_insert_in_tx(tx: &mut Tx, new: &NewOperation) -> Result<(), StoreError> {
-    sqlx::query(
+pub async fn operation_insert_in_tx(tx: &mut Tx, new: &NewOperation, cap: Option<i64>) -> Result<bool, StoreError> {
+    let done = sqlx::query(
         "INSERT INTO operations (id, kind, resource, subject, account_id, owner_id, server_id, asked_by, asked_by_name, state, \
-         idempotency_key, created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', $10, $11)",
+         idempotency_key, created_ms) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', $10, $11 \
+         WHERE (SELECT COUNT(*) FROM operations WHERE account_id = $5 AND state IN ('waiting', 'working')) < $12",
     )
     .bind(new.id.to_string())
     .bind(new.kind.as_str())
@@ -207,9 +209,10 @@ pub async fn operation_insert_in_tx(tx: &mut Tx, new: &NewOperation) -> Result<(
     .bind(&new.asked_by_name)
     .bind(new.idempotency_key.as_deref())
     .bind(now_ms())
+    .bind(cap.unwrap_or(i64::MAX))
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// One request.

@@ -64,7 +64,9 @@ pub struct OperationListRow {
     pub server_online: bool,
     /// When that began or ended.
     pub server_changed_ms: i64,
-    /// How many of its jobs the bus or the worker has, while it waits.
+    /// Since when nothing new is sent to that server, if an admin has paused its queue.
+    pub server_paused_ms: Option<i64>,
+    /// How many of its jobs the bus or the worker has, while it is open.
     pub jobs_in_flight: i64,
 }
 
@@ -72,8 +74,8 @@ macro_rules! operation_select {
     () => {
         "SELECT o.id, o.kind, o.resource, o.subject, o.account_id, o.owner_id, o.server_id, o.asked_by, o.asked_by_name, o.state, \
          o.created_ms, o.finished_ms, v.name AS server_name, COALESCE(v.online, 0) AS server_online, \
-         COALESCE(v.changed_ms, 0) AS server_changed_ms, \
-         CASE WHEN o.state = 'waiting' THEN (SELECT COUNT(*) FROM jobs j WHERE j.operation_id = o.id \
+         COALESCE(v.changed_ms, 0) AS server_changed_ms, v.queue_paused_ms AS server_paused_ms, \
+         CASE WHEN o.state IN ('waiting', 'working') THEN (SELECT COUNT(*) FROM jobs j WHERE j.operation_id = o.id \
          AND j.state IN ('sent', 'working', 'blocked')) ELSE 0 END AS jobs_in_flight "
     };
 }
@@ -99,6 +101,7 @@ fn list_row(row: &sqlx::any::AnyRow) -> Result<OperationListRow, StoreError> {
         server_name: name.map(|name| parse("servers.name", &name)).transpose()?,
         server_online: row.try_get::<i64, _>("server_online")? != 0,
         server_changed_ms: row.try_get("server_changed_ms")?,
+        server_paused_ms: row.try_get("server_paused_ms")?,
         jobs_in_flight: row.try_get("jobs_in_flight")?,
     })
 }

@@ -8,6 +8,7 @@ use shared::jobs::{Generation, Job, Presence, ResourceKey};
 use shared::operation::{EverApplied, ResourceEvent, ResourceState};
 use sqlx::Row;
 
+use super::desired_state::desired_state_forget_in_tx;
 use super::site_name::domain_claims_release_in_tx;
 use super::{StoreError, Tx, parse};
 
@@ -17,11 +18,12 @@ use super::{StoreError, Tx, parse};
 /// The database fails.
 pub async fn resource_applied_in_tx(tx: &mut Tx, key: ResourceKey, generation: Generation, job: &Job) -> Result<(), StoreError> {
     raise_applied(tx, key, generation).await?;
+    desired_state_forget_in_tx(tx, key, generation.0).await?;
     if !is_newest(tx, key, generation).await? {
         return Ok(());
     }
     if job.is_deletion() {
-        return delete(tx, key).await;
+        return resource_delete_in_tx(tx, key).await;
     }
     let event = match job {
         Job::Account(spec) => applied_event(spec.presence),
@@ -115,7 +117,11 @@ async fn advance(tx: &mut Tx, key: ResourceKey, event: ResourceEvent) -> Result<
     Ok(())
 }
 
-async fn delete(tx: &mut Tx, key: ResourceKey) -> Result<(), StoreError> {
+/// Removes a resource's row, and its names and claims with it.
+///
+/// # Errors
+/// The database fails.
+pub async fn resource_delete_in_tx(tx: &mut Tx, key: ResourceKey) -> Result<(), StoreError> {
     match key {
         ResourceKey::Account(id) => delete_account(tx, id).await,
         ResourceKey::PhpPool(id) => delete_pool(tx, id).await,

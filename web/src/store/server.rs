@@ -66,6 +66,8 @@ pub struct ServerRow {
     pub changed_ms: i64,
     /// When it was added.
     pub created_ms: i64,
+    /// Since when an admin has nothing new sent to it, if so.
+    pub queue_paused_ms: Option<i64>,
 }
 
 impl ServerRow {
@@ -80,9 +82,10 @@ macro_rules! server_columns {
     () => {
         "id, name, hostname, roles, stream, max_accounts, active, address, mail_hostname, bus_url, panel_url, phpmyadmin_path, \
          roundcube_path, peer, public_key, seal_key, version, php_versions, heartbeat, online, \
-         last_seen_ms, changed_ms, created_ms"
+         last_seen_ms, changed_ms, created_ms, queue_paused_ms"
     };
 }
+pub(crate) use server_columns;
 
 impl TryFrom<&AnyRow> for ServerRow {
     type Error = StoreError;
@@ -116,6 +119,7 @@ impl TryFrom<&AnyRow> for ServerRow {
             last_seen_ms: row.try_get("last_seen_ms")?,
             changed_ms: row.try_get("changed_ms")?,
             created_ms: row.try_get("created_ms")?,
+            queue_paused_ms: row.try_get("queue_paused_ms")?,
         })
     }
 }
@@ -268,6 +272,15 @@ pub async fn server_fetch(db: &Db, id: ServerId) -> Result<Option<ServerRow>, St
         .fetch_optional(db.read())
         .await?;
     row.as_ref().map(ServerRow::try_from).transpose()
+}
+
+/// A server's name, inside a transaction; empty if it is gone.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_name_in_tx(tx: &mut Tx, id: ServerId) -> Result<String, StoreError> {
+    let row = sqlx::query("SELECT name FROM servers WHERE id = $1").bind(id.to_string()).fetch_optional(&mut **tx).await?;
+    Ok(row.map(|row| row.try_get("name")).transpose()?.unwrap_or_default())
 }
 
 /// One server by its name.

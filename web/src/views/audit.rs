@@ -9,6 +9,7 @@ use super::components::icon::Icon;
 use super::components::table::{Column, table};
 use super::components::toolbar::{Select, toolbar};
 use super::components::{empty_state, pager, time};
+use super::fragment::Fragment;
 use super::layout::{self, Audience, Nav, Page, Viewer};
 use super::listing::Listing;
 use crate::paths;
@@ -26,11 +27,15 @@ pub struct ListModel {
     pub who: String,
     /// The actions to choose among, with their words.
     pub actions: Vec<(String, String)>,
+    /// The live stream.
+    pub live: Option<String>,
 }
 
 /// One line.
 #[derive(Debug, Clone)]
 pub struct Row {
+    /// Its id.
+    pub id: String,
     /// When.
     pub at: Timestamp,
     /// Who, as the filter knows them.
@@ -67,11 +72,10 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
         section.card {
             (toolbar(&model.listing, &[], &[select], "Name or address"))
             (chosen(model))
-            (list(model))
-            (pager::pager(&model.listing))
+            (container(model).html)
         }
     };
-    layout::page(viewer, &Page::new(title, Nav::Audit, body).below(viewer.home(), paths::HOME))
+    layout::page(viewer, &Page::new(title, Nav::Audit, body).below(viewer.home(), paths::HOME).live(model.live.as_deref(), false))
 }
 
 /// The filters that a click on a line has set, each with a way to lift it.
@@ -91,8 +95,26 @@ fn chosen(model: &ListModel) -> Markup {
     }
 }
 
+/// The DOM id of the whole list.
+#[must_use]
+pub const fn container_id() -> &'static str {
+    "audit-list"
+}
+
+/// The whole list.
+#[must_use]
+pub fn container(model: &ListModel) -> Fragment {
+    Fragment::new(container_id(), html! { div #(container_id()) { (list(model)) (pager::pager(&model.listing)) } })
+}
+
+/// Each line.
+#[must_use]
+pub fn rows(model: &ListModel) -> Vec<Fragment> {
+    model.rows.iter().map(|row| line(model, row)).collect()
+}
+
 fn list(model: &ListModel) -> Markup {
-    let rows = html! { @for row in &model.rows { (line(model, row)) } };
+    let rows = html! { @for row in &model.rows { (line(model, row).html) } };
     html! {
         @if model.rows.is_empty() && model.listing.is_narrowed() {
             (empty_state::nothing_found("lines", &model.listing.cleared()))
@@ -105,9 +127,10 @@ fn list(model: &ListModel) -> Markup {
     }
 }
 
-fn line(model: &ListModel, row: &Row) -> Markup {
-    html! {
-        tbody {
+fn line(model: &ListModel, row: &Row) -> Fragment {
+    let id = format!("audit-{}", row.id);
+    let html = html! {
+        tbody #(id) {
             tr {
                 td.main {
                     @if let Some(operation) = row.operation { a.name href=(paths::operation(operation)) { (row.action) } }
@@ -127,5 +150,6 @@ fn line(model: &ListModel, row: &Row) -> Markup {
                 td.nowrap data-label="When" { (time::ago(row.at, model.now)) }
             }
         }
-    }
+    };
+    Fragment::new(id, html)
 }

@@ -36,6 +36,8 @@ pub enum ErrorKind {
 pub struct ErrorModel {
     /// What went wrong.
     pub kind: ErrorKind,
+    /// What happened in the words of whoever refused it, in place of the general ones.
+    pub sentence: Option<String>,
     /// The number support finds it by, for faults of ours.
     pub reference: Option<String>,
     /// When it happened.
@@ -51,7 +53,21 @@ struct Words {
     changed: &'static str,
 }
 
-fn words(kind: ErrorKind) -> Words {
+/// A refusal that says why is no race that was lost.
+const REFUSED: &str = "This cannot be done now";
+
+fn words(model: &ErrorModel) -> Words {
+    let words = general_words(model.kind);
+    match &model.sentence {
+        Some(sentence) if model.kind == ErrorKind::Conflict => {
+            Words { icon: Icon::CircleAlert, title: REFUSED, what: sentence.clone(), ..words }
+        }
+        Some(sentence) => Words { what: sentence.clone(), ..words },
+        None => words,
+    }
+}
+
+fn general_words(kind: ErrorKind) -> Words {
     let (icon, title, what) = match kind {
         ErrorKind::BadRequest => {
             (Icon::CircleAlert, "This request makes no sense", "A field or the address is not in a form the panel understands.".to_owned())
@@ -95,17 +111,17 @@ fn words(kind: ErrorKind) -> Words {
 /// The page inside the frame, for somebody signed in.
 #[must_use]
 pub fn page(viewer: &Viewer, model: &ErrorModel) -> Markup {
-    layout::page(viewer, &Page::new(words(model.kind).title, Nav::Nowhere, card(model, Some(viewer))).below(viewer.home(), paths::HOME))
+    layout::page(viewer, &Page::new(words(model).title, Nav::Nowhere, card(model, Some(viewer))).below(viewer.home(), paths::HOME))
 }
 
 /// The page alone, for somebody not signed in, or when not even that is known.
 #[must_use]
 pub fn solo_page(theme: Theme, model: &ErrorModel) -> Markup {
-    layout::solo(theme, paths::HOME, words(model.kind).title, &card(model, None))
+    layout::solo(theme, paths::HOME, words(model).title, &card(model, None))
 }
 
 fn card(model: &ErrorModel, viewer: Option<&Viewer>) -> Markup {
-    let words = words(model.kind);
+    let words = words(model);
     html! {
         section.card {
             div.empty {

@@ -2,11 +2,14 @@
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use shared::ids::ServerId;
+use shared::names::ServerName;
 
 use super::components::badge::Tone;
 use super::components::button::{self, Size, Weight};
 use super::components::icon::Icon;
 use super::components::stat::{Stat, count, stats};
+use super::components::table::{Column, table};
 use super::components::time;
 use super::components::toast::Toast;
 use super::fragment::Fragment;
@@ -23,6 +26,10 @@ pub struct Figures {
     pub servers: u64,
     /// Servers that wait to enrol.
     pub servers_waiting: u64,
+    /// Servers that answer, and on which a role's daemons do not run.
+    pub servers_unhealthy: u64,
+    /// Servers whose queue is paused.
+    pub servers_paused: u64,
     /// Sites.
     pub sites: u64,
     /// Sites whose last change failed.
@@ -50,6 +57,14 @@ pub struct HomeAdmin {
     pub oldest_waiting: Option<Timestamp>,
     /// Since when changes wait although nothing is in their way, if so.
     pub stuck_since: Option<Timestamp>,
+    /// How many operations ended in each of the last minutes, the present one last.
+    pub by_minute: Vec<u64>,
+    /// Security events that nobody has seen, and since when there are any.
+    pub security: Option<(u64, Timestamp)>,
+    /// Queues that hold anything, the oldest first; a few.
+    pub queues: Vec<Queue>,
+    /// How many queues hold anything.
+    pub queues_all: u64,
     /// Failures that want a decision, newest first; a few.
     pub failures: Vec<operation::Row>,
     /// The servers, trouble first; a few.
@@ -62,7 +77,28 @@ pub struct HomeAdmin {
     pub toast: Option<Toast>,
 }
 
+/// A server's queue.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    /// The server.
+    pub id: ServerId,
+    /// Its name.
+    pub name: ServerName,
+    /// Jobs that wait to be sent.
+    pub queued: u64,
+    /// Jobs the server has.
+    pub begun: u64,
+    /// When the oldest was asked for.
+    pub oldest: Timestamp,
+    /// Since when nothing new is sent, if so.
+    pub paused_since: Option<Timestamp>,
+    /// Since when the server does not answer, if so.
+    pub offline_since: Option<Timestamp>,
+}
+
 const STATS: &str = "home-stats";
+const SECURITY: &str = "home-security";
+const QUEUES: &str = "home-queues";
 const STUCK: &str = "home-stuck";
 const FAILURES: &str = "home-failures";
 const SERVERS: &str = "home-servers";
@@ -81,9 +117,10 @@ pub fn page(viewer: &Viewer, model: &HomeAdmin) -> Markup {
         @if model.figures.servers == 0 { (first_steps(model)) }
         (figures(model).html)
         (stuck(model).html)
+        (security(model).html)
         (failures(model).html)
         div.split.is-wide {
-            div.stack { (servers(model).html) }
+            div.stack { (queues(model).html) (servers(model).html) }
             aside.stack { (operations(model).html) }
         }
     };
@@ -91,11 +128,16 @@ pub fn page(viewer: &Viewer, model: &HomeAdmin) -> Markup {
     layout::page(viewer, &Page::new("Overview", Nav::Home, body).live(model.live.as_deref(), busy).toast(model.toast.clone()))
 }
 
-/// The parts that change while the page is open.
+/// The servers that are shown.
+#[must_use]
+pub fn rows(model: &HomeAdmin) -> Vec<Fragment> {
+    model.servers.iter().map(|row| server::row_fragment(row, model.now)).collect()
+}
+
+/// The parts that change while the page is open, besides the servers.
 #[must_use]
 pub fn fragments(model: &HomeAdmin) -> Vec<Fragment> {
-    let rows = model.servers.iter().map(|row| server::row_fragment(row, model.now));
-    rows.chain([figures(model), stuck(model), failures(model), operations(model)]).collect()
+    vec![figures(model), stuck(model), security(model), failures(model), queues(model), operations(model)]
 }
 
 /// The list of servers, for when rows came or went.
@@ -108,8 +150,10 @@ fn figures(model: &HomeAdmin) -> Fragment {
     let f = model.figures;
     let number = |value: u64| html! { @if value > 0 { (count(value)) } @else { span.none { "none" } } };
     let alarm = |value: u64| html! { @if value > 0 { span.bad { (count(value)) } } @else { span.none { "none" } } };
-    let offline = f.servers - f.servers_online.min(f.servers);
+    let offline = f.servers.saturating_sub(f.servers_online + f.servers_waiting);
     let servers_note = html! {
+        @if f.servers_unhealthy > 0 { span.bad { (count(f.servers_unhealthy)) " not healthy" } " " }
+        @if f.servers_paused > 0 { span.warn { (count(f.servers_paused)) " paused" } " " }
         @if offline > 0 { span.bad { (count(offline)) " offline" } } @else if f.servers_waiting > 0 { (count(f.servers_waiting)) " waiting to enrol" } @else if f.servers > 0 { "all answer" }
     };
     let online = html! { (number(f.servers_online)) @if f.servers > 0 { " " small { "of " (count(f.servers)) } } };
@@ -127,10 +171,94 @@ fn figures(model: &HomeAdmin) -> Fragment {
             note: Some(html! { (super::components::stat::counted(f.clients, "client", "clients")) }),
         },
         Stat { label: "Operations under way", value: number(f.operations_working), note: None },
+        Stat { label: "Operations per minute", value: html! { (per_minute(&model.by_minute)) }, note: Some(spark(&model.by_minute)) },
         Stat { label: "Waiting", value: number(f.operations_waiting), note: waiting_note },
         Stat { label: "Need a decision", value: alarm(f.operations_failed), note: None },
     ];
     Fragment::new(STATS, stats(STATS, &items))
+}
+
+/// Over the last five whole minutes; one decimal below ten.
+fn per_minute(by_minute: &[u64]) -> String {
+    let whole = &by_minute[..by_minute.len().saturating_sub(1)];
+    let last = &whole[whole.len().saturating_sub(5)..];
+    let tenths = last.iter().sum::<u64>() * 10 / (last.len() as u64).max(1);
+    if tenths >= 100 || tenths.is_multiple_of(10) { count(tenths / 10) } else { format!("{}.{}", tenths / 10, tenths % 10) }
+}
+
+/// Operations of each minute as bars. Heights are SVG attributes, so no style is inline.
+fn spark(by_minute: &[u64]) -> Markup {
+    const HEIGHT: u64 = 20;
+    let most = by_minute.iter().copied().max().unwrap_or(0).max(1);
+    let words = format!("Operations in each of the last {} minutes, {} at most", by_minute.len(), most);
+    html! {
+        svg.spark viewBox={ "0 0 " (by_minute.len() * 4) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(words) {
+            title { (words) }
+            @for (at, value) in by_minute.iter().enumerate() {
+                @let height = value * HEIGHT / most;
+                rect x=(at * 4) y=(HEIGHT - height) width="3" height=(height) {}
+            }
+        }
+    }
+}
+
+fn security(model: &HomeAdmin) -> Fragment {
+    let html = html! {
+        div.status-slot #(SECURITY) {
+            @if let Some((unseen, since)) = model.security {
+                div.note data-state=(Tone::Bad) role="status" {
+                    (Icon::LockKeyhole)
+                    div {
+                        b { (super::components::stat::counted(unseen, "security event", "security events")) " since " (time::clock(since)) "." }
+                        " Something was refused on the bus; nothing was let through."
+                    }
+                    div.row { (button::small_link(None, "Look", &paths::with_query(paths::SECURITY, [("state", "unseen")]))) }
+                }
+            }
+        }
+    };
+    Fragment::new(SECURITY, html)
+}
+
+const QUEUE_COLUMNS: &[Column] = &[
+    Column::new("Server").class("main"),
+    Column::new("Waiting").class("num"),
+    Column::new("On the server").class("num"),
+    Column::new("Oldest"),
+    Column::new("Why"),
+];
+
+fn queues(model: &HomeAdmin) -> Fragment {
+    let rows = html! { @for queue in &model.queues { (queue_row(queue, model.now)) } };
+    let html = html! {
+        section.card #(QUEUES) {
+            header.card-head { h2 { "Queues" } @if model.queues_all > 0 { span.count { (count(model.queues_all)) } } }
+            @if model.queues.is_empty() {
+                div.card-body { p.muted.small { "Nothing waits for any server." } }
+            } @else {
+                (table("Queues", QUEUE_COLUMNS, None, &rows))
+            }
+        }
+    };
+    Fragment::new(QUEUES, html)
+}
+
+fn queue_row(queue: &Queue, now: Timestamp) -> Markup {
+    html! {
+        tbody {
+            tr {
+                td.main { a.name href=(paths::server_queue(queue.id)) { (queue.name) } }
+                td.num data-label="Waiting" { (count(queue.queued)) }
+                td.num data-label="On the server" { (count(queue.begun)) }
+                td.nowrap data-label="Oldest" { (time::ago(queue.oldest, now)) }
+                td data-label="Why" {
+                    @if let Some(since) = queue.paused_since { span.warn { "paused since " (time::clock(since)) } }
+                    @else if let Some(since) = queue.offline_since { span.bad { "offline since " (time::clock(since)) } }
+                    @else { span.muted { "at work" } }
+                }
+            }
+        }
+    }
 }
 
 fn stuck(model: &HomeAdmin) -> Fragment {
@@ -193,7 +321,7 @@ fn failure(row: &operation::Row, now: Timestamp) -> Markup {
 fn servers(model: &HomeAdmin) -> Fragment {
     let html = html! {
         section.card #(SERVERS) {
-            header.card-head { h2 { "Servers" } a.small.inline-link href=(paths::SERVERS) { "All" } }
+            header.card-head { h2 { "Servers" } a.small.inline-link href=(paths::SERVERS) { "All " (count(model.figures.servers)) } }
             @if model.servers.is_empty() {
                 div.card-body { p.muted.small { "None yet. Add one to create accounts on it." } }
             } @else {

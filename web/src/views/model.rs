@@ -61,6 +61,11 @@ pub enum Until {
     Turn,
     /// It has not been sent: the server's share is full, or nothing can be sent now.
     Unsent,
+    /// An admin lets the server's queue go on.
+    Resume {
+        /// Since when it is paused.
+        paused_since: Timestamp,
+    },
     /// The server comes back.
     Return {
         /// Since when it is away.

@@ -30,6 +30,8 @@ pub enum Nav {
     Sessions,
     /// The audit log.
     Audit,
+    /// What was refused as a matter of security.
+    Security,
     /// No entry.
     Nowhere,
 }
@@ -52,6 +54,7 @@ const ADMIN: &[(&str, &[Entry])] = &[
         &[
             entry(Nav::Servers, Icon::Server, "Servers", paths::SERVERS),
             entry(Nav::Operations, Icon::ListChecks, "Operations", paths::OPERATIONS),
+            entry(Nav::Security, Icon::LockKeyhole, "Security events", paths::SECURITY),
         ],
     ),
     (

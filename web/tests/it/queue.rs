@@ -3,10 +3,10 @@
 use shared::events::{Progress, StepReport, StepState};
 use shared::jobs::{Generation, ResourceKey};
 use shared::operation::{JobEvent, JobState};
-use web::dispatch::scheduler::{PER_ACCOUNT, PER_SERVER, fair_window};
+use web::dispatch::scheduler::fair_window;
 use web::store::job::{job_advance_in_tx, job_fetch_in_tx};
 use web::store::job_progress::job_progress_in_tx;
-use web::store::job_queue::{job_list_applied, job_queue, job_resend_in_tx};
+use web::store::job_queue::{PER_ACCOUNT, PER_SERVER, job_list_applied, job_queue, job_resend_in_tx};
 use web::store::operation::operation_settle_in_tx;
 use web::store::resource::{resource_applied_in_tx, resource_failed_in_tx};
 

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared::bus::credentials::{Credentials, new_user_key};
+use shared::bus::panel::DispatchBus;
 use shared::bus::sealing::SealKey;
 use shared::bus::signing::{Purpose, sign};
 use shared::bus::topology::Replicas;
 use shared::bus::worker::WorkerBus;
 use shared::enrolment::{EnrolmentReply, EnrolmentRequest, Refusal};
 use shared::events::{Event, EventEnvelope, Outcome, Verdict};
-use shared::ids::{EventId, SiteId};
+use shared::ids::{AccountId, Epoch, EventId, JobId, OperationId, SiteId};
+use shared::jobs::{AccountLimits, AccountSpec, Generation, Job, JobEnvelope, Presence, ResourceKey, SftpAccess};
 use shared::operation::ResourceState;
 use shared::role::Role;
 use shared::testing::NatsServer;
@@ -248,9 +250,26 @@ async fn a_site_becomes_active_and_its_steps_are_kept() {
     whole.until_state(site, ResourceState::Active).await;
 
     let operation = sqlx::query("SELECT id FROM operations WHERE kind = 'site.create'").fetch_one(whole.app.db().read()).await.unwrap();
-    let jobs = job_list_of_operation(whole.app.db(), sqlx::Row::get::<String, _>(&operation, "id").parse().unwrap()).await.unwrap();
+    let jobs = job_list_of_operation(whole.app.db(), sqlx::Row::get::<String, _>(&operation, "id").parse().unwrap()).await.unwrap().jobs;
     assert_eq!(jobs.len(), 2, "the pool and the site");
     assert!(jobs.iter().all(|job| !job.steps.is_empty() && job.finished_ms.is_some()));
+
+    // The record: plan and diff, what the validators and the probe said, and the batch.
+    let operation = format!("/operations/{}", sqlx::Row::get::<String, _>(&operation, "id"));
+    let page = whole.admin.get(&operation).await.body;
+    for part in
+        ["Carried out by itself", "batch ", "write /etc/nginx/sites-available/shop.example.org", "PHP answered Serving", "+server {"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let record = whole.admin.get(&format!("{operation}/record.json")).await;
+    let record: serde_json::Value = serde_json::from_str(&record.body).unwrap();
+    assert_eq!(record["jobs"][1]["state"], "done");
+    assert!(record["jobs"][1]["record"]["plan"].as_array().unwrap().len() > 3 && record["jobs"][1]["record"]["batch"].is_string());
+    let mut owner = signed_in(&whole.app, "shopuserowner").await;
+    let page = owner.get(&operation).await.body;
+    assert!(!page.contains("sites-available") && !page.contains("answered Serving"), "{page}");
+    assert_eq!(owner.get(&format!("{operation}/record.json")).await.status, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,6 +340,7 @@ async fn another_servers_worker_cannot_end_this_servers_job() {
         steps: Vec::new(),
         started_ms: 0,
         finished_ms: 1,
+        record: None,
     };
     let bus = WorkerBus::connect(&whole.nats.address(), &liar.server, &liar.credentials).await.unwrap();
     // Once under its own name, once claiming to be the other server.
@@ -336,6 +356,54 @@ async fn another_servers_worker_cannot_end_this_servers_job() {
     whole.host.refuse_php();
     whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
     whole.until_state(site, ResourceState::Failed).await;
+    // Each was refused, and admins are told by whom.
+    let told = security_events(&whole.app).await;
+    let lies = told.iter().filter(|(kind, server, _)| kind == "misdirected_event" && server == "web2").count();
+    assert_eq!(lies, 2, "{told:?}");
+    let page = whole.admin.get("/security?state=unseen").await.body;
+    assert!(page.contains("Message in another") && page.contains("in the name of web1"), "{page}");
+}
+
+/// What admins were told: the kind, the server, the detail.
+async fn security_events(app: &TestApp) -> Vec<(String, String, String)> {
+    sqlx::query_as("SELECT kind, server_name, detail FROM security_events ORDER BY id").fetch_all(app.db().read()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_another_panel_and_a_second_connection_are_refused_and_admins_are_told() {
+    let whole = Whole::start().await;
+    let now_s = i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    // A copy of the panel has its keys, and an epoch of its own.
+    let copy = DispatchBus::connect(&whole.nats.address(), &whole.nats.keys, Replicas::ONE, now_s).await.unwrap();
+    let account = AccountId::new();
+    let job = JobEnvelope {
+        v: 1,
+        id: JobId::new(),
+        operation: OperationId::new(),
+        epoch: Epoch::new(),
+        server: whole.identity.server.clone(),
+        account,
+        resource: ResourceKey::Account(account),
+        generation: Generation::FIRST,
+        requires: Vec::new(),
+        attempt: 1,
+        job: Job::Account(AccountSpec {
+            user: "copied".parse().unwrap(),
+            uid: 200_001.try_into().unwrap(),
+            presence: Presence::Active,
+            sftp: SftpAccess::default(),
+            limits: AccountLimits::default(),
+        }),
+    };
+    copy.publish_job(&job, 0).await.unwrap();
+    assert!(WorkerBus::connect(&whole.nats.address(), &whole.identity.server, &whole.identity.credentials).await.is_err());
+    for kind in ["foreign_job", "second_connection"] {
+        let told = until(kind, async || security_events(&whole.app).await.into_iter().find(|told| told.0 == kind)).await;
+        assert_eq!(told.1, "web1", "{told:?}");
+    }
+    assert!(!whole.host.snapshot().users.contains_key("copied"));
+    let page = signed_in(&whole.app, "root").await.get("/").await.body;
+    assert!(page.contains("security events</b>") || page.contains("security events since"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

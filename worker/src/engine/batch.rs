@@ -4,15 +4,19 @@
 //! them. **Before-images are in the journal, durably, before each effect**: those of all jobs until their next meeting in one
 //! transaction. A job that fails is put back alone and leaves; the others go on. If that meant another reload of nginx, they
 //! prove themselves once more.
+//!
+//! **No job waits long for another's tenant**: see [`super::outside`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
 
 use shared::events::StepState;
 use shared::names::DomainName;
 
 use super::error::StepError;
 use super::execute::{End, Executed, Journal, Member, Trouble};
+use super::outside::{Outside, Pace};
 use super::parallel::side_by_side;
 use super::plan::Plan;
 use super::progress::Tell;
@@ -20,25 +24,57 @@ use super::together::{Meeting, Together};
 use super::undo::{Undo, capture, is_cut, undo_all};
 use crate::system::{ProbeAnswer, System};
 
-/// Carries out all steps of all plans up to their common commit point.
-pub(crate) fn execute(plans: &[Plan], system: &dyn System, threads: usize, journal: &mut dyn Journal, tell: &Tell) -> Vec<Executed> {
-    let members = plans.iter().enumerate().map(|(job, plan)| Member::new(job, plan, tell)).collect();
-    let mut batch = Batch { system, threads, members, neighbours: BTreeMap::new() };
-    while batch.alone(journal) || batch.together(journal) {
-        batch.put_back();
-    }
-    batch.end()
+/// What goes on around a batch while it is carried out.
+pub(crate) trait Rounds {
+    /// These jobs have ended; those still wait outside, and the next batch may begin. False if all is to be given up.
+    fn end(&mut self, ended: Vec<(usize, Executed)>, outside: Vec<usize>) -> bool;
+
+    /// Returns when it is this batch's turn again. False if all is to be given up.
+    fn begin(&mut self) -> bool;
 }
 
-struct Batch<'a> {
+/// Carries out all steps of all plans up to their commit point: that of most jobs is a common one, those that have to wait for
+/// something of their tenant's come to theirs later.
+pub(crate) fn execute<'a>(
+    plans: &'a [Plan],
+    system: &'a dyn System,
+    pace: Pace,
+    journal: &mut dyn Journal,
+    rounds: &mut dyn Rounds,
+    tell: &'a Tell,
+) {
+    let members = plans.iter().enumerate().map(|(job, plan)| Member::new(job, plan, tell)).collect();
+    thread::scope(|scope| {
+        let outside = Outside::new(scope, system, pace);
+        let mut batch = Batch { system, threads: pace.threads, members, outside, neighbours: BTreeMap::new() };
+        loop {
+            while batch.alone(journal) || batch.wait(journal) || batch.together(journal) {
+                batch.put_back();
+            }
+            let ended = batch.end();
+            if !rounds.end(ended, batch.outside.jobs()) {
+                return;
+            }
+            let Some(back) = batch.outside.next() else { return };
+            if !rounds.begin() {
+                return;
+            }
+            batch.members.push(back);
+            batch.put_back();
+        }
+    });
+}
+
+struct Batch<'scope, 'a> {
     system: &'a dyn System,
     threads: usize,
     members: Vec<Member<'a>>,
+    outside: Outside<'scope, 'a>,
     neighbours: BTreeMap<DomainName, ProbeAnswer>,
 }
 
-impl<'a> Batch<'a> {
-    /// Everybody goes on until the next meeting. False if all are at one already.
+impl<'a> Batch<'_, 'a> {
+    /// Everybody goes on until the next meeting, or has to wait. False if all are there already.
     fn alone(&mut self, journal: &mut dyn Journal) -> bool {
         let system = self.system;
         let mut going: Vec<&mut Member<'a>> = self.members.iter_mut().filter(|member| member.is_alone()).collect();
@@ -49,6 +85,23 @@ impl<'a> Batch<'a> {
         if self.record(journal) {
             let going = self.members.iter_mut().filter(|member| member.is_alone()).collect();
             side_by_side(self.threads, going, |member: &mut Member<'a>| member.go(system));
+        }
+        true
+    }
+
+    /// Those who have to wait do; whoever waits long is left outside. False if nobody has to.
+    fn wait(&mut self, journal: &mut dyn Journal) -> bool {
+        let system = self.system;
+        let waiting: Vec<&mut Member<'a>> = self.members.iter_mut().filter(|member| member.waits()).collect();
+        if waiting.is_empty() {
+            return false;
+        }
+        side_by_side(self.threads, waiting, |member| member.look(system));
+        if self.record(journal) {
+            let (waiting, rest) = std::mem::take(&mut self.members).into_iter().partition(Member::waits);
+            self.members = rest;
+            self.members.extend(self.outside.go(waiting));
+            self.members.sort_by_key(|member| member.job);
         }
         true
     }
@@ -92,9 +145,9 @@ impl<'a> Batch<'a> {
     /// Makes what was captured durable. False if it could not be: then nothing may be done, and whoever had something to do
     /// is in trouble.
     fn record(&mut self, journal: &mut dyn Journal) -> bool {
-        let all = self.members.iter().enumerate().filter(|(_, member)| member.is_in());
+        let all = self.members.iter().filter(|member| member.is_in());
         let undos: Vec<(usize, &Undo)> =
-            all.flat_map(|(job, member)| member.captured.iter().flatten().map(move |undo| (job, undo))).collect();
+            all.flat_map(|member| member.captured.iter().flatten().map(move |undo| (member.job, undo))).collect();
         if undos.is_empty() {
             return true;
         }
@@ -131,14 +184,15 @@ impl<'a> Batch<'a> {
         self.members.iter_mut().for_each(Member::cut_off);
     }
 
-    fn end(self) -> Vec<Executed> {
+    /// All that are not outside have ended.
+    fn end(&mut self) -> Vec<(usize, Executed)> {
         let end = |mut member: Member<'a>| {
             let end = member.end.take().unwrap_or(End::Done);
             if let End::Done = end {
                 member.progress.end(StepState::Done);
             }
-            Executed { steps: member.progress.into_steps(), end }
+            (member.job, Executed { steps: member.progress.into_steps(), end })
         };
-        self.members.into_iter().map(end).collect()
+        std::mem::take(&mut self.members).into_iter().map(end).collect()
     }
 }

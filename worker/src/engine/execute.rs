@@ -77,6 +77,8 @@ impl<E: Into<StepError>> From<E> for Trouble {
 
 /// A job on its way through its plan.
 pub(crate) struct Member<'a> {
+    /// Its number in the batch.
+    pub(crate) job: usize,
     pub(crate) plan: &'a Plan,
     /// The next step.
     pub(crate) at: usize,
@@ -92,7 +94,7 @@ pub(crate) struct Member<'a> {
 impl<'a> Member<'a> {
     pub(crate) fn new(job: usize, plan: &'a Plan, tell: &'a Tell) -> Self {
         let progress = Progress::new(job, plan, tell);
-        Self { plan, at: 0, captured: Vec::new(), done: Vec::new(), progress, trouble: None, end: None }
+        Self { job, plan, at: 0, captured: Vec::new(), done: Vec::new(), progress, trouble: None, end: None }
     }
 
     /// Whether it is still under way, or waits at its end for the others.
@@ -108,14 +110,20 @@ impl<'a> Member<'a> {
 
     /// Whether its next step is one that it does by itself.
     pub(crate) fn is_alone(&self) -> bool {
-        self.next().is_some_and(|action| Together::of(action).is_none())
+        self.next().is_some_and(|action| Together::of(action).is_none() && !action.waits_for_tenant())
     }
 
-    /// The steps until it has to meet others.
+    /// Whether its next step is one that may take long for its tenant's sake.
+    pub(crate) fn waits(&self) -> bool {
+        self.next().is_some_and(Action::waits_for_tenant)
+    }
+
+    /// The steps until it has to meet others, or to wait; a step that waits is by itself.
     fn segment(&self) -> &'a [super::plan::Step] {
         let rest = &self.plan.steps[self.at..];
-        let alone = rest.iter().take_while(|step| Together::of(&step.action).is_none()).count();
-        &rest[..alone]
+        let alone = |action: &Action| Together::of(action).is_none() && !action.waits_for_tenant();
+        let alone = rest.iter().take_while(|step| alone(&step.action)).count();
+        &rest[..alone.max(1).min(rest.len())]
     }
 
     /// Reads off the host what would undo its steps until it has to meet others.
@@ -155,6 +163,8 @@ impl<'a> Member<'a> {
             Action::Link { path, target } => system.link(path, target)?,
             Action::MoveAside { from, to } => system.rename(from, to)?,
             Action::ReloadUnit { unit } => system.reload_unit(unit)?,
+            // Others than services stop at once, and together.
+            Action::StopUnit { unit } => system.stop_units(&[unit])?,
             Action::TestPacketFilter { rules } => {
                 check::accepted(system.test_packet_filter(rules)?, StepError::PacketFilterRefused)?;
             }
@@ -165,7 +175,6 @@ impl<'a> Member<'a> {
             | Action::SetSignIn { .. }
             | Action::EndProcesses { .. }
             | Action::StartUnit { .. }
-            | Action::StopUnit { .. }
             | Action::LoadUnits
             | Action::TestNginx
             | Action::ReloadNginx
@@ -185,12 +194,16 @@ impl<'a> Member<'a> {
             let wanted = ProbeAnswer::Serving { generation: generation.0, uid: Some(*uid) };
             let at_work = || Ok::<_, SystemError>(system.children(service, *uid)? > 0);
             let good = |answer: &ProbeAnswer| Ok(*answer == wanted || (*answer == ProbeAnswer::Silent && at_work()?));
-            if ask(domain, Question::Php, system, good)?.map_err(unmet)? == wanted {
+            let met = ask(domain, Question::Php, system, good)?;
+            self.progress.note(&format!("PHP answered {:?}", met.as_ref().unwrap_or_else(|last| last)));
+            if met.map_err(unmet)? == wanted {
                 return Ok(());
             }
             self.progress.note(&format!("{service} is at work for others"));
         }
-        ask(domain, Question::Vhost, system, |answer| Ok(check::nginx_meets(answer, expect)))?.map_err(unmet)?;
+        let met = ask(domain, Question::Vhost, system, |answer| Ok(check::nginx_meets(answer, expect)))?;
+        self.progress.note(&format!("nginx answered {:?}", met.as_ref().unwrap_or_else(|last| last)));
+        met.map_err(unmet)?;
         Ok(())
     }
 

@@ -13,7 +13,8 @@
 //! the commit point finds the host as it was, because [`Engine::recover`] runs first.
 //!
 //! **One batch at a time; a single job is a batch of one.** No two jobs of a batch touch the same path or answer to the same
-//! name: that is the registry's to see to.
+//! name: that is the registry's to see to. A job that waits for something of its tenant's waits [`outside`], without the turn,
+//! and touches nothing meanwhile; it is in the journal, and in the way of whatever would touch what it touches.
 
 pub(crate) mod batch;
 pub(crate) mod bisect;
@@ -24,6 +25,7 @@ pub mod facts;
 pub(crate) mod finish;
 pub mod image;
 pub(crate) mod journal;
+pub(crate) mod outside;
 pub(crate) mod parallel;
 pub mod plan;
 pub(crate) mod progress;
@@ -31,21 +33,24 @@ mod run;
 pub(crate) mod together;
 pub(crate) mod undo;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use shared::jobs::SealedCryptHash;
+use shared::jobs::{JobEnvelope, SealedCryptHash};
 use shared::names::CryptHash;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use self::error::chain;
 use self::finish::{Remainder, finish};
 use self::journal::InFlight;
+use self::plan::Plan;
 use self::undo::{Undo, is_cut, undo_all};
 use crate::ledger::Ledger;
 use crate::store::{Store, StoreError};
 use crate::system::{System, SystemError};
 
-pub(crate) use run::run;
+pub(crate) use run::{Round, Running};
 
 /// Opens what was sealed to this worker.
 pub trait Unsealer: Send + Sync {
@@ -68,12 +73,44 @@ pub struct Engine {
     pub(crate) unsealer: Arc<dyn Unsealer>,
     /// How many things are done at once for a batch.
     pub(crate) threads: usize,
+    /// How long a batch waits for those of its jobs that wait for their tenants.
+    pub(crate) patience: Duration,
     /// Held while a batch is carried out.
     pub(crate) turn: Mutex<()>,
+    /// Jobs that wait outside of their batches, by their keys in the journal.
+    waiting_outside: std::sync::Mutex<HashMap<String, Arc<Outsider>>>,
+}
+
+/// A job that waits outside of its batch.
+pub(crate) struct Outsider {
+    pub(crate) envelope: JobEnvelope,
+    pub(crate) plan: Plan,
+}
+
+/// The right to carry out a batch.
+pub(crate) struct Turn<'e>(Option<MutexGuard<'e, ()>>);
+
+impl<'e> Turn<'e> {
+    pub(crate) async fn of(engine: &'e Engine) -> Self {
+        Self(Some(engine.turn.lock().await))
+    }
+
+    /// Takes it again, unless it is there.
+    pub(crate) async fn take(&mut self, engine: &'e Engine) {
+        if self.0.is_none() {
+            self.0 = Some(engine.turn.lock().await);
+        }
+    }
+
+    pub(crate) fn give_up(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// Most of what is done side by side waits: for the disk, for a program, for a site's first answer.
 const THREADS: usize = 16;
+/// The first answer of a pool that sleeps takes up to a quarter of a second on a busy machine; twice that.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What was found in flight at start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,7 +129,9 @@ impl Engine {
     /// # Errors
     /// The ledger cannot be read.
     pub async fn open(store: &Store, system: Arc<dyn System>, unsealer: Arc<dyn Unsealer>) -> Result<Self, StoreError> {
-        Ok(Self { system, ledger: Ledger::open(store).await?, unsealer, threads: THREADS, turn: Mutex::new(()) })
+        let ledger = Ledger::open(store).await?;
+        let (turn, waiting_outside) = (Mutex::new(()), std::sync::Mutex::default());
+        Ok(Self { system, ledger, unsealer, threads: THREADS, patience: PATIENCE, turn, waiting_outside })
     }
 
     /// The same engine, doing one thing after another, always in the same order.
@@ -100,6 +139,36 @@ impl Engine {
     pub fn single_threaded(mut self) -> Self {
         self.threads = 1;
         self
+    }
+
+    /// The same engine, whose batches wait so long for those of their jobs that wait for their tenants.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The jobs that wait outside of their batches.
+    pub(crate) fn outsiders(&self) -> Vec<Arc<Outsider>> {
+        self.waiting_outside.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// A job goes outside, unless it is there.
+    pub(crate) fn let_outside(&self, key: &str, outsider: impl FnOnce() -> Outsider) {
+        let mut outside = self.waiting_outside.lock().unwrap_or_else(PoisonError::into_inner);
+        if !outside.contains_key(key) {
+            outside.insert(key.to_owned(), Arc::new(outsider()));
+        }
+    }
+
+    /// Jobs are outside no more.
+    pub(crate) fn call_in<'k>(&self, keys: impl Iterator<Item = &'k str>) {
+        let mut outside = self.waiting_outside.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.for_each(|key| drop(outside.remove(key)));
+    }
+
+    fn is_outside(&self, key: &str) -> bool {
+        self.waiting_outside.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
     /// What has been applied.
@@ -124,9 +193,10 @@ impl Engine {
     }
 
     /// As [`Self::recover`], for whoever holds the turn. Also done before each batch: what a failing database or a panic has
-    /// left in flight must never be put back over something newer.
+    /// left in flight must never be put back over something newer. What waits outside goes on by itself.
     pub(crate) async fn recover_in_turn(&self) -> Result<Recovery, StoreError> {
-        let jobs = journal::in_flight(&self.ledger.pool).await?;
+        let mut jobs = journal::in_flight(&self.ledger.pool).await?;
+        jobs.retain(|job| !self.is_outside(&job.key));
         if jobs.is_empty() {
             return Ok(Recovery::default());
         }

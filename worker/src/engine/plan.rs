@@ -163,6 +163,38 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether it may take long because something of the tenant's has to come first, such as the first answer of his PHP or
+    /// the end of his last request. It touches nothing that another job's test looks at.
+    pub(crate) fn waits_for_tenant(&self) -> bool {
+        match self {
+            Self::Probe { .. } => true,
+            Self::StopUnit { unit } => unit.ends_with(".service"),
+            Self::EnsureUser(_)
+            | Self::SetPassword { .. }
+            | Self::SetSignIn { .. }
+            | Self::EndProcesses { .. }
+            | Self::EnsureDirectory(_)
+            | Self::CreateFile(_)
+            | Self::WriteFile(_)
+            | Self::Remove { .. }
+            | Self::RemoveDirectory { .. }
+            | Self::Link { .. }
+            | Self::MoveAside { .. }
+            | Self::StartUnit { .. }
+            | Self::LoadUnits
+            | Self::ReloadUnit { .. }
+            | Self::TestNginx
+            | Self::ReloadNginx
+            | Self::TestPhp { .. }
+            | Self::TestPacketFilter { .. }
+            | Self::TestSshd
+            | Self::RememberNeighbour { .. }
+            | Self::CompareNeighbour { .. } => false,
+        }
+    }
+}
+
 /// The answer that proves a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,18 +1,20 @@
-//! The plans of a batch from their first step to their last, with the commit point in between.
+//! The plans of a batch from their first step to their last, with the commit points in between.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc as go};
 
 use shared::events::StepReport;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
-use super::batch::execute;
+use super::batch::{Rounds, execute};
 use super::execute::{End, Executed};
 use super::finish::{Remainder, finish};
 use super::journal::{self, BatchJournal};
+use super::outside::Pace;
 use super::plan::Plan;
 use super::progress::{Progress, Tell};
-use super::{Engine, blocking};
+use super::{Engine, Turn, blocking};
 use crate::ledger::{Change, Committed};
 use crate::store::StoreError;
 use crate::system::System;
@@ -20,52 +22,164 @@ use crate::system::System;
 /// Who is told of each change of a visible step: of which job of the batch, and how its steps stand.
 pub(crate) type Told<'a> = dyn FnMut(usize, Vec<StepReport>) + Send + 'a;
 
-/// Carries the plans of a batch out. `changes` are what the ledger learns of each job at the commit point.
+/// What a batch has come to.
+pub(crate) struct Round {
+    /// These have ended, and what they did is committed.
+    pub(crate) ended: Vec<(usize, Executed)>,
+    /// These wait for something of their tenants', and go on when it comes.
+    pub(crate) outside: Vec<usize>,
+}
+
+/// A batch that is being carried out, on a thread of its own.
 ///
 /// An interruption leaves the journal as it is, for [`Engine::recover`].
-pub(crate) async fn run(
-    engine: &Engine,
-    keys: &[String],
-    plans: Vec<Plan>,
-    changes: &[Option<Change<'_>>],
-    progress: &mut Told<'_>,
-) -> Result<Vec<Executed>, StoreError> {
-    let plans = Arc::new(plans);
-    let mut executed = steps(engine, keys, &plans, progress).await?;
-    if executed.iter().any(is_cut) {
-        return Ok(executed);
+pub(crate) struct Running {
+    keys: Vec<String>,
+    plans: Arc<Vec<Plan>>,
+    thread: JoinHandle<()>,
+    messages: mpsc::UnboundedReceiver<Message>,
+    go: Option<go::Sender<()>>,
+    /// The last round has been looked at: whether somebody was outside.
+    seen: Option<bool>,
+}
+
+/// What the thread says.
+enum Message {
+    Steps(usize, Vec<StepReport>),
+    /// It waits until it is told to go on.
+    Round(Round),
+    /// The same, until it has the turn.
+    Turn,
+}
+
+impl Running {
+    /// Begins.
+    pub(crate) fn begin(engine: &Engine, keys: Vec<String>, plans: Arc<Vec<Plan>>) -> Self {
+        let (sender, messages) = mpsc::unbounded_channel();
+        let (go, wait) = go::channel();
+        let mut journal = BatchJournal::new(engine.ledger.pool.clone(), Handle::current(), keys.clone());
+        let (system, carried, pace) =
+            (engine.system.clone(), Arc::clone(&plans), Pace { threads: engine.threads, patience: engine.patience });
+        let thread = tokio::task::spawn_blocking(move || {
+            let told = sender.clone();
+            // The receiver lives until the batch is given up.
+            let tell = move |job: usize, steps: &[StepReport]| drop(told.send(Message::Steps(job, steps.to_vec())));
+            execute(&carried, system.as_ref(), pace, &mut journal, &mut Channel { sender, wait }, &tell);
+        });
+        Self { keys, plans, thread, messages, go: Some(go), seen: None }
     }
-    let (mut done, mut undone) = (Vec::new(), Vec::new());
-    for (job, executed) in executed.iter().enumerate() {
-        match executed.end {
-            End::Done => done.push(Committed { key: &keys[job], finish: &plans[job].finish, change: changes[job] }),
-            End::Failed(_) | End::Blocked(_) | End::Apart(_) => undone.push(keys[job].as_str()),
+
+    /// The next round; `None` when all have ended. Between two rounds the turn is somebody else's if jobs are outside.
+    ///
+    /// # Errors
+    /// The database did not take what was done, or a thread panicked. Nothing goes on then.
+    pub(crate) async fn next<'e>(
+        &mut self,
+        engine: &'e Engine,
+        turn: &mut Turn<'e>,
+        changes: &[Option<Change<'_>>],
+        progress: &mut Told<'_>,
+    ) -> Result<Option<Round>, StoreError> {
+        if let Some(somebody_outside) = self.seen.take() {
+            if somebody_outside {
+                turn.give_up();
+            }
+            self.go_on();
+        }
+        while let Some(message) = self.messages.recv().await {
+            match message {
+                Message::Steps(job, steps) => progress(job, steps),
+                Message::Turn => {
+                    turn.take(engine).await;
+                    self.go_on();
+                }
+                Message::Round(Round { ended, outside }) => match self.settle(engine, ended, changes, progress).await {
+                    Ok(ended) => {
+                        self.seen = Some(!outside.is_empty());
+                        return Ok(Some(Round { ended, outside }));
+                    }
+                    Err(error) => {
+                        self.go = None;
+                        let _ = (&mut self.thread).await;
+                        turn.take(engine).await;
+                        return Err(error);
+                    }
+                },
+            }
+        }
+        turn.take(engine).await;
+        (&mut self.thread).await.map_err(|_| StoreError::WorkerThread)?;
+        Ok(None)
+    }
+
+    fn go_on(&self) {
+        if let Some(go) = &self.go {
+            // A thread that has panicked hears nothing; it is noticed when its messages end.
+            let _ = go.send(());
         }
     }
-    engine.ledger.commit(&done, &undone).await?;
-    let unfinished: Vec<usize> =
-        (0..plans.len()).filter(|job| matches!(executed[*job].end, End::Done) && !plans[*job].finish.is_empty()).collect();
-    if unfinished.is_empty() {
-        return Ok(executed);
+
+    /// The commit point of those that have ended, and what remains to be done after it.
+    async fn settle(
+        &self,
+        engine: &Engine,
+        mut ended: Vec<(usize, Executed)>,
+        changes: &[Option<Change<'_>>],
+        progress: &mut Told<'_>,
+    ) -> Result<Vec<(usize, Executed)>, StoreError> {
+        if ended.iter().any(|(_, executed)| is_cut(executed)) {
+            return Ok(ended);
+        }
+        let (mut done, mut undone) = (Vec::new(), Vec::new());
+        for (job, executed) in &ended {
+            match executed.end {
+                End::Done => done.push(Committed { key: &self.keys[*job], finish: &self.plans[*job].finish, change: changes[*job] }),
+                End::Failed(_) | End::Blocked(_) | End::Apart(_) => undone.push(self.keys[*job].as_str()),
+            }
+        }
+        engine.ledger.commit(&done, &undone).await?;
+        let unfinished: Vec<usize> = (0..ended.len())
+            .filter(|index| matches!(ended[*index].1.end, End::Done) && !self.plans[ended[*index].0].finish.is_empty())
+            .collect();
+        if unfinished.is_empty() {
+            return Ok(ended);
+        }
+        let begun = unfinished.iter().map(|index| (ended[*index].0, std::mem::take(&mut ended[*index].1.steps))).collect();
+        let finished = finish_steps(engine, &self.plans, begun, progress).await?;
+        let whole = unfinished.iter().zip(&finished).filter(|(_, finished)| !is_cut(finished));
+        journal::forget(&engine.ledger.pool, whole.map(|(index, _)| self.keys[ended[*index].0].as_str())).await?;
+        for (index, finished) in unfinished.into_iter().zip(finished) {
+            ended[index].1 = finished;
+        }
+        Ok(ended)
     }
-    let begun = unfinished.iter().map(|job| (*job, std::mem::take(&mut executed[*job].steps))).collect();
-    let finished = finish_steps(engine, &plans, begun, progress).await?;
-    let whole = unfinished.iter().zip(&finished).filter(|(_, finished)| !is_cut(finished));
-    journal::forget(&engine.ledger.pool, whole.map(|(job, _)| keys[*job].as_str())).await?;
-    for (job, finished) in unfinished.into_iter().zip(finished) {
-        executed[job] = finished;
+}
+
+/// The thread's end of a batch.
+struct Channel {
+    sender: mpsc::UnboundedSender<Message>,
+    wait: go::Receiver<()>,
+}
+
+impl Channel {
+    /// Says something, and waits to be told to go on. False if nobody will.
+    fn say(&self, message: Message) -> bool {
+        self.sender.send(message).is_ok() && self.wait.recv().is_ok()
     }
-    Ok(executed)
+}
+
+impl Rounds for Channel {
+    fn end(&mut self, ended: Vec<(usize, Executed)>, outside: Vec<usize>) -> bool {
+        self.say(Message::Round(Round { ended, outside }))
+    }
+
+    fn begin(&mut self) -> bool {
+        self.say(Message::Turn)
+    }
 }
 
 fn is_cut(executed: &Executed) -> bool {
     matches!(&executed.end, End::Failed(failure) if failure.error.is_interruption())
-}
-
-async fn steps(engine: &Engine, keys: &[String], plans: &Arc<Vec<Plan>>, progress: &mut Told<'_>) -> Result<Vec<Executed>, StoreError> {
-    let mut journal = BatchJournal::new(engine.ledger.pool.clone(), Handle::current(), keys.to_vec());
-    let (plans, threads) = (Arc::clone(plans), engine.threads);
-    on_thread(engine, progress, move |system, tell| execute(&plans, system, threads, &mut journal, tell)).await
 }
 
 async fn finish_steps(

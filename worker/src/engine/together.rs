@@ -34,7 +34,7 @@ pub(crate) enum Together {
 
 impl Together {
     /// What an action is done together with; `None` for what each job does by itself.
-    pub(crate) const fn of(action: &Action) -> Option<Self> {
+    pub(crate) fn of(action: &Action) -> Option<Self> {
         match action {
             Action::EnsureUser(_) => Some(Self::Users),
             Action::SetPassword { .. } => Some(Self::Passwords),
@@ -44,7 +44,7 @@ impl Together {
             Action::RememberNeighbour { .. } => Some(Self::Neighbours),
             Action::TestNginx => Some(Self::NginxTest),
             Action::StartUnit { .. } => Some(Self::Start),
-            Action::StopUnit { .. } => Some(Self::Stop),
+            Action::StopUnit { .. } if !action.waits_for_tenant() => Some(Self::Stop),
             Action::ReloadNginx => Some(Self::Reload),
             Action::CompareNeighbour { .. } => Some(Self::Compare),
             Action::LoadUnits => Some(Self::Units),
@@ -56,6 +56,7 @@ impl Together {
             | Action::RemoveDirectory { .. }
             | Action::Link { .. }
             | Action::MoveAside { .. }
+            | Action::StopUnit { .. }
             | Action::ReloadUnit { .. }
             | Action::TestPacketFilter { .. }
             | Action::Probe { .. } => None,

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use shared::jobs::{Job, JobEnvelope, ResourceKey};
 
+use shared::record::PlannedAction;
+
+use super::record::describe;
 use super::{PlanError, Readiness, readiness};
 use crate::engine::facts::{Facts, View};
 use crate::engine::parallel::side_by_side;
@@ -31,7 +34,14 @@ pub enum Unplanned {
 /// The state cannot be planned.
 pub async fn plan(engine: &Engine, envelope: &JobEnvelope) -> Result<Plan, Unplanned> {
     let planned = plan_all(engine, vec![envelope.clone()], engine.ledger.rows()).await?;
-    Ok(planned.into_iter().next().unwrap_or_else(|| Ok(Plan::default()))?)
+    Ok(planned.into_iter().next().unwrap_or_else(|| Ok(Planned::default()))?.plan)
+}
+
+/// A plan, and the same in words.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) words: Vec<PlannedAction>,
 }
 
 /// The plan of each job.
@@ -39,14 +49,17 @@ pub(super) async fn plan_all(
     engine: &Engine,
     envelopes: Vec<JobEnvelope>,
     rows: Arc<Rows>,
-) -> Result<Vec<Result<Plan, PlanError>>, StoreError> {
+) -> Result<Vec<Result<Planned, PlanError>>, StoreError> {
     let (system, unsealer, threads) = (engine.system.clone(), engine.unsealer.clone(), engine.threads);
+    let outsiders = engine.outsiders();
     blocking(move || {
-        let view = View::new(system.as_ref(), &rows, touched(&envelopes, &rows));
-        let mut plans: Vec<Option<Result<Plan, PlanError>>> = envelopes.iter().map(|_| None).collect();
+        let jobs = envelopes.iter().chain(outsiders.iter().map(|outsider| &outsider.envelope));
+        let view = View::new(system.as_ref(), &rows, touched(jobs, &rows));
+        let mut plans: Vec<Option<Result<Planned, PlanError>>> = envelopes.iter().map(|_| None).collect();
         let work = envelopes.iter().zip(&mut plans).collect();
         side_by_side(threads, work, |(envelope, plan): (&JobEnvelope, &mut Option<_>)| {
-            *plan = Some(plan_one(envelope, view.facts(), &rows, unsealer.as_ref()));
+            let planned = plan_one(envelope, view.facts(), &rows, unsealer.as_ref());
+            *plan = Some(planned.map(|plan| Planned { words: describe(&plan, view.facts()), plan }));
         });
         plans.into_iter().flatten().collect()
     })
@@ -54,9 +67,10 @@ pub(super) async fn plan_all(
 }
 
 /// The resources that may change: those of the jobs, and what goes with an account.
-fn touched(envelopes: &[JobEnvelope], rows: &Rows) -> BTreeSet<ResourceKey> {
-    let mut touched: BTreeSet<ResourceKey> = envelopes.iter().map(|envelope| envelope.resource).collect();
-    for envelope in envelopes {
+fn touched<'a>(jobs: impl Iterator<Item = &'a JobEnvelope>, rows: &Rows) -> BTreeSet<ResourceKey> {
+    let mut touched = BTreeSet::new();
+    for envelope in jobs {
+        touched.insert(envelope.resource);
         if let Job::Account(spec) = &envelope.job {
             touched.extend(rows.applied_of_user(&spec.user).map(|(key, _, _)| key));
         }

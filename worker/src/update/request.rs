@@ -175,6 +175,7 @@ pub(crate) fn report(envelope: &JobEnvelope, verdict: Verdict, steps: Vec<StepRe
     let took: i64 = steps.iter().filter_map(|step| step.ms).map(i64::from).sum();
     let now = now_ms();
     Outcome {
+        record: None,
         job: envelope.id,
         operation: envelope.operation,
         resource: envelope.resource,

@@ -301,3 +301,29 @@ async fn no_site_of_the_batch_is_its_neighbour() {
     let jobs = [Tenant(1).account(2, |spec| spec.presence = Presence::Deleted), Tenant(2).site(1, 1, |_| ())];
     applied(&lab.carry_out_batch(&jobs).await);
 }
+
+#[tokio::test]
+async fn an_outcome_tells_what_was_planned_how_files_changed_and_in_which_company() {
+    let lab = lab(3).await;
+    lab.applied(&sites(3)).await;
+    let change = |number| Tenant(number).site(0, 2, |spec| spec.aliases = vec![format!("www.of{number}.example").parse().unwrap()]);
+    let outcomes = ended(lab.carry_out_batch(&(1..=3).map(change).collect::<Vec<_>>()).await);
+    let records: Vec<_> = outcomes.iter().map(|outcome| outcome.record.clone().unwrap()).collect();
+    assert!(records.iter().all(|record| record.batch == records[0].batch && record.batch_size == 3));
+    let vhost = records[0].plan.iter().find(|action| action.action.contains("sites-available")).unwrap();
+    assert!(vhost.action.starts_with("write /etc/nginx/sites-available/site0.of1.example"), "{}", vhost.action);
+    assert!(
+        vhost.diff.contains("-    server_name site0.of1.example;")
+            && vhost.diff.contains("+    server_name site0.of1.example www.of1.example;"),
+        "{}",
+        vhost.diff
+    );
+    let probe = step(&outcomes[0], "Test request");
+    assert!(probe.detail.contains("nginx answered Serving { generation: 2"), "{}", probe.detail);
+    // Alone, in another batch; and nothing of a password is in it.
+    let account = Tenant(9).account(1, |spec| spec.sftp.password = Some(crate::support::hash()));
+    let record = lab.apply(&account).await.record.unwrap();
+    assert!(record.batch_size == 1 && record.batch != records[0].batch);
+    let text = serde_json::to_string(&record).unwrap();
+    assert!(text.contains("set the password of tenant9") && !text.contains("$6$"), "{text}");
+}

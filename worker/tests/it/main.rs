@@ -6,6 +6,7 @@ mod batch;
 mod batch_laws;
 mod failures;
 mod laws;
+mod outside;
 mod plans;
 mod renderers;
 mod support;

@@ -14,7 +14,7 @@ use crate::views::audit::{ListModel, Row};
 ///
 /// # Errors
 /// The database fails.
-pub async fn audit_list_model(state: &AppState, actor: &Actor, query: &ListQuery) -> Result<ListModel, PageError> {
+pub async fn audit_list_model(state: &AppState, actor: &Actor, query: &ListQuery, live: Option<String>) -> Result<ListModel, PageError> {
     let scope = if actor.is_admin() { AuditScope::All } else { AuditScope::Of(actor.user, &actor.login) };
     let filter =
         AuditFilter { search: query.q.clone(), who: query.who.clone(), action: query.action.clone(), object: query.object.clone() };
@@ -28,6 +28,7 @@ pub async fn audit_list_model(state: &AppState, actor: &Actor, query: &ListQuery
             .filter(|action| actor.is_admin() || is_for_clients(*action))
             .map(|action| (action.as_str().to_owned(), action.label().to_owned()))
             .collect(),
+        live,
     })
 }
 
@@ -38,6 +39,7 @@ fn row(actor: &Actor, line: &AuditRow) -> Row {
     // Where somebody else was when they did it is for admins only; where somebody tried to be this person is theirs to know.
     let theirs = line.user == Some(actor.user) || action == Some(AuditAction::SessionRefused);
     Row {
+        id: line.id.to_string(),
         at: at(line.at_ms),
         who,
         name: line.user_name.clone(),
@@ -70,6 +72,12 @@ const fn is_for_clients(action: AuditAction) -> bool {
         | AuditAction::RolloutCancel
         | AuditAction::RolloutResume
         | AuditAction::ClientDelete
+        | AuditAction::QueuePause
+        | AuditAction::QueueResume
+        | AuditAction::QueueSooner
+        | AuditAction::QueueLater
+        | AuditAction::QueueCancel
+        | AuditAction::SecuritySeen
         | AuditAction::UserAdd => false,
         AuditAction::Operation(
             OperationKind::AccountUpdate

@@ -1,11 +1,14 @@
 //! The live parts of pages. A page names itself by its address; its stream renders the same fragments from the same model.
 
 use super::account::{SftpTyped, account_list_model, account_show_model};
+use super::audit::audit_list_model;
 use super::client::client_list_model;
 use super::count;
 use super::home::{home_admin_model, home_client_model};
 use super::operation::{operation_list_model, operation_show_model};
+use super::queue::queue_model;
 use super::rollout::rollout_model;
+use super::security::security_list_model;
 use super::server::{server_list_model, server_show_model};
 use super::site::{site_list_model, site_show_model};
 use crate::app::Actor;
@@ -15,7 +18,7 @@ use crate::live::view::LiveView;
 use crate::state::AppState;
 use crate::store::operation_list::operation_count_failed;
 use crate::views::fragment::Fragment;
-use crate::views::{account, client, home_admin, home_client, nav, operation, server, site};
+use crate::views::{account, audit, client, home_admin, home_client, nav, operation, queue, security, server, site};
 
 /// The live parts of a page as they now are, for one viewer.
 ///
@@ -29,7 +32,11 @@ pub async fn live_page(state: &AppState, actor: &Actor, view: &LiveView) -> Resu
 
 async fn parts_of(state: &AppState, actor: &Actor, view: &LiveView) -> Result<LivePage, PageError> {
     Ok(match view {
-        LiveView::Home if actor.is_admin() => parts(home_admin::fragments(&home_admin_model(state, actor, None).await?)),
+        LiveView::Home if actor.is_admin() => {
+            let model = home_admin_model(state, actor, None).await?;
+            let list = LiveList { container: home_admin::container(&model), rows: home_admin::rows(&model) };
+            LivePage { parts: home_admin::fragments(&model), list: Some(list) }
+        }
         LiveView::Home => parts(home_client::fragments(&home_client_model(state, actor, None).await?)),
         LiveView::Sites(query) => {
             let model = site_list_model(state, actor, query, None).await?;
@@ -59,6 +66,20 @@ async fn parts_of(state: &AppState, actor: &Actor, view: &LiveView) -> Result<Li
             let model = server_show_model(state, actor, *id, *span, None).await?;
             let enrol = server::enrol_fragment(&model.server, model.now);
             parts(server::show_fragments(&model).into_iter().chain([enrol]).collect())
+        }
+        LiveView::Queue(id, query) => {
+            let model = queue_model(state, actor, *id, query, None).await?;
+            let list = LiveList { container: queue::container(&model), rows: queue::rows(&model) };
+            LivePage { parts: queue::parts(&model), list: Some(list) }
+        }
+        LiveView::Audit(query) => {
+            let model = audit_list_model(state, actor, query, None).await?;
+            LivePage { parts: Vec::new(), list: Some(LiveList { container: audit::container(&model), rows: audit::rows(&model) }) }
+        }
+        LiveView::Security(query) => {
+            let model = security_list_model(state, actor, query, None).await?;
+            let list = LiveList { container: security::container(&model), rows: security::rows(&model) };
+            LivePage { parts: vec![security::filters(&model)], list: Some(list) }
         }
     })
 }

@@ -9,8 +9,11 @@ pub mod client;
 pub mod home;
 pub mod live;
 pub mod operation;
+pub mod operation_record;
+pub mod queue;
 pub mod rollout;
 pub mod search;
+pub mod security;
 pub mod server;
 pub mod site;
 

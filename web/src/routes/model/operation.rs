@@ -1,10 +1,13 @@
 //! Operations as pages show them.
 
+use std::collections::HashMap;
+
 use shared::events::StepReport;
 use shared::failure::{Effect, FailureCode};
-use shared::ids::OperationId;
+use shared::ids::{JobId, OperationId};
 use shared::jobs::{Job, ResourceKey, ResourceKind};
 use shared::operation::{JobState, OperationState};
+use shared::record::JobRecord;
 
 use super::{ListQuery, at, count};
 use crate::app::{Actor, AppError};
@@ -13,7 +16,8 @@ use crate::paths;
 use crate::state::AppState;
 use crate::store::account::account_fetch;
 use crate::store::audit::audit_address_of_operation;
-use crate::store::job::{JobRow, job_list_of_operation};
+use crate::store::job::{JobList, JobRow, UnreadableJob, job_list_of_operation};
+use crate::store::job_record::{AttemptRow, job_attempts_of_operation, job_records_of_operation};
 use crate::store::list::{Direction, Visible};
 use crate::store::operation_list::{
     OperationFilter, OperationListRow, OperationSort, operation_counts, operation_fetch_visible, operation_list, operation_rows,
@@ -22,7 +26,7 @@ use crate::store::server::{server_fetch, server_list};
 use crate::store::site::site_fetch;
 use crate::views::layout::Audience;
 use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Until, Waiting};
-use crate::views::operation::{Counts, JobBlock, ListModel, Row, ShowModel, Subject};
+use crate::views::operation::{Attempt, Counts, JobBlock, ListModel, Row, ShowModel, Subject, Unreadable};
 
 /// A request waits visibly only after so long; before, it is merely quick.
 const QUICK_MS: i64 = 2000;
@@ -47,15 +51,15 @@ pub async fn standing(state: &AppState, actor: &Actor, row: &OperationListRow) -
         OperationState::Succeeded | OperationState::Superseded | OperationState::Cancelled => Ok(Standing::default()),
         OperationState::Waiting => Ok(Standing { waiting: waiting(row), ..Standing::default() }),
         OperationState::Working => {
-            let jobs = job_list_of_operation(state.db(), row.operation.id).await?;
-            if let Some(waiting) = blocked(actor, row, &jobs) {
+            let jobs = job_list_of_operation(state.db(), row.operation.id).await?.jobs;
+            if let Some(waiting) = blocked(actor, row, &jobs).or_else(|| stalled(row)) {
                 return Ok(Standing { waiting: Some(waiting), ..Standing::default() });
             }
             let label = format!("{} {}", row.operation.kind.label(), row.operation.subject);
             Ok(Standing { progress: Some(Progress { label, steps: steps(actor, &jobs) }), ..Standing::default() })
         }
         OperationState::Failed => {
-            let jobs = job_list_of_operation(state.db(), row.operation.id).await?;
+            let jobs = job_list_of_operation(state.db(), row.operation.id).await?.jobs;
             Ok(Standing { failure: failure(actor, row.operation.id, &jobs), ..Standing::default() })
         }
     }
@@ -64,13 +68,25 @@ pub async fn standing(state: &AppState, actor: &Actor, row: &OperationListRow) -
 fn waiting(row: &OperationListRow) -> Option<Waiting> {
     let quick = crate::store::now_ms() - row.operation.created_ms < QUICK_MS;
     let server = row.server_name.clone()?;
-    if row.server_online && quick {
+    if row.server_online && row.server_paused_ms.is_none() && quick {
         return None;
     }
-    let until = match (row.server_online, row.jobs_in_flight) {
-        (false, _) => Until::Return { offline_since: at(row.server_changed_ms) },
-        (true, 0) => Until::Unsent,
-        (true, _) => Until::Turn,
+    let until = match (row.server_online, row.jobs_in_flight, row.server_paused_ms) {
+        (_, 0, Some(since)) => Until::Resume { paused_since: at(since) },
+        (false, ..) => Until::Return { offline_since: at(row.server_changed_ms) },
+        (true, 0, None) => Until::Unsent,
+        (true, ..) => Until::Turn,
+    };
+    Some(Waiting { server, until })
+}
+
+/// What a begun request waits for, if its server has gone offline or its queue was paused in between.
+fn stalled(row: &OperationListRow) -> Option<Waiting> {
+    let server = row.server_name.clone()?;
+    let until = match (row.server_online, row.jobs_in_flight, row.server_paused_ms) {
+        (true, 0, Some(since)) => Until::Resume { paused_since: at(since) },
+        (false, ..) => Until::Return { offline_since: at(row.server_changed_ms) },
+        (true, ..) => return None,
     };
     Some(Waiting { server, until })
 }
@@ -261,14 +277,25 @@ pub async fn counts(state: &AppState, actor: &Actor) -> Result<Counts, PageError
 /// [`AppError::NotFound`], or the database fails.
 pub async fn operation_show_model(state: &AppState, actor: &Actor, id: OperationId, live: Option<String>) -> Result<ShowModel, PageError> {
     let found = operation_fetch_visible(state.db(), actor.visible(), id).await?.ok_or(AppError::NotFound)?;
-    let jobs = job_list_of_operation(state.db(), id).await?;
+    let JobList { jobs, unreadable } = job_list_of_operation(state.db(), id).await?;
     let operation = &found.operation;
+    let mut blackbox = Blackbox::default();
+    if actor.is_admin() {
+        blackbox.records = job_records_of_operation(state.db(), id).await?.into_iter().collect();
+        blackbox.attempts = job_attempts_of_operation(state.db(), id).await?;
+    }
+    let unsent = jobs.iter().all(|job| job.state == JobState::Queued && job.sent_ms.is_none() && job.attempt == 1);
     let account = account_fetch(state.db(), actor.visible(), operation.account_id).await?;
     let server = found.server_name.as_ref().map(ToString::to_string).unwrap_or_default();
     Ok(ShowModel {
         now: jiff::Timestamp::now(),
         row: row(state, actor, &found).await?,
-        jobs: jobs.iter().map(|job| job_block(actor, job, &server)).collect(),
+        jobs: jobs.iter().map(|job| job_block(actor, job, &server, &mut blackbox)).collect(),
+        unreadable: unreadable.into_iter().map(|job| unreadable_job(actor, job)).collect(),
+        cancel: (actor.is_admin() && operation.state == OperationState::Waiting && unsent).then(|| paths::operation_cancel(id)),
+        queue: (actor.is_admin() && !operation.state.has_ended() && found.server_name.is_some())
+            .then(|| paths::server_queue(operation.server_id)),
+        record: actor.is_admin().then(|| paths::operation_record(id)),
         asked_by: PersonRef { id: actor.is_admin().then_some(operation.asked_by), name: operation.asked_by_name.clone() },
         asked_from: if actor.is_admin() { audit_address_of_operation(state.db(), id, &operation.subject).await? } else { None },
         account: account.map(|account| AccountRef { id: account.id, user: account.linux_user }),
@@ -279,7 +306,28 @@ pub async fn operation_show_model(state: &AppState, actor: &Actor, id: Operation
     })
 }
 
-fn job_block(actor: &Actor, job: &JobRow, server: &str) -> JobBlock {
+/// What is kept of jobs beside their rows. Empty for clients.
+#[derive(Default)]
+struct Blackbox {
+    records: HashMap<JobId, JobRecord>,
+    attempts: Vec<AttemptRow>,
+}
+
+fn unreadable_job(actor: &Actor, job: UnreadableJob) -> Unreadable {
+    Unreadable { id: job.id, state: job.state, error: if actor.is_admin() { job.error } else { String::new() } }
+}
+
+fn attempt(row: &AttemptRow) -> Attempt {
+    Attempt {
+        number: row.attempt,
+        state: row.state,
+        steps: row.steps.clone(),
+        detail: row.detail.clone(),
+        took_ms: row.finished_ms.zip(row.started_ms).map(|(finished, started)| count(finished - started)),
+    }
+}
+
+fn job_block(actor: &Actor, job: &JobRow, server: &str, blackbox: &mut Blackbox) -> JobBlock {
     let title = match &job.job {
         Job::Account(spec) => format!("Account {}", spec.user),
         Job::PhpPool(spec) => format!("PHP {} of {}", spec.version, spec.user),
@@ -296,6 +344,9 @@ fn job_block(actor: &Actor, job: &JobRow, server: &str) -> JobBlock {
         attempt: job.attempt,
         steps: job.steps.iter().map(|step| step_for(actor, step)).collect(),
         took_ms: job.finished_ms.zip(job.started_ms).map(|(finished, started)| count(finished - started)),
+        record: blackbox.records.remove(&job.id),
+        attempts: blackbox.attempts.iter().filter(|row| row.job == job.id).map(attempt).collect(),
+        detail: if actor.is_admin() { job.detail.clone() } else { String::new() },
     }
 }
 

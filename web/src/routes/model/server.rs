@@ -16,11 +16,12 @@ use crate::paths;
 use crate::state::AppState;
 use crate::store::account_list::{AccountFilter, account_rows};
 use crate::store::enrolment::enrolment_open_until;
-use crate::store::job_queue::job_counts_by_server;
+use crate::store::fleet::fleet_list_troubled;
 use crate::store::list::Paging;
 use crate::store::now_ms;
 use crate::store::operation_list::{OperationFilter, operation_list_of_resource};
 use crate::store::placement::{placement_list, server_account_count};
+use crate::store::queue::queue_depths;
 use crate::store::server::{ServerRow, server_list};
 use crate::store::server_sample::{ServerSample, minute_of, server_sample_list};
 use crate::views::join::{command, config as join_config};
@@ -37,7 +38,7 @@ struct Figures {
 
 async fn figures(state: &AppState) -> Result<Figures, PageError> {
     let accounts = placement_list(state.db()).await?.into_iter().map(|server| (server.id, server.accounts)).collect();
-    let jobs = job_counts_by_server(state.db()).await?.into_iter().map(|(id, queued, begun)| (id, (queued, begun))).collect();
+    let jobs = queue_depths(state.db()).await?.into_iter().map(|depth| (depth.server, (depth.queued, depth.begun))).collect();
     Ok(Figures { accounts, jobs })
 }
 
@@ -64,10 +65,15 @@ async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<
         active: server.active,
         load,
         jobs_waiting: count(figures.jobs.get(&server.id).map_or(0, |jobs| jobs.0)),
+        paused_since: server.queue_paused_ms.map(at),
     })
 }
 
-async fn reach(state: &AppState, server: &ServerRow) -> Result<Reach, PageError> {
+/// Whether a server answers.
+///
+/// # Errors
+/// The database fails.
+pub async fn reach(state: &AppState, server: &ServerRow) -> Result<Reach, PageError> {
     if server.online {
         return Ok(Reach::Online { seen_at: at(server.last_seen_ms) });
     }
@@ -78,11 +84,24 @@ async fn reach(state: &AppState, server: &ServerRow) -> Result<Reach, PageError>
     Ok(Reach::WaitingToEnrol { token_expires_at: at(until.unwrap_or(server.created_ms)) })
 }
 
+/// A few servers, those in trouble first.
+///
+/// # Errors
+/// The database fails.
+pub async fn troubled(state: &AppState, most: i64) -> Result<Vec<Row>, PageError> {
+    let figures = figures(state).await?;
+    let mut rows = Vec::new();
+    for server in fleet_list_troubled(state.db(), most).await? {
+        rows.push(row(state, &server, &figures).await?);
+    }
+    Ok(rows)
+}
+
 /// All servers.
 ///
 /// # Errors
 /// The database fails.
-pub async fn rows(state: &AppState) -> Result<Vec<Row>, PageError> {
+async fn rows(state: &AppState) -> Result<Vec<Row>, PageError> {
     let figures = figures(state).await?;
     let mut rows = Vec::new();
     for server in server_list(state.db()).await? {

@@ -58,3 +58,38 @@ pub fn confirm(confirm: &Confirm<'_>) -> Markup {
         }
     }
 }
+
+/// A question about something that can be undone: nothing has to be typed.
+#[derive(Debug, Clone)]
+pub struct Ask<'a> {
+    /// The question.
+    pub question: &'a str,
+    /// What follows, a sentence each.
+    pub consequences: Vec<String>,
+    /// The button.
+    pub button: &'a str,
+    /// Where the form posts to.
+    pub action: &'a str,
+    /// Where the way back leads.
+    pub cancel: &'a str,
+}
+
+/// The question as a card with its form.
+#[must_use]
+pub fn ask(ask: &Ask<'_>) -> Markup {
+    html! {
+        form.card.is-narrow method="post" action=(ask.action) {
+            div.card-body.form {
+                div.note data-state="warn" { (Icon::TriangleAlert)
+                    div { b { (ask.question) }
+                        ul.bullets { @for sentence in &ask.consequences { li { (sentence) } } }
+                    }
+                }
+            }
+            footer.card-foot {
+                (button::submit(Weight::Primary, ask.button))
+                (button::link(Weight::Normal, None, "Back", ask.cancel))
+            }
+        }
+    }
+}

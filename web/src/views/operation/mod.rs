@@ -1,6 +1,7 @@
 //! Operations: what was asked for, and what came of it.
 
 mod list;
+mod record;
 mod show;
 
 use jiff::Timestamp;
@@ -9,7 +10,8 @@ use shared::ids::{AccountId, OperationId, ServerId, SiteId};
 use shared::operation::OperationState;
 
 pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment};
-pub use show::{JobBlock, ShowModel, show_fragments, show_page};
+pub use record::Attempt;
+pub use show::{JobBlock, ShowModel, Unreadable, show_fragments, show_page};
 
 use super::components::badge::{self, Badge, Tone};
 use super::components::icon::Icon;

@@ -8,8 +8,10 @@ use shared::events::{StepReport, StepState};
 use shared::ids::{JobId, OperationId};
 use shared::jobs::{Generation, ResourceKind};
 use shared::operation::JobState;
+use shared::record::JobRecord;
 
 use super::Row;
+use super::record::{Attempt, blackbox};
 use crate::paths;
 use crate::views::components::badge::{self, Tone};
 use crate::views::components::button;
@@ -38,8 +40,16 @@ pub struct ShowModel {
     pub account: Option<AccountRef>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// Jobs that this release cannot read.
+    pub unreadable: Vec<Unreadable>,
     /// Where Retry posts to, if the viewer may retry.
     pub retry: Option<String>,
+    /// Where it can be taken back, if it can and the viewer may.
+    pub cancel: Option<String>,
+    /// The queue it is in, if the viewer may see that.
+    pub queue: Option<String>,
+    /// Where its whole record is, if the viewer may have it.
+    pub record: Option<String>,
     /// Whether steps show what was run and what it printed. For admins.
     pub show_detail: bool,
     /// The live stream.
@@ -67,6 +77,23 @@ pub struct JobBlock {
     pub steps: Vec<StepReport>,
     /// How long the worker took, if it has ended.
     pub took_ms: Option<u64>,
+    /// What the worker kept beside the steps. For admins.
+    pub record: Option<JobRecord>,
+    /// Earlier attempts, the oldest first. For admins.
+    pub attempts: Vec<Attempt>,
+    /// Why it failed or waits, as the worker says. For admins.
+    pub detail: String,
+}
+
+/// A job that cannot be shown, because another release wrote it.
+#[derive(Debug, Clone)]
+pub struct Unreadable {
+    /// The job, as stored.
+    pub id: String,
+    /// Where it stands, as stored.
+    pub state: String,
+    /// What is wrong. Empty for clients.
+    pub error: String,
 }
 
 const HEAD: &str = "operation-head";
@@ -88,7 +115,8 @@ pub fn show_page(viewer: &Viewer, model: &ShowModel) -> Markup {
         div.split {
             div.stack {
                 @for job in &model.jobs { (job_card(model, job).html) }
-                @if model.jobs.is_empty() { (note::note(Tone::Off, Icon::Info, "Nothing had to be done.", "Everything was as asked for already.")) }
+                @for job in &model.unreadable { (unreadable(job)) }
+                @if model.jobs.is_empty() && model.unreadable.is_empty() { (note::note(Tone::Off, Icon::Info, "Nothing had to be done.", "Everything was as asked for already.")) }
             }
             aside.stack { (facts(model).html) }
         }
@@ -121,6 +149,9 @@ fn head(model: &ShowModel) -> Fragment {
         "."
     };
     let actions = html! {
+        @if let Some(path) = &model.queue { (button::link(button::Weight::Normal, Some(Icon::ListChecks), "Queue", path)) }
+        @if let Some(path) = &model.cancel { (button::link(button::Weight::Normal, Some(Icon::X), "Cancel", path)) }
+        @if let Some(path) = &model.record { (button::link(button::Weight::Normal, Some(Icon::FileCode), "Record as JSON", path)) }
         @if let Some(path) = row.subject.path() { (button::link(button::Weight::Normal, None, &format!("Open {}", row.name), &path)) }
     };
     let title = html! { (row.action) " " (row.name) " " (row.badge()) };
@@ -180,9 +211,22 @@ fn job_card(model: &ShowModel, job: &JobBlock) -> Fragment {
             } @else {
                 (waterfall(model, job))
             }
+            @if model.show_detail { (blackbox(job)) }
         }
     };
     Fragment::new(job_id(job.id), html)
+}
+
+fn unreadable(job: &Unreadable) -> Markup {
+    html! {
+        div.note data-state=(Tone::Warn) role="status" {
+            (Icon::TriangleAlert)
+            div {
+                p { b { "A part of this operation cannot be shown." } " It was written by another release of the panel and is kept as it is (" (job.state) ")." }
+                @if !job.error.is_empty() { p.small.muted { "Job " (job.id) ": " (job.error) } }
+            }
+        }
+    }
 }
 
 /// Whether a job lies on the bus until its server returns.

@@ -13,7 +13,7 @@ use crate::views::components::menu::{Item, menu};
 use crate::views::components::table::{Column, table};
 use crate::views::components::toast::Toast;
 use crate::views::components::toolbar::{Filter, Select, filter_links, toolbar};
-use crate::views::components::{empty_state, pager};
+use crate::views::components::{empty_state, pager, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::listing::Listing;
@@ -155,7 +155,10 @@ fn row_fragment(row: &Row, listing: &Listing, now: Timestamp) -> Fragment {
                 td { (roles(&row.roles)) }
                 td.num data-label="Accounts" { (accounts(row)) }
                 td.wide.nowrap data-label="Agent version" { @if let Some(version) = &row.version { (version) } @else { span.muted { "none" } } }
-                td { (reach(row.reach, row.jobs_waiting, now)) }
+                td {
+                    (reach(row.reach, row.jobs_waiting, now))
+                    @if let Some(since) = row.paused_since { " " a.chip href=(paths::server_queue(row.id)) { "paused since " (time::clock(since)) } }
+                }
                 td.wide.nowrap data-label="Update" { (update(row)) }
                 td data-label="Active" { (active(row, listing)) }
                 td.act { (menu(&format!("{id}-menu"), &format!("Actions for {}", row.name), true, &menu_items(row))) }
@@ -187,7 +190,10 @@ fn active(row: &Row, listing: &Listing) -> Markup {
 }
 
 fn menu_items(row: &Row) -> Vec<Item> {
-    let mut items = vec![Item::link(Icon::Pencil, "Settings", paths::server_edit(row.id))];
+    let mut items = vec![
+        Item::link(Icon::ListChecks, "Queue", paths::server_queue(row.id)),
+        Item::link(Icon::Pencil, "Settings", paths::server_edit(row.id)),
+    ];
     if !matches!(row.reach, Reach::Online { .. }) {
         items.push(Item::post(Icon::KeyRound, "Generate installation script", paths::server_token(row.id)));
     }

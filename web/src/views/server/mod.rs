@@ -77,6 +77,8 @@ pub struct Row {
     pub load: Option<Load>,
     /// Jobs that wait for it.
     pub jobs_waiting: u64,
+    /// Since when nothing new is sent to it, if so.
+    pub paused_since: Option<Timestamp>,
 }
 
 /// What a heartbeat says of a machine.

@@ -117,6 +117,7 @@ fn head(model: &ShowModel) -> Fragment {
     let line = html! { (server.hostname) @if !server.active { ". Takes no new accounts." } };
     let state = html! {
         span.reach { (reach(server.reach, 0, model.now)) }
+        (button::link(Weight::Normal, Some(Icon::ListChecks), "Queue", &paths::server_queue(server.id)))
         (button::link(Weight::Normal, Some(Icon::Pencil), "Settings", &paths::server_edit(server.id)))
         (button::link(Weight::Danger, None, "Delete", &paths::server_delete(server.id)))
     };
@@ -127,6 +128,13 @@ fn status(model: &ShowModel) -> Fragment {
     let server = &model.server;
     let html = html! {
         div.stack.status-slot #(STATUS) {
+            @if let Some(since) = server.paused_since {
+                div.note data-state=(Tone::Warn) role="status" {
+                    (Icon::Pause)
+                    div { b { "Changes for " (server.name) " are paused since " (time::clock(since)) "." } " Nothing new is sent until its queue is resumed." }
+                    div.row { (button::post(Size::Small, Icon::RotateCw, "Resume", &paths::server_queue_resume(server.id))) }
+                }
+            }
             @match server.reach {
                 Reach::Online { .. } => (update(model)),
                 Reach::Offline { since } => {

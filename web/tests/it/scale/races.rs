@@ -13,7 +13,7 @@ use crate::support::fleet::{Town, open_jobs};
 /// Ends a job as its outcome does, and leaves the transaction open.
 async fn end(db: &Db, job: &JobRow) -> Tx {
     let mut tx = db.write().await.unwrap();
-    let ending = Ending { state: JobState::Done, steps: &[], failure: None, effect: None, detail: "", took_ms: 1 };
+    let ending = Ending { state: JobState::Done, steps: &[], failure: None, effect: None, detail: "", record: None, took_ms: 1 };
     assert!(job_end_in_tx(&mut tx, job, &ending).await.unwrap());
     operation_settle_in_tx(&mut tx, job.operation_id).await.unwrap();
     tx

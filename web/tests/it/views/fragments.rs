@@ -5,7 +5,7 @@ use scraper::{Html, Selector};
 use shared::operation::JobState;
 use web::views::fragment::{Fragment, partial};
 use web::views::layout::{Audience, Theme};
-use web::views::{account, assets, home_admin, home_client, nav, operation, server, site};
+use web::views::{account, assets, home_admin, home_client, nav, operation, queue, security, server, site};
 
 use super::{models, samples};
 
@@ -57,6 +57,20 @@ fn pages_and_their_fragments_are_one_truth() {
 }
 
 #[test]
+fn queues_and_logs_and_their_fragments_are_one_truth() {
+    let viewer = models::viewer(Audience::Admin, Theme::System);
+    let model = samples::queue();
+    let page = queue::queue_page(&viewer, &model);
+    are_parts_of(&page, &queue::parts(&model));
+    are_parts_of(&page, &queue::rows(&model));
+    are_parts_of(&page, &[queue::container(&model)]);
+    let model = samples::security_events();
+    let page = security::list_page(&viewer, &model);
+    are_parts_of(&page, &security::rows(&model));
+    are_parts_of(&page, &[security::container(&model), security::filters(&model)]);
+}
+
+#[test]
 fn homes_and_their_fragments_are_one_truth() {
     let viewer = models::viewer(Audience::Client, Theme::System);
     let home = samples::home_client();
@@ -65,6 +79,7 @@ fn homes_and_their_fragments_are_one_truth() {
     let viewer = models::viewer(Audience::Admin, Theme::System);
     let home = samples::home_admin();
     are_parts_of(&home_admin::page(&viewer, &home), &home_admin::fragments(&home));
+    are_parts_of(&home_admin::page(&viewer, &home), &home_admin::rows(&home));
     are_parts_of(&home_admin::page(&viewer, &home), &[home_admin::container(&home)]);
 }
 

@@ -7,6 +7,7 @@ use shared::failure::{Effect, FailureCode};
 use shared::ids::{AccountId, JobId, OperationId, ServerId, SiteId, UserId};
 use shared::jobs::{Generation, ResourceKind, SiteKind};
 use shared::operation::{JobState, OperationState, ResourceState};
+use shared::record::{JobRecord, PlannedAction};
 use shared::role::Role;
 use web::views::layout::{Audience, Theme, Viewer};
 use web::views::model::{AccountRef, Failure, FormKey, PersonRef, Progress, ServerRef, Until, Waiting};
@@ -224,6 +225,29 @@ pub(super) fn job(state: JobState, steps: Vec<StepReport>) -> operation::JobBloc
         attempt: 2,
         steps,
         took_ms: Some(92),
+        record: None,
+        attempts: Vec::new(),
+        detail: String::new(),
+    }
+}
+
+/// What a worker kept of a job.
+pub(super) fn record() -> JobRecord {
+    let action =
+        |step: &str, action: &str, diff: &str| PlannedAction { step: step.to_owned(), action: action.to_owned(), diff: diff.to_owned() };
+    JobRecord {
+        batch: Some(id(71)),
+        batch_size: 12,
+        begun: 2,
+        plan: vec![
+            action("nginx test", "test nginx's configuration as it will be", ""),
+            action(
+                "Site",
+                "write /etc/nginx/sites-available/lindqvist.example.conf",
+                "@@ -3,5 +3,5 @@\n     listen 80;\n-    server_name lindqvist.example;\n+    server_name lindqvist.example www.lindqvist.example;\n",
+            ),
+            action("Reload", "reload nginx", ""),
+        ],
     }
 }
 
@@ -244,6 +268,7 @@ pub(super) fn server(number: u8, name: &str, reach: Reach) -> server::Row {
         active: true,
         load: online.then_some(load),
         jobs_waiting: if online { 0 } else { 6 },
+        paused_since: (number == 3).then(|| ago(1_200)),
     }
 }
 

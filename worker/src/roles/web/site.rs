@@ -105,10 +105,11 @@ fn go_live<'a>(
         }
         (Presence::Active | Presence::Suspended, SiteKind::Static | SiteKind::Php { .. }) => Expect::Serving { generation },
     };
-    draft.plan.step(PROBE, Action::Probe { domain: spec.domain.clone(), expect });
+    // The neighbour first: the site's own answer may take its tenant long.
     if let Some(domain) = neighbour {
         draft.plan.step(PROBE, Action::CompareNeighbour { domain });
     }
+    draft.plan.step(PROBE, Action::Probe { domain: spec.domain.clone(), expect });
     Ok(())
 }
 

@@ -274,7 +274,7 @@ impl System for FakeSystem {
     }
 
     fn stop_units(&self, units: &[&str]) -> Result<(), SystemError> {
-        self.lock().change(&names(units), |state| {
+        self.lock_once_free(units).change(&names(units), |state| {
             state.host.active.retain(|unit| !units.contains(&unit.as_str()));
             Ok(())
         })
@@ -349,7 +349,7 @@ impl System for FakeSystem {
     }
 
     fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError> {
-        let state = self.lock();
+        let state = if question == Question::Php { self.lock_once_free(&[domain.as_str()]) } else { self.lock() };
         state.alive()?;
         Ok(nginx::probe(&state.host, &state.busy, domain.as_str(), question))
     }

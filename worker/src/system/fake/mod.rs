@@ -9,7 +9,7 @@ mod nginx;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use shared::names::PhpVersion;
 
@@ -20,6 +20,7 @@ use crate::engine::image::{Acl, Owner, UserImage, UserRecord};
 #[derive(Debug)]
 pub struct FakeSystem {
     state: Mutex<State>,
+    let_go: Condvar,
 }
 
 /// All that a host is, comparable.
@@ -102,6 +103,7 @@ struct State {
     refuses_php: bool,
     refuses_php_of: BTreeSet<String>,
     busy: BTreeMap<String, usize>,
+    held: BTreeSet<String>,
     deaf: bool,
     flushed: bool,
     tests: usize,
@@ -157,13 +159,14 @@ impl FakeSystem {
             refuses_php: false,
             refuses_php_of: BTreeSet::new(),
             busy: BTreeMap::new(),
+            held: BTreeSet::new(),
             deaf: false,
             flushed: false,
             tests: 0,
             live_tests: 0,
             reloads: 0,
         };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), let_go: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -283,6 +286,23 @@ impl FakeSystem {
     /// From now on a pool (`shop-8.2`) takes requests and answers none; so many children are at work.
     pub fn keep_busy(&self, pool: &str, children: usize) {
         self.lock().busy.insert(pool.to_owned(), children);
+    }
+
+    /// From now on PHP answers nothing for a site, or a unit does not stop, until [`Self::let_go`].
+    pub fn hold(&self, domain_or_unit: &str) {
+        self.lock().held.insert(domain_or_unit.to_owned());
+    }
+
+    /// What was held goes on.
+    pub fn let_go(&self) {
+        self.lock().held.clear();
+        self.let_go.notify_all();
+    }
+
+    /// The state, once none of these is held.
+    fn lock_once_free(&self, subjects: &[&str]) -> MutexGuard<'_, State> {
+        let held = |state: &mut State| subjects.iter().any(|subject| state.held.contains(*subject));
+        self.let_go.wait_while(self.lock(), held).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Throws all packet filter rules away, as an administrator's own rules that begin with that do.

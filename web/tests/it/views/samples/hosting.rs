@@ -189,5 +189,26 @@ impl Samples {
         for (name, row, job) in cases {
             self.add(viewer, &format!("operation-{name}"), operation::show_page(viewer, &operation_show(row, job, admin)));
         }
+        self.record(viewer);
+    }
+
+    fn record(&mut self, viewer: &Viewer) {
+        let admin = viewer.audience == Audience::Admin;
+        let row = models::operations(admin).swap_remove(3);
+        let earlier = operation::Attempt {
+            number: 1,
+            state: JobState::Failed,
+            steps: models::done_steps(),
+            detail: "RAW-EARLIER".to_owned(),
+            took_ms: Some(61),
+        };
+        let mut job = models::job(JobState::Done, models::done_steps());
+        if admin {
+            (job.record, job.attempts, job.detail) = (Some(models::record()), vec![earlier], "RAW-SAID".to_owned());
+        }
+        let mut model = operation_show(row, job, admin);
+        let error = if admin { "jobs.job: missing field `type`".to_owned() } else { String::new() };
+        model.unreadable = vec![operation::Unreadable { id: "x".to_owned(), state: "queued".to_owned(), error }];
+        self.add(viewer, "operation-record", operation::show_page(viewer, &model));
     }
 }

@@ -15,10 +15,12 @@ use web::views::{account, operation, server, site};
 mod fleet;
 mod hosting;
 mod own;
+mod steering;
 
 use super::models;
 pub(super) use fleet::rollouts;
 pub(super) use own::{home_admin, home_client};
+pub(super) use steering::{queue, security_events};
 
 /// A page with the name of its file in the gallery.
 pub(super) struct Sample {
@@ -43,6 +45,7 @@ pub(super) fn all(theme: Theme) -> Vec<Sample> {
     samples.homes(&admin, &client);
     samples.clients(&admin);
     samples.servers(&admin);
+    samples.steering(&admin);
     samples.0
 }
 
@@ -99,7 +102,11 @@ pub(super) fn operation_show(row: operation::Row, job: operation::JobBlock, admi
         asked_from: admin.then(|| "192.0.2.61".to_owned()),
         account: Some(models::lindqvist()),
         finished_at: row.state.has_ended().then(|| models::ago(20)),
+        unreadable: Vec::new(),
         retry: (row.state == OperationState::Failed).then(|| "/operations/x/retry".to_owned()),
+        cancel: (admin && row.state == OperationState::Waiting).then(|| "/operations/x/cancel".to_owned()),
+        queue: (admin && !row.state.has_ended()).then(|| "/servers/x/queue".to_owned()),
+        record: admin.then(|| "/operations/x/record.json".to_owned()),
         show_detail: admin,
         live: live(),
         row,

@@ -1,5 +1,6 @@
 //! Signing in, one's own pages, homes, errors.
 
+use jiff::Timestamp;
 use web::views::components::badge::Tone;
 use web::views::components::toast::Toast;
 use web::views::components::usage::Usage;
@@ -29,6 +30,7 @@ impl Samples {
         };
         let left = sign_in::SignIn { notice: Some("You have been signed out.".to_owned()), ..form.clone() };
         let broken = ErrorModel {
+            sentence: None,
             kind: ErrorKind::Unavailable,
             reference: Some("01JD7QAX3M".to_owned()),
             at: models::now(),
@@ -77,7 +79,8 @@ impl Samples {
             ("503", ErrorKind::Unavailable),
         ] {
             let reference = (kind == ErrorKind::Internal).then(|| "01JD7QAX3M".to_owned());
-            let model = ErrorModel { kind, reference, at: models::now(), again: Some("/sites".to_owned()) };
+            let sentence = (name == "409").then(|| "This queue is paused already.".to_owned());
+            let model = ErrorModel { kind, sentence, reference, at: models::now(), again: Some("/sites".to_owned()) };
             self.add(viewer, &format!("error-{name}"), error::page(viewer, &model));
         }
         self.search(viewer);
@@ -98,6 +101,7 @@ impl Samples {
 
     pub(super) fn audit(&mut self, viewer: &Viewer) {
         let line = |action: &str, object: &str, seconds: i64| audit::Row {
+            id: format!("{seconds:032x}"),
             at: models::ago(seconds),
             who: "01937a00-0000-7000-8000-00000000001e".to_owned(),
             name: "Maja Lindqvist".to_owned(),
@@ -131,6 +135,7 @@ impl Samples {
             ],
             who: String::new(),
             actions: vec![("site.create".to_owned(), "Create site".to_owned())],
+            live: live(),
         };
         self.add(viewer, "audit", audit::list_page(viewer, &model));
         let narrowed = audit::ListModel { listing: super::narrowed("/audit"), rows: vec![], ..model.clone() };
@@ -158,6 +163,10 @@ impl Samples {
             figures: home_admin::Figures::default(),
             oldest_waiting: None,
             stuck_since: None,
+            by_minute: vec![0; 30],
+            security: None,
+            queues: vec![],
+            queues_all: 0,
             failures: vec![],
             servers: vec![],
             operations: vec![],
@@ -192,11 +201,25 @@ pub(in crate::views) fn home_client() -> home_client::HomeClient {
     }
 }
 
+fn home_queue(number: u8, name: &str, offline_since: Option<Timestamp>, paused_since: Option<Timestamp>) -> home_admin::Queue {
+    home_admin::Queue {
+        id: models::id(number),
+        name: models::parse(name),
+        queued: 6,
+        begun: u64::from(number),
+        oldest: models::ago(500),
+        paused_since,
+        offline_since,
+    }
+}
+
 pub(in crate::views) fn home_admin() -> home_admin::HomeAdmin {
     let figures = home_admin::Figures {
         servers_online: 2,
         servers: 3,
         servers_waiting: 1,
+        servers_unhealthy: 1,
+        servers_paused: 1,
         sites: 1_186,
         sites_failed: 1,
         accounts: 1_102,
@@ -211,6 +234,14 @@ pub(in crate::views) fn home_admin() -> home_admin::HomeAdmin {
         figures,
         oldest_waiting: Some(models::ago(409)),
         stuck_since: Some(models::ago(409)),
+        by_minute: (0..30).map(|minute| minute * 7 % 23).collect(),
+        security: Some((3, models::ago(900))),
+        queues: vec![
+            home_queue(2, "web2", Some(models::ago(409)), None),
+            home_queue(3, "web3", None, Some(models::ago(1_200))),
+            home_queue(1, "web1", None, None),
+        ],
+        queues_all: 3,
         failures: vec![failed.clone(), failed],
         servers: models::servers(),
         operations: models::operations(true),

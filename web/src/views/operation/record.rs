@@ -1,0 +1,91 @@
+//! The black box of a job: its batch, what was planned, how files changed, earlier attempts. For admins.
+
+use maud::{Markup, html};
+use shared::events::StepReport;
+use shared::operation::JobState;
+use shared::record::{JobRecord, PlannedAction};
+
+use super::show::JobBlock;
+use crate::views::components::badge;
+use crate::views::components::stat::counted;
+use crate::views::components::time;
+
+/// An earlier attempt of a job.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// How it ended.
+    pub state: JobState,
+    /// Its steps.
+    pub steps: Vec<StepReport>,
+    /// Why it failed.
+    pub detail: String,
+    /// How long the worker took.
+    pub took_ms: Option<u64>,
+}
+
+/// Everything that is kept of a job beside its steps.
+pub(super) fn blackbox(job: &JobBlock) -> Markup {
+    html! {
+        @if job.record.is_some() || !job.attempts.is_empty() || !job.detail.is_empty() {
+            div.card-body.stack {
+                @if !job.detail.is_empty() { details.more { summary { "What was said" } pre.pre.framed tabindex="0" { (job.detail) } } }
+                @if let Some(record) = &job.record { (company(record)) (plan(record)) }
+                @for attempt in &job.attempts { (earlier(attempt)) }
+            }
+        }
+    }
+}
+
+fn company(record: &JobRecord) -> Markup {
+    html! {
+        p.small.muted {
+            @match record.batch_size {
+                0 | 1 => { "Carried out by itself" }
+                many => { "Carried out together with " (counted(u64::from(many - 1), "other job", "other jobs")) }
+            }
+            @if let Some(batch) = record.batch { ", batch " span.mono { (batch) } }
+            @if record.begun > 1 { ", begun " (record.begun) " times" }
+            "."
+        }
+    }
+}
+
+fn plan(record: &JobRecord) -> Markup {
+    html! {
+        @if !record.plan.is_empty() {
+            details.more {
+                summary { "Plan, " (counted(record.plan.len() as u64, "action", "actions")) }
+                ol.bullets { @for action in &record.plan { (planned(action)) } }
+            }
+        }
+    }
+}
+
+fn planned(action: &PlannedAction) -> Markup {
+    html! {
+        li {
+            span.muted { (action.step) ": " } (action.action)
+            @if !action.diff.is_empty() { pre.pre.framed tabindex="0" { (action.diff) } }
+        }
+    }
+}
+
+fn earlier(attempt: &Attempt) -> Markup {
+    html! {
+        details.more {
+            summary { "Attempt " (attempt.number) @if let Some(ms) = attempt.took_ms { ", " (time::duration_ms(ms)) } " " (badge::job(attempt.state)) }
+            ul.bullets {
+                @for step in &attempt.steps {
+                    @let (_, _, word) = badge::step(step.state);
+                    li {
+                        (step.name) ", " (word) @if let Some(ms) = step.ms { ", " (time::duration_ms(u64::from(ms))) }
+                        @if !step.detail.is_empty() { pre.pre.framed tabindex="0" { (step.detail) } }
+                    }
+                }
+            }
+            @if !attempt.detail.is_empty() { pre.pre.framed tabindex="0" { (attempt.detail) } }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What admins watch: the overview, security events, the audit log as it grows.
+
+use shared::bus::panel::Hint;
+use shared::security::SecurityKind;
+use web::app::signal::Signal;
+use web::store::security_event::{NewSecurityEvent, security_event_insert_in_tx};
+use web::store::server::server_heartbeat_in_tx;
+
+use crate::support::app::TestApp;
+use crate::support::db::on_each;
+use crate::support::fleet::{Town, heartbeat};
+
+async fn run(town: &Town, sql: &'static str) {
+    let mut tx = town.app.db().write().await.unwrap();
+    sqlx::query(sql).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_thousand_servers_are_counted_and_those_in_trouble_come_first() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        run(
+            &town,
+            "INSERT INTO servers (id, name, hostname, roles, stream, online, last_seen_ms, created_ms) \
+             WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 1998) \
+             SELECT SUBSTR(v.id, 1, 32) || n.i, 'node' || n.i, 'node' || n.i || '.example.org', v.roles, v.stream, \
+             CASE WHEN n.i = 1500 THEN 0 ELSE 1 END, 1, 0 FROM servers v, n",
+        )
+        .await;
+        let mut sick = heartbeat("web1");
+        sick.roles[0].healthy = false;
+        let mut tx = db.write().await.unwrap();
+        server_heartbeat_in_tx(&mut tx, town.server, &sick).await.unwrap();
+        tx.commit().await.unwrap();
+        let page = town.admin.get("/").await.body;
+        assert_eq!(page.matches("<tbody id=\"server-").count(), 12, "no more than can be looked at");
+        let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not in {page}"));
+        assert!(place(">node1500</a>") < place(">web1</a>") && place(">web1</a>") < place(">node1000</a>"));
+        assert!(page.contains("of 1,000") && page.contains("1 offline") && page.contains("1 not healthy") && page.contains("All 1,000"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_overview_shows_how_deep_and_old_each_queue_is_and_how_much_gets_done() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        assert!(town.admin.get("/").await.body.contains("Nothing waits for any server."));
+        town.site("shop.example.com").await;
+        run(&town, "UPDATE servers SET online = 0").await;
+        run(&town, "UPDATE operations SET finished_ms = finished_ms - 60000 WHERE finished_ms IS NOT NULL").await;
+        let page = town.admin.get("/").await.body;
+        let queues = page.split_once("id=\"home-queues\"").unwrap().1;
+        assert!(queues.contains(&format!("/servers/{}/queue", town.server)) && queues.contains("offline since"), "{page}");
+        assert!(page.contains("Operations in each of the last 30 minutes, 2 at most"), "{page}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn security_events_are_listed_filtered_and_marked_as_seen() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        assert_eq!(town.alice.get("/security").await.status, 403);
+        for (kind, server) in
+            [(SecurityKind::ForgedJob, "web1"), (SecurityKind::SecondConnection, "web2"), (SecurityKind::ForgedJob, "web2")]
+        {
+            let mut tx = db.write().await.unwrap();
+            let new = NewSecurityEvent { server_name: server, kind, detail: "<b>not signed</b>", times: 3 };
+            security_event_insert_in_tx(&mut tx, &new).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        assert!(town.admin.get("/").await.body.contains("3 security events"));
+        let count = |page: &str| page.matches("<tbody id=\"security-").count();
+        for (query, expected) in [
+            ("", 3),
+            ("?kind=forged_job", 2),
+            ("?server=web2", 2),
+            ("?kind=forged_job&server=web2", 1),
+            ("?q=web1", 1),
+            ("?state=unseen", 3),
+        ] {
+            assert_eq!(count(&town.admin.get(&format!("/security{query}")).await.body), expected, "{query}");
+        }
+        let page = town.admin.get("/security").await;
+        assert!(!page.body.contains("<b>not signed"), "what was sent is shown as text");
+        let until = page.value("until").expect("the button says until where");
+        let mut tx = db.write().await.unwrap();
+        let later = NewSecurityEvent { server_name: "web1", kind: SecurityKind::ForgedEvent, detail: "", times: 1 };
+        security_event_insert_in_tx(&mut tx, &later).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(town.alice.post("/security/seen", &[("until", &until)]).await.status, 403);
+        assert_eq!(town.admin.post("/security/seen", &[("until", &until)]).await.status, 303);
+        let left = town.admin.get("/security?state=unseen").await.body;
+        assert!(count(&left) == 1 && left.contains("Forged message dropped"), "what came after the page was shown was not seen: {left}");
+        assert!(town.admin.get("/audit").await.body.contains("Security events seen"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_audit_log_grows_while_one_looks_at_it() {
+    let mut town = Town::new().await;
+    let mut stream = town.admin.watch("/audit").await;
+    let (_, first) = stream.next().await.unwrap();
+    assert!(first.contains("audit-list") && !first.contains("shop.example.com"), "{first}");
+    town.app.signals.take();
+    town.site("shop.example.com").await;
+    assert!(town.app.signals.take().contains(&Signal::Audited));
+    town.app.hub.hint(Hint { audit: true, ..Hint::default() });
+    let (_, news) = stream.next().await.unwrap();
+    assert!(news.contains("shop.example.com"), "{news}");
+}
+
+#[tokio::test]
+async fn a_servers_queue_moves_while_one_looks_at_it() {
+    let mut town = Town::new().await;
+    let page = format!("/servers/{}/queue", town.server);
+    let mut stream = town.admin.watch(&page).await;
+    let (_, first) = stream.next().await.unwrap();
+    assert!(first.contains("Nothing waits"), "{first}");
+    town.site("shop.example.com").await;
+    town.app.hub.hint(Hint { server: Some(town.server), ..Hint::default() });
+    let (_, news) = stream.next().await.unwrap();
+    assert!(news.contains("shop.example.com") && news.contains("/cancel"), "{news}");
+    assert_eq!(town.bob.watch(&page).await.next().await, Some(("gone".to_owned(), "gone".to_owned())));
+}

@@ -1,0 +1,109 @@
+//! A plan in words, with what it changes in files as a diff: what an admin reads afterwards. **No secret is in it.**
+
+use std::path::Path;
+
+use shared::record::{JobRecord, PlannedAction};
+use similar::TextDiff;
+
+use crate::engine::facts::Facts;
+use crate::engine::image::FileImage;
+use crate::engine::plan::{Action, Expect, FinishAction, Password, Plan, SignIn};
+
+/// Lines around a change.
+const CONTEXT: usize = 3;
+
+/// The actions of a plan, in order.
+pub(super) fn describe(plan: &Plan, facts: Facts<'_>) -> Vec<PlannedAction> {
+    let mut room = JobRecord::MOST_TEXT;
+    let steps = plan.steps.iter().map(|step| {
+        let mut diff = diff_of(&step.action, facts);
+        if diff.len() > room {
+            "(left out, since the record is full)".clone_into(&mut diff);
+        } else {
+            room -= diff.len();
+        }
+        PlannedAction { step: step.name.to_string(), action: words(&step.action), diff }
+    });
+    let mut described: Vec<PlannedAction> = steps.collect();
+    described.extend(plan.finish.iter().map(|step| PlannedAction {
+        step: step.name.to_string(),
+        action: last_words(&step.action),
+        diff: String::new(),
+    }));
+    described
+}
+
+/// How a file changes.
+fn diff_of(action: &Action, facts: Facts<'_>) -> String {
+    let (path, new): (&Path, &[u8]) = match action {
+        Action::WriteFile(FileImage { path, content, .. }) | Action::CreateFile(FileImage { path, content, .. }) => (path, &content.0),
+        Action::EnsureUser(_)
+        | Action::SetPassword { .. }
+        | Action::SetSignIn { .. }
+        | Action::EndProcesses { .. }
+        | Action::EnsureDirectory(_)
+        | Action::Remove { .. }
+        | Action::RemoveDirectory { .. }
+        | Action::Link { .. }
+        | Action::MoveAside { .. }
+        | Action::StartUnit { .. }
+        | Action::StopUnit { .. }
+        | Action::LoadUnits
+        | Action::ReloadUnit { .. }
+        | Action::TestNginx
+        | Action::ReloadNginx
+        | Action::TestPhp { .. }
+        | Action::TestPacketFilter { .. }
+        | Action::TestSshd
+        | Action::RememberNeighbour { .. }
+        | Action::CompareNeighbour { .. }
+        | Action::Probe { .. } => return String::new(),
+    };
+    // What cannot be read is shown as if it were new; the step itself says what is wrong.
+    let old = facts.content(path).unwrap_or_default();
+    let (Ok(old), Ok(new)) = (String::from_utf8(old), std::str::from_utf8(new)) else { return "(not text)".to_owned() };
+    TextDiff::from_lines(old.as_str(), new).unified_diff().context_radius(CONTEXT).to_string()
+}
+
+fn words(action: &Action) -> String {
+    match action {
+        Action::EnsureUser(image) => format!("make user {} with number {}", image.name, image.uid),
+        Action::SetPassword { user, password: Password::Locked } => format!("lock the password of {user}"),
+        Action::SetPassword { user, password: Password::Hash(_) } => format!("set the password of {user}"),
+        Action::SetSignIn { user, sign_in: SignIn::Allowed } => format!("let {user} sign in"),
+        Action::SetSignIn { user, sign_in: SignIn::Barred } => format!("bar {user} from signing in"),
+        Action::EndProcesses { uid } => format!("end the processes of user number {uid}"),
+        Action::EnsureDirectory(image) => format!("make directory {} ({:o})", image.path.display(), image.mode),
+        Action::CreateFile(image) => format!("make {} if it is absent", image.path.display()),
+        Action::WriteFile(image) => format!("write {}", image.path.display()),
+        Action::Remove { path } => format!("remove {}", path.display()),
+        Action::RemoveDirectory { path } => format!("remove the empty directory {}", path.display()),
+        Action::Link { path, target } => format!("link {} to {}", path.display(), target.display()),
+        Action::MoveAside { from, to } => format!("move {} to {}", from.display(), to.display()),
+        Action::StartUnit { unit } => format!("start {unit}"),
+        Action::StopUnit { unit } => format!("stop {unit}"),
+        Action::LoadUnits => "have systemd read its units".to_owned(),
+        Action::ReloadUnit { unit } => format!("reload {unit}"),
+        Action::TestNginx => "test nginx's configuration as it will be".to_owned(),
+        Action::ReloadNginx => "reload nginx".to_owned(),
+        Action::TestPhp { version, user, .. } => format!("test the PHP {version} pool of {user}"),
+        Action::TestPacketFilter { .. } => "test the packet filter".to_owned(),
+        Action::TestSshd => "test sshd's configuration".to_owned(),
+        Action::RememberNeighbour { domain } => format!("note how {domain} answers"),
+        Action::CompareNeighbour { domain } => format!("see that {domain} answers as before"),
+        Action::Probe { domain, expect: Expect::Serving { generation } } => {
+            format!("ask {domain} until nginx serves generation {generation}")
+        }
+        Action::Probe { domain, expect: Expect::Php { generation, uid, .. } } => {
+            format!("ask {domain} until PHP answers for generation {generation} as user number {uid}")
+        }
+        Action::Probe { domain, expect: Expect::Gone } => format!("ask {domain} until nginx knows it no more"),
+    }
+}
+
+fn last_words(action: &FinishAction) -> String {
+    match action {
+        FinishAction::EndProcesses { uid } => format!("end the processes of user number {uid}"),
+        FinishAction::RemoveUser { user, uid } => format!("remove user {user} with number {uid}"),
+    }
+}

@@ -1,0 +1,147 @@
+//! Fairness between accounts: a job that waits for its own tenant waits alone.
+
+use std::time::Duration;
+
+use shared::events::Verdict;
+use shared::failure::Effect;
+use shared::jobs::{JobEnvelope, PoolPresence, Presence};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use worker::registry::{Carried, News, carry_out_in_rounds};
+use worker::system::fake::Trouble;
+
+use crate::batch::{Tenant, applied, ended};
+use crate::support::{Lab, again, failure};
+
+const SLOW: &str = "site0.of1.example";
+
+/// A host with four tenants, whose worker waits for nobody's tenant.
+async fn lab() -> Lab {
+    let lab = Lab::new().await;
+    for number in 1..=4 {
+        lab.applied(&[Tenant(number).account(1, |_| ()), Tenant(number).pool(1, |_| ())]).await;
+    }
+    let mut lab = lab.threaded().await;
+    lab.engine = lab.engine.with_patience(Duration::from_millis(1));
+    lab.host.heal();
+    lab
+}
+
+fn site(number: u32) -> JobEnvelope {
+    Tenant(number).site(0, 1, |_| ())
+}
+
+/// The host after some sites, each alone and one after another.
+async fn after(sites: &[u32]) -> worker::system::fake::Snapshot {
+    let lab = lab().await;
+    lab.applied(&sites.iter().map(|number| site(*number)).collect::<Vec<_>>()).await;
+    lab.host.snapshot()
+}
+
+/// What becomes of a job of the batch.
+async fn end_of(job: usize, said: &mut UnboundedReceiver<News>) -> Carried {
+    loop {
+        match said.recv().await.unwrap() {
+            News::Ended(which, carried) if which == job => return carried,
+            News::Ended(which, carried) => panic!("job {which} ended first: {carried:?}"),
+            News::Steps(..) | News::LetsPass => {}
+        }
+    }
+}
+
+/// Carries out a batch whose first job is held until `meanwhile` lets it go; gives what became of the first.
+async fn while_the_first_is_held(lab: &Lab, jobs: &[JobEnvelope], meanwhile: impl AsyncFnOnce()) -> Carried {
+    lab.host.hold(SLOW);
+    let (say, mut said) = unbounded_channel();
+    let mut news = move |news| drop(say.send(news));
+    let watch = async {
+        for job in 1..jobs.len() {
+            applied(&[end_of(job, &mut said).await]);
+        }
+        meanwhile().await;
+        lab.host.let_go();
+        end_of(0, &mut said).await
+    };
+    tokio::join!(carry_out_in_rounds(&lab.engine, jobs, &mut news), watch).1
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_its_tenant_holds_up_neither_its_batch_nor_the_next() {
+    let lab = lab().await;
+    let slow = while_the_first_is_held(&lab, &[site(1), site(2)], async || {
+        applied(&lab.carry_out_batch(&[site(3)]).await);
+        applied(&lab.carry_out_batch(&[site(4)]).await);
+    })
+    .await;
+    applied(&[slow]);
+    assert_eq!(lab.host.snapshot(), after(&[1, 2, 3, 4]).await);
+}
+
+#[tokio::test]
+async fn a_job_that_fails_after_the_others_went_on_is_taken_back_alone() {
+    let lab = lab().await;
+    let slow = while_the_first_is_held(&lab, &[site(1), site(2)], async || {
+        applied(&lab.carry_out_batch(&[site(3)]).await);
+        // Its PHP is gone for good.
+        lab.host.take("/etc/gantry-worker/php/tenant1-8.2.conf");
+    })
+    .await;
+    let slow = ended(vec![slow]).remove(0);
+    assert_eq!(failure(&slow).map(|(_, effect)| effect), Some(Effect::RolledBack));
+    let left: Vec<_> = lab.host.snapshot().serving.into_iter().flat_map(|vhost| vhost.names).collect();
+    assert!(!left.contains(&SLOW.to_owned()), "{left:?}");
+    for number in [2, 3] {
+        assert!(left.contains(&format!("site0.of{number}.example")), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_touches_what_a_waiting_job_touches() {
+    let lab = lab().await;
+    let slow = while_the_first_is_held(&lab, &[site(1), site(2)], async || {
+        let same_name = Tenant(3).site(0, 1, |spec| spec.aliases = vec![SLOW.parse().unwrap()]);
+        let same_user = Tenant(1).pool(2, |spec| spec.presence = PoolPresence::Deleted);
+        let same_account = Tenant(1).account(2, |spec| spec.presence = Presence::Deleted);
+        for job in [same_name, same_user, same_account] {
+            assert_eq!(lab.carry_out_batch(&[job]).await, [Carried::Deferred]);
+        }
+    })
+    .await;
+    applied(&[slow]);
+    assert_eq!(lab.host.snapshot(), after(&[1, 2]).await);
+}
+
+#[tokio::test]
+async fn a_worker_cut_off_while_a_job_waits_takes_back_that_job_and_no_other() {
+    let lab = lab().await;
+    let jobs = [site(1), site(2)];
+    let slow = while_the_first_is_held(&lab, &jobs, async || {
+        lab.host.trouble_at(0, Trouble::CutBefore);
+        let cut = ended(lab.carry_out_batch(&[site(3)]).await);
+        assert_ne!(cut[0].verdict, Verdict::Applied);
+    })
+    .await;
+    assert_ne!(ended(vec![slow])[0].verdict, Verdict::Applied);
+    lab.host.heal();
+    let (lab, recovery) = lab.restart().await;
+    assert_eq!(recovery.errors, 0);
+    assert_eq!(lab.host.snapshot(), after(&[2]).await);
+    applied(&lab.carry_out_batch(&jobs).await);
+    assert_eq!(lab.host.snapshot(), after(&[1, 2]).await);
+}
+
+#[tokio::test]
+async fn a_pool_that_does_not_stop_holds_up_nobody_else() {
+    let lab = lab().await;
+    let service = "gantry-php8.2@tenant1.service";
+    lab.host.start(service);
+    lab.host.hold(service);
+    let suspend = Tenant(1).pool(2, |spec| spec.presence = PoolPresence::Suspended);
+    let slow = while_the_first_is_held(&lab, &[suspend.clone(), site(2)], async || {
+        applied(&lab.carry_out_batch(&[site(3)]).await);
+        assert!(lab.host.snapshot().active.contains(service));
+    })
+    .await;
+    applied(&[slow]);
+    assert!(!lab.host.snapshot().active.contains(service));
+    lab.applied(&[again(&suspend)]).await;
+}
