@@ -2,7 +2,7 @@
 //!
 //! - [`names`]: every name, path and version that crosses a boundary, as a type that cannot hold a bad value.
 //! - [`jobs`]: the desired state of one resource, wrapped in an envelope with its generation.
-//! - [`events`]: what a worker reports.
+//! - [`events`]: what a worker reports. [`difference`]: how a host differs from what is wanted. [`live_read`]: questions to a worker.
 //! - [`operation`], [`failure`]: the states a request goes through, and the ways it can end badly.
 //! - [`tls`]: certificate authorities.
 //! - [`bus`]: subjects, streams, credentials, signatures. The only module that knows NATS.
@@ -11,11 +11,13 @@
 //! **Both sides parse with the same types**: a worker re-validates each field of a job because decoding is validating.
 
 pub mod bus;
+pub mod difference;
 pub mod enrolment;
 pub mod events;
 pub mod failure;
 pub mod ids;
 pub mod jobs;
+pub mod live_read;
 pub mod names;
 pub mod operation;
 pub mod role;

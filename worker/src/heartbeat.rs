@@ -8,6 +8,7 @@ use shared::events::Heartbeat;
 use shared::ids::EventId;
 use shared::names::ServerName;
 
+use crate::drift::last_look;
 use crate::engine::{Engine, blocking};
 use crate::inbox::waiting;
 use crate::store::{Store, StoreError, now_ms};
@@ -71,6 +72,7 @@ impl Pulse {
             jobs_waiting,
             events_waiting,
             ledger_resources,
+            look: last_look(&self.store.pool).await?,
         })
     }
 }

@@ -5,6 +5,7 @@ mod apply_file;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use apply_file::Print;
 use clap::{Parser, Subcommand};
@@ -44,6 +45,9 @@ enum Command {
         /// SHA-256 of the panel's certificate; empty if a public authority has signed it.
         #[arg(long, env = "GANTRY_FINGERPRINT", default_value = "")]
         fingerprint: String,
+        /// How often the host is compared with what was applied, in seconds.
+        #[arg(long, env = "GANTRY_DRIFT_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        drift_seconds: u64,
     },
     /// Join a panel. The keys are made here and stay here.
     Enroll {
@@ -63,6 +67,16 @@ enum Command {
     /// Test a staged configuration in a namespace of its own. Used by the worker itself.
     #[command(hide = true)]
     Stage,
+    /// Compare the host with what was applied, several times, and print what that cost. For measuring.
+    #[command(hide = true)]
+    Look {
+        /// The worker's database; not that of a worker that runs.
+        #[arg(long, default_value = "/var/lib/gantry-worker/apply-file.db")]
+        database: PathBuf,
+        /// How often.
+        #[arg(long, default_value_t = 1)]
+        times: usize,
+    },
     /// Carry out jobs from files, an envelope or a list of them each, and print what came of them. For looking into a host by
     /// hand, and for measuring.
     #[command(hide = true)]
@@ -101,7 +115,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn start(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run { state_dir, panel, token, fingerprint } => {
+        Command::Run { state_dir, panel, token, fingerprint, drift_seconds } => {
             let stop = stop_signal()?;
             let identity = match Identity::load(&state_dir) {
                 Err(IdentityError::Missing) if !panel.is_empty() && !token.is_empty() => {
@@ -112,7 +126,8 @@ async fn start(command: Command) -> anyhow::Result<()> {
                 loaded => loaded?,
             };
             tracing::info!(server.name = %identity.server, version = env!("CARGO_PKG_VERSION"), "starting");
-            let config = WorkerConfig { identity, database: state_dir.join("worker.db"), system: host()? };
+            let drift_period = Duration::from_secs(drift_seconds);
+            let config = WorkerConfig { identity, database: state_dir.join("worker.db"), system: host()?, drift_period };
             run(config, stop).await?;
             Ok(())
         }
@@ -126,6 +141,7 @@ async fn start(command: Command) -> anyhow::Result<()> {
             let print = if summary { Print::Summaries } else { Print::Outcomes };
             apply_file::apply_files(&database, &files, print, host()?).await
         }
+        Command::Look { database, times } => apply_file::look(&database, times, host()?).await,
         Command::Stage => Ok(()),
     }
 }

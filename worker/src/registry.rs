@@ -19,7 +19,7 @@ use crate::ledger::{Change, RowState, Rows};
 use crate::roles::{PlanError, web};
 use crate::store::{StoreError, now_ms};
 
-pub use planning::{Unplanned, plan};
+pub use planning::{Compared, Unplanned, compare, plan, propose};
 
 /// Who is told of each change of a visible step.
 pub type Progress<'a> = dyn FnMut(Vec<StepReport>) + Send + 'a;

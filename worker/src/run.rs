@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Identity;
+use crate::drift;
 use crate::engine::error::chain;
 use crate::engine::{Engine, UnsealError, Unsealer};
 use crate::executor::Executor;
@@ -28,6 +29,7 @@ use crate::heartbeat::Pulse;
 use crate::idle;
 use crate::inbox::ended_forget_before;
 use crate::outbox::{self, outbox_insert, resync_is_told, resync_mark_told};
+use crate::questions::answer_all;
 use crate::receive::receive;
 use crate::registry::{Prepared, prepare_host};
 use crate::store::{Store, StoreError, now_ms};
@@ -43,6 +45,8 @@ pub struct WorkerConfig {
     pub database: PathBuf,
     /// The host.
     pub system: Arc<dyn System>,
+    /// How often the host is compared with what was applied.
+    pub drift_period: Duration,
 }
 
 /// What ends a worker that should not end.
@@ -70,6 +74,8 @@ pub(crate) struct Worker {
     pub(crate) job_ended: Notify,
     /// An event is in the outbox.
     pub(crate) event_came: Notify,
+    /// Somebody wants the host compared with what was applied.
+    pub(crate) look_wanted: Notify,
     pub(crate) progress: mpsc::Sender<Progress>,
 }
 
@@ -100,6 +106,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
         job_came: Notify::new(),
         job_ended: Notify::new(),
         event_came: Notify::new(),
+        look_wanted: Notify::new(),
         progress,
     });
     if !resync_is_told(&worker.store.pool).await.map_err(StoreError::from)? {
@@ -113,6 +120,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     tasks.spawn("memory", forget(Arc::clone(&worker)));
     tasks.spawn("trash", empty_trash(Arc::clone(&worker)));
     tasks.spawn("idle masters", end_idle_masters(Arc::clone(&worker)));
+    tasks.spawn("drift", watch_for_drift(Arc::clone(&worker), config.drift_period));
     tasks.spawn("watchdog", keep_watchdog_quiet());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let stop = shutdown.child_token();
@@ -172,6 +180,10 @@ async fn end_idle_masters(worker: Arc<Worker>) {
     idle::keep_asleep(&worker.engine).await;
 }
 
+async fn watch_for_drift(worker: Arc<Worker>, period: Duration) {
+    drift::keep_watch(&worker, period).await;
+}
+
 async fn empty_trash(worker: Arc<Worker>) {
     trash::keep_empty(&worker.engine, &worker.job_ended).await;
 }
@@ -200,6 +212,7 @@ async fn hold_connection(worker: Arc<Worker>, connected: watch::Sender<Option<Ar
         () = outbox::run(&worker.store.pool, &bus, &worker.event_came) => {}
         () = pulse.beat(&bus) => {}
         () = receive(&worker, &bus) => {}
+        () = answer_all(&worker, &bus) => {}
     }
 }
 

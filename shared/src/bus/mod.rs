@@ -7,11 +7,12 @@
 //! - [`signing`]: jobs are signed by dispatch and events by workers, so a client of the bus can forge neither.
 //! - [`sealing`]: secrets only one worker can read.
 //! - [`server_config`]: the configuration of the nats-server that Gantry starts itself.
-//! - [`client`], [`panel`], [`worker`]: connections with the rights of each program.
+//! - [`client`], [`panel`], [`worker`]: connections with the rights of each program. [`asking`]: live reads.
 //!
 //! **The bus is transport, never the truth**: losing all it holds costs time, not data.
 //! **This is the only module that imports async-nats.**
 
+pub mod asking;
 pub mod authority;
 pub mod client;
 pub mod credentials;

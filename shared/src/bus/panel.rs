@@ -43,10 +43,10 @@ pub struct Hint {
 
 /// Dispatch's connection.
 pub struct DispatchBus {
-    client: Client,
+    pub(super) client: Client,
     system: Client,
     context: Context,
-    signer: KeyPair,
+    pub(super) signer: KeyPair,
     keys: BusKeys,
 }
 
@@ -298,7 +298,7 @@ impl EventMessage {
     }
 }
 
-fn header(headers: Option<&HeaderMap>) -> Option<&str> {
+pub(super) fn header(headers: Option<&HeaderMap>) -> Option<&str> {
     headers.and_then(|headers| headers.get(SIGNATURE_HEADER)).map(|value| value.as_str())
 }
 
@@ -346,7 +346,7 @@ impl Signal {
 /// The connection of a process that serves pages.
 #[derive(Clone)]
 pub struct ServeBus {
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl ServeBus {

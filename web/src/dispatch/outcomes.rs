@@ -10,6 +10,7 @@ use shared::failure::FailureCode;
 use shared::ids::{JobId, ServerId};
 use shared::operation::{JobEvent, JobState};
 
+use super::drift::{configured_apply_in_tx, drift_report_apply_in_tx};
 use super::{Dispatch, DispatchError, chain};
 use crate::store::event::event_first_seen_in_tx;
 use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_retry_in_tx};
@@ -126,6 +127,8 @@ async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, Dispa
             match &event.event {
                 Event::Outcome(outcome) => hints.extend(outcome_apply_in_tx(&mut tx, *server, outcome).await?),
                 Event::Resync(resync) => hints.extend(resync_apply_in_tx(&mut tx, *server, resync).await?),
+                Event::Drift(report) => hints.extend(drift_report_apply_in_tx(&mut tx, *server, report).await?),
+                Event::Configured(configured) => configured_apply_in_tx(&mut tx, *server, configured).await?,
             }
         }
     }

@@ -103,10 +103,14 @@ pub enum Flash {
     ClientDeleted,
     /// A server was removed.
     ServerDeleted,
+    /// A server looks for drift.
+    Looking,
+    /// A server does not answer.
+    Silent,
 }
 
 impl Flash {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
@@ -118,6 +122,8 @@ impl Flash {
         Self::ClientBack,
         Self::ClientDeleted,
         Self::ServerDeleted,
+        Self::Looking,
+        Self::Silent,
     ];
 
     const fn name(self) -> &'static str {
@@ -133,6 +139,8 @@ impl Flash {
             Self::ClientBack => "client-back",
             Self::ClientDeleted => "client-deleted",
             Self::ServerDeleted => "server-deleted",
+            Self::Looking => "looking",
+            Self::Silent => "silent",
         }
     }
 
@@ -151,6 +159,8 @@ impl Flash {
             Self::ClientBack => "The client may sign in again; the accounts are being brought back.",
             Self::ClientDeleted => "The client is deleted.",
             Self::ServerDeleted => "The server is deleted. Its worker can no longer connect.",
+            Self::Looking => "The server compares itself with what was applied. What it finds appears here.",
+            Self::Silent => "The server does not answer right now. It looks by itself once it is back.",
         }
     }
 

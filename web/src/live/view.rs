@@ -31,6 +31,8 @@ pub enum LiveView {
     Servers(ListQuery),
     /// A server.
     Server(ServerId),
+    /// Drift.
+    Drift,
 }
 
 /// Whose rights a page is rendered with. Admins see the same; each client sees their own.
@@ -83,6 +85,7 @@ impl LiveView {
             paths::CLIENTS => return Some(Self::Clients(query())),
             paths::OPERATIONS => return Some(Self::Operations(query())),
             paths::SERVERS => return Some(Self::Servers(query())),
+            paths::DRIFT => return Some(Self::Drift),
             _ => {}
         }
         let below = |list: &str| path.strip_prefix(list).and_then(|rest| rest.strip_prefix('/'));
@@ -102,7 +105,7 @@ impl LiveView {
     fn shows(&self, hint: &Hint) -> bool {
         let provisioning = is_provisioning(hint);
         match self {
-            Self::Home | Self::Servers(_) => true,
+            Self::Home | Self::Servers(_) | Self::Drift => true,
             Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning,
             Self::Clients(_) => provisioning || hint.user.is_some(),
             // A site's page shows its account's state too.

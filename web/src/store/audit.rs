@@ -47,6 +47,8 @@ pub enum AuditAction {
     ServerToken,
     /// A server was deleted.
     ServerDelete,
+    /// What becomes of drift on a server was changed.
+    DriftPolicySet,
     /// An admin was added on the command line.
     UserAdd,
     /// A password was reset on the command line.
@@ -55,7 +57,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Those that are no operations.
-    const OTHERS: [Self; 17] = [
+    const OTHERS: [Self; 18] = [
         Self::OperationRetry,
         Self::SessionBegin,
         Self::SessionRefused,
@@ -71,6 +73,7 @@ impl AuditAction {
         Self::ServerUpdate,
         Self::ServerToken,
         Self::ServerDelete,
+        Self::DriftPolicySet,
         Self::UserAdd,
         Self::UserResetPassword,
     ];
@@ -100,6 +103,7 @@ impl AuditAction {
             Self::ServerUpdate => "server.update",
             Self::ServerToken => "server.token",
             Self::ServerDelete => "server.delete",
+            Self::DriftPolicySet => "drift_policy.set",
             Self::UserAdd => "user.add",
             Self::UserResetPassword => "user.reset_password",
         }
@@ -125,6 +129,7 @@ impl AuditAction {
             Self::ServerUpdate => "Change server",
             Self::ServerToken => "New token for a worker",
             Self::ServerDelete => "Delete server",
+            Self::DriftPolicySet => "Change what becomes of drift",
             Self::UserAdd => "Add administrator",
             Self::UserResetPassword => "Reset password",
         }

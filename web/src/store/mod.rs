@@ -8,6 +8,7 @@
 pub mod account;
 pub mod account_list;
 pub mod audit;
+pub mod drift;
 pub mod ended_server;
 pub mod enrolment;
 pub mod error;
@@ -28,6 +29,7 @@ pub mod server;
 pub mod session;
 pub mod sftp_key;
 pub mod site;
+pub mod site_configuration;
 pub mod site_name;
 pub mod throttle;
 pub mod user;

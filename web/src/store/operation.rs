@@ -33,11 +33,19 @@ pub enum OperationKind {
     SiteUnsuspend,
     /// A site goes.
     SiteDelete,
+    /// An account is made again as it should be.
+    AccountRepair,
+    /// PHP of an account is made again as it should be.
+    PhpRepair,
+    /// A site is made again as it should be.
+    SiteRepair,
+    /// A site gets settings back that it had before.
+    SiteRollback,
 }
 
 impl OperationKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::AccountCreate,
         Self::AccountUpdate,
         Self::AccountSuspend,
@@ -49,6 +57,10 @@ impl OperationKind {
         Self::SiteSuspend,
         Self::SiteUnsuspend,
         Self::SiteDelete,
+        Self::AccountRepair,
+        Self::PhpRepair,
+        Self::SiteRepair,
+        Self::SiteRollback,
     ];
 
     /// The stored spelling.
@@ -66,6 +78,10 @@ impl OperationKind {
             Self::SiteSuspend => "site.suspend",
             Self::SiteUnsuspend => "site.unsuspend",
             Self::SiteDelete => "site.delete",
+            Self::AccountRepair => "account.repair",
+            Self::PhpRepair => "php.repair",
+            Self::SiteRepair => "site.repair",
+            Self::SiteRollback => "site.rollback",
         }
     }
 
@@ -84,6 +100,10 @@ impl OperationKind {
             Self::SiteSuspend => "Suspend site",
             Self::SiteUnsuspend => "Bring back site",
             Self::SiteDelete => "Delete site",
+            Self::AccountRepair => "Repair account",
+            Self::PhpRepair => "Repair PHP",
+            Self::SiteRepair => "Repair site",
+            Self::SiteRollback => "Roll back site",
         }
     }
 }

@@ -8,6 +8,7 @@ use shared::jobs::{Generation, Job, Presence, ResourceKey};
 use shared::operation::{EverApplied, ResourceEvent, ResourceState};
 use sqlx::Row;
 
+use super::drift::drift_clear_in_tx;
 use super::site_name::domain_claims_release_in_tx;
 use super::{StoreError, Tx, parse};
 
@@ -17,6 +18,7 @@ use super::{StoreError, Tx, parse};
 /// The database fails.
 pub async fn resource_applied_in_tx(tx: &mut Tx, key: ResourceKey, generation: Generation, job: &Job) -> Result<(), StoreError> {
     raise_applied(tx, key, generation).await?;
+    drift_clear_in_tx(tx, key, generation).await?;
     if !is_newest(tx, key, generation).await? {
         return Ok(());
     }

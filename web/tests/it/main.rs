@@ -7,6 +7,7 @@ mod account;
 mod audit;
 mod browser;
 mod client;
+mod drift;
 mod host;
 mod join;
 mod live;

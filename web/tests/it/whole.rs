@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared::bus::credentials::{Credentials, new_user_key};
+use shared::bus::credentials::{Credentials, PanelUser, new_user_key};
+use shared::bus::panel::ServeBus;
 use shared::bus::sealing::SealKey;
 use shared::bus::signing::{Purpose, sign};
 use shared::bus::worker::WorkerBus;
@@ -19,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 use web::app::enrolment::{Enrolled, enrol, enrol_reply};
 use web::auth::token::{token_hash, token_new};
 use web::dispatch::{DispatchConfig, run as dispatch};
-use web::store::Db;
 use web::store::enrolment::enrolment_insert_in_tx;
 use web::store::job::job_list_of_operation;
 use web::store::server::{NewServer, server_fetch_by_name, server_insert_in_tx};
 use web::store::user::UserRole;
+use web::store::{Db, now_ms};
 use web::tls::TlsFiles;
 use worker::config::Identity;
 use worker::enrol::{EnrolError, EnrolOptions};
@@ -36,11 +37,11 @@ use super::support::fleet::{person, signed_in};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A panel, its bus, and one worker on a host in memory.
-struct Whole {
-    app: TestApp,
-    admin: Browser,
+pub(crate) struct Whole {
+    pub(crate) app: TestApp,
+    pub(crate) admin: Browser,
     nats: NatsServer,
-    host: Arc<FakeSystem>,
+    pub(crate) host: Arc<FakeSystem>,
     identity: Identity,
     state: TempDir,
     dispatch: Running,
@@ -76,7 +77,12 @@ fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
 
 fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) -> Running {
     let stop = CancellationToken::new();
-    let config = WorkerConfig { identity: identity.clone(), database: state.path().join("worker.db"), system: host.clone() };
+    let config = WorkerConfig {
+        identity: identity.clone(),
+        database: state.path().join("worker.db"),
+        system: host.clone(),
+        drift_period: Duration::from_secs(3600),
+    };
     let token = stop.clone();
     let task = tokio::spawn(async move { work(config, token).await.unwrap() });
     Running { stop, task }
@@ -119,7 +125,7 @@ async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
 }
 
 /// Looks again and again until there is something to see.
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look().await {
@@ -131,10 +137,12 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 impl Whole {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let nats = NatsServer::start();
         let app = TestApp::start().await;
         let dispatch = start_dispatch(app.db(), &nats);
+        let credentials = nats.keys.panel_credentials(PanelUser::Serve, now_ms() / 1000).unwrap();
+        app.workers.connected(ServeBus::connect(&nats.address(), &credentials).await.unwrap());
         let identity = join(&app, &nats, "web1").await;
         let (host, state) = (Arc::new(FakeSystem::new()), TempDir::new().unwrap());
         let worker = start_worker(&identity, &host, &state);
@@ -153,14 +161,14 @@ impl Whole {
         .await;
     }
 
-    async fn account(&mut self, user: &str) -> String {
+    pub(crate) async fn account(&mut self, user: &str) -> String {
         let owner = person(&self.app, &format!("{user}owner"), UserRole::Client).await;
         let answer = self.admin.post("/accounts", &[("owner", &owner.to_string()), ("user", user)]).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
         answer.location().trim_start_matches("/accounts/").to_owned()
     }
 
-    async fn site(&mut self, account: &str, domain: &str) -> SiteId {
+    pub(crate) async fn site(&mut self, account: &str, domain: &str) -> SiteId {
         let answer = self.admin.post("/sites", &[("account", account), ("domain", domain), ("php", "8.2")]).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
         answer.location().trim_start_matches("/sites/").parse().unwrap()
@@ -172,7 +180,7 @@ impl Whole {
         row.map(|row| sqlx::Row::get::<String, _>(&row, "state").parse().unwrap())
     }
 
-    async fn until_state(&self, site: SiteId, state: ResourceState) {
+    pub(crate) async fn until_state(&self, site: SiteId, state: ResourceState) {
         until(&format!("the site is {state}"), async || (self.state_of(site).await == Some(state)).then_some(())).await;
     }
 }

@@ -19,6 +19,7 @@ mod removal;
 mod role_health;
 mod services;
 mod stage;
+mod systemd_bus;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +34,8 @@ use shared::names::{DomainName, LinuxUser, PhpVersion};
 
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
-pub use command::CommandError;
 pub(crate) use command::cut;
+pub use command::{CommandError, programs_started};
 pub use host::Host;
 pub use probe::{PHP_PROBE_PATH, PROBE_PATH};
 pub(crate) use services::NFT;
@@ -93,7 +94,7 @@ pub trait System: Send + Sync {
 
     /// Whether units run, in the order asked.
     fn units(&self, units: &[&str]) -> Result<Vec<UnitState>, SystemError>;
-    /// Every unit that runs.
+    /// Every unit that runs. Starts no program where systemd answers itself.
     fn active_units(&self) -> Result<BTreeSet<String>, SystemError>;
     /// Starts units and waits for them.
     fn start_units(&self, units: &[&str]) -> Result<(), SystemError>;

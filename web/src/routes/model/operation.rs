@@ -275,15 +275,19 @@ pub async fn operation_show_model(state: &AppState, actor: &Actor, id: Operation
     })
 }
 
-fn job_block(actor: &Actor, job: &JobRow, server: &str) -> JobBlock {
-    let title = match &job.job {
+/// What a state is of, such as `Site shop.example`.
+pub(super) fn title_of(job: &Job) -> String {
+    match job {
         Job::Account(spec) => format!("Account {}", spec.user),
         Job::PhpPool(spec) => format!("PHP {} of {}", spec.version, spec.user),
         Job::Site(spec) => format!("Site {}", spec.domain.to_unicode()),
-    };
+    }
+}
+
+fn job_block(actor: &Actor, job: &JobRow, server: &str) -> JobBlock {
     JobBlock {
         id: job.id,
-        title,
+        title: title_of(&job.job),
         kind: job.resource.kind(),
         state: job.state,
         server: server.to_owned(),

@@ -4,6 +4,7 @@ pub mod badge;
 pub mod button;
 pub mod choice;
 pub mod confirm;
+pub mod difference;
 pub mod empty_state;
 pub mod form_field;
 pub mod icon;

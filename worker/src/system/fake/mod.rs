@@ -240,6 +240,23 @@ impl FakeSystem {
         self.lock().host.users.insert(name.to_owned(), record);
     }
 
+    /// Has a unit stop, as an admin's hand does.
+    pub fn stop(&self, unit: &str) {
+        self.lock().host.active.remove(unit);
+    }
+
+    /// Gives a user another password field, as an admin's hand does.
+    pub fn set_password(&self, user: &str, field: &str) {
+        if let Some(record) = self.lock().host.users.get_mut(user) {
+            field.clone_into(&mut record.password);
+        }
+    }
+
+    /// Removes a user, as an admin's hand does.
+    pub fn remove_user_by_hand(&self, user: &str) {
+        self.lock().host.users.remove(user);
+    }
+
     /// Has a unit run, as a first request starts a sleeping pool.
     pub fn start(&self, unit: &str) {
         self.lock().host.active.insert(unit.to_owned());
