@@ -8,12 +8,13 @@
 #   ONLY=click    from sending the form until PHP answers through nginx, beside a script that does the same by hand; as root
 #   ONLY=batch    one site and 1,000 together by the worker's engine alone, beside a script that does the same by hand; as root
 #                 (SITES, default 1000, of ACCOUNTS, default 100; SAMPLES, default 5)
+#   ONLY=reconcile  a look for drift at 1,000 sites that finds none, beside a script that reads and compares the same files; as root
 #
 # SAMPLES (default 100) is how many sites `click` makes at each size, SIZES (default 0,100) how many others there are.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REPO=$(cd "$HERE/.." && pwd -P)
-PARTS=${ONLY:-assets page sse click batch}
+PARTS=${ONLY:-assets page sse click batch reconcile}
 
 say() { printf 'bench: %s\n' "$*" >&2; }
 
@@ -31,7 +32,7 @@ cd "$REPO"
 for part in $PARTS; do
     case $part in
         page | sse | assets) cargo bench --quiet -p web --bench panel -- "$part" ;;
-        click | batch) "$HERE/bench/$part.sh" ;;
+        click | batch | reconcile) "$HERE/bench/$part.sh" ;;
         *) say "no such part: $part"; exit 1 ;;
     esac
 done

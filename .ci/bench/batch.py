@@ -232,4 +232,5 @@ def main():
     bench.figure("prober.longest_gap_ms", prober.gap_ms, "ms")
 
 
-main()
+if __name__ == "__main__":
+    main()
