@@ -101,6 +101,23 @@ addEventListener('pageshow', (event) => {
   }
 });
 
+// What a chart says at the pointer. A moment's words stand between bars.
+const unread = () => document.querySelectorAll('.readout').forEach((shown) => shown.remove());
+document.addEventListener('pointermove', (event) => {
+  const plot = event.target instanceof Element && event.target.closest('[data-readout]');
+  if (!plot) return unread();
+  const moments = plot.dataset.readout.split('|');
+  const box = plot.getBoundingClientRect();
+  const moment = Math.round(((event.clientX - box.left) / box.width) * (moments.length - 1));
+  let readout = plot.querySelector('.readout');
+  if (!readout) {
+    unread();
+    readout = plot.appendChild(document.createElement('span'));
+    readout.className = 'readout';
+  }
+  readout.textContent = moments[Math.max(0, Math.min(moments.length - 1, moment))];
+});
+
 // Times stay true while the page stays open. The words are those of views/components/time.rs.
 const ago = (seconds) => {
   if (seconds < 5) return 'just now';

@@ -20,7 +20,7 @@ from panel import Panel  # noqa: E402
 POLL_S = 0.002
 PATIENCE_S = 60
 # The panel may take this many times the floor: it is durable, signed, staged, validated and probed; the floor is none of it.
-AIM = 2.5
+AIM = 2.0
 
 
 class Clicker(Panel):

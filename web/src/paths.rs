@@ -106,6 +106,8 @@ pub const SERVER: &str = "/servers/{id}";
 pub const SERVER_EDIT: &str = "/servers/{id}/edit";
 /// Make a new token for a server's worker (POST).
 pub const SERVER_TOKEN: &str = "/servers/{id}/token";
+/// Whether a server takes new accounts (POST, fields `active` and `back`).
+pub const SERVER_ACTIVE: &str = "/servers/{id}/active";
 /// Delete a server: confirmation and its target.
 pub const SERVER_DELETE: &str = "/servers/{id}/delete";
 /// What is on servers other than it was applied.
@@ -209,6 +211,8 @@ with_id! {
     server_edit(ServerId) => SERVER_EDIT;
     /// [`SERVER_DELETE`] of one server.
     server_delete(ServerId) => SERVER_DELETE;
+    /// [`SERVER_ACTIVE`] of one server.
+    server_active(ServerId) => SERVER_ACTIVE;
     /// [`SERVER_TOKEN`] of one server.
     server_token(ServerId) => SERVER_TOKEN;
     /// [`SERVER_DRIFT_REPAIR`] of one server.

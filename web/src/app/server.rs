@@ -15,7 +15,9 @@ use crate::store::ended_server::server_end_in_tx;
 use crate::store::enrolment::enrolment_insert_in_tx;
 use crate::store::now_ms;
 use crate::store::placement::placement_lock_in_tx;
-use crate::store::server::{NewServer, ServerRow, ServerSettings, server_fetch, server_insert_in_tx, server_update_in_tx};
+use crate::store::server::{
+    NewServer, ServerRow, ServerSettings, server_fetch, server_insert_in_tx, server_set_active_in_tx, server_update_in_tx,
+};
 
 /// A token has to be used within so long.
 pub const TOKEN_MS: i64 = 60 * 60 * 1000;
@@ -80,7 +82,44 @@ pub async fn server_update(app: &App, actor: &Actor, id: ServerId, form: &Server
     if !server_update_in_tx(&mut unit.tx, id, &settings).await? {
         return Err(AppError::NotFound);
     }
-    unit.audit(AuditAction::ServerUpdate, server.name.as_str(), "").await?;
+    unit.audit(AuditAction::ServerUpdate, server.name.as_str(), &changes(&server, &settings)).await?;
+    unit.signal(Signal::ServerChanged(id));
+    unit.commit().await
+}
+
+/// What an admin changed, before and after: `Hostname a.example to b.example; Max. accounts none to 50`.
+fn changes(before: &ServerRow, after: &ServerSettings) -> String {
+    let roles = |roles: &[Role]| roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" ");
+    let most = |most: Option<i64>| most.map_or_else(String::new, |most| most.to_string());
+    let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let (was, is) = (&before.places, &after.places);
+    let fields = [
+        ("Hostname", before.hostname.clone(), after.hostname.clone()),
+        ("Roles", roles(&before.roles), roles(&after.roles)),
+        ("Address", before.address.clone(), after.address.clone()),
+        ("Mail hostname", was.mail_hostname.clone(), is.mail_hostname.clone()),
+        ("Bus address", was.bus_url.clone(), is.bus_url.clone()),
+        ("Panel URL", was.panel_url.clone(), is.panel_url.clone()),
+        ("phpMyAdmin path", was.phpmyadmin_path.clone(), is.phpmyadmin_path.clone()),
+        ("Roundcube path", was.roundcube_path.clone(), is.roundcube_path.clone()),
+        ("Max. accounts", most(before.max_accounts), most(after.max_accounts)),
+        ("Active", yes(before.active), yes(after.active)),
+    ];
+    let said = |value: &str| if value.is_empty() { "none".to_owned() } else { value.to_owned() };
+    let changed = fields.iter().filter(|(_, was, is)| was != is).map(|(label, was, is)| format!("{label} {} to {}", said(was), said(is)));
+    changed.collect::<Vec<_>>().join("; ")
+}
+
+/// Lets a server take new accounts, or not. What runs there is not touched.
+///
+/// # Errors
+/// [`AppError::Forbidden`] for clients; [`AppError::NotFound`].
+pub async fn server_set_active(app: &App, actor: &Actor, id: ServerId, active: bool) -> Result<(), AppError> {
+    let server = server_get(app, actor, id).await?;
+    let mut unit = Unit::begin(app, actor).await?;
+    server_set_active_in_tx(&mut unit.tx, id, active).await?;
+    let detail = if active { "takes new accounts" } else { "takes no new accounts" };
+    unit.audit(AuditAction::ServerUpdate, server.name.as_str(), detail).await?;
     unit.signal(Signal::ServerChanged(id));
     unit.commit().await
 }

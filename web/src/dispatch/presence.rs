@@ -11,6 +11,7 @@ use shared::ids::ServerId;
 
 use super::{Dispatch, chain};
 use crate::store::server::{server_heartbeat_in_tx, server_list_silent, server_mark_offline, server_set_peer};
+use crate::store::server_sample::{minute_of, server_sample_keep_in_tx};
 use crate::store::{StoreError, now_ms};
 
 /// Heartbeats are written together, this often.
@@ -28,6 +29,7 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
         }
     };
     let mut pending = HashMap::new();
+    let mut sampled = HashMap::new();
     let mut tick = tokio::time::interval(PAUSE);
     loop {
         tokio::select! {
@@ -36,7 +38,7 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
                 receive(&dispatch, &signal, &mut pending).await;
             }
             _ = tick.tick() => {
-                if let Err(error) = write(&dispatch, &mut pending).await {
+                if let Err(error) = write(&dispatch, &mut pending, &mut sampled).await {
                     tracing::warn!(error = %chain(&error), "heartbeats were not kept");
                 }
             }
@@ -107,7 +109,12 @@ async fn receive(dispatch: &Dispatch, signal: &Signal, pending: &mut HashMap<Ser
     }
 }
 
-async fn write(dispatch: &Dispatch, pending: &mut HashMap<ServerId, Heartbeat>) -> Result<(), StoreError> {
+/// `sampled` has the minute of the last sample of each server.
+async fn write(
+    dispatch: &Dispatch,
+    pending: &mut HashMap<ServerId, Heartbeat>,
+    sampled: &mut HashMap<ServerId, i64>,
+) -> Result<(), StoreError> {
     for server in server_list_silent(&dispatch.db, now_ms() - SILENCE_MS).await? {
         mark_offline(dispatch, server).await;
     }
@@ -115,10 +122,14 @@ async fn write(dispatch: &Dispatch, pending: &mut HashMap<ServerId, Heartbeat>) 
         return Ok(());
     }
     let mut tx = dispatch.db.write().await?;
+    let minute = minute_of(now_ms());
     let mut seen = Vec::new();
     for (server, heartbeat) in pending.drain() {
         if server_heartbeat_in_tx(&mut tx, server, &heartbeat).await? {
             tracing::info!(server.name = %heartbeat.server, "a server is online");
+        }
+        if sampled.insert(server, minute) != Some(minute) {
+            server_sample_keep_in_tx(&mut tx, server, minute, &heartbeat.host).await?;
         }
         seen.push(server);
     }

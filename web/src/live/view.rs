@@ -7,6 +7,7 @@ use shared::jobs::ResourceKey;
 use crate::app::Actor;
 use crate::paths;
 use crate::routes::model::ListQuery;
+use crate::views::server::Span;
 
 /// A page that has live parts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,7 +31,7 @@ pub enum LiveView {
     /// The list of servers.
     Servers(ListQuery),
     /// A server.
-    Server(ServerId),
+    Server(ServerId, Span),
     /// Drift.
     Drift,
 }
@@ -99,7 +100,9 @@ impl LiveView {
         if let Some(id) = below(paths::OPERATIONS) {
             return id.parse().ok().map(Self::Operation);
         }
-        below(paths::SERVERS).and_then(|id| id.parse().ok()).map(Self::Server)
+        let id = below(paths::SERVERS).and_then(|id| id.parse().ok())?;
+        let span = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("span=")));
+        Some(Self::Server(id, Span::of(span.unwrap_or_default())))
     }
 
     fn shows(&self, hint: &Hint) -> bool {
@@ -112,7 +115,7 @@ impl LiveView {
             Self::Site(id) => provisioning && (hint.resource == Some(ResourceKey::Site(*id)) || !is_site(hint)),
             Self::Account(id) => hint.account == Some(*id),
             Self::Operation(id) => hint.operation == Some(*id),
-            Self::Server(id) => hint.server == Some(*id),
+            Self::Server(id, _) => hint.server == Some(*id),
         }
     }
 }
@@ -133,13 +136,17 @@ mod tests {
 
     use super::{LiveView, Scope, ViewKey};
     use crate::paths;
+    use crate::views::server::Span;
 
     #[test]
     fn a_stream_is_opened_by_the_address_of_its_page() {
-        let id = SiteId::new();
+        let (id, server) = (SiteId::new(), ServerId::new());
         assert_eq!(LiveView::at("/"), Some(LiveView::Home));
         assert!(matches!(LiveView::at("/sites?q=shop&page=2"), Some(LiveView::Sites(query)) if query.q == "shop"));
         assert_eq!(LiveView::at(&paths::site(id)), Some(LiveView::Site(id)));
+        assert_eq!(LiveView::at(&paths::server(server)), Some(LiveView::Server(server, Span::Hour)));
+        let day = format!("{}?span=day", paths::server(server));
+        assert_eq!(LiveView::at(&day), Some(LiveView::Server(server, Span::Day)));
         for dead in ["/sites/new", "/password", "https://evil.example/", "//evil.example/sites", "/../etc", "", "/accounts/new"] {
             assert_eq!(LiveView::at(dead), None, "{dead:?}");
         }
@@ -149,8 +156,8 @@ mod tests {
     fn a_heartbeat_renders_servers_and_home_only() {
         let server = ServerId::new();
         let beat = Hint { server: Some(server), ..Hint::default() };
-        assert!(LiveView::Server(server).shows(&beat) && LiveView::Home.shows(&beat));
-        assert!(!LiveView::Server(ServerId::new()).shows(&beat));
+        assert!(LiveView::Server(server, Span::Hour).shows(&beat) && LiveView::Home.shows(&beat));
+        assert!(!LiveView::Server(ServerId::new(), Span::Day).shows(&beat));
         assert!(!LiveView::at("/sites").unwrap().shows(&beat) && !LiveView::Site(SiteId::new()).shows(&beat));
         let home = |scope| ViewKey { view: LiveView::Home, scope };
         assert!(home(Scope::Admin).shows(&beat) && !home(Scope::Client(UserId::new())).shows(&beat));

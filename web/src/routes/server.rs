@@ -3,14 +3,16 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{Router, get as on_get, post as on_post};
+use serde::Deserialize;
 use shared::ids::ServerId;
 
 use super::model::server::{
     server_delete_model, server_edit_model, server_enrol_model, server_list_model, server_new_model, server_show_model,
 };
 use super::model::{ListQuery, live_url};
+use super::session::own_path;
 use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
-use crate::app::server::{server_add, server_delete, server_token, server_update};
+use crate::app::server::{server_add, server_delete, server_set_active, server_token, server_update};
 use crate::app::server_form::ServerForm;
 use crate::app::site_change::ConfirmDelete;
 use crate::app::{AppError, FieldErrors};
@@ -27,6 +29,7 @@ pub(super) const TABLE: &[Route] = &[
     get(paths::SERVER, Access::Admin),
     get(paths::SERVER_EDIT, Access::Admin),
     post(paths::SERVER_EDIT, Access::Admin),
+    post(paths::SERVER_ACTIVE, Access::Admin),
     post(paths::SERVER_TOKEN, Access::Admin),
     get(paths::SERVER_DELETE, Access::Admin),
     post(paths::SERVER_DELETE, Access::Admin),
@@ -39,6 +42,7 @@ pub fn router() -> Router<AppState> {
         .route(paths::SERVER_NEW, on_get(new))
         .route(paths::SERVER, on_get(show))
         .route(paths::SERVER_EDIT, on_get(edit).post(update))
+        .route(paths::SERVER_ACTIVE, on_post(active))
         .route(paths::SERVER_TOKEN, on_post(token))
         .route(paths::SERVER_DELETE, on_get(confirm).post(delete))
 }
@@ -67,8 +71,22 @@ async fn add(State(state): State<AppState>, signed_in: SignedIn, Form(form): For
     }
 }
 
-async fn show(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
-    let mut model = server_show_model(&state, &signed_in.actor, id, live_url(&signed_in)).await?;
+/// What the address of a server's page says.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ShowQuery {
+    /// `day`, or nothing for an hour.
+    span: String,
+}
+
+async fn show(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<ServerId>,
+    Query(query): Query<ShowQuery>,
+) -> Result<Response, PageError> {
+    let span = view::Span::of(&query.span);
+    let mut model = server_show_model(&state, &signed_in.actor, id, span, live_url(&signed_in)).await?;
     model.toast = toast(&signed_in);
     Ok(shown(&signed_in, view::show_page(&signed_in.viewer, &model)))
 }
@@ -92,6 +110,24 @@ async fn update(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Switch {
+    /// Anything but nothing is on.
+    active: String,
+    back: String,
+}
+
+async fn active(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<ServerId>,
+    Form(form): Form<Switch>,
+) -> Result<Response, PageError> {
+    server_set_active(&state.app, &signed_in.actor, id, !form.active.is_empty()).await?;
+    Ok(go(own_path(&form.back), Flash::Saved))
 }
 
 /// The page with the token is the answer itself: it is stored nowhere, so it can be shown only now.

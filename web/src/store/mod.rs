@@ -26,6 +26,7 @@ pub mod php_pool;
 pub mod placement;
 pub mod resource;
 pub mod server;
+pub mod server_sample;
 pub mod session;
 pub mod sftp_key;
 pub mod site;

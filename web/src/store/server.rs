@@ -194,6 +194,15 @@ pub async fn server_update_in_tx(tx: &mut Tx, id: ServerId, settings: &ServerSet
     Ok(done.rows_affected() == 1)
 }
 
+/// Lets a server take new accounts, or not.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_set_active_in_tx(tx: &mut Tx, id: ServerId, active: bool) -> Result<(), StoreError> {
+    sqlx::query("UPDATE servers SET active = $1 WHERE id = $2").bind(i32::from(active)).bind(id.to_string()).execute(&mut **tx).await?;
+    Ok(())
+}
+
 /// Keeps where a worker's connection comes from, by the worker's key.
 ///
 /// # Errors

@@ -45,6 +45,8 @@ pub struct Row {
     pub object: String,
     /// From which address, if the viewer may know.
     pub address: Option<String>,
+    /// What more there is to say, such as what was before and after.
+    pub detail: String,
     /// The operation that tells more.
     pub operation: Option<OperationId>,
 }
@@ -111,6 +113,7 @@ fn line(model: &ListModel, row: &Row) -> Markup {
                     @if let Some(operation) = row.operation { a.name href=(paths::operation(operation)) { (row.action) } }
                     @else if row.refused { span.status data-state=(Tone::Bad) { (Icon::Ban) span.name { (row.action) } } }
                     @else { span.name { (row.action) } }
+                    @if !row.detail.is_empty() { small { (row.detail) } }
                 }
                 td data-label="Object" {
                     @if row.object.is_empty() { span.muted { "none" } }

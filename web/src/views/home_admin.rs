@@ -197,7 +197,7 @@ fn servers(model: &HomeAdmin) -> Fragment {
             @if model.servers.is_empty() {
                 div.card-body { p.muted.small { "None yet. Add one to create accounts on it." } }
             } @else {
-                (server::table_of(&model.servers, None, model.now))
+                (server::table_of(&model.servers, model.now))
             }
         }
     };

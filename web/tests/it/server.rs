@@ -1,13 +1,16 @@
 //! Servers, as admins manage them.
 
 use shared::enrolment::{EnrolmentRequest, Refusal};
+use shared::events::HostFacts;
 use shared::ids::ServerId;
 use shared::role::Role;
 use web::app::enrolment::{Enrolled, enrol};
 use web::store::Db;
 use web::store::ended_server::{ended_server_list, ended_server_mark_closed, server_end_in_tx};
 use web::store::enrolment::revocation_list;
+use web::store::now_ms;
 use web::store::server::{ServerPlaces, server_fetch};
+use web::store::server_sample::{minute_of, server_sample_keep_in_tx, server_sample_list};
 
 use crate::support::app::Answer;
 use crate::support::db::on_each;
@@ -95,6 +98,8 @@ async fn settings_of_a_server_are_for_admins_and_are_saved_at_once() {
 
     let saved = town.admin.post(&edit, &fields).await;
     assert_eq!((saved.status.as_u16(), saved.location()), (303, format!("/servers/{}", town.server).as_str()));
+    let audit = town.admin.get("/audit").await.body;
+    assert!(audit.contains("Hostname ") && audit.contains(" to new.servers.example.org; "), "{audit}");
     let row = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
     assert_eq!((row.hostname.as_str(), row.address.as_str()), ("new.servers.example.org", "192.0.2.99"));
     assert_eq!((row.max_accounts, row.active), (Some(7), false), "a switch that is off sends nothing");
@@ -212,4 +217,58 @@ async fn a_server_has_a_role_and_keeps_web_while_accounts_live_there() {
     let refused = town.admin.post(&edit, &without_web).await;
     assert!(refused.status == 422 && refused.body.contains("so it keeps the role web"), "{}", refused.body);
     assert_eq!(server_fetch(town.app.db(), town.server).await.unwrap().unwrap().roles, [Role::Web]);
+}
+
+#[tokio::test]
+async fn a_server_is_switched_off_and_on_for_new_accounts() {
+    let mut town = Town::new().await;
+    let switch = format!("/servers/{}/active", town.server);
+    assert_eq!(town.alice.post(&switch, &[("active", "")]).await.status, 403);
+    assert_eq!(town.admin.post(&format!("/servers/{}/active", ServerId::new()), &[("active", "")]).await.status, 404);
+
+    let off = town.admin.post(&switch, &[("active", ""), ("back", "/servers?q=web")]).await;
+    assert_eq!((off.status.as_u16(), off.location()), (303, "/servers?q=web"));
+    assert!(!server_fetch(town.app.db(), town.server).await.unwrap().unwrap().active);
+    assert!(town.admin.get("/servers").await.body.contains(r#"aria-checked="false""#));
+    assert!(town.admin.get("/audit").await.body.contains("takes no new accounts"));
+
+    let on = town.admin.post(&switch, &[("active", "on"), ("back", "//evil.example/")]).await;
+    assert_eq!(on.location(), "/", "another host is no way back");
+    assert!(server_fetch(town.app.db(), town.server).await.unwrap().unwrap().active);
+}
+
+#[tokio::test]
+async fn a_servers_load_is_kept_once_a_minute_for_a_day() {
+    on_each(async |db: Db| {
+        let web1 = server(&db, "web1", None).await;
+        keep_samples(&db, web1, &[(-26 * 60, 9.0), (-600, 5.0), (-599, 7.0), (-2, 0.25), (-2, 8.0)]).await;
+        let loads: Vec<_> = server_sample_list(&db, web1, 0).await.unwrap().iter().map(|sample| sample.load_centi).collect();
+        assert_eq!(loads, [500, 700, 25], "the oldest is gone, and of a minute the first stays");
+        let newest = server_sample_list(&db, web1, minute_of(now_ms()) - 60).await.unwrap();
+        assert_eq!(newest.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_servers_page_draws_an_hour_or_a_day() {
+    let mut town = Town::new().await;
+    keep_samples(town.app.db(), town.server, &[(-601, 5.0), (-600, 7.0), (-2, 0.25)]).await;
+    let page = format!("/servers/{}", town.server);
+    let hour = town.admin.get(&page).await.body;
+    assert!(hour.contains("Load of web1: 0.25 at last, 0.25 at most"), "{hour}");
+    let day = town.admin.get(&format!("{page}?span=day")).await.body;
+    assert!(day.contains("Load of web1: 0.25 at last, ") && !day.contains("0.25 at most"), "{day}");
+    assert_eq!(town.alice.get(&page).await.status, 403);
+}
+
+/// Minutes from now, and the load then; in the order of time.
+async fn keep_samples(db: &Db, server: ServerId, samples: &[(i64, f64)]) {
+    let now = minute_of(now_ms());
+    let mut tx = db.write().await.unwrap();
+    for (minute, load1) in samples {
+        let host = HostFacts { load1: *load1, ..HostFacts::default() };
+        server_sample_keep_in_tx(&mut tx, server, now + minute, &host).await.unwrap();
+    }
+    tx.commit().await.unwrap();
 }

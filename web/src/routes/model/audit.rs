@@ -34,6 +34,7 @@ pub async fn audit_list_model(state: &AppState, actor: &Actor, query: &ListQuery
 fn row(actor: &Actor, line: &AuditRow) -> Row {
     let who = line.user.map_or_else(|| line.user_name.clone(), |user| user.to_string());
     let action = line.action.parse::<AuditAction>().ok();
+    let operation = line.detail.parse().ok();
     // Where somebody else was when they did it is for admins only; where somebody tried to be this person is theirs to know.
     let theirs = line.user == Some(actor.user) || action == Some(AuditAction::SessionRefused);
     Row {
@@ -44,7 +45,8 @@ fn row(actor: &Actor, line: &AuditRow) -> Row {
         refused: action == Some(AuditAction::SessionRefused),
         object: line.subject.clone(),
         address: (actor.is_admin() || theirs).then(|| line.address.clone()).filter(|address| !address.is_empty()),
-        operation: line.detail.parse().ok(),
+        operation,
+        detail: if operation.is_none() { line.detail.clone() } else { String::new() },
     }
 }
 

@@ -55,8 +55,8 @@ async fn parts_of(state: &AppState, actor: &Actor, view: &LiveView) -> Result<Li
             list(server::container(&model), server::fragments(&model))
         }
         LiveView::Drift => parts(drift::fragments(&drift_model(state, actor, None).await?)),
-        LiveView::Server(id) => {
-            let model = server_show_model(state, actor, *id, None).await?;
+        LiveView::Server(id, span) => {
+            let model = server_show_model(state, actor, *id, *span, None).await?;
             let enrol = server::enrol_fragment(&model.server, model.now);
             parts(server::show_fragments(&model).into_iter().chain([enrol]).collect())
         }

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use shared::ids::ServerId;
 
-use super::account::matching;
 use super::operation::newest;
-use super::{FEED, ListQuery, at, count};
+use super::{FEED, ListQuery, account, at, count};
 use crate::app::server::{ServerToken, TOKEN_MS, server_get};
 use crate::app::server_form::ServerForm;
 use crate::app::{Actor, FieldErrors};
@@ -15,16 +14,18 @@ use crate::config::Config;
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
-use crate::store::account_list::AccountFilter;
+use crate::store::account_list::{AccountFilter, account_rows};
 use crate::store::enrolment::enrolment_open_until;
 use crate::store::job_queue::job_counts_by_server;
+use crate::store::list::Paging;
 use crate::store::now_ms;
 use crate::store::operation_list::OperationFilter;
 use crate::store::placement::{placement_list, server_account_count};
 use crate::store::server::{ServerRow, server_list};
+use crate::store::server_sample::{ServerSample, minute_of, server_sample_list};
 use crate::views::join::{command, config as join_config};
 use crate::views::server::{
-    Counts, DeleteModel, EditModel, EnrolModel, ListModel, Load, NewModel, Reach, Row, ServerForm as FormModel, ShowModel,
+    Counts, DeleteModel, EditModel, EnrolModel, History, ListModel, Load, NewModel, Reach, Row, ServerForm as FormModel, ShowModel, Span,
 };
 
 /// What the lines of a list need besides the servers themselves.
@@ -109,6 +110,7 @@ pub async fn server_list_model(state: &AppState, actor: &Actor, query: &ListQuer
         "accounts" => found.sort_by_key(|row| row.accounts),
         "version" => found.sort_by(|one, other| one.version.cmp(&other.version)),
         "reach" | "state" => found.sort_by_key(group),
+        "update" => found.sort_by_key(|row| !row.update),
         "active" => found.sort_by_key(|row| !row.active),
         _ => {}
     }
@@ -146,10 +148,18 @@ fn counts(rows: &[Row]) -> Counts {
 ///
 /// # Errors
 /// [`crate::app::AppError::Forbidden`] for clients, [`crate::app::AppError::NotFound`], or the database fails.
-pub async fn server_show_model(state: &AppState, actor: &Actor, id: ServerId, live: Option<String>) -> Result<ShowModel, PageError> {
+pub async fn server_show_model(
+    state: &AppState,
+    actor: &Actor,
+    id: ServerId,
+    span: Span,
+    live: Option<String>,
+) -> Result<ShowModel, PageError> {
     let server = server_get(&state.app, actor, id).await?;
     let figures = figures(state).await?;
     let operations = OperationFilter { server: Some(server.name.clone()), ..OperationFilter::default() };
+    let accounts = AccountFilter { server: Some(id), ..AccountFilter::default() };
+    let accounts = account_rows(state.db(), actor.visible(), &accounts, Paging::page(1, FEED)).await?;
     let host = server.heartbeat.as_ref().map(|heartbeat| heartbeat.host.clone()).unwrap_or_default();
     Ok(ShowModel {
         now: Timestamp::now(),
@@ -169,11 +179,38 @@ pub async fn server_show_model(state: &AppState, actor: &Actor, id: ServerId, li
         address: Some(server.address.clone()).filter(|address| !address.is_empty()),
         jobs_working: count(figures.jobs.get(&id).map_or(0, |jobs| jobs.1)),
         created_at: at(server.created_ms),
-        accounts: matching(state, actor, &AccountFilter { server: Some(id), ..AccountFilter::default() }).await?,
+        history: history(state, id, span).await?,
+        accounts: account::rows(state, actor, &accounts).await?,
         operations: newest(state, actor, operations, FEED).await?,
         live,
         toast: None,
     })
+}
+
+/// How a server fared: the mean of what was heard in each step, nothing where nothing was.
+async fn history(state: &AppState, id: ServerId, span: Span) -> Result<History, PageError> {
+    let (step, steps) = span.steps();
+    let newest = minute_of(now_ms()) / step;
+    let first = newest + 1 - i64::try_from(steps).unwrap_or(0);
+    let mut found: Vec<Vec<ServerSample>> = vec![vec![]; steps];
+    for sample in server_sample_list(state.db(), id, first * step).await? {
+        if let Some(group) = usize::try_from(sample.minute / step - first).ok().and_then(|at| found.get_mut(at)) {
+            group.push(sample);
+        }
+    }
+    let mean = |of: fn(&ServerSample) -> i64, scale: f64| found.iter().map(|group| mean(group, of).map(|mean| mean / scale)).collect();
+    Ok(History {
+        span,
+        from: at(first * step * 60_000),
+        load: mean(|sample| sample.load_centi, 100.0),
+        memory_mib: mean(|sample| sample.memory_used_mib, 1.0),
+        disk_mib: mean(|sample| sample.disk_used_mib, 1.0),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a point of a drawing")]
+fn mean(group: &[ServerSample], of: fn(&ServerSample) -> i64) -> Option<f64> {
+    (!group.is_empty()).then(|| group.iter().map(of).sum::<i64>() as f64 / group.len() as f64)
 }
 
 /// The form for a new server, with what was typed before.

@@ -2,6 +2,7 @@
 
 pub mod badge;
 pub mod button;
+pub mod chart;
 pub mod choice;
 pub mod confirm;
 pub mod difference;

@@ -9,10 +9,11 @@ use crate::paths;
 use crate::views::components::badge::Tone;
 use crate::views::components::button::{self, Weight};
 use crate::views::components::icon::Icon;
+use crate::views::components::menu::{Item, menu};
 use crate::views::components::table::{Column, table};
 use crate::views::components::toast::Toast;
 use crate::views::components::toolbar::{Filter, Select, filter_links, toolbar};
-use crate::views::components::{empty_state, pager, usage};
+use crate::views::components::{empty_state, pager};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::listing::Listing;
@@ -30,7 +31,7 @@ pub struct Counts {
     pub waiting: u64,
 }
 
-/// The list's model. Sort keys: `name`, `hostname`, `accounts`, `version`, `reach`, `load`.
+/// The list's model. Sort keys: `name`, `hostname`, `accounts`, `version`, `reach`, `update`, `active`.
 #[derive(Debug, Clone)]
 pub struct ListModel {
     /// What time it is.
@@ -57,13 +58,15 @@ const FILTERS_ID: &str = "server-filters";
 
 const COLUMNS: &[Column] = &[
     Column::sorted("Name", "name").class("main"),
-    Column::sorted("Reachable", "reach"),
+    Column::sorted("Hostname", "hostname"),
+    Column::new("Agent address").class("wide"),
     Column::new("Roles"),
     Column::sorted("Accounts", "accounts").class("num"),
-    Column::sorted("Load", "load").class("num"),
-    Column::new("Disk").class("disk wide"),
-    Column::sorted("Version", "version").class("wide"),
-    Column::new("Takes accounts"),
+    Column::sorted("Agent version", "version").class("wide"),
+    Column::sorted("Reachable", "reach"),
+    Column::sorted("Update", "update").class("wide"),
+    Column::sorted("Active", "active"),
+    Column::new("").class("act"),
 ];
 
 /// The page.
@@ -103,7 +106,7 @@ fn filters(counts: Counts) -> [Filter; 4] {
 /// The parts that change while the list stays the same: each row, and the filters' counts.
 #[must_use]
 pub fn fragments(model: &ListModel) -> Vec<Fragment> {
-    let rows = model.rows.iter().map(|row| row_fragment(row, model.now));
+    let rows = model.rows.iter().map(|row| row_fragment(row, &model.listing, model.now));
     let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) } };
     rows.chain([Fragment::new(FILTERS_ID, filters)]).collect()
 }
@@ -120,63 +123,70 @@ pub fn container(model: &ListModel) -> Fragment {
             } @else if model.rows.is_empty() {
                 (empty_state::empty_state(Icon::Server, "No servers yet", text, &add_button("Add your first server")))
             } @else {
-                (table_of(&model.rows, Some(&model.listing), model.now))
+                @let rows = html! { @for row in &model.rows { (row_fragment(row, &model.listing, model.now).html) } };
+                (table("Servers", COLUMNS, Some(&model.listing), &rows))
             }
+            @if !model.rows.is_empty() { div.card-foot { span.small.muted { "Switching Active off drains a server: what runs there keeps running." } } }
             (pager::pager(&model.listing))
         }
     };
     Fragment::new(container_id(), html)
 }
 
-/// The table alone, for other pages that show servers.
-#[must_use]
-pub fn table_of(rows: &[Row], listing: Option<&Listing>, now: Timestamp) -> Markup {
-    let rows = html! { @for row in rows { (row_fragment(row, now).html) } };
-    table("Servers", COLUMNS, listing, &rows)
-}
-
-/// One server.
-#[must_use]
-pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
+fn row_fragment(row: &Row, listing: &Listing, now: Timestamp) -> Fragment {
     let id = row_id(row.id);
     let html = html! {
         tbody #(id) {
             tr {
-                td.main {
-                    a.name href=(paths::server(row.id)) { (row.name) }
-                    small { (row.hostname) @if let Some(peer) = &row.peer { ", calls from " (peer) } }
+                td.main { a.name href=(paths::server(row.id)) { (row.name) } }
+                td data-label="Hostname" { (row.hostname) }
+                td.wide data-label="Agent address" {
+                    @if let Some(peer) = &row.peer { span.mono { (peer) } } @else { span.muted { "not seen yet" } }
                 }
-                td { (reach(row.reach, row.jobs_waiting, now)) }
                 td { (roles(&row.roles)) }
                 td.num data-label="Accounts" { (accounts(row)) }
-                td.num data-label="Load" { @if let Some(load) = row.load { (format!("{:.2}", load.load1)) } @else { span.muted { "no data" } } }
-                td.disk.wide data-label="Disk" { (disk(row)) }
-                td.wide.nowrap data-label="Version" { (version(row)) }
-                td data-label="Takes accounts" { @if row.active { "Yes" } @else { span.muted { "No" } } }
+                td.wide.nowrap data-label="Agent version" { @if let Some(version) = &row.version { (version) } @else { span.muted { "none" } } }
+                td { (reach(row.reach, row.jobs_waiting, now)) }
+                td.wide.nowrap data-label="Update" { (update(row)) }
+                td data-label="Active" { (active(row, listing)) }
+                td.act { (menu(&format!("{id}-menu"), &format!("Actions for {}", row.name), true, &menu_items(row))) }
             }
         }
     };
     Fragment::new(id, html)
 }
 
+fn update(row: &Row) -> Markup {
+    html! {
+        @if row.update { "Available" } @else { span.muted { @if row.version.is_some() { "Current" } @else { "None" } } }
+    }
+}
+
+/// A switch that works without scripts: the button of a form.
+fn active(row: &Row, listing: &Listing) -> Markup {
+    let (next, label) = if row.active {
+        ("", format!("{} takes new accounts. Press to stop that.", row.name))
+    } else {
+        ("on", format!("{} takes no new accounts. Press to let it.", row.name))
+    };
+    html! {
+        form method="post" action=(paths::server_active(row.id)) {
+            input type="hidden" name="back" value=(listing.url());
+            button.switch type="submit" name="active" value=(next) role="switch" aria-checked=(row.active) aria-label=(label) title=(label) {}
+        }
+    }
+}
+
+fn menu_items(row: &Row) -> Vec<Item> {
+    let mut items = vec![Item::link(Icon::Pencil, "Settings", paths::server_edit(row.id))];
+    if !matches!(row.reach, Reach::Online { .. }) {
+        items.push(Item::post(Icon::KeyRound, "Generate installation script", paths::server_token(row.id)));
+    }
+    items.extend([Item::Divider, Item::danger(Icon::Trash, "Delete", paths::server_delete(row.id))]);
+    items
+}
+
 fn role_select() -> Select {
     let options = Role::ALL.into_iter().map(|role| (role.as_str().to_owned(), role.as_str().to_owned())).collect();
     Select { key: "role", label: "Role", all: "All roles", options }
-}
-
-fn version(row: &Row) -> Markup {
-    html! {
-        @if let Some(version) = &row.version { (version) } @else { span.muted { "none" } }
-        @if row.update { " " small { "update available" } }
-    }
-}
-
-fn disk(row: &Row) -> Markup {
-    html! {
-        @if let Some(load) = row.load {
-            (usage::bar(&format!("Disk of {}", row.name), load.disk_used_mib, load.disk_mib, ""))
-        } @else {
-            span.muted { "no data" }
-        }
-    }
 }

@@ -3,7 +3,9 @@
 mod delete;
 mod edit;
 mod list;
+mod load;
 mod new;
+mod overview;
 mod show;
 
 use jiff::Timestamp;
@@ -14,8 +16,10 @@ use shared::role::Role;
 
 pub use delete::{DeleteModel, delete_page};
 pub use edit::{EditModel, edit_page};
-pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment, table_of};
+pub use list::{Counts, ListModel, container, container_id, fragments, list_page};
+pub use load::{History, Span};
 pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragment, enrol_page, new_page};
+pub use overview::{row_fragment, table_of};
 pub use show::{ShowModel, show_fragments, show_page};
 
 use super::components::badge::{self, Tone};

@@ -6,6 +6,7 @@ use shared::events::RoleHealth;
 use shared::names::PhpVersion;
 use shared::role::Role;
 
+use super::load::{History, charts};
 use super::{Load, Reach, Row, reach, roles};
 use crate::paths;
 use crate::views::components::badge::Tone;
@@ -40,6 +41,8 @@ pub struct ShowModel {
     pub address: Option<String>,
     /// What else was told, by its label; empty values are left out.
     pub places: Vec<(&'static str, String)>,
+    /// How it fared lately.
+    pub history: History,
     /// Jobs under way on it.
     pub jobs_working: u64,
     /// When it was added.
@@ -69,7 +72,7 @@ pub fn show_page(viewer: &Viewer, model: &ShowModel) -> Markup {
         (status(model).html)
         (figures(model).html)
         div.split {
-            div.stack { (health(model).html) (operations(model).html) }
+            div.stack { (past(model).html) (health(model).html) (operations(model).html) }
             aside.stack { (usages(model).html) (facts(model)) }
         }
         (accounts(model))
@@ -84,7 +87,7 @@ pub fn show_page(viewer: &Viewer, model: &ShowModel) -> Markup {
 /// The parts that change while the page is open.
 #[must_use]
 pub fn show_fragments(model: &ShowModel) -> Vec<Fragment> {
-    vec![head(model), status(model), figures(model), health(model), operations(model), usages(model)]
+    vec![head(model), status(model), figures(model), past(model), health(model), operations(model), usages(model)]
 }
 
 fn head(model: &ShowModel) -> Fragment {
@@ -155,6 +158,11 @@ fn figures(model: &ShowModel) -> Fragment {
         Stat { label: "Up for", value: model.uptime_s.map_or_else(none, |seconds| html! { (time::duration_s(seconds)) }), note: None },
     ];
     Fragment::new(STATS, stats(STATS, &items))
+}
+
+fn past(model: &ShowModel) -> Fragment {
+    let server = &model.server;
+    charts(server.id, server.name.as_str(), &model.history, server.load.map(|load| (load.memory_mib, load.disk_mib)))
 }
 
 fn health(model: &ShowModel) -> Fragment {

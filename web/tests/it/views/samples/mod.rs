@@ -167,6 +167,19 @@ impl Samples {
     }
 }
 
+/// An hour with a gap, as if the worker had been away for five minutes.
+fn history() -> server::History {
+    let wave = |at: u32| f64::from(at % 7) / 10.0 + f64::from(at) / 60.0;
+    let line = |of: &dyn Fn(u32) -> f64| (0..61).map(|at| (!(30..35).contains(&at)).then(|| of(at))).collect();
+    server::History {
+        span: server::Span::Hour,
+        from: models::ago(3600),
+        load: line(&wave),
+        memory_mib: line(&|at| 2800.0 + 40.0 * wave(at)),
+        disk_mib: line(&|at| 71_000.0 + f64::from(at)),
+    }
+}
+
 pub(super) fn server_show(row: server::Row) -> server::ShowModel {
     let online = row.load.is_some();
     let health = |role, healthy, summary: &str| shared::events::RoleHealth { role, healthy, summary: summary.to_owned() };
@@ -186,6 +199,7 @@ pub(super) fn server_show(row: server::Row) -> server::ShowModel {
         uptime_s: online.then_some(41 * 86_400),
         address: online.then(|| "198.51.100.24".to_owned()),
         places: vec![("Mail hostname", "mail.harbourweb.example".to_owned()), ("Bus address", String::new())],
+        history: if online { history() } else { server::History::default() },
         jobs_working: u64::from(online),
         created_at: models::ago(400 * 86_400),
         accounts: if online { models::accounts(true) } else { vec![] },

@@ -105,6 +105,11 @@ impl Samples {
             refused: false,
             object: object.to_owned(),
             address: Some("192.0.2.61".to_owned()),
+            detail: if action == "Change server" {
+                "Hostname web1.old.example to web1.example; Active yes to no".to_owned()
+            } else {
+                String::new()
+            },
             operation: None,
         };
         let model = audit::ListModel {
@@ -118,6 +123,10 @@ impl Samples {
                 },
                 audit::Row { refused: true, name: models::LONG.to_owned(), ..line("Sign-in refused", models::LONG, 409) },
                 audit::Row { name: "command line".to_owned(), address: None, ..line("Reset password", "maja@lindqvist.example", 90_000) },
+                audit::Row {
+                    detail: "Hostname web1.old.example to web1.example; Active yes to no".to_owned(),
+                    ..line("Change server", "web1", 80_000)
+                },
                 audit::Row { name: String::new(), object: String::new(), ..line("Sign-in refused", "", 90_001) },
             ],
             who: String::new(),
