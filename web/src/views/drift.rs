@@ -104,8 +104,7 @@ const LIST: &str = "drift-list";
 /// The page.
 #[must_use]
 pub fn page(viewer: &Viewer, model: &DriftModel) -> Markup {
-    let line =
-        html! { "Every server is compared with what was applied there, every few minutes. What somebody changed by hand appears here." };
+    let line = html! { "Every server is compared with what was applied there, every few minutes. What somebody changed by hand appears here: with −, what is there now; with +, what Repair puts back." };
     let body = html! { (layout::page_head(&html! { "Drift" }, &line, &layout::nothing())) (list(model).html) };
     let page = Page::new("Drift", Nav::Drift, body)
         .below(viewer.home(), paths::HOME)
@@ -170,7 +169,7 @@ fn set_aside(file: &SetAsideRow, now: Timestamp) -> Markup {
     html! {
         div.note data-state=(Tone::Bad) role="status" {
             (Icon::TriangleAlert)
-            div {
+            div.differences {
                 p { b { "nginx refused an include file; it was set aside." } " " span.mono { (file.path) } ", " (time::ago(file.at, now)) "." }
                 p { "Everything else goes on. Mend it and give it its name back, or remove it." }
                 pre.pre.framed tabindex="0" { (file.said) }

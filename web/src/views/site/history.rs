@@ -96,10 +96,12 @@ fn comparison(model: &HistoryModel, compared: &Compared) -> Markup {
         section.card {
             header.card-head { h2 { "Compare" } small.mono { (compared.path) } }
             div.card-body.stack {
-                form.fields method="get" action=(paths::site_history(model.id)) {
-                    (field("from", "From", from.as_str()))
-                    (field("to", "To", to.as_str()))
-                    div.field { (button::submit(Weight::Normal, "Compare")) }
+                form.stack method="get" action=(paths::site_history(model.id)) {
+                    div.fields {
+                        (field("from", "From", from.as_str()))
+                        (field("to", "To", to.as_str()))
+                    }
+                    div.row { (button::submit(Weight::Normal, "Compare")) }
                 }
                 @if compared.diff.is_empty() {
                     p.muted { "The two are the same." }
