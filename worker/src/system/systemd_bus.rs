@@ -6,21 +6,25 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where systemd listens for root; the bus's own daemon need not run.
 const SOCKET: &str = "/run/systemd/private";
-const LIMIT: Duration = Duration::from_secs(10);
+/// For all of it: the engine waits meanwhile, and `systemctl` can still be asked.
+const LIMIT: Duration = Duration::from_secs(3);
 /// What the specification allows.
 const LONGEST: usize = 128 * 1024 * 1024;
 
 /// Every unit that runs.
 pub(super) fn active_units() -> io::Result<BTreeSet<String>> {
-    let mut stream = UnixStream::connect(SOCKET)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    stream.set_write_timeout(Some(LIMIT))?;
+    ask(UnixStream::connect(SOCKET)?, LIMIT)
+}
+
+fn ask(stream: UnixStream, limit: Duration) -> io::Result<BTreeSet<String>> {
+    stream.set_write_timeout(Some(limit))?;
+    let mut stream = Until { stream, end: Instant::now() + limit };
     authenticate(&mut stream)?;
-    stream.write_all(&list_units())?;
+    stream.stream.write_all(&list_units())?;
     loop {
         let message = Message::read(&mut stream)?;
         match message.kind {
@@ -32,6 +36,23 @@ pub(super) fn active_units() -> io::Result<BTreeSet<String>> {
     }
 }
 
+/// Reads until a moment, however often something arrives: systemd sends its signals to whoever is connected.
+struct Until {
+    stream: UnixStream,
+    end: Instant,
+}
+
+impl Read for Until {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buffer)
+    }
+}
+
 const SERIAL: u32 = 1;
 const RETURN: u8 = 2;
 const ERROR: u8 = 3;
@@ -40,9 +61,10 @@ fn strange(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// SASL's EXTERNAL: the socket itself says who calls. `30` is the number of root in hexadecimal ASCII.
-fn authenticate(stream: &mut UnixStream) -> io::Result<()> {
-    stream.write_all(b"\0AUTH EXTERNAL 30\r\n")?;
+/// SASL's EXTERNAL: the socket itself says who calls. `30` is the number of root in hexadecimal ASCII. `BEGIN` goes along at once, as
+/// sd-bus does it: what comes in together with a later `BEGIN` stays in systemd's buffer until something else arrives.
+fn authenticate(stream: &mut Until) -> io::Result<()> {
+    stream.stream.write_all(b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n")?;
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
         let mut byte = [0];
@@ -52,10 +74,7 @@ fn authenticate(stream: &mut UnixStream) -> io::Result<()> {
             return Err(strange("systemd's greeting is too long"));
         }
     }
-    if !line.starts_with(b"OK ") {
-        return Err(strange("systemd does not let us in"));
-    }
-    stream.write_all(b"BEGIN\r\n")
+    if line.starts_with(b"OK ") { Ok(()) } else { Err(strange("systemd does not let us in")) }
 }
 
 /// A call of `ListUnits`, little-endian.
@@ -210,7 +229,11 @@ impl<'a> Cursor<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Message, RETURN, active_in, list_units, pad, text};
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::time::{Duration, Instant};
+
+    use super::{Message, RETURN, active_in, ask, list_units, pad, text};
 
     fn unit(body: &mut Vec<u8>, name: &str, state: &str) {
         pad(body, 8);
@@ -253,18 +276,57 @@ mod tests {
         assert!(Message::read(&mut [b'B'; 32].as_slice()).is_err());
     }
 
-    #[test]
-    fn a_reply_is_known_by_the_serial_it_answers() {
-        let (body, mut fields) = (list(), vec![5, 1, b'u', 0, 1, 0, 0, 0, 8, 1, b'g', 0, 1, b's', 0]);
+    fn message(kind: u8, replies_to: u32, body: &[u8]) -> Vec<u8> {
+        let mut fields = vec![5, 1, b'u', 0];
+        fields.extend(replies_to.to_le_bytes());
+        fields.extend([8, 1, b'g', 0, 1, b's', 0]);
         let length = u32::try_from(fields.len()).unwrap();
         pad(&mut fields, 8);
-        let mut bytes = vec![b'l', RETURN, 0, 1];
+        let mut bytes = vec![b'l', kind, 0, 1];
         bytes.extend(u32::try_from(body.len()).unwrap().to_le_bytes());
         bytes.extend(7_u32.to_le_bytes());
         bytes.extend(length.to_le_bytes());
-        bytes.extend([fields, body.clone()].concat());
-        let message = Message::read(&mut bytes.as_slice()).unwrap();
-        assert_eq!((message.kind, message.replies_to, message.body), (RETURN, Some(1), body));
+        [bytes, fields, body.to_vec()].concat()
+    }
+
+    #[test]
+    fn a_reply_is_known_by_the_serial_it_answers() {
+        let message = Message::read(&mut message(RETURN, 1, &list()).as_slice()).unwrap();
+        assert_eq!((message.kind, message.replies_to, message.body), (RETURN, Some(1), list()));
+    }
+
+    /// Answers a caller as systemd does, then sends what is given.
+    fn systemd(mut stream: UnixStream, answers: impl IntoIterator<Item = Vec<u8>> + Send + 'static) {
+        std::thread::spawn(move || {
+            let mut said = [0; 256];
+            let greeting = stream.read(&mut said).unwrap();
+            assert_eq!(&said[..greeting], b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n", "in one piece");
+            stream.write_all(b"OK 0123456789abcdef\r\n").unwrap();
+            stream.read_exact(&mut vec![0; list_units().len()]).unwrap();
+            answers.into_iter().try_for_each(|answer| stream.write_all(&answer))
+        });
+    }
+
+    #[test]
+    fn signals_in_between_are_passed_over() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        systemd(theirs, [message(4, 0, b"signal"), message(RETURN, 9, b"another's"), message(RETURN, 1, &list())]);
+        assert_eq!(ask(ours, Duration::from_secs(5)).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn signals_without_end_and_no_reply_end_in_time() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        systemd(
+            theirs,
+            std::iter::repeat_with(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                message(4, 0, b"signal")
+            }),
+        );
+        let began = Instant::now();
+        assert!(ask(ours, Duration::from_millis(200)).is_err());
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     }
 
     #[test]
