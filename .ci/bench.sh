@@ -10,12 +10,13 @@
 #                 (SITES, default 1000, of ACCOUNTS, default 100; SAMPLES, default 5; then one more beside LARGE, default 5000, or 0)
 #   ONLY=fairness how long one account's change takes while another floods the server and a third one's PHP starts slowly, beside
 #                 the same with nothing else going on; as root; not among the default parts   (aim: at most 2,000 ms more)
+#   ONLY=reconcile  a look for drift at 1,000 sites that finds none, beside a script that reads and compares the same files; as root
 #
 # SAMPLES (default 100) is how many sites `click` makes at each size, SIZES (default 0,100) how many others there are.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REPO=$(cd "$HERE/.." && pwd -P)
-PARTS=${ONLY:-assets page sse click batch}
+PARTS=${ONLY:-assets page sse click batch reconcile}
 
 say() { printf 'bench: %s\n' "$*" >&2; }
 
@@ -33,7 +34,7 @@ cd "$REPO"
 for part in $PARTS; do
     case $part in
         page | sse | assets) cargo bench --quiet -p web --bench panel -- "$part" ;;
-        click | batch | fairness) "$HERE/bench/$part.sh" ;;
+        click | batch | fairness | reconcile) "$HERE/bench/$part.sh" ;;
         *) say "no such part: $part"; exit 1 ;;
     esac
 done

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::difference::Difference;
 use crate::failure::{Effect, FailureCode};
 use crate::ids::{Epoch, EventId, JobId, OperationId};
 use crate::jobs::{Generation, ResourceKey};
@@ -38,6 +39,10 @@ pub enum Event {
     Resync(Resync),
     /// The worker has refused something as a matter of security.
     Refused(Refused),
+    /// What has drifted since the last look, and what no longer has.
+    Drift(DriftReport),
+    /// The configuration that applied states have become.
+    Configured(Configured),
     /// A job is of a kind or version that this worker does not know. It has done nothing.
     Outdated(Outdated),
 }
@@ -181,6 +186,20 @@ pub struct Heartbeat {
     pub events_waiting: u32,
     /// The highest generations are compared with this: how many resources the ledger holds.
     pub ledger_resources: u32,
+    /// The last look for drift; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<Look>,
+}
+
+/// A look for drift: everything applied was planned again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// When it ended, epoch milliseconds by the worker's clock.
+    pub at_ms: i64,
+    /// How many resources were compared.
+    pub resources: u32,
+    /// How many were not as applied.
+    pub drifted: u32,
 }
 
 /// Whether a role's daemons work.
@@ -224,4 +243,61 @@ pub struct Resync {
     pub ledger_lost: bool,
     /// The applied generation of each resource.
     pub applied: Vec<(ResourceKey, Generation)>,
+}
+
+/// How a host differs from what was applied: what is new since the last report.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DriftReport {
+    /// What was reported before is void: this report, and those right after it, hold everything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub afresh: bool,
+    /// Resources whose differences are others than before.
+    pub findings: Vec<DriftFinding>,
+    /// Every include file that is set aside, if that has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<Vec<SetAside>>,
+}
+
+/// How one resource differs from what was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftFinding {
+    /// Which.
+    pub resource: ResourceKey,
+    /// The applied generation it was compared with.
+    pub generation: Generation,
+    /// When it was first seen, epoch milliseconds by the worker's clock.
+    pub since_ms: i64,
+    /// Nothing: it is as applied again.
+    pub differences: Vec<Difference>,
+}
+
+/// An include file of an admin's that nginx refuses, and that was renamed for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// Where it lies now.
+    pub path: String,
+    /// What nginx said, cut to 4 KiB.
+    pub said: String,
+    /// When, epoch milliseconds by the worker's clock.
+    pub at_ms: i64,
+}
+
+/// The configuration that applied states of sites have become.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    /// One for each state.
+    pub sites: Vec<SiteConfiguration>,
+}
+
+/// A site's configuration in one generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteConfiguration {
+    /// The site.
+    pub resource: ResourceKey,
+    /// Its generation.
+    pub generation: Generation,
+    /// The vhost's file.
+    pub path: String,
+    /// What it holds.
+    pub text: String,
 }

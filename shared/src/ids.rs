@@ -54,6 +54,12 @@ id!(
     /// A person who signs in.
     UserId
 );
+
+impl UserId {
+    /// Gantry itself, where it does something that nobody asked for. No person has this id.
+    pub const GANTRY: Self = Self(Uuid::nil());
+}
+
 id!(
     /// A hosting account: one Linux user on its servers.
     AccountId
@@ -89,6 +95,10 @@ id!(
 id!(
     /// The panel's instance. A restored copy of a panel gets a new one, and workers refuse jobs of any other.
     Epoch
+);
+id!(
+    /// A question of the panel's to a worker.
+    QuestionId
 );
 id!(
     /// An event's identity, for de-duplication.

@@ -3,6 +3,7 @@
 //! - [`names`]: every name, path and version that crosses a boundary, as a type that cannot hold a bad value.
 //! - [`jobs`]: the desired state of one resource, wrapped in an envelope with its generation.
 //! - [`events`]: what a worker reports; [`record`]: what it keeps of a job for admins; [`security`]: what is refused.
+//! - [`difference`]: how a host differs from what is wanted. [`live_read`]: questions to a worker.
 //! - [`operation`], [`failure`]: the states a request goes through, and the ways it can end badly.
 //! - [`release`]: packages that the release key vouches for.
 //! - [`tls`]: certificate authorities.
@@ -12,11 +13,13 @@
 //! **Both sides parse with the same types**: a worker re-validates each field of a job because decoding is validating.
 
 pub mod bus;
+pub mod difference;
 pub mod enrolment;
 pub mod events;
 pub mod failure;
 pub mod ids;
 pub mod jobs;
+pub mod live_read;
 pub mod names;
 pub mod operation;
 pub mod record;

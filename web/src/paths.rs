@@ -38,6 +38,14 @@ pub const SITE_UNSUSPEND: &str = "/sites/{id}/unsuspend";
 pub const SITE_RETRY: &str = "/sites/{id}/retry";
 /// Delete a site: confirmation and its target.
 pub const SITE_DELETE: &str = "/sites/{id}/delete";
+/// What other settings of a site would change (POST: the form of its settings).
+pub const SITE_PREVIEW: &str = "/sites/{id}/preview";
+/// A site's configuration by generation (GET, fields `from` and `to`).
+pub const SITE_HISTORY: &str = "/sites/{id}/history";
+/// Bring an earlier generation of a site back (POST, field `generation`).
+pub const SITE_ROLLBACK: &str = "/sites/{id}/rollback";
+/// What a new site would change (POST: the form for a new site).
+pub const SITE_NEW_PREVIEW: &str = "/sites/new/preview";
 /// Accounts: list, and the target of the form for a new one.
 pub const ACCOUNTS: &str = "/accounts";
 /// The form for a new account.
@@ -46,8 +54,12 @@ pub const ACCOUNT_NEW: &str = "/accounts/new";
 pub const ACCOUNT: &str = "/accounts/{id}";
 /// An account's limits: form and its target.
 pub const ACCOUNT_LIMITS: &str = "/accounts/{id}/limits";
+/// What other limits of an account would change (POST: the form of its limits).
+pub const ACCOUNT_LIMITS_PREVIEW: &str = "/accounts/{id}/limits/preview";
 /// PHP settings of an account for one version: form and its target.
 pub const ACCOUNT_PHP: &str = "/accounts/{id}/php/{version}";
+/// What other PHP settings would change (POST: the form of PHP settings).
+pub const ACCOUNT_PHP_PREVIEW: &str = "/accounts/{id}/php/{version}/preview";
 /// Set a new random SFTP password (POST).
 pub const ACCOUNT_SFTP_PASSWORD: &str = "/accounts/{id}/sftp-password";
 /// Add an SFTP key (POST, field `key`).
@@ -124,6 +136,16 @@ pub const SERVER_QUEUE_RESUME: &str = "/servers/{id}/queue/resume";
 pub const SECURITY: &str = "/security";
 /// Say that security events have been seen (POST, field `until`).
 pub const SECURITY_SEEN: &str = "/security/seen";
+/// What is on servers other than it was applied.
+pub const DRIFT: &str = "/drift";
+/// Repair one drifted resource (POST, field `resource`).
+pub const DRIFT_REPAIR: &str = "/drift/repair";
+/// Repair everything that has drifted on a server (POST).
+pub const SERVER_DRIFT_REPAIR: &str = "/servers/{id}/drift/repair";
+/// Look for drift on a server now (POST).
+pub const SERVER_DRIFT_CHECK: &str = "/servers/{id}/drift/check";
+/// Choose what becomes of drift on a server (POST, field `policy`).
+pub const SERVER_DRIFT_POLICY: &str = "/servers/{id}/drift/policy";
 /// Search over everything one may see (GET, field `q`).
 pub const SEARCH: &str = "/search";
 /// Choose the theme (POST, fields `theme` and `back`).
@@ -169,10 +191,18 @@ with_id! {
     site_retry(SiteId) => SITE_RETRY;
     /// [`SITE_DELETE`] of one site.
     site_delete(SiteId) => SITE_DELETE;
+    /// [`SITE_PREVIEW`] of one site.
+    site_preview(SiteId) => SITE_PREVIEW;
+    /// [`SITE_HISTORY`] of one site.
+    site_history(SiteId) => SITE_HISTORY;
+    /// [`SITE_ROLLBACK`] of one site.
+    site_rollback(SiteId) => SITE_ROLLBACK;
     /// [`ACCOUNT`] of one account.
     account(AccountId) => ACCOUNT;
     /// [`ACCOUNT_LIMITS`] of one account.
     account_limits(AccountId) => ACCOUNT_LIMITS;
+    /// [`ACCOUNT_LIMITS_PREVIEW`] of one account.
+    account_limits_preview(AccountId) => ACCOUNT_LIMITS_PREVIEW;
     /// [`ACCOUNT_SFTP_PASSWORD`] of one account.
     account_sftp_password(AccountId) => ACCOUNT_SFTP_PASSWORD;
     /// [`ACCOUNT_SFTP_KEYS`] of one account.
@@ -227,12 +257,24 @@ with_id! {
     server_update(ServerId) => SERVER_UPDATE;
     /// [`SERVER_TOKEN`] of one server.
     server_token(ServerId) => SERVER_TOKEN;
+    /// [`SERVER_DRIFT_REPAIR`] of one server.
+    server_drift_repair(ServerId) => SERVER_DRIFT_REPAIR;
+    /// [`SERVER_DRIFT_CHECK`] of one server.
+    server_drift_check(ServerId) => SERVER_DRIFT_CHECK;
+    /// [`SERVER_DRIFT_POLICY`] of one server.
+    server_drift_policy(ServerId) => SERVER_DRIFT_POLICY;
 }
 
 /// [`ACCOUNT_PHP`] of one account and version.
 #[must_use]
 pub fn account_php(id: AccountId, version: PhpVersion) -> String {
     ACCOUNT_PHP.replace("{id}", &id.to_string()).replace("{version}", &version.to_string())
+}
+
+/// [`ACCOUNT_PHP_PREVIEW`] of one account and version.
+#[must_use]
+pub fn account_php_preview(id: AccountId, version: PhpVersion) -> String {
+    ACCOUNT_PHP_PREVIEW.replace("{id}", &id.to_string()).replace("{version}", &version.to_string())
 }
 
 /// [`STATIC`] of one fingerprinted file name.

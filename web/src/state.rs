@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::app::preview::{NoWorkers, Workers};
 use crate::app::signal::Signals;
 use crate::assets::Assets;
 use crate::auth::password::{HashError, Hasher};
@@ -26,8 +27,16 @@ impl AppState {
     /// # Errors
     /// No password can be hashed, which does not happen.
     pub fn new(db: Db, config: Config, signals: Arc<dyn Signals>) -> Result<Self, HashError> {
-        let app = App { db, hasher: Hasher::new()?, signals, panel_host: config.host.as_str().into() };
+        let workers = Arc::new(NoWorkers);
+        let app = App { db, hasher: Hasher::new()?, signals, workers, panel_host: config.host.as_str().into() };
         Ok(Self { app, config: Arc::new(config), assets: Arc::new(Assets::new()) })
+    }
+
+    /// The state with somebody who answers questions about servers.
+    #[must_use]
+    pub fn asking(mut self, workers: Arc<dyn Workers>) -> Self {
+        self.app.workers = workers;
+        self
     }
 
     /// The database, for reading.

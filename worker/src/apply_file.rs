@@ -1,18 +1,20 @@
-//! `gantry-worker apply-file`: jobs from files instead of the bus, for looking into a host by hand and for measuring.
+//! `gantry-worker apply-file` and `gantry-worker look`: jobs from files instead of the bus, and looks for drift without one, for looking
+//! into a host by hand and for measuring.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use shared::events::{Outcome, Verdict};
 use shared::jobs::{JobEnvelope, SealedCryptHash};
 use shared::names::CryptHash;
+use worker::drift::{compare_all, drifted};
 use worker::engine::{Engine, UnsealError, Unsealer};
 use worker::registry::{Carried, carry_out_batch, prepare_host};
 use worker::store::Store;
-use worker::system::System;
+use worker::system::{System, programs_started};
 
 /// Hashes in files are not sealed: the field holds the hash itself.
 struct Unsealed;
@@ -93,6 +95,45 @@ pub(crate) async fn apply_files(
         bail!("{failed} jobs were not applied");
     }
     Ok(())
+}
+
+#[derive(Serialize)]
+struct Looks {
+    resources: usize,
+    drifted: usize,
+    /// Each look, in order.
+    ms: Vec<f64>,
+    /// What one look takes of a processor, on average.
+    cpu_ms: f64,
+    /// Programs that were started for them.
+    programs: usize,
+}
+
+/// Compares the host with what was applied, so many times, without the pauses of a worker at work.
+pub(crate) async fn look(database: &Path, times: usize, system: Arc<dyn System>) -> anyhow::Result<()> {
+    let store = Store::open(database).await?;
+    let engine = Engine::open(&store, system, Arc::new(Unsealed)).await?;
+    let (mut looks, programs, cpu) =
+        (Looks { resources: 0, drifted: 0, ms: Vec::new(), cpu_ms: 0.0, programs: 0 }, programs_started(), cpu_ms()?);
+    for _ in 0..times {
+        let began = Instant::now();
+        let found = compare_all(&engine, Duration::ZERO).await?;
+        looks.ms.push(began.elapsed().as_secs_f64() * 1000.0);
+        (looks.resources, looks.drifted) = (found.len(), drifted(&found));
+    }
+    looks.cpu_ms = (cpu_ms()? - cpu) / times.max(1) as f64;
+    looks.programs = programs_started() - programs;
+    println!("{}", serde_json::to_string(&looks)?);
+    Ok(())
+}
+
+/// The processor time of this process and of the programs it has waited for, in milliseconds: fields 14 to 17 of proc_pid_stat(5),
+/// in hundredths of a second.
+fn cpu_ms() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(") ").context("/proc/self/stat has no name")?;
+    let ticks = fields.split_whitespace().skip(11).take(4).map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+    Ok(f64::from(ticks) * 10.0)
 }
 
 /// Carries out a batch, and what it had to leave for the next. How many jobs were not applied.

@@ -6,19 +6,22 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use shared::events::{Event, Outcome, Progress, StepReport, Verdict};
-use shared::failure::RetryPolicy;
+use shared::events::{Configured, Event, Outcome, Progress, SiteConfiguration, StepReport, Verdict};
+use shared::failure::{FailureCode, RetryPolicy};
 use shared::ids::{AccountId, JobId};
 use shared::jobs::{Job, JobEnvelope, WorkerSpec};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::drift::report_set_aside;
 use crate::engine::blocking;
 use crate::engine::check::plain;
 use crate::inbox::{Turn, inbox_end, inbox_postpone, inbox_step_back, inbox_waiting};
+use crate::includes::set_aside_cause;
 use crate::ledger::Ledger;
 use crate::outbox::outbox_insert;
 use crate::registry::{Carried, News, carry_out_in_rounds};
+use crate::roles::web::site::vhost_file;
 use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
 use crate::system::LiveTest;
@@ -30,6 +33,8 @@ use crate::update::request::Standing;
 const REQUIREMENT_PAUSE_MS: i64 = 1_000;
 /// A passing failure is tried again this often, after 2, 4 and 8 seconds ([`LONGEST_PAUSE_MS`]).
 const PASSING_TRIES: u32 = 3;
+/// Configurations in one event. A vhost has some 3 KB; one with a hundred long names 30.
+const PER_EVENT: usize = 16;
 /// Without anything to do the inbox is looked at this often.
 const IDLE: Duration = Duration::from_mins(1);
 /// What is in the way of a job that waits outside of its batch is looked at again after this pause.
@@ -172,7 +177,7 @@ impl<'a> Executor<'a> {
             Standing::Ended(verdict, steps) => {
                 let outcome = report(envelope, verdict, steps);
                 log_end(envelope, &outcome);
-                self.end(vec![outcome]).await?;
+                self.end(vec![outcome], Vec::new()).await?;
                 updates.forget();
                 Ok(Chosen::Nothing(Duration::ZERO))
             }
@@ -205,7 +210,7 @@ impl<'a> Executor<'a> {
 
     /// Takes what the batches say, and all that has been said by now.
     async fn hear(&mut self, word: Word, words: &mut mpsc::UnboundedReceiver<Word>) -> Result<(), StoreError> {
-        let (mut outcomes, mut blocked, mut ended) = (Vec::new(), Vec::new(), 0);
+        let (mut outcomes, mut blocked, mut configured, mut ended) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let mut next = Some(word);
         while let Some(word) = next {
             match word {
@@ -223,8 +228,13 @@ impl<'a> Executor<'a> {
                             self.postpone(&envelope, tries).await?;
                             ended += 1;
                         }
+                        Carried::Ended(outcome) if tries < PASSING_TRIES && self.sets_aside(refusal(&outcome)).await? => {
+                            self.postpone(&envelope, tries).await?;
+                            ended += 1;
+                        }
                         Carried::Ended(mut outcome) => {
                             log_end(&envelope, &outcome);
+                            configured.extend(self.configuration(&envelope, &outcome));
                             if let Some(record) = &mut outcome.record {
                                 record.begun = tries + 1;
                             }
@@ -242,9 +252,38 @@ impl<'a> Executor<'a> {
             }
             next = words.try_recv().ok();
         }
-        self.end(outcomes).await?;
-        self.block(blocked);
+        self.end(outcomes, configured).await?;
+        // Without the file that nginx refuses they go on at once.
+        let said = blocked.first().map(|(said, _, _)| said.clone()).unwrap_or_default();
+        if !self.sets_aside(&said).await? {
+            self.block(blocked);
+        }
         Ok(())
+    }
+
+    /// Sets the include file aside that nginx refuses, if it is one, and has the panel told.
+    async fn sets_aside(&self, said: &str) -> Result<bool, StoreError> {
+        let aside = set_aside_cause(&self.worker.engine, &self.worker.store.pool, said).await?;
+        if aside {
+            report_set_aside(self.worker).await?;
+        }
+        Ok(aside)
+    }
+
+    /// What a site's state has become.
+    fn configuration(&self, envelope: &JobEnvelope, outcome: &Outcome) -> Option<SiteConfiguration> {
+        let Job::Site(spec) = &envelope.job else { return None };
+        if outcome.verdict != Verdict::Applied || envelope.job.is_deletion() {
+            return None;
+        }
+        let file = vhost_file(spec, envelope.generation, self.worker.engine.system().has_ipv6()).ok()?;
+        let text = String::from_utf8(file.content.0).ok()?;
+        Some(SiteConfiguration {
+            resource: envelope.resource,
+            generation: envelope.generation,
+            path: file.path.display().to_string(),
+            text,
+        })
     }
 
     async fn postpone(&self, envelope: &JobEnvelope, tries: u32) -> Result<(), StoreError> {
@@ -258,7 +297,7 @@ impl<'a> Executor<'a> {
     }
 
     /// Takes jobs out of the inbox and puts their outcomes into the outbox, in one transaction.
-    async fn end(&self, outcomes: Vec<Outcome>) -> Result<(), StoreError> {
+    async fn end(&self, outcomes: Vec<Outcome>, configured: Vec<SiteConfiguration>) -> Result<(), StoreError> {
         if outcomes.is_empty() {
             return Ok(());
         }
@@ -267,6 +306,9 @@ impl<'a> Executor<'a> {
             Ledger::settled_take(&mut tx, outcome.job).await?;
             inbox_end(&mut tx, &outcome, now_ms()).await?;
             outbox_insert(&mut tx, &self.worker.identity, Event::Outcome(outcome)).await?;
+        }
+        for sites in configured.chunks(PER_EVENT) {
+            outbox_insert(&mut tx, &self.worker.identity, Event::Configured(Configured { sites: sites.to_vec() })).await?;
         }
         tx.commit().await?;
         self.worker.event_came.notify_one();
@@ -371,6 +413,14 @@ fn is_passing(outcome: &Outcome) -> bool {
     match &outcome.verdict {
         Verdict::Failed { code, .. } => code.retry_policy() == RetryPolicy::Again,
         Verdict::Applied | Verdict::Superseded => false,
+    }
+}
+
+/// What nginx said of a job that it refused; empty otherwise.
+fn refusal(outcome: &Outcome) -> &str {
+    match &outcome.verdict {
+        Verdict::Failed { code: FailureCode::WebServerRefused, detail, effect: _ } => detail,
+        Verdict::Failed { .. } | Verdict::Applied | Verdict::Superseded => "",
     }
 }
 

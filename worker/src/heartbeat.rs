@@ -7,6 +7,7 @@ use shared::bus::worker::WorkerBus;
 use shared::events::Heartbeat;
 use shared::ids::EventId;
 
+use crate::drift::last_look;
 use crate::engine::blocking;
 use crate::engine::error::chain;
 use crate::engine::image::{Content, FileImage, Owner};
@@ -83,6 +84,7 @@ impl<'a> Pulse<'a> {
             jobs_waiting,
             events_waiting,
             ledger_resources,
+            look: last_look(&self.worker.store.pool).await?,
         })
     }
 }

@@ -7,6 +7,7 @@
 //! - [`roles`]: pure planning. What the host should look like for a desired state.
 //! - [`engine`]: carries plans out, undoes them, survives a crash. Knows no feature.
 //! - [`ledger`]: what each resource was last made to look like.
+//! - [`drift`]: whether the host is still as it was made. [`includes`]: nginx configuration of admins' own. `questions`: the panel's.
 //! - `idle`: PHP masters that have nothing to do, put to sleep.
 //! - `tasks`: what goes on beside the jobs.
 //! - [`trash`]: what jobs have moved aside, removed beside them.
@@ -17,16 +18,19 @@
 //! **Only `system` runs programs or touches privileged files.** **`roles` is pure**: no files, no processes, no clock.
 
 pub mod config;
+pub mod drift;
 pub mod engine;
 pub mod enrol;
 mod executor;
 pub mod heartbeat;
 mod idle;
 pub mod inbox;
+pub mod includes;
 pub mod join;
 pub mod ledger;
 pub mod outbox;
 pub mod panel;
+mod questions;
 mod receive;
 mod refused;
 pub mod registry;

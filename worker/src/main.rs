@@ -5,6 +5,7 @@ mod apply_file;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use apply_file::{Order, Print};
 use clap::{Parser, Subcommand};
@@ -47,6 +48,9 @@ enum Command {
         /// SHA-256 of the panel's certificate; empty if a public authority has signed it.
         #[arg(long, env = "GANTRY_FINGERPRINT", default_value = "")]
         fingerprint: String,
+        /// How often the host is compared with what was applied, in seconds.
+        #[arg(long, env = "GANTRY_DRIFT_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        drift_seconds: u64,
     },
     /// Join a panel. The keys are made here and stay here.
     Enroll {
@@ -73,6 +77,16 @@ enum Command {
     /// Test a staged configuration in a namespace of its own. Used by the worker itself.
     #[command(hide = true)]
     Stage,
+    /// Compare the host with what was applied, several times, and print what that cost. For measuring.
+    #[command(hide = true)]
+    Look {
+        /// The worker's database; not that of a worker that runs.
+        #[arg(long, default_value = "/var/lib/gantry-worker/apply-file.db")]
+        database: PathBuf,
+        /// How often.
+        #[arg(long, default_value_t = 1)]
+        times: usize,
+    },
     /// Carry out jobs from files, an envelope or a list of them each, and print what came of them. For looking into a host by
     /// hand, and for measuring.
     #[command(hide = true)]
@@ -114,16 +128,19 @@ fn main() -> ExitCode {
 fn runtime(command: &Command) -> std::io::Result<Runtime> {
     let mut runtime = match command {
         Command::ApplyFile { single_threaded: true, .. } => runtime::Builder::new_current_thread(),
-        Command::Run { .. } | Command::Enroll { .. } | Command::Update { .. } | Command::Stage | Command::ApplyFile { .. } => {
-            runtime::Builder::new_multi_thread()
-        }
+        Command::Run { .. }
+        | Command::Enroll { .. }
+        | Command::Look { .. }
+        | Command::Update { .. }
+        | Command::Stage
+        | Command::ApplyFile { .. } => runtime::Builder::new_multi_thread(),
     };
     runtime.enable_all().build()
 }
 
 async fn start(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run { state_dir, panel, token, fingerprint } => {
+        Command::Run { state_dir, panel, token, fingerprint, drift_seconds } => {
             let stop = stop_signal()?;
             let identity = match Identity::load(&state_dir) {
                 Err(IdentityError::Missing) if !panel.is_empty() && !token.is_empty() => {
@@ -137,7 +154,11 @@ async fn start(command: Command) -> anyhow::Result<()> {
             tracing::info!(server.name = %identity.server, version = %version, "starting");
             // systemd makes it, and removes it when the worker ends.
             let runtime_dir = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
-            let config = WorkerConfig { runtime_dir, ..WorkerConfig::new(identity, &state_dir, host()?, version) };
+            let config = WorkerConfig {
+                runtime_dir,
+                drift_period: Duration::from_secs(drift_seconds),
+                ..WorkerConfig::new(identity, &state_dir, host()?, version)
+            };
             run(config, stop).await?;
             Ok(())
         }
@@ -152,6 +173,7 @@ async fn start(command: Command) -> anyhow::Result<()> {
             let order = if single_threaded { Order::Fixed } else { Order::SideBySide };
             apply_file::apply_files(&database, &files, (print, order), host()?).await
         }
+        Command::Look { database, times } => apply_file::look(&database, times, host()?).await,
         Command::Update { state_dir } => Ok(update(&Desk::within(&state_dir), &state_dir.join(DATABASE), &Dpkg).await?),
         Command::Stage => Ok(()),
     }

@@ -20,7 +20,7 @@ use crate::engine::{Engine, Running, Turn, blocking};
 use crate::ledger::{RowState, Rows};
 use crate::roles::{PlanError, web};
 
-pub use planning::{Unplanned, plan};
+pub use planning::{Compared, Unplanned, compare, plan, propose};
 
 /// Who is told of each change of a visible step.
 pub type Progress<'a> = dyn FnMut(Vec<StepReport>) + Send + 'a;

@@ -22,6 +22,7 @@ use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Identity;
+use crate::drift;
 use crate::engine::error::chain;
 use crate::engine::{Engine, UnsealError, Unsealer};
 use crate::executor::Executor;
@@ -29,6 +30,7 @@ use crate::heartbeat::Pulse;
 use crate::idle;
 use crate::inbox::ended_forget_before;
 use crate::outbox::{self, outbox_insert, resync_is_told, resync_mark_told};
+use crate::questions::answer_all;
 use crate::receive::receive;
 use crate::registry::{Prepared, prepare_host};
 use crate::store::{Store, StoreError, now_ms};
@@ -46,6 +48,8 @@ pub struct WorkerConfig {
     pub state_dir: PathBuf,
     /// The host.
     pub system: Arc<dyn System>,
+    /// How often the host is compared with what was applied.
+    pub drift_period: Duration,
     /// Its version: that of the package it came in.
     pub version: PackageVersion,
     /// The file of the release keys whose packages it installs in its own place.
@@ -59,7 +63,7 @@ impl WorkerConfig {
     #[must_use]
     pub fn new(identity: Identity, state_dir: &Path, system: Arc<dyn System>, version: PackageVersion) -> Self {
         let (state_dir, release_keys) = (state_dir.to_owned(), RELEASE_KEYS.into());
-        Self { identity, state_dir, system, version, release_keys, runtime_dir: None }
+        Self { identity, state_dir, system, version, release_keys, drift_period: DRIFT_PERIOD, runtime_dir: None }
     }
 }
 
@@ -80,6 +84,9 @@ pub enum WorkerError {
 /// The database's file in the state directory.
 pub const DATABASE: &str = "worker.db";
 
+/// How often the host is compared with what was applied, unless something else is asked for.
+const DRIFT_PERIOD: Duration = Duration::from_mins(5);
+
 /// What the parts of a running worker share.
 pub(crate) struct Worker {
     pub(crate) identity: Identity,
@@ -91,6 +98,8 @@ pub(crate) struct Worker {
     pub(crate) job_ended: Notify,
     /// An event is in the outbox.
     pub(crate) event_came: Notify,
+    /// Somebody wants the host compared with what was applied.
+    pub(crate) look_wanted: Notify,
     pub(crate) progress: mpsc::Sender<Progress>,
     /// What was refused as a matter of security.
     pub(crate) refused: Mutex<Tally<SecurityKind>>,
@@ -126,6 +135,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
         job_came: Notify::new(),
         job_ended: Notify::new(),
         event_came: Notify::new(),
+        look_wanted: Notify::new(),
         progress,
         refused: Mutex::default(),
         updates: Updates { version: config.version, release_keys: config.release_keys, desk: Desk::within(&config.state_dir) },
@@ -142,6 +152,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     tasks.spawn("memory", forget(Arc::clone(&worker)));
     tasks.spawn("trash", empty_trash(Arc::clone(&worker)));
     tasks.spawn("idle masters", end_idle_masters(Arc::clone(&worker)));
+    tasks.spawn("drift", watch_for_drift(Arc::clone(&worker), config.drift_period));
     tasks.spawn("watchdog", keep_watchdog_quiet());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let stop = shutdown.child_token();
@@ -201,6 +212,10 @@ async fn end_idle_masters(worker: Arc<Worker>) {
     idle::keep_asleep(&worker.engine).await;
 }
 
+async fn watch_for_drift(worker: Arc<Worker>, period: Duration) {
+    drift::keep_watch(&worker, period).await;
+}
+
 async fn empty_trash(worker: Arc<Worker>) {
     trash::keep_empty(&worker.engine, &worker.job_ended).await;
 }
@@ -229,6 +244,7 @@ async fn hold_connection(worker: Arc<Worker>, connected: watch::Sender<Option<Ar
         () = outbox::run(&worker.store.pool, &bus, &worker.event_came) => {}
         () = pulse.beat(&bus) => {}
         () = receive(&worker, &bus) => {}
+        () = answer_all(&worker, &bus) => {}
     }
 }
 

@@ -93,8 +93,12 @@ impl StoreError {
 }
 
 /// Forward only; the position is the version (`PRAGMA user_version`). Never change one that has been released.
-const MIGRATIONS: &[&str] =
-    &[include_str!("store/001_engine.sql"), include_str!("store/002_inbox.sql"), include_str!("store/003_resync.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("store/001_engine.sql"),
+    include_str!("store/002_inbox.sql"),
+    include_str!("store/003_resync.sql"),
+    include_str!("store/004_drift.sql"),
+];
 
 impl Store {
     /// Opens the database, makes it if there is none, and begins anew beside a damaged one.

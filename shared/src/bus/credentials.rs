@@ -60,7 +60,7 @@ impl std::fmt::Debug for Credentials {
 pub enum PanelUser {
     /// Everything in the panel's account.
     Dispatch,
-    /// Waking dispatch and hearing hints.
+    /// Waking dispatch, having it ask a worker, and hearing hints.
     Serve,
 }
 
@@ -255,7 +255,8 @@ impl BusKeys {
         let (name, publish, subscribe) = match user {
             PanelUser::Dispatch => ("dispatch", json!([">"]), json!([">"])),
             PanelUser::Serve => {
-                ("serve", json!([super::subjects::WAKE, super::subjects::HINT]), json!([super::subjects::HINT, "_INBOX.serve.>"]))
+                let publish = json!([super::subjects::WAKE, super::subjects::HINT, super::subjects::ASK]);
+                ("serve", publish, json!([super::subjects::HINT, "_INBOX.serve.>"]))
             }
         };
         let nats = json!({
@@ -289,6 +290,7 @@ fn worker_template() -> Value {
             "evt.{{name()}}.>",
             "prog.{{name()}}.>",
             "hb.{{name()}}",
+            "ans.{{name()}}.*",
         ]},
         "sub": {"allow": ["_INBOX.{{name()}}.>", "req.{{name()}}.>"]},
         "resp": {"max": 1, "ttl": 30_000_000_000_i64},
@@ -315,6 +317,7 @@ fn exports() -> Value {
         service("events", "evt.*.>", "Singleton"),
         service("progress", "prog.*.>", "Singleton"),
         service("heartbeats", "hb.*", "Singleton"),
+        service("answers", "ans.*.*", "Singleton"),
         {"name": "requests", "subject": "req.*.>", "type": "stream"},
     ])
 }
@@ -338,6 +341,7 @@ fn imports(worker: &WorkerAccount<'_>, panel: &str) -> Value {
         import("events", "service", format!("evt.{server}.>")),
         import("progress", "service", format!("prog.{server}.>")),
         import("heartbeats", "service", format!("hb.{server}")),
+        import("answers", "service", format!("ans.{server}.*")),
         import("requests", "stream", format!("req.{server}.>")),
     ])
 }

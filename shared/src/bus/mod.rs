@@ -8,11 +8,12 @@
 //! - [`sealing`]: secrets only one worker can read.
 //! - [`server_config`]: the configuration of the nats-server that Gantry starts itself.
 //! - `tampering`: whoever gets at what is on its way, in tests.
-//! - [`client`], [`panel`], [`worker`]: connections with the rights of each program.
+//! - [`client`], [`panel`], [`worker`]: connections with the rights of each program. [`asking`]: live reads.
 //!
 //! **The bus is transport, never the truth**: losing all it holds costs time, not data.
 //! **This is the only module that imports async-nats.**
 
+pub mod asking;
 pub mod authority;
 mod census;
 pub mod client;

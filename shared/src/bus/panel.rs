@@ -50,10 +50,10 @@ pub struct Hint {
 
 /// Dispatch's connection.
 pub struct DispatchBus {
-    client: Client,
+    pub(super) client: Client,
     pub(super) system: Client,
     pub(super) context: Context,
-    signer: KeyPair,
+    pub(super) signer: KeyPair,
     pub(super) keys: BusKeys,
     replicas: Replicas,
 }
@@ -306,7 +306,7 @@ impl EventMessage {
     }
 }
 
-fn header(headers: Option<&HeaderMap>) -> Option<&str> {
+pub(super) fn header(headers: Option<&HeaderMap>) -> Option<&str> {
     headers.and_then(|headers| headers.get(SIGNATURE_HEADER)).map(|value| value.as_str())
 }
 
@@ -354,7 +354,7 @@ impl Signal {
 /// The connection of a process that serves pages.
 #[derive(Clone)]
 pub struct ServeBus {
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl ServeBus {

@@ -24,6 +24,10 @@ pub enum Purpose {
     Progress,
     /// A heartbeat, signed by the worker.
     Heartbeat,
+    /// A question, signed by dispatch.
+    Question,
+    /// An answer, signed by the worker.
+    Answer,
 }
 
 impl Purpose {
@@ -33,6 +37,8 @@ impl Purpose {
             Self::Event => "gantry event 1\n",
             Self::Progress => "gantry progress 1\n",
             Self::Heartbeat => "gantry heartbeat 1\n",
+            Self::Question => "gantry question 1\n",
+            Self::Answer => "gantry answer 1\n",
         }
     }
 
@@ -42,6 +48,8 @@ impl Purpose {
             Self::Event => "event",
             Self::Progress => "progress",
             Self::Heartbeat => "heartbeat",
+            Self::Question => "question",
+            Self::Answer => "answer",
         }
     }
 

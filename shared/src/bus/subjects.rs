@@ -6,14 +6,16 @@
 //! | `evt.<server>.<kind>` | worker | dispatch | `EVT` |
 //! | `prog.<server>.<job>` | worker | dispatch | no |
 //! | `hb.<server>` | worker | dispatch | no |
-//! | `req.<server>.<verb>` | panel | worker, answered | no |
+//! | `req.<server>.question` | dispatch | worker | no |
+//! | `ans.<server>.<question>` | worker | dispatch | no |
+//! | `ui.ask` | serve | dispatch, answered | no |
 //! | `ui.wake` | serve | dispatch | no |
 //! | `ui.hint` | dispatch and serve | serve | no |
 //!
 //! The ingest subject is unguessable: a client that makes the server publish for it (by choosing a reply subject)
 //! cannot reach the job stream.
 
-use crate::ids::{AccountId, JobId};
+use crate::ids::{AccountId, JobId, QuestionId};
 use crate::names::ServerName;
 
 /// What workers write instead of `$JS.API`, which reaches the panel's streams from the panel's account only.
@@ -22,6 +24,8 @@ pub const WORKER_API: &str = "js";
 pub const WAKE: &str = "ui.wake";
 /// "This resource has changed."
 pub const HINT: &str = "ui.hint";
+/// "Ask a worker this." Answered.
+pub const ASK: &str = "ui.ask";
 /// All events of all workers.
 pub const ALL_EVENTS: &str = "evt.>";
 /// All progress of all workers.
@@ -72,6 +76,18 @@ pub fn progress(server: &ServerName, job: JobId) -> String {
 #[must_use]
 pub fn heartbeat(server: &ServerName) -> String {
     format!("hb.{server}")
+}
+
+/// Where a worker hears questions.
+#[must_use]
+pub fn questions_of(server: &ServerName) -> String {
+    format!("req.{server}.question")
+}
+
+/// Where a worker answers a question.
+#[must_use]
+pub fn answer(server: &ServerName, question: QuestionId) -> String {
+    format!("ans.{server}.{question}")
 }
 
 /// The server a worker's message came from, by its subject. The bus lets each worker publish under its own name only.

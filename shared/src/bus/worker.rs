@@ -20,10 +20,10 @@ use crate::names::ServerName;
 
 /// A worker's connection.
 pub struct WorkerBus {
-    client: Client,
+    pub(super) client: Client,
     context: Context,
-    server: ServerName,
-    key: KeyPair,
+    pub(super) server: ServerName,
+    pub(super) key: KeyPair,
 }
 
 /// A job as it was delivered. It must be acknowledged once it is durably kept; dropped, it comes again.
@@ -102,7 +102,7 @@ impl WorkerBus {
         self.publish(subjects::heartbeat(&self.server), signed).await
     }
 
-    async fn publish(&self, subject: String, signed: Signed) -> Result<(), BusError> {
+    pub(super) async fn publish(&self, subject: String, signed: Signed) -> Result<(), BusError> {
         let headers = signature_header(&signed);
         self.client
             .publish_with_headers(subject, headers, signed.payload.into())
@@ -122,7 +122,7 @@ impl WorkerBus {
     }
 }
 
-fn signature_header(signed: &Signed) -> HeaderMap {
+pub(super) fn signature_header(signed: &Signed) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(SIGNATURE_HEADER, signed.signature.as_str());
     headers

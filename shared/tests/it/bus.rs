@@ -13,8 +13,9 @@ use shared::bus::signing::{Purpose, sign};
 use shared::bus::topology::Replicas;
 use shared::bus::worker::WorkerBus;
 use shared::events::{Event, EventEnvelope, Resync};
-use shared::ids::{AccountId, Epoch, EventId, JobId, OperationId};
+use shared::ids::{AccountId, Epoch, EventId, JobId, OperationId, QuestionId};
 use shared::jobs::{AccountLimits, AccountSpec, ENVELOPE_VERSION, Generation, Job, JobEnvelope, Presence, ResourceKey, SftpAccess};
+use shared::live_read::{About, Answer, Question, Says};
 use shared::names::{ServerName, Uid};
 use shared::security::SecurityKind;
 use shared::testing::{NatsServer, now_s};
@@ -182,6 +183,8 @@ async fn a_worker_is_denied_everything_that_is_not_its_own() {
         ("$JS.API.INFO", ""),
         ("$SYS.REQ.CLAIMS.UPDATE", "x"),
         ("evt.web2.event", "x"),
+        ("ans.web2.x", "x"),
+        ("ui.ask", "x"),
         ("in.guess.web2.x", "x"),
         ("cmd.web2.x", "x"),
     ];
@@ -197,7 +200,23 @@ async fn a_worker_hears_nothing_that_is_not_its_own() {
     let bus = dispatch(&nats).await;
     let client = raw_worker(&nats, "web1").await;
     let mut heard = Vec::new();
-    for subject in ["cmd.>", "evt.>", "prog.>", "hb.*", "in.>", "ui.hint", "_INBOX.>", "_INBOX.web2.>", "$JS.EVENT.>", "$SYS.>", ">"] {
+    for subject in [
+        "req.>",
+        "req.web2.question",
+        "ans.>",
+        "ui.ask",
+        "cmd.>",
+        "evt.>",
+        "prog.>",
+        "hb.*",
+        "in.>",
+        "ui.hint",
+        "_INBOX.>",
+        "_INBOX.web2.>",
+        "$JS.EVENT.>",
+        "$SYS.>",
+        ">",
+    ] {
         heard.push((subject, client.subscribe(subject).await.unwrap()));
     }
     client.flush().await.unwrap();
@@ -467,6 +486,33 @@ async fn an_ended_server_is_cut_off_and_leaves_nothing_and_its_name_can_be_used_
     bus.ensure_server(&account(&server("web1"), &revoked), now_s()).await.unwrap();
     assert!(WorkerBus::connect(&nats.address(), &server("web1"), &unknown).await.is_ok());
     assert!(WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.is_err(), "the old key stays revoked");
+}
+
+#[tokio::test]
+async fn a_question_reaches_its_worker_alone_and_only_its_own_answer_counts() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let (credentials, public_key) = worker_credentials(&nats.keys, "web1");
+    let worker = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
+    let (other, _) = worker_credentials(&nats.keys, "web2");
+    let other = WorkerBus::connect(&nats.address(), &server("web2"), &other).await.unwrap();
+    let (mut questions, mut others) = (worker.questions().await.unwrap(), other.questions().await.unwrap());
+    // An answer to something else on each connection: the bus knows of the subscriptions before it.
+    drop(worker.commands("CMD_0").await.unwrap());
+    drop(other.commands("CMD_0").await.unwrap());
+    let question = Question { id: QuestionId::new(), epoch: Epoch::new(), server: server("web1"), about: About::Drift };
+    let panel_key = bus.signer_public_key();
+    let answering = async {
+        let heard = tokio::time::timeout(PATIENCE, questions.next()).await.unwrap().unwrap();
+        assert!(heard.open(&new_user_key().unwrap().1).is_err(), "another panel's question is refused");
+        let heard = heard.open(&panel_key).unwrap();
+        let answer = |server: ServerName, says| Answer { question: heard.id, server, says };
+        worker.answer(&answer(server("web2"), Says::Unable)).await.unwrap();
+        worker.answer(&answer(server("web1"), Says::Noted)).await.unwrap();
+    };
+    let (says, ()) = tokio::join!(bus.ask(&question, &public_key), answering);
+    assert_eq!(says.unwrap(), Some(Says::Noted));
+    assert!(tokio::time::timeout(Duration::from_millis(50), others.next()).await.is_err(), "web2 was asked");
 }
 
 #[tokio::test]

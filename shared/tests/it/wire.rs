@@ -13,6 +13,7 @@ use serde_json::Value;
 use shared::enrolment::{EnrolmentReply, EnrolmentRequest};
 use shared::events::{Event, EventEnvelope, Heartbeat, Outcome, Progress, Verdict};
 use shared::jobs::{ENVELOPE_VERSION, Job, JobEnvelope, ResourceKey, ResourceKind};
+use shared::live_read::{About, Answer, Question, Says};
 use shared::security::SecurityKind;
 
 /// The message reads as this type and is written as it was read.
@@ -200,10 +201,52 @@ fn outcomes_with_every_verdict_resync_and_outdated_keep_their_form() {
     assert!(matches!(envelope.event, Event::Outdated(outdated) if (outdated.attempt, outdated.version) == (2, 9)));
 }
 
+const DRIFT: &str = "{\"type\":\"drift\",\"afresh\":true,\"findings\":[{\"resource\":\"site:0190a000-0000-7000-8000-000000000006\",\
+    \"generation\":7,\"since_ms\":1790000000000,\"differences\":[{\"type\":\"file\",\"path\":\"/etc/nginx/a.conf\",\"diff\":\"@@ -1 +1 @@\\n-a\\n+b\\n\"},\
+    {\"type\":\"fact\",\"text\":\"The link is missing.\"}]}],\
+    \"set_aside\":[{\"path\":\"/etc/nginx/gantry.d/server/a.conf.broken\",\"said\":\"[emerg]\",\"at_ms\":1790000000000}]}";
+const NO_DRIFT: &str = "{\"type\":\"drift\",\"findings\":[]}";
+const CONFIGURED: &str = "{\"type\":\"configured\",\"sites\":[{\"resource\":\"site:0190a000-0000-7000-8000-000000000006\",\"generation\":7,\
+    \"path\":\"/etc/nginx/sites-available/shop.example.conf\",\"text\":\"server {}\"}]}";
+
+#[test]
+fn drift_and_configurations_keep_their_form() {
+    let envelope: EventEnvelope = pinned(&event(DRIFT));
+    assert!(matches!(envelope.event, Event::Drift(report) if report.afresh && report.findings[0].differences.len() == 2));
+    let envelope: EventEnvelope = pinned(&event(NO_DRIFT));
+    assert!(matches!(envelope.event, Event::Drift(report) if !report.afresh && report.set_aside.is_none()));
+    let envelope: EventEnvelope = pinned(&event(CONFIGURED));
+    assert!(matches!(envelope.event, Event::Configured(configured) if configured.sites.len() == 1));
+}
+
+const QUESTION: &str = "{\"id\":\"0190a000-0000-7000-8000-000000000008\",\"epoch\":\"0190a000-0000-7000-8000-000000000003\",\"server\":\"web1\",\
+    \"about\":{\"type\":\"drift\"}}";
+const ANSWER: &str = "{\"question\":\"0190a000-0000-7000-8000-000000000008\",\"server\":\"web1\",\"says\":{\"type\":\"plans\",\"plans\":[{\
+    \"resource\":\"site:0190a000-0000-7000-8000-000000000006\",\"differences\":[],\"refused\":{\"code\":\"name_taken\",\"detail\":\"by another\"}}]}}";
+
+#[test]
+fn questions_and_answers_keep_their_form() {
+    assert_eq!(pinned::<Question>(QUESTION).about, About::Drift);
+    let plan = QUESTION.replace(
+        "{\"type\":\"drift\"}",
+        "{\"type\":\"plan\",\"proposals\":[{\"resource\":\"site:0190a000-0000-7000-8000-000000000006\",\"generation\":8,\"job\":JOB}]}",
+    );
+    let job = site_job("{\"type\":\"static\"}");
+    let (_, job) = job.split_once("\"job\":").unwrap();
+    let plan = plan.replace("JOB", job.strip_suffix('}').unwrap());
+    assert!(matches!(pinned::<Question>(&plan).about, About::Plan { proposals } if proposals.len() == 1));
+    assert!(matches!(pinned::<Answer>(ANSWER).says, Says::Plans { plans } if plans[0].refused.is_some()));
+    for says in ["{\"type\":\"noted\"}", "{\"type\":\"unable\"}"] {
+        pinned::<Answer>(&format!("{{\"question\":\"0190a000-0000-7000-8000-000000000008\",\"server\":\"web1\",\"says\":{says}}}"));
+    }
+}
+
 #[test]
 fn progress_and_heartbeats_keep_their_form() {
     assert_eq!(pinned::<Progress>(&progress()).sequence, 4);
     assert_eq!(pinned::<Heartbeat>(HEARTBEAT).php_versions.len(), 2);
+    let look = "\"ledger_resources\":30,\"look\":{\"at_ms\":1790000000000,\"resources\":30,\"drifted\":1}";
+    assert!(pinned::<Heartbeat>(&HEARTBEAT.replace("\"ledger_resources\":30", look)).look.is_some());
 }
 
 #[test]
@@ -221,11 +264,14 @@ fn a_message_of_a_newer_sender_reads_the_same() {
     for text in jobs() {
         reads_past_unknown_fields::<JobEnvelope>(&text);
     }
-    for text in [outcome(APPLIED), outcome(SUPERSEDED), outcome(FAILED), event(RESYNC), event(RECORDED), event(REFUSED), event(OUTDATED)] {
+    let newer = [event(DRIFT), event(NO_DRIFT), event(CONFIGURED), event(RECORDED), event(REFUSED)];
+    for text in [outcome(APPLIED), outcome(SUPERSEDED), outcome(FAILED), event(RESYNC), event(OUTDATED)].into_iter().chain(newer) {
         reads_past_unknown_fields::<EventEnvelope>(&text);
     }
     reads_past_unknown_fields::<Progress>(&progress());
     reads_past_unknown_fields::<Heartbeat>(HEARTBEAT);
+    reads_past_unknown_fields::<Question>(QUESTION);
+    reads_past_unknown_fields::<Answer>(ANSWER);
 }
 
 /// A line of a release's sample.

@@ -119,6 +119,7 @@ fn heartbeat() -> anyhow::Result<Heartbeat> {
         jobs_waiting: 0,
         events_waiting: 0,
         ledger_resources: 0,
+        look: None,
     })
 }
 

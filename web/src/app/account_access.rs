@@ -2,14 +2,15 @@
 
 use serde::Deserialize;
 use shared::ids::AccountId;
-use shared::jobs::{Presence, ResourceKey};
+use shared::jobs::{AccountLimits, Presence, ResourceKey};
 use shared::names::{CryptHash, SshPublicKey};
 use shared::secret::Secret;
 
 use super::account::LimitsForm;
 use super::account_change::{account_for_change, write};
 use super::desired::account_job;
-use super::unit::{Asked, Place, Unit, settle};
+use super::preview::{Preview, preview};
+use super::unit::{Asked, Open, Place, Unit, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::auth::crypt::sftp_hash;
 use crate::auth::password::one_time_password;
@@ -44,7 +45,7 @@ enum Change<'a> {
     Password(CryptHash),
     AddKey(SshPublicKey),
     RemoveKey(&'a str),
-    Limits(shared::jobs::AccountLimits),
+    Limits(AccountLimits),
 }
 
 /// Sets the SFTP password: the one typed, or a random one, which is returned to be shown once. A repeated request has none
@@ -107,10 +108,24 @@ pub async fn sftp_key_remove(app: &App, actor: &Actor, id: AccountId, fingerprin
 /// [`AppError::Forbidden`] for clients; [`AppError::Invalid`] on `cpu_percent`, `memory_mib` or `tasks`.
 pub async fn account_limits_set(app: &App, actor: &Actor, id: AccountId, form: &LimitsForm) -> Result<Requested, AppError> {
     actor.require_admin()?;
+    change(app, actor, id, Change::Limits(limits_of(form)?), None).await
+}
+
+/// What other limits would change on the account's server.
+///
+/// # Errors
+/// As [`account_limits_set`].
+pub async fn account_limits_preview(app: &App, actor: &Actor, id: AccountId, form: &LimitsForm) -> Result<Preview, AppError> {
+    actor.require_admin()?;
+    let (unit, open) = change_open(app, actor, id, Change::Limits(limits_of(form)?), None).await?;
+    preview(app, unit.propose(open).await?).await
+}
+
+fn limits_of(form: &LimitsForm) -> Result<AccountLimits, AppError> {
     let mut errors = FieldErrors::new();
     let limits = form.parse(&mut errors);
     errors.check()?;
-    change(app, actor, id, Change::Limits(limits), None).await
+    Ok(limits)
 }
 
 async fn change(app: &App, actor: &Actor, id: AccountId, change: Change<'_>, key: Option<&str>) -> Result<Requested, AppError> {
@@ -118,6 +133,20 @@ async fn change(app: &App, actor: &Actor, id: AccountId, change: Change<'_>, key
 }
 
 async fn change_once(app: &App, actor: &Actor, id: AccountId, change: Change<'_>, key: Option<&str>) -> Result<Requested, AppError> {
+    let (mut unit, open) = change_open(app, actor, id, change, key).await?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
+/// The request, not committed.
+async fn change_open<'a>(
+    app: &'a App,
+    actor: &'a Actor,
+    id: AccountId,
+    change: Change<'_>,
+    key: Option<&str>,
+) -> Result<(Unit<'a>, Open), AppError> {
     let mut unit = Unit::begin(app, actor).await?;
     let (account, state) = account_for_change(&mut unit, actor, id).await?;
     let asked = Asked { kind: OperationKind::AccountUpdate, resource: ResourceKey::Account(id), subject: account.linux_user.as_str(), key };
@@ -127,9 +156,7 @@ async fn change_once(app: &App, actor: &Actor, id: AccountId, change: Change<'_>
     write(&mut unit, &account).await?;
     let keys = keys_of(&mut unit, id).await?;
     unit.job(&mut open, &account_job(&account, keys, account.generation, Vec::new())?).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    Ok((unit, open))
 }
 
 async fn apply(unit: &mut Unit<'_>, account: &mut AccountRow, change: Change<'_>) -> Result<(), AppError> {

@@ -27,6 +27,20 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// Gantry itself, where it does something that nobody asked for.
+    #[must_use]
+    pub fn gantry() -> Self {
+        Self {
+            user: UserId::GANTRY,
+            login: Login::of_gantry(),
+            name: "Gantry".to_owned(),
+            role: UserRole::Admin,
+            session: SessionId::new(),
+            address: String::new(),
+            must_change_password: false,
+        }
+    }
+
     /// Whose resources they see.
     #[must_use]
     pub const fn visible(&self) -> Visible {

@@ -11,13 +11,16 @@ pub mod account_change;
 mod actor;
 pub mod client;
 mod desired;
+pub mod drift;
 pub mod enrolment;
 mod error;
 pub mod operation;
 pub mod password;
 pub mod php;
 mod pool;
+pub mod preview;
 pub mod queue;
+mod repair;
 pub mod security;
 pub mod server;
 pub mod server_form;
@@ -25,6 +28,7 @@ pub mod session;
 pub mod signal;
 pub mod site;
 pub mod site_change;
+pub mod site_history;
 mod site_rules;
 mod unit;
 pub mod user;
@@ -37,6 +41,7 @@ pub use error::{AppError, FieldErrors};
 
 use crate::auth::password::Hasher;
 use crate::store::Db;
+use preview::Workers;
 use signal::Signals;
 
 /// What use cases work with. Cheap to clone.
@@ -48,6 +53,8 @@ pub struct App {
     pub hasher: Hasher,
     /// Where to say that something has changed, after the commit.
     pub signals: Arc<dyn Signals>,
+    /// Who answers questions about servers at once.
+    pub workers: Arc<dyn Workers>,
     /// The panel's own host name, which no site may have.
     pub panel_host: Arc<str>,
 }

@@ -7,7 +7,8 @@ use shared::names::PhpVersion;
 
 use super::account_change::account_for_change;
 use super::desired::{needs_account, pool_job};
-use super::unit::{Asked, Place, Unit, once, settle};
+use super::preview::{Preview, preview};
+use super::unit::{Asked, Open, Place, Unit, once, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::store::operation::OperationKind;
 use crate::store::php_pool::{php_pool_list_in_tx, php_pool_update_in_tx};
@@ -55,6 +56,30 @@ pub async fn php_update(app: &App, actor: &Actor, id: AccountId, version: PhpVer
 }
 
 async fn update(app: &App, actor: &Actor, id: AccountId, version: PhpVersion, form: &PhpForm) -> Result<Requested, AppError> {
+    let (mut unit, open) = update_open(app, actor, id, version, form).await?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
+/// What other PHP settings would change on the account's server.
+///
+/// # Errors
+/// As [`php_update`].
+pub async fn php_preview(app: &App, actor: &Actor, id: AccountId, version: PhpVersion, form: &PhpForm) -> Result<Preview, AppError> {
+    let form = PhpForm { key: None, ..form.clone() };
+    let (unit, open) = update_open(app, actor, id, version, &form).await?;
+    preview(app, unit.propose(open).await?).await
+}
+
+/// The request, not committed.
+async fn update_open<'a>(
+    app: &'a App,
+    actor: &'a Actor,
+    id: AccountId,
+    version: PhpVersion,
+    form: &PhpForm,
+) -> Result<(Unit<'a>, Open), AppError> {
     let mut unit = Unit::begin(app, actor).await?;
     let (account, _) = account_for_change(&mut unit, actor, id).await?;
     let pools = php_pool_list_in_tx(&mut unit.tx, id).await?;
@@ -67,9 +92,7 @@ async fn update(app: &App, actor: &Actor, id: AccountId, version: PhpVersion, fo
     let mut open = unit.operation(Place::from(&account), asked).await?;
     let pool = php_pool_update_in_tx(&mut unit.tx, &pool, pool.presence, &settings).await?;
     unit.job(&mut open, &pool_job(&account, &pool, vec![needs_account(&account)])).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    Ok((unit, open))
 }
 
 impl PhpForm {

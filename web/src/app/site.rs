@@ -8,6 +8,7 @@ use shared::operation::{EverApplied, ResourceEvent, ResourceState};
 
 use super::desired::{account_presence, needs_account, site_job};
 use super::pool::{pool_release, pool_want};
+use super::preview::{Preview, preview};
 use super::site_rules::{check_reserved, claim_all, names_error, parse_aliases, parse_kind};
 use super::unit::{Asked, Open, Place, Unit, once, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
@@ -16,7 +17,7 @@ use crate::store::operation::OperationKind;
 use crate::store::site::{
     NewSite, SiteChange, SiteRow, site_account_in_tx, site_insert_in_tx, site_list_of_account_in_tx, site_update_in_tx,
 };
-use crate::store::site_name::{domain_claims_release_in_tx, site_names_replace_in_tx};
+use crate::store::site_name::{domain_claims_release_in_tx, site_aliases_in_tx, site_names_replace_in_tx};
 
 /// The form for a new site, as typed.
 #[derive(Debug, Clone, Default, Hash, Deserialize)]
@@ -68,6 +69,24 @@ async fn account_named(app: &App, actor: &Actor, text: &str) -> Result<Option<Ac
 }
 
 async fn create(app: &App, actor: &Actor, form: &SiteCreate) -> Result<Requested, AppError> {
+    let (mut unit, open) = create_open(app, actor, form).await?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
+/// What a new site would change on its server.
+///
+/// # Errors
+/// As [`site_create`].
+pub async fn site_create_preview(app: &App, actor: &Actor, form: &SiteCreate) -> Result<Preview, AppError> {
+    let form = SiteCreate { key: None, ..form.clone() };
+    let (unit, open) = create_open(app, actor, &form).await?;
+    preview(app, unit.propose(open).await?).await
+}
+
+/// The request, not committed.
+async fn create_open<'a>(app: &'a App, actor: &'a Actor, form: &SiteCreate) -> Result<(Unit<'a>, Open), AppError> {
     let mut errors = FieldErrors::new();
     let id =
         errors.take("account", account_named(app, actor, &form.account).await?.ok_or("There is no such account. Choose one of the list."));
@@ -88,9 +107,7 @@ async fn create(app: &App, actor: &Actor, form: &SiteCreate) -> Result<Requested
     let asked = Asked { kind: OperationKind::SiteCreate, resource: ResourceKey::Site(site), subject: domain.as_str(), key: key.as_deref() };
     let mut open = unit.operation(Place::from(&account), asked).await?;
     site_create_in(&mut unit, &mut open, &account, Wanted { id: site, domain, aliases, root, kind }).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    Ok((unit, open))
 }
 
 /// A site to be made, checked.
@@ -126,6 +143,30 @@ pub async fn site_update(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate
 }
 
 async fn update(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate) -> Result<Requested, AppError> {
+    let (mut unit, open) = update_open(app, actor, id, form, OperationKind::SiteUpdate).await?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
+/// What other settings would change on the site's server.
+///
+/// # Errors
+/// As [`site_update`].
+pub async fn site_update_preview(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate) -> Result<Preview, AppError> {
+    let form = SiteUpdate { key: None, ..form.clone() };
+    let (unit, open) = update_open(app, actor, id, &form, OperationKind::SiteUpdate).await?;
+    preview(app, unit.propose(open).await?).await
+}
+
+/// The request, not committed.
+pub(super) async fn update_open<'a>(
+    app: &'a App,
+    actor: &'a Actor,
+    id: SiteId,
+    form: &SiteUpdate,
+    kind_asked: OperationKind,
+) -> Result<(Unit<'a>, Open), AppError> {
     // Outside the transaction: nothing inside one waits for a second connection.
     check_reserved(app, actor, None, &parse_aliases(&form.aliases, None, &mut FieldErrors::new())).await?;
     let mut unit = Unit::begin(app, actor).await?;
@@ -140,8 +181,7 @@ async fn update(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate) -> Resu
     let kind = parse_kind(&account, &form.php, old)?;
 
     let key = once(form.key.as_deref(), form);
-    let asked =
-        Asked { kind: OperationKind::SiteUpdate, resource: ResourceKey::Site(id), subject: site.domain.as_str(), key: key.as_deref() };
+    let asked = Asked { kind: kind_asked, resource: ResourceKey::Site(id), subject: site.domain.as_str(), key: key.as_deref() };
     let mut open = unit.operation(Place::from(&account), asked).await?;
     claim_all(&mut unit.tx, &account, &site.domain, &aliases).await?;
     site_names_replace_in_tx(&mut unit.tx, id, &site.domain, &aliases).await.map_err(|error| names_error(error, &site.domain))?;
@@ -158,9 +198,7 @@ async fn update(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate) -> Resu
     if let Some(old) = old.filter(|old| kind.php() != Some(*old)) {
         pool_release(&mut unit, &mut open, &account, old, &sites, (id, generation)).await?;
     }
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    Ok((unit, open))
 }
 
 /// The document root as typed; empty is the domain's own folder.
@@ -207,6 +245,17 @@ pub(super) fn change_state(site: &SiteRow) -> Result<ResourceState, AppError> {
         return Err(gone());
     }
     site.state.advance(ResourceEvent::ChangeRequested, site.ever_applied()).map_err(|_| gone())
+}
+
+/// Writes a site whose names are as they were, and queues its job behind what it needs.
+pub(super) async fn send(unit: &mut Unit<'_>, open: &mut Open, account: &AccountRow, site: &SiteRow) -> Result<(), AppError> {
+    let mut requires = vec![needs_account(account)];
+    if let Some(version) = site.kind.php() {
+        requires.push(pool_want(unit, open, account, version).await?);
+    }
+    write(unit, site).await?;
+    let aliases = site_aliases_in_tx(&mut unit.tx, site.id).await?;
+    unit.job(open, &site_job(account, site, aliases, requires)).await
 }
 
 /// Writes a site as it now is.

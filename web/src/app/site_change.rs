@@ -5,9 +5,9 @@ use shared::ids::SiteId;
 use shared::jobs::{Presence, ResourceKey};
 use shared::operation::{ResourceEvent, ResourceState};
 
-use super::desired::{account_presence, needs_account, site_job};
-use super::pool::{pool_release, pool_want};
-use super::site::{change_state, site_for_change, write};
+use super::desired::{account_presence, site_job};
+use super::pool::pool_release;
+use super::site::{change_state, send, site_for_change, write};
 use super::unit::{Asked, Place, Unit, settle};
 use super::{Actor, App, AppError, Requested};
 use crate::store::operation::OperationKind;
@@ -68,14 +68,8 @@ async fn switch(app: &App, actor: &Actor, id: SiteId, press: &Press, presence: P
             Presence::Suspended | Presence::Deleted => "This site is suspended already.",
         }));
     }
-    let mut requires = vec![needs_account(&account)];
-    if let Some(version) = site.kind.php() {
-        requires.push(pool_want(&mut unit, &mut open, &account, version).await?);
-    }
     let site = SiteRow { presence, state, generation: site.generation.next(), last_operation: open.id, ..site };
-    write(&mut unit, &site).await?;
-    let aliases = site_aliases_in_tx(&mut unit.tx, id).await?;
-    unit.job(&mut open, &site_job(&account, &site, aliases, requires)).await?;
+    send(&mut unit, &mut open, &account, &site).await?;
     let requested = unit.close(open).await?;
     unit.commit().await?;
     Ok(requested)

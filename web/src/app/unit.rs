@@ -8,13 +8,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use shared::ids::{AccountId, OperationId, ServerId, UserId};
 use shared::jobs::ResourceKey;
 
-use super::signal::Signal;
+use super::signal::{Signal, Signals};
 use super::{Actor, App, AppError, Requested};
 use crate::store::account::AccountRow;
 use crate::store::audit::{AuditAction, NewAudit, audit_insert_in_tx};
-use crate::store::job::{NewJob, job_insert_in_tx};
+use crate::store::job::{JobRow, NewJob, job_insert_in_tx, job_list_of_operation_in_tx};
 use crate::store::operation::{NewOperation, OperationKind, operation_fetch_by_key, operation_insert_in_tx, operation_settle_in_tx};
-use crate::store::{StoreError, Tx};
+use crate::store::{Db, StoreError, Tx};
 
 /// Longer keys are cut; ours are shorter.
 const KEY_LENGTH: usize = 64;
@@ -32,7 +32,7 @@ pub(super) fn once(key: Option<&str>, form: &impl Hash) -> Option<String> {
 
 /// A request's transaction.
 pub(super) struct Unit<'a> {
-    app: &'a App,
+    sends_to: &'a dyn Signals,
     actor: &'a Actor,
     /// The transaction, for the store's functions.
     pub(super) tx: Tx,
@@ -58,12 +58,17 @@ const OPEN_PER_ACCOUNT: i64 = 256;
 const TOO_MANY: &str = "This account has 256 changes under way, and takes no more until some of them are done. \
                         Nothing was changed. Wait a moment, then ask again.";
 
-/// How many requests of the account may be open beside this one. What stops an account as a whole always gets through.
+/// How many requests of the account may be open beside this one. What stops an account as a whole, or
+/// mends what was applied, always gets through.
 const fn cap_of(kind: OperationKind) -> Option<i64> {
     match kind {
-        OperationKind::AccountSuspend | OperationKind::AccountUnsuspend | OperationKind::AccountDelete | OperationKind::WorkerUpdate => {
-            None
-        }
+        OperationKind::AccountSuspend
+        | OperationKind::AccountUnsuspend
+        | OperationKind::AccountDelete
+        | OperationKind::AccountRepair
+        | OperationKind::PhpRepair
+        | OperationKind::SiteRepair
+        | OperationKind::WorkerUpdate => None,
         OperationKind::AccountCreate
         | OperationKind::AccountUpdate
         | OperationKind::PhpUpdate
@@ -73,6 +78,12 @@ const fn cap_of(kind: OperationKind) -> Option<i64> {
         | OperationKind::SiteUnsuspend
         | OperationKind::SiteDelete => Some(OPEN_PER_ACCOUNT),
     }
+}
+
+/// What a request would ask of a server.
+pub(super) struct Proposed {
+    pub(super) server: ServerId,
+    pub(super) jobs: Vec<JobRow>,
 }
 
 /// What an operation is about.
@@ -103,7 +114,12 @@ impl From<&AccountRow> for Place {
 
 impl<'a> Unit<'a> {
     pub(super) async fn begin(app: &'a App, actor: &'a Actor) -> Result<Self, AppError> {
-        Ok(Self { app, actor, tx: app.db.write().await?, signals: Vec::new(), audited: false })
+        Self::over(&app.db, app.signals.as_ref(), actor).await
+    }
+
+    /// For what no page asks for.
+    pub(super) async fn over(db: &Db, sends_to: &'a dyn Signals, actor: &'a Actor) -> Result<Self, AppError> {
+        Ok(Self { sends_to, actor, tx: db.write().await?, signals: Vec::new(), audited: false })
     }
 
     /// Records an operation. Its id goes into the rows it makes.
@@ -149,6 +165,13 @@ impl<'a> Unit<'a> {
         Ok(Requested { operation: open.id, resource: open.resource })
     }
 
+    /// What the operation would ask of its server. Nothing of the request is kept.
+    pub(super) async fn propose(mut self, open: Open) -> Result<Proposed, AppError> {
+        let jobs = job_list_of_operation_in_tx(&mut self.tx, open.id).await?;
+        self.tx.rollback().await.map_err(StoreError::from)?;
+        Ok(Proposed { server: open.server, jobs })
+    }
+
     /// Adds a line to the audit log.
     pub(super) async fn audit(&mut self, action: AuditAction, subject: &str, detail: &str) -> Result<(), StoreError> {
         let line =
@@ -171,7 +194,7 @@ impl<'a> Unit<'a> {
         }
         self.tx.commit().await.map_err(StoreError::from)?;
         for signal in self.signals {
-            self.app.signals.send(signal);
+            self.sends_to.send(signal);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::DatabaseArgs;
 use crate::app::App;
+use crate::app::preview::NoWorkers;
 use crate::app::signal::NoSignals;
 use crate::app::user::{first_admin, password_reset};
 use crate::auth::password::Hasher;
@@ -65,7 +66,7 @@ async fn open(database: &DatabaseArgs) -> anyhow::Result<Db> {
 
 /// The use cases without a bus: whoever is signed in notices at the next look at the tables.
 fn app(db: Db) -> anyhow::Result<App> {
-    Ok(App { db, hasher: Hasher::new()?, signals: Arc::new(NoSignals), panel_host: "localhost".into() })
+    Ok(App { db, hasher: Hasher::new()?, signals: Arc::new(NoSignals), workers: Arc::new(NoWorkers), panel_host: "localhost".into() })
 }
 
 /// The command's result goes to standard output, alone, so that scripts can take it.

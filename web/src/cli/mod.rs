@@ -1,6 +1,7 @@
 //! `gantry`: the panel's commands. Each is a file here.
 
 mod admin;
+pub mod asking;
 mod authority;
 mod cluster;
 mod dispatch;

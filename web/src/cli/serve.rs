@@ -17,6 +17,7 @@ use shared::tls::{SYSTEM_AUTHORITIES, authorities};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::asking::BusWorkers;
 use super::{AuthorityArgs, DatabaseArgs, TlsArgs};
 use crate::app::signal::{Signal, Signals};
 use crate::config::Config;
@@ -75,8 +76,9 @@ impl Serve {
         config.site_port = self.site_port;
         let hub = Hub::default();
         let (signals, queue) = BusSignals::new(hub.clone());
-        let state = AppState::new(db, config, Arc::new(signals))?;
-        tokio::spawn(talk_to_bus(self.authority.address(&self.bus_url)?, self.bus_credentials.clone(), hub.clone(), queue));
+        let workers = Arc::new(BusWorkers::default());
+        let state = AppState::new(db, config, Arc::new(signals))?.asking(Arc::<BusWorkers>::clone(&workers));
+        tokio::spawn(talk_to_bus(self.authority.address(&self.bus_url)?, self.bus_credentials.clone(), hub.clone(), queue, workers));
         let router = router(state, live::route::router(hub));
         serve(&self.listen, &files, router, shutdown).await
     }
@@ -169,8 +171,9 @@ impl Signals for BusSignals {
 }
 
 /// Connects for as long as it takes, then passes messages both ways. The panel serves meanwhile.
-async fn talk_to_bus(address: BusAddress, credentials: PathBuf, hub: Hub, mut queue: mpsc::Receiver<Message>) {
+async fn talk_to_bus(address: BusAddress, credentials: PathBuf, hub: Hub, mut queue: mpsc::Receiver<Message>, workers: Arc<BusWorkers>) {
     let bus = connect(&address, &credentials).await;
+    workers.connected(bus.clone());
     let listener = bus.clone();
     tokio::spawn(async move {
         match listener.hints().await {

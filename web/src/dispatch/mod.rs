@@ -6,12 +6,15 @@
 //! - [`presence`]: heartbeats and closed connections.
 //! - [`rollout`]: updates of all workers, a few at a time.
 //! - [`sweeper`]: whatever the events above missed.
+//! - [`drift`]: what is not as applied, and its repair. `asking`: questions of pages to workers.
 //! - [`enrolment`]: credentials for workers that join.
 //!
 //! **Two may run, one leads**, by a lease in the database. What a second one did by mistake would do no harm: publishing
 //! is de-duplicated, outcomes are applied once.
 //! **The database is the truth**: all of the bus's store may be lost, and the sweeper sends again what has not ended.
 
+mod asking;
+pub mod drift;
 pub mod enrolment;
 pub mod keys;
 pub mod outcomes;
@@ -187,6 +190,8 @@ async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationTok
     parts.spawn(sweeper::run(Arc::clone(dispatch)));
     parts.spawn(rollout::run(Arc::clone(dispatch)));
     parts.spawn(enrolment::run(Arc::clone(dispatch)));
+    parts.spawn(drift::run(Arc::clone(dispatch)));
+    parts.spawn(asking::run(Arc::clone(dispatch)));
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),

@@ -11,6 +11,7 @@ use shared::ids::{JobId, ServerId};
 use shared::operation::{JobEvent, JobState};
 use shared::security::{Refused, SecurityKind};
 
+use super::drift::{configured_apply_in_tx, drift_report_apply_in_tx};
 use super::{Dispatch, DispatchError, chain};
 use crate::store::event::event_first_seen_in_tx;
 use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_retry_in_tx};
@@ -152,6 +153,8 @@ async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, Dispa
                     security_event_insert_in_tx(&mut tx, &new).await?;
                     hints.push(Hint { security: true, ..Hint::default() });
                 }
+                Event::Drift(report) => hints.extend(drift_report_apply_in_tx(&mut tx, *server, report).await?),
+                Event::Configured(configured) => configured_apply_in_tx(&mut tx, *server, configured).await?,
                 Event::Outdated(outdated) => hints.extend(outdated_apply_in_tx(&mut tx, *server, outdated).await?),
             }
         }

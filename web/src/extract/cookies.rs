@@ -111,6 +111,10 @@ pub enum Flash {
     QueueMoved,
     /// A request was taken back.
     OperationCancelled,
+    /// A server looks for drift.
+    Looking,
+    /// A server does not answer.
+    Silent,
     /// Workers are updated one after the other.
     RolloutStarted,
     /// No further worker is updated.
@@ -118,7 +122,7 @@ pub enum Flash {
 }
 
 impl Flash {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 19] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
@@ -134,6 +138,8 @@ impl Flash {
         Self::QueueResumed,
         Self::QueueMoved,
         Self::OperationCancelled,
+        Self::Looking,
+        Self::Silent,
         Self::RolloutStarted,
         Self::RolloutCancelled,
     ];
@@ -155,6 +161,8 @@ impl Flash {
             Self::QueueResumed => "queue-resumed",
             Self::QueueMoved => "queue-moved",
             Self::OperationCancelled => "operation-cancelled",
+            Self::Looking => "looking",
+            Self::Silent => "silent",
             Self::RolloutStarted => "rollout-started",
             Self::RolloutCancelled => "rollout-cancelled",
         }
@@ -179,6 +187,8 @@ impl Flash {
             Self::QueueResumed => "The queue goes on.",
             Self::QueueMoved => "It was moved in the queue.",
             Self::OperationCancelled => "It is cancelled. Nothing was changed on the server.",
+            Self::Looking => "The server compares itself with what was applied. What it finds appears here.",
+            Self::Silent => "The server does not answer right now. It looks by itself once it is back.",
             Self::RolloutStarted => "The workers are being updated, one server first.",
             Self::RolloutCancelled => "No further worker is updated. What is under way ends by itself.",
         }

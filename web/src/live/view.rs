@@ -40,6 +40,8 @@ pub enum LiveView {
     Audit(ListQuery),
     /// Security events.
     Security(ListQuery),
+    /// Drift.
+    Drift,
     /// Updates of all workers.
     Rollout,
 }
@@ -106,6 +108,7 @@ impl LiveView {
             paths::SERVERS => return Some(Self::Servers(query())),
             paths::AUDIT => return Some(Self::Audit(query())),
             paths::SECURITY => return Some(Self::Security(query())),
+            paths::DRIFT => return Some(Self::Drift),
             paths::ROLLOUT => return Some(Self::Rollout),
             _ => {}
         }
@@ -131,7 +134,7 @@ impl LiveView {
     fn shows(&self, hint: &Hint) -> bool {
         let provisioning = is_provisioning(hint);
         match self {
-            Self::Home => !hint.audit,
+            Self::Home | Self::Drift => !hint.audit,
             Self::Servers(_) | Self::Rollout => hint.server.is_some() || provisioning,
             Self::Audit(_) => hint.audit,
             Self::Security(_) => hint.security,

@@ -10,13 +10,16 @@ use shared::names::PhpVersion;
 use super::model::account::{
     SftpTyped, account_delete_model, account_limits_model, account_list_model, account_new_model, account_php_model, account_show_model,
 };
+use super::model::drift::preview_model;
 use super::model::{ListQuery, live_url};
-use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
+use super::{Access, Route, at_page, get, go, post, refusal_or, refused, shown, toast};
 use crate::app::account::{AccountCreate, LimitsForm, account_create};
-use crate::app::account_access::{SftpKeyForm, SftpPasswordForm, account_limits_set, sftp_key_add, sftp_key_remove, sftp_password_set};
+use crate::app::account_access::{
+    SftpKeyForm, SftpPasswordForm, account_limits_preview, account_limits_set, sftp_key_add, sftp_key_remove, sftp_password_set,
+};
 use crate::app::account_change::{account_delete, account_suspend, account_unsuspend};
 use crate::app::operation::account_retry;
-use crate::app::php::{PhpForm, php_update};
+use crate::app::php::{PhpForm, php_preview, php_update};
 use crate::app::site_change::{ConfirmDelete, Press};
 use crate::app::{AppError, FieldErrors};
 use crate::error::PageError;
@@ -32,8 +35,10 @@ pub(super) const TABLE: &[Route] = &[
     get(paths::ACCOUNT, Access::Owner),
     get(paths::ACCOUNT_LIMITS, Access::Admin),
     post(paths::ACCOUNT_LIMITS, Access::Admin),
+    post(paths::ACCOUNT_LIMITS_PREVIEW, Access::Admin),
     get(paths::ACCOUNT_PHP, Access::Owner),
     post(paths::ACCOUNT_PHP, Access::Owner),
+    post(paths::ACCOUNT_PHP_PREVIEW, Access::Owner),
     post(paths::ACCOUNT_SFTP_PASSWORD, Access::Owner),
     post(paths::ACCOUNT_SFTP_KEYS, Access::Owner),
     post(paths::ACCOUNT_SFTP_KEY_REMOVE, Access::Owner),
@@ -51,7 +56,9 @@ pub fn router() -> Router<AppState> {
         .route(paths::ACCOUNT_NEW, on_get(new))
         .route(paths::ACCOUNT, on_get(show))
         .route(paths::ACCOUNT_LIMITS, on_get(limits).post(limits_set))
+        .route(paths::ACCOUNT_LIMITS_PREVIEW, on_post(limits_preview))
         .route(paths::ACCOUNT_PHP, on_get(php).post(php_set))
+        .route(paths::ACCOUNT_PHP_PREVIEW, on_post(php_shown))
         .route(paths::ACCOUNT_SFTP_PASSWORD, on_post(sftp_password))
         .route(paths::ACCOUNT_SFTP_KEYS, on_post(key_add))
         .route(paths::ACCOUNT_SFTP_KEY_REMOVE, on_post(key_remove))
@@ -122,6 +129,21 @@ async fn limits_set(
     }
 }
 
+/// The form again, with what it would change; nothing is recorded.
+async fn limits_preview(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<AccountId>,
+    Form(form): Form<LimitsForm>,
+) -> Result<Response, PageError> {
+    let (refusal, preview) = refusal_or(account_limits_preview(&state.app, &signed_in.actor, id, &form).await)?;
+    let mut model = account_limits_model(&state, &signed_in.actor, id, Some((&form, &refusal))).await?;
+    model.preview = preview.map(|preview| preview_model(&signed_in.actor, preview));
+    let shown = model.preview.is_some();
+    let page = view::limits_page(&at_page(signed_in, paths::account_limits(id)), &model);
+    Ok(if shown { page.into_response() } else { refused(page) })
+}
+
 async fn php(
     State(state): State<AppState>,
     signed_in: SignedIn,
@@ -145,6 +167,21 @@ async fn php_set(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The form again, with what it would change; nothing is recorded.
+async fn php_shown(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path((id, version)): Path<(AccountId, PhpVersion)>,
+    Form(form): Form<PhpForm>,
+) -> Result<Response, PageError> {
+    let (refusal, preview) = refusal_or(php_preview(&state.app, &signed_in.actor, id, version, &form).await)?;
+    let mut model = account_php_model(&state, &signed_in.actor, id, version, Some((&form, &refusal))).await?;
+    model.preview = preview.map(|preview| preview_model(&signed_in.actor, preview));
+    let shown = model.preview.is_some();
+    let page = view::php_page(&at_page(signed_in, paths::account_php(id, version)), &model);
+    Ok(if shown { page.into_response() } else { refused(page) })
 }
 
 /// The page with the new password is the answer itself: it is stored nowhere, so it can be shown only now.

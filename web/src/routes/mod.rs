@@ -6,6 +6,7 @@
 pub mod account;
 pub mod audit;
 pub mod client;
+pub mod drift;
 pub mod home;
 pub mod join;
 pub mod model;
@@ -23,6 +24,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::Markup;
 
+use crate::app::{AppError, FieldErrors};
 use crate::extract::{Flash, SignedIn, clear_flash};
 use crate::views::components::toast::Toast;
 use crate::views::layout::Viewer;
@@ -75,6 +77,7 @@ pub fn table() -> Vec<Route> {
         server::TABLE,
         queue::TABLE,
         security::TABLE,
+        drift::TABLE,
         rollout::TABLE,
         audit::TABLE,
         crate::live::route::TABLE,
@@ -103,6 +106,15 @@ fn at_page(signed_in: SignedIn, here: String) -> Viewer {
 /// The form again, with what was typed and what was wrong.
 fn refused(page: Markup) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, page).into_response()
+}
+
+/// What a form is shown again with: its refusals, or what it came to.
+fn refusal_or<T>(result: Result<T, AppError>) -> Result<(FieldErrors, Option<T>), AppError> {
+    match result {
+        Ok(value) => Ok((FieldErrors::new(), Some(value))),
+        Err(AppError::Invalid(refusal)) => Ok((refusal, None)),
+        Err(error) => Err(error),
+    }
 }
 
 /// To a page, with a message.

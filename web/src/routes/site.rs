@@ -1,18 +1,21 @@
 //! Sites.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{Router, get as on_get, post as on_post};
 use serde::Deserialize;
 use shared::ids::SiteId;
 use shared::jobs::ResourceKey;
 
+use super::model::drift::{preview_model, site_history_model};
 use super::model::site::{site_delete_model, site_edit_model, site_list_model, site_new_model, site_show_model};
 use super::model::{ListQuery, live_url};
-use super::{Access, Route, get, go, post, refused, shown, toast};
+use super::{Access, Route, at_page, get, go, post, refusal_or, refused, shown, toast};
 use crate::app::operation::site_retry;
-use crate::app::site::{SiteCreate, SiteUpdate, site_create, site_update};
+use crate::app::site::{SiteCreate, SiteUpdate, site_create, site_create_preview, site_update, site_update_preview};
 use crate::app::site_change::{ConfirmDelete, Press, site_delete, site_suspend, site_unsuspend};
+use crate::app::site_history::{RollbackForm, site_rollback};
 use crate::app::{AppError, FieldErrors};
 use crate::error::PageError;
 use crate::extract::{Flash, Form, Path, Query, SignedIn};
@@ -24,9 +27,13 @@ pub(super) const TABLE: &[Route] = &[
     get(paths::SITES, Access::SignedIn),
     post(paths::SITES, Access::SignedIn),
     get(paths::SITE_NEW, Access::SignedIn),
+    post(paths::SITE_NEW_PREVIEW, Access::SignedIn),
     get(paths::SITE, Access::Owner),
     get(paths::SITE_EDIT, Access::Owner),
     post(paths::SITE_EDIT, Access::Owner),
+    post(paths::SITE_PREVIEW, Access::Owner),
+    get(paths::SITE_HISTORY, Access::Owner),
+    post(paths::SITE_ROLLBACK, Access::Owner),
     post(paths::SITE_SUSPEND, Access::Owner),
     post(paths::SITE_UNSUSPEND, Access::Owner),
     post(paths::SITE_RETRY, Access::Owner),
@@ -39,8 +46,12 @@ pub fn router() -> Router<AppState> {
     Router::new()
         .route(paths::SITES, on_get(list).post(create))
         .route(paths::SITE_NEW, on_get(new))
+        .route(paths::SITE_NEW_PREVIEW, on_post(create_preview))
         .route(paths::SITE, on_get(show))
         .route(paths::SITE_EDIT, on_get(edit).post(update))
+        .route(paths::SITE_PREVIEW, on_post(update_preview))
+        .route(paths::SITE_HISTORY, on_get(history))
+        .route(paths::SITE_ROLLBACK, on_post(rollback))
         .route(paths::SITE_SUSPEND, on_post(suspend))
         .route(paths::SITE_UNSUSPEND, on_post(unsuspend))
         .route(paths::SITE_RETRY, on_post(retry))
@@ -76,6 +87,16 @@ async fn create(State(state): State<AppState>, signed_in: SignedIn, Form(form): 
     }
 }
 
+/// The form again, with what it would change; nothing is recorded.
+async fn create_preview(State(state): State<AppState>, signed_in: SignedIn, Form(form): Form<SiteCreate>) -> Result<Response, PageError> {
+    let (refusal, preview) = refusal_or(site_create_preview(&state.app, &signed_in.actor, &form).await)?;
+    let mut model = site_new_model(&state, &signed_in.actor, &form, &refusal).await?;
+    model.preview = preview.map(|preview| preview_model(&signed_in.actor, preview));
+    let shown = model.preview.is_some();
+    let page = view::new_page(&at_page(signed_in, paths::SITE_NEW.to_owned()), &model);
+    Ok(if shown { page.into_response() } else { refused(page) })
+}
+
 fn resource_path(resource: ResourceKey) -> String {
     match resource {
         ResourceKey::Site(id) => paths::site(id),
@@ -106,6 +127,56 @@ async fn update(
         Err(AppError::Invalid(refusal)) => {
             let model = site_edit_model(&state, &signed_in.actor, id, Some((&form, &refusal))).await?;
             Ok(refused(view::edit_page(&signed_in.viewer, &model)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The form again, with what it would change; nothing is recorded.
+async fn update_preview(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<SiteId>,
+    Form(form): Form<SiteUpdate>,
+) -> Result<Response, PageError> {
+    let (refusal, preview) = refusal_or(site_update_preview(&state.app, &signed_in.actor, id, &form).await)?;
+    let mut model = site_edit_model(&state, &signed_in.actor, id, Some((&form, &refusal))).await?;
+    model.preview = preview.map(|preview| preview_model(&signed_in.actor, preview));
+    let shown = model.preview.is_some();
+    let page = view::edit_page(&at_page(signed_in, paths::site_edit(id)), &model);
+    Ok(if shown { page.into_response() } else { refused(page) })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Pair {
+    from: String,
+    to: String,
+}
+
+async fn history(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<SiteId>,
+    Query(pair): Query<Pair>,
+) -> Result<Response, PageError> {
+    let model = site_history_model(&state, &signed_in.actor, id, &pair.from, &pair.to).await?;
+    Ok(view::history_page(&signed_in.viewer, &model).into_response())
+}
+
+async fn rollback(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<SiteId>,
+    Form(form): Form<RollbackForm>,
+) -> Result<Response, PageError> {
+    match site_rollback(&state.app, &signed_in.actor, id, &form).await {
+        Ok(_) => Ok(go(&paths::site(id), Flash::Requested)),
+        Err(AppError::Conflict(sentence)) => {
+            let mut model = site_history_model(&state, &signed_in.actor, id, &form.generation, "").await?;
+            model.refused = Some(sentence);
+            let page = view::history_page(&at_page(signed_in, paths::site_history(id)), &model);
+            Ok((StatusCode::CONFLICT, page).into_response())
         }
         Err(error) => Err(error.into()),
     }

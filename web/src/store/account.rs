@@ -56,6 +56,8 @@ pub struct AccountRow {
     pub server_php: Vec<PhpVersion>,
     /// How many sites it has.
     pub sites: i64,
+    /// Whether it, or PHP of it, is on its server other than it was applied.
+    pub drifted: bool,
 }
 
 impl AccountRow {
@@ -71,7 +73,8 @@ macro_rules! account_select {
         "SELECT a.id, a.owner_id, u.name AS owner_name, u.state AS owner_state, a.linux_user, a.uid, a.presence, a.state, a.generation, \
          a.applied_generation, a.sftp_password_hash, a.cpu_percent, a.memory_mib, a.tasks, a.last_operation_id, a.created_ms, \
          v.id AS server_id, v.name AS server_name, v.address AS server_address, v.online AS server_online, \
-         v.seal_key AS server_seal_key, v.php_versions AS server_php, (SELECT COUNT(*) FROM sites s WHERE s.account_id = a.id) AS sites "
+         v.seal_key AS server_seal_key, v.php_versions AS server_php, (SELECT COUNT(*) FROM sites s WHERE s.account_id = a.id) AS sites, \
+         (SELECT COUNT(*) FROM drifts d WHERE d.account_id = a.id AND d.resource NOT LIKE 'site:%') AS drifted "
     };
 }
 
@@ -135,6 +138,7 @@ impl TryFrom<&AnyRow> for AccountRow {
             server_seal_key: row.try_get("server_seal_key")?,
             server_php: parse_json("servers.php_versions", row.try_get("server_php")?)?,
             sites: row.try_get("sites")?,
+            drifted: row.try_get::<i64, _>("drifted")? > 0,
         })
     }
 }

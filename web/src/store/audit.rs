@@ -59,6 +59,8 @@ pub enum AuditAction {
     QueueCancel,
     /// Security events were marked as seen.
     SecuritySeen,
+    /// What becomes of drift on a server was changed.
+    DriftPolicySet,
     /// Every server's worker is to be updated.
     RolloutStart,
     /// No further worker is to be updated.
@@ -73,7 +75,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Those that are no operations.
-    const OTHERS: [Self; 26] = [
+    const OTHERS: [Self; 27] = [
         Self::OperationRetry,
         Self::SessionBegin,
         Self::SessionRefused,
@@ -95,6 +97,7 @@ impl AuditAction {
         Self::QueueLater,
         Self::QueueCancel,
         Self::SecuritySeen,
+        Self::DriftPolicySet,
         Self::RolloutStart,
         Self::RolloutCancel,
         Self::RolloutResume,
@@ -133,6 +136,7 @@ impl AuditAction {
             Self::QueueLater => "queue.later",
             Self::QueueCancel => "queue.cancel",
             Self::SecuritySeen => "security.seen",
+            Self::DriftPolicySet => "drift_policy.set",
             Self::RolloutStart => "rollout.start",
             Self::RolloutCancel => "rollout.cancel",
             Self::RolloutResume => "rollout.resume",
@@ -167,6 +171,7 @@ impl AuditAction {
             Self::QueueLater => "Let a change go out later",
             Self::QueueCancel => "Cancel operation",
             Self::SecuritySeen => "Security events seen",
+            Self::DriftPolicySet => "Change what becomes of drift",
             Self::RolloutStart => "Update all workers",
             Self::RolloutCancel => "Stop updating workers",
             Self::RolloutResume => "Go on updating workers",

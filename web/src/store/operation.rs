@@ -33,13 +33,21 @@ pub enum OperationKind {
     SiteUnsuspend,
     /// A site goes.
     SiteDelete,
+    /// An account is made again as it should be.
+    AccountRepair,
+    /// PHP of an account is made again as it should be.
+    PhpRepair,
+    /// A site is made again as it should be.
+    SiteRepair,
+    /// A site gets settings back that it had before.
+    SiteRollback,
     /// A server's worker is updated.
     WorkerUpdate,
 }
 
 impl OperationKind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::AccountCreate,
         Self::AccountUpdate,
         Self::AccountSuspend,
@@ -51,6 +59,10 @@ impl OperationKind {
         Self::SiteSuspend,
         Self::SiteUnsuspend,
         Self::SiteDelete,
+        Self::AccountRepair,
+        Self::PhpRepair,
+        Self::SiteRepair,
+        Self::SiteRollback,
         Self::WorkerUpdate,
     ];
 
@@ -69,6 +81,10 @@ impl OperationKind {
             Self::SiteSuspend => "site.suspend",
             Self::SiteUnsuspend => "site.unsuspend",
             Self::SiteDelete => "site.delete",
+            Self::AccountRepair => "account.repair",
+            Self::PhpRepair => "php.repair",
+            Self::SiteRepair => "site.repair",
+            Self::SiteRollback => "site.rollback",
             Self::WorkerUpdate => "worker.update",
         }
     }
@@ -88,6 +104,10 @@ impl OperationKind {
             Self::SiteSuspend => "Suspend site",
             Self::SiteUnsuspend => "Bring back site",
             Self::SiteDelete => "Delete site",
+            Self::AccountRepair => "Repair account",
+            Self::PhpRepair => "Repair PHP",
+            Self::SiteRepair => "Repair site",
+            Self::SiteRollback => "Roll back site",
             Self::WorkerUpdate => "Update worker",
         }
     }

@@ -9,6 +9,7 @@ use shared::operation::{EverApplied, ResourceEvent, ResourceState};
 use sqlx::Row;
 
 use super::desired_state::desired_state_forget_in_tx;
+use super::drift::drift_clear_in_tx;
 use super::site_name::domain_claims_release_in_tx;
 use super::{StoreError, Tx, parse};
 
@@ -19,6 +20,7 @@ use super::{StoreError, Tx, parse};
 pub async fn resource_applied_in_tx(tx: &mut Tx, key: ResourceKey, generation: Generation, job: &Job) -> Result<(), StoreError> {
     raise_applied(tx, key, generation).await?;
     desired_state_forget_in_tx(tx, key, generation.0).await?;
+    drift_clear_in_tx(tx, key, generation).await?;
     if !is_newest(tx, key, generation).await? {
         return Ok(());
     }

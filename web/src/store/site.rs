@@ -52,6 +52,8 @@ pub struct SiteRow {
     pub created_ms: i64,
     /// How many further names it answers to.
     pub aliases: i64,
+    /// Whether it is on its server other than it was applied.
+    pub drifted: bool,
 }
 
 impl SiteRow {
@@ -67,7 +69,8 @@ macro_rules! site_select {
         "SELECT s.id, s.account_id, a.linux_user, a.owner_id, u.name AS owner_name, v.id AS server_id, v.name AS server_name, \
          v.address AS server_address, v.online AS server_online, s.domain, s.document_root, s.php_version, s.presence, s.state, \
          s.generation, s.applied_generation, s.last_operation_id, s.created_ms, \
-         (SELECT COUNT(*) FROM site_names n WHERE n.site_id = s.id AND n.position > 0) AS aliases "
+         (SELECT COUNT(*) FROM site_names n WHERE n.site_id = s.id AND n.position > 0) AS aliases, \
+         (SELECT COUNT(*) FROM drifts d WHERE d.resource = 'site:' || s.id) AS drifted "
     };
 }
 
@@ -106,6 +109,7 @@ impl TryFrom<&AnyRow> for SiteRow {
             last_operation: parse("sites.last_operation_id", row.try_get("last_operation_id")?)?,
             created_ms: row.try_get("created_ms")?,
             aliases: row.try_get("aliases")?,
+            drifted: row.try_get::<i64, _>("drifted")? > 0,
         })
     }
 }

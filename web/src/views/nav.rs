@@ -24,6 +24,8 @@ pub enum Nav {
     Operations,
     /// Servers.
     Servers,
+    /// Drift.
+    Drift,
     /// Password.
     Password,
     /// Signed-in devices.
@@ -54,6 +56,7 @@ const ADMIN: &[(&str, &[Entry])] = &[
         &[
             entry(Nav::Servers, Icon::Server, "Servers", paths::SERVERS),
             entry(Nav::Operations, Icon::ListChecks, "Operations", paths::OPERATIONS),
+            entry(Nav::Drift, Icon::FileCode, "Drift", paths::DRIFT),
             entry(Nav::Security, Icon::LockKeyhole, "Security events", paths::SECURITY),
         ],
     ),

@@ -9,6 +9,7 @@ mod browser;
 mod client;
 mod clock;
 mod database;
+mod drift;
 mod faults;
 mod host;
 mod join;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared::bus::credentials::{Credentials, new_user_key};
-use shared::bus::panel::DispatchBus;
+use shared::bus::credentials::{Credentials, PanelUser, new_user_key};
+use shared::bus::panel::{DispatchBus, ServeBus};
 use shared::bus::sealing::SealKey;
 use shared::bus::signing::{Purpose, sign};
 use shared::bus::topology::Replicas;
@@ -22,11 +22,11 @@ use tokio_util::sync::CancellationToken;
 use web::app::enrolment::{Enrolled, enrol, enrol_reply};
 use web::auth::token::{token_hash, token_new};
 use web::dispatch::{DispatchConfig, run as dispatch};
-use web::store::Db;
 use web::store::enrolment::enrolment_insert_in_tx;
 use web::store::job::job_list_of_operation;
 use web::store::server::{NewServer, server_fetch_by_name, server_insert_in_tx};
 use web::store::user::UserRole;
+use web::store::{Db, now_ms};
 use web::tls::TlsFiles;
 use worker::config::Identity;
 use worker::enrol::{EnrolError, EnrolOptions};
@@ -87,7 +87,10 @@ pub(crate) fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
 pub(crate) fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) -> Running {
     let stop = CancellationToken::new();
     let version = env!("CARGO_PKG_VERSION").parse().unwrap();
-    let config = WorkerConfig::new(identity.clone(), state.path(), host.clone(), version);
+    let config = WorkerConfig {
+        drift_period: Duration::from_secs(3600),
+        ..WorkerConfig::new(identity.clone(), state.path(), host.clone(), version)
+    };
     let token = stop.clone();
     let task = tokio::spawn(async move { work(config, token).await.unwrap() });
     Running { stop, task }
@@ -146,6 +149,8 @@ impl Whole {
         let nats = NatsServer::start();
         let app = TestApp::start().await;
         let dispatch = start_dispatch(app.db(), &nats);
+        let credentials = nats.keys.panel_credentials(PanelUser::Serve, now_ms() / 1000).unwrap();
+        app.workers.connected(ServeBus::connect(&nats.address(), &credentials).await.unwrap());
         let identity = join(&app, &nats, "web1").await;
         let (host, state) = (Arc::new(FakeSystem::new()), TempDir::new().unwrap());
         let worker = start_worker(&identity, &host, &state);

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use shared::jobs::{Generation, Job, PhpPoolSpec, PoolPresence, Presence, ResourceKey, SiteSpec};
 use shared::names::{DomainName, LinuxUser, PhpVersion, SiteName};
 
-use super::image::{DirectoryImage, Entry, FileImage, UnitState, UserRecord};
+use super::image::{DirectoryImage, Entry, FileImage, UserRecord};
 use crate::ledger::Rows;
 use crate::system::{System, SystemError};
 
@@ -17,29 +17,34 @@ pub struct View<'a> {
     ledger: &'a Rows,
     /// What is about to change: no witness of anything.
     batch: BTreeSet<ResourceKey>,
+    /// Whether so many plans are made that reading every user at once is cheaper than asking for each.
+    many: bool,
     users: OnceLock<BTreeMap<String, UserRecord>>,
     units: OnceLock<BTreeSet<String>>,
     neighbour: OnceLock<Option<DomainName>>,
 }
 
-/// From so many plans on, reading every user and unit at once is cheaper than asking for each.
+/// From so many plans on it is cheaper.
 const MANY: usize = 4;
 
 impl<'a> View<'a> {
     /// Looks at a host through its ledger, for plans of the resources of one batch.
     #[must_use]
     pub fn new(system: &'a dyn System, ledger: &'a Rows, batch: BTreeSet<ResourceKey>) -> Self {
-        Self { system, ledger, batch, users: OnceLock::new(), units: OnceLock::new(), neighbour: OnceLock::new() }
+        let many = batch.len() >= MANY;
+        Self { system, ledger, batch, many, users: OnceLock::new(), units: OnceLock::new(), neighbour: OnceLock::new() }
+    }
+
+    /// Looks at a host to compare it with all that was applied: nothing is about to change.
+    #[must_use]
+    pub fn of_all(system: &'a dyn System, ledger: &'a Rows) -> Self {
+        Self { many: true, ..Self::new(system, ledger, BTreeSet::new()) }
     }
 
     /// What plans may know.
     #[must_use]
     pub const fn facts(&self) -> Facts<'_> {
         Facts { view: self, system: self.system, ledger: self.ledger }
-    }
-
-    fn is_of_many(&self) -> bool {
-        self.batch.len() >= MANY
     }
 
     /// A site that none of the batch changes. nginx answers for it by itself, whatever serves it.
@@ -126,7 +131,7 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// The user database cannot be read.
     pub fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError> {
-        if self.view.is_of_many() {
+        if self.view.many {
             let users = remembered(&self.view.users, || self.system.users())?;
             if let Some(user) = users.get(name) {
                 return Ok(Some(user.clone()));
@@ -164,10 +169,7 @@ impl<'a> Facts<'a> {
     /// # Errors
     /// systemd does not answer.
     pub fn runs(&self, unit: &str) -> Result<bool, SystemError> {
-        if self.view.is_of_many() {
-            return Ok(remembered(&self.view.units, || self.system.active_units())?.contains(unit));
-        }
-        Ok(self.system.units(&[unit])? == [UnitState::Active])
+        Ok(remembered(&self.view.units, || self.system.active_units())?.contains(unit))
     }
 
     /// Whether the kernel has a table of packet filter rules.

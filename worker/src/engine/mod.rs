@@ -19,6 +19,7 @@
 pub(crate) mod batch;
 pub(crate) mod bisect;
 pub(crate) mod check;
+pub(crate) mod difference;
 pub mod error;
 pub(crate) mod execute;
 pub mod facts;

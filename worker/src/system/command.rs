@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -78,6 +79,15 @@ const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 /// What is kept of a program's output: 10,000 accounts have 30,000 units, some 100 bytes each where systemd lists them.
 const OUTPUT_LIMIT: u64 = 8 * 1024 * 1024;
 
+/// Programs that were started since this process began.
+static STARTED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many programs this process has started, for measuring.
+#[must_use]
+pub fn programs_started() -> usize {
+    STARTED.load(Ordering::Relaxed)
+}
+
 impl Program {
     /// A program by its absolute path.
     pub(super) fn new(path: impl AsRef<Path>) -> Self {
@@ -134,6 +144,7 @@ impl Program {
 
     /// Runs it; how it ended is for the caller to judge.
     pub(super) fn finish(mut self) -> Result<Finished, CommandError> {
+        STARTED.fetch_add(1, Ordering::Relaxed);
         let mut child = self.command.spawn().map_err(|source| CommandError::Start { command: self.words.clone(), source })?;
         let stdin = child.stdin.take();
         let input = std::mem::take(&mut self.input);

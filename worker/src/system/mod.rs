@@ -22,6 +22,7 @@ mod removal;
 mod role_health;
 mod services;
 mod stage;
+mod systemd_bus;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,8 +37,8 @@ use shared::names::{DomainName, LinuxUser, PhpVersion};
 
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
-pub use command::CommandError;
 pub(crate) use command::cut;
+pub use command::{CommandError, programs_started};
 pub use host::Host;
 pub use package::{Dpkg, Health, PackageHost, installed_version};
 pub(crate) use package::{SIGN, Sign};
@@ -98,7 +99,7 @@ pub trait System: Send + Sync {
 
     /// Whether units run, in the order asked.
     fn units(&self, units: &[&str]) -> Result<Vec<UnitState>, SystemError>;
-    /// Every unit that runs.
+    /// Every unit that runs. Starts no program where systemd answers itself.
     fn active_units(&self) -> Result<BTreeSet<String>, SystemError>;
     /// Starts units and waits for them.
     fn start_units(&self, units: &[&str]) -> Result<(), SystemError>;

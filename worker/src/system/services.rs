@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 
 use super::command::{CommandError, Program, cut};
-use super::{Check, ServiceStatus, SystemError, files, users};
+use super::{Check, ServiceStatus, SystemError, files, systemd_bus, users};
 use crate::engine::image::{Acl, DirectoryImage, Owner, UnitState};
 
 pub(super) const SYSTEMCTL: &str = "/usr/bin/systemctl";
@@ -65,6 +65,10 @@ pub(super) fn units(units: &[&str]) -> Result<Vec<UnitState>, SystemError> {
 }
 
 pub(super) fn active_units() -> Result<BTreeSet<String>, SystemError> {
+    match systemd_bus::active_units() {
+        Ok(active) => return Ok(active),
+        Err(error) => tracing::debug!(error = %error, "systemd's own socket does not answer; its program is asked"),
+    }
     let listed = Program::new(SYSTEMCTL)
         .arg("list-units")
         .arg("--state=active,reloading,activating")

@@ -12,10 +12,10 @@ use worker::system::fake::{FakeSystem, Node, Trouble};
 use crate::support::{KEY, Lab, account, again, failure, hash, pool, site};
 
 /// A job, and what was applied before it.
-struct Case {
-    name: &'static str,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
     before: Vec<JobEnvelope>,
-    job: JobEnvelope,
+    pub(crate) job: JobEnvelope,
 }
 
 fn case(name: &'static str, before: &[&JobEnvelope], job: JobEnvelope) -> Case {
@@ -23,7 +23,7 @@ fn case(name: &'static str, before: &[&JobEnvelope], job: JobEnvelope) -> Case {
 }
 
 /// Every kind of job, made, changed, suspended and deleted.
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let a1 = account(1, |_| ());
     let a2 = account(2, |spec| {
         spec.sftp.password = Some(hash());
@@ -58,7 +58,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// A host on which a case's past has happened, with its pool awake.
-async fn lab(case: &Case) -> Lab {
+pub(crate) async fn lab(case: &Case) -> Lab {
     let lab = Lab::new().await;
     lab.applied(&case.before.iter().map(again).collect::<Vec<_>>()).await;
     if lab.host.snapshot().active.contains("gantry-php8.2@shop.socket") {

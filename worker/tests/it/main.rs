@@ -4,7 +4,9 @@
 
 mod batch;
 mod batch_laws;
+mod drift;
 mod failures;
+mod includes;
 mod laws;
 mod outside;
 mod plans;

@@ -29,7 +29,7 @@ fn no_module_is_a_drawer() {
 #[test]
 fn subjects_are_spelled_in_one_place() {
     let spelled = ["shared/src/bus/subjects.rs", "shared/src/bus/credentials.rs"];
-    let prefixes = ["cmd.", "evt.", "prog.", "hb.", "in.", "ui."];
+    let prefixes = ["cmd.", "evt.", "prog.", "hb.", "in.", "ui.", "req.", "ans."];
     let broken: Vec<String> = sources()
         .iter()
         .filter(|source| !spelled.contains(&source.file.as_str()))

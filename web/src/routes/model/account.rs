@@ -5,6 +5,7 @@ use shared::jobs::{PoolPresence, Presence, ResourceKey};
 use shared::names::PhpVersion;
 use shared::operation::ResourceState;
 
+use super::drift::drifted_of_account;
 use super::operation::{newest, standing_of};
 use super::site::{newest_first, of_account, sftp_host};
 use super::{FEED, ListQuery, at, count, form_key, press_key, state_counts};
@@ -52,6 +53,7 @@ pub async fn row(state: &AppState, actor: &Actor, account: &AccountRow) -> Resul
         waiting: standing.waiting,
         progress: standing.progress,
         failure: standing.failure,
+        drifted: account.drifted,
         can: can(actor, account),
         key: press_key(ResourceKey::Account(account.id), account.generation),
     })
@@ -189,6 +191,7 @@ pub async fn account_show_model(
         limits: account.limits,
         usage: Vec::new(),
         can_create_site: alive && account.presence == Presence::Active,
+        drift: drifted_of_account(state, actor, id).await?,
         operations: newest(state, actor, operations, FEED).await?,
         account: row(state, actor, &account).await?,
         sites,
@@ -277,7 +280,13 @@ pub async fn account_limits_model(
             tasks: text(account.limits.tasks),
         },
     };
-    Ok(LimitsModel { id, user: account.linux_user, form, errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default() })
+    Ok(LimitsModel {
+        id,
+        user: account.linux_user,
+        form,
+        errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default(),
+        preview: None,
+    })
 }
 
 /// The question before an account is deleted.
@@ -334,6 +343,7 @@ pub async fn account_php_model(
         key: form_key(),
         errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default(),
         failure,
+        preview: None,
     })
 }
 

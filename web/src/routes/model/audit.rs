@@ -63,11 +63,19 @@ async fn who(state: &AppState, actor: &Actor, who: &str) -> Result<String, PageE
 /// Whether a client can do this, or have it done to their sign-in.
 const fn is_for_clients(action: AuditAction) -> bool {
     match action {
-        AuditAction::Operation(OperationKind::AccountCreate | OperationKind::AccountDelete | OperationKind::WorkerUpdate)
+        AuditAction::Operation(
+            OperationKind::AccountCreate
+            | OperationKind::AccountDelete
+            | OperationKind::AccountRepair
+            | OperationKind::PhpRepair
+            | OperationKind::SiteRepair
+            | OperationKind::WorkerUpdate,
+        )
         | AuditAction::ServerAdd
         | AuditAction::ServerUpdate
         | AuditAction::ServerToken
         | AuditAction::ServerDelete
+        | AuditAction::DriftPolicySet
         | AuditAction::RolloutStart
         | AuditAction::RolloutCancel
         | AuditAction::RolloutResume
@@ -88,7 +96,8 @@ const fn is_for_clients(action: AuditAction) -> bool {
             | OperationKind::SiteUpdate
             | OperationKind::SiteSuspend
             | OperationKind::SiteUnsuspend
-            | OperationKind::SiteDelete,
+            | OperationKind::SiteDelete
+            | OperationKind::SiteRollback,
         )
         | AuditAction::OperationRetry
         | AuditAction::SessionBegin

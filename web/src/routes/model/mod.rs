@@ -6,6 +6,7 @@
 pub mod account;
 pub mod audit;
 pub mod client;
+pub mod drift;
 pub mod home;
 pub mod live;
 pub mod operation;

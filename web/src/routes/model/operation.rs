@@ -327,16 +327,20 @@ fn attempt(row: &AttemptRow) -> Attempt {
     }
 }
 
-fn job_block(actor: &Actor, job: &JobRow, server: &str, blackbox: &mut Blackbox) -> JobBlock {
-    let title = match &job.job {
+/// What a state is of, such as `Site shop.example`.
+pub(super) fn title_of(job: &Job) -> String {
+    match job {
         Job::Account(spec) => format!("Account {}", spec.user),
         Job::PhpPool(spec) => format!("PHP {} of {}", spec.version, spec.user),
         Job::Site(spec) => format!("Site {}", spec.domain.to_unicode()),
         Job::Worker(spec) => format!("Worker {}", spec.version),
-    };
+    }
+}
+
+fn job_block(actor: &Actor, job: &JobRow, server: &str, blackbox: &mut Blackbox) -> JobBlock {
     JobBlock {
         id: job.id,
-        title,
+        title: title_of(&job.job),
         kind: job.resource.kind(),
         state: job.state,
         server: server.to_owned(),

@@ -5,6 +5,7 @@ use shared::jobs::{Presence, ResourceKey};
 use shared::names::PhpVersion;
 use shared::operation::ResourceState;
 
+use super::drift::{drifted_of, watched_at};
 use super::operation::{rows as operation_rows, standing_of};
 use super::{FEED, ListQuery, at, form_key, press_key, state_counts};
 use crate::app::site::{SiteCreate, SiteUpdate};
@@ -50,6 +51,7 @@ pub async fn row(state: &AppState, actor: &Actor, site: &SiteRow) -> Result<Row,
         waiting: standing.waiting,
         progress: standing.progress,
         failure: standing.failure,
+        drifted: site.drifted,
         can: can(site),
         key: press_key(ResourceKey::Site(site.id), site.generation),
     })
@@ -167,6 +169,8 @@ pub async fn site_show_model(state: &AppState, actor: &Actor, id: SiteId, live: 
             user: account.linux_user.to_string(),
             ready: account.sftp_password.is_some() || !keys.is_empty(),
         }),
+        drift: drifted_of(state, actor, ResourceKey::Site(id)).await?,
+        watched_at: watched_at(&server),
         operations: operation_rows(state, actor, &operations).await?,
         site: row(state, actor, &site).await?,
         visit_url: state.config.site_url(&site.domain),
@@ -208,6 +212,7 @@ pub async fn site_new_model(state: &AppState, actor: &Actor, form: &SiteCreate, 
         errors: super::errors(refused),
         accounts: choices,
         php_versions: versions,
+        preview: None,
     })
 }
 
@@ -258,6 +263,7 @@ pub async fn site_edit_model(
         key: form_key(),
         errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default(),
         php_versions: newest_first(account.server_php.into_iter().chain(site.kind.php())),
+        preview: None,
     })
 }
 

@@ -11,6 +11,7 @@ use crate::views::components::form_field::Field;
 use crate::views::components::note;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::model::Errors;
+use crate::views::preview::{self, PreviewModel};
 
 /// What is typed. Empty means no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct LimitsModel {
     pub form: LimitsForm,
     /// What was wrong.
     pub errors: Errors,
+    /// What it would change, if that was asked.
+    pub preview: Option<PreviewModel>,
 }
 
 /// The page.
@@ -58,10 +61,12 @@ pub fn limits_page(viewer: &Viewer, model: &LimitsModel) -> Markup {
             div.card-body.form { (note::form_errors(&model.errors)) (limit_fields(&model.form, &model.errors)) }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Save changes"))
+                (button::submit_to("Preview", &paths::account_limits_preview(model.id)))
                 (button::link(Weight::Normal, None, "Cancel", &paths::account(model.id)))
                 (note::form_summary(&model.errors))
             }
         }
+        @if let Some(shown) = &model.preview { (preview::card(shown)) }
     };
     let page =
         Page::new("Limits", Nav::Accounts, body).below("Accounts", paths::ACCOUNTS).below(model.user.as_str(), paths::account(model.id));

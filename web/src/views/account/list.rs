@@ -160,7 +160,7 @@ pub fn row_fragment(row: &Row, place: Place, now: Timestamp) -> Fragment {
         tbody #(id) {
             tr {
                 td.main { a.name href=(paths::account(row.id)) { (row.user) } }
-                td { (row.badge()) }
+                td { (row.badge()) @if let Some(mark) = row.mark() { " " (mark) } }
                 @if place != Place::Client { td data-label="Client" { (reference::person(&row.owner)) } }
                 @if place != Place::Server { td data-label="Server" { (reference::server(&row.server)) } }
                 td.num data-label="Sites" { @if row.sites == 0 { "none" } @else { (count(row.sites)) } }

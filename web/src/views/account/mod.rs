@@ -51,6 +51,8 @@ pub struct Row {
     pub progress: Option<Progress>,
     /// Why its last change failed.
     pub failure: Option<Failure>,
+    /// Whether it, or PHP of it, is on its server other than it was applied.
+    pub drifted: bool,
     /// What the viewer may do with it now.
     pub can: Can,
     /// Makes a repeated press of one of its buttons the same request.
@@ -62,6 +64,12 @@ impl Row {
     #[must_use]
     pub fn badge(&self) -> Badge {
         if self.waiting.is_some() { badge::WAITING } else { badge::resource(self.state) }
+    }
+
+    /// The mark beside its badge, if it has drifted.
+    #[must_use]
+    pub fn mark(&self) -> Option<Badge> {
+        self.drifted.then_some(badge::DRIFTED)
     }
 
     /// Whether something is under way.

@@ -12,6 +12,7 @@ use crate::views::components::form_field::Field;
 use crate::views::components::{note, stat};
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::model::{Errors, Failure, FormKey};
+use crate::views::preview::{self, PreviewModel};
 
 /// What is typed; each field has the name of the setting. `pm` is `ondemand`, `dynamic` or `static`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,6 +94,8 @@ pub struct PhpModel {
     pub errors: Errors,
     /// Why the last change failed.
     pub failure: Option<Failure>,
+    /// What it would change, if that was asked.
+    pub preview: Option<PreviewModel>,
 }
 
 /// The page.
@@ -111,10 +114,12 @@ pub fn php_page(viewer: &Viewer, model: &PhpModel) -> Markup {
             div.card-body.form { (note::form_errors(&model.errors)) (limits(model)) hr; (workers(model)) }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Save changes"))
+                (button::submit_to("Preview", &paths::account_php_preview(model.id, model.version)))
                 (button::link(Weight::Normal, None, "Cancel", &paths::account(model.id)))
                 (note::form_summary(&model.errors))
             }
         }
+        @if let Some(shown) = &model.preview { (preview::card(shown)) }
     };
     let page =
         Page::new(title, Nav::Accounts, body).below("Accounts", paths::ACCOUNTS).below(model.user.as_str(), paths::account(model.id));

@@ -17,9 +17,10 @@ use crate::views::components::menu::menu;
 use crate::views::components::toast::Toast;
 use crate::views::components::usage::{Usage, usage};
 use crate::views::components::{kv, note, progress, reference, stat, time};
+use crate::views::drift::Drifted;
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
-use crate::views::{operation, site};
+use crate::views::{drift, operation, site};
 
 /// The page's model.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct ShowModel {
     pub sites: Vec<site::Row>,
     /// Whether the viewer may create a site in it now.
     pub can_create_site: bool,
+    /// How it, or PHP of it, differs from what was applied, if it does.
+    pub drift: Option<Drifted>,
     /// Its newest operations, newest first.
     pub operations: Vec<operation::Row>,
     /// The live stream.
@@ -106,7 +109,7 @@ fn head(model: &ShowModel) -> Fragment {
         @if model.can_create_site { (button::link(Weight::Primary, Some(Icon::Plus), "Create a site", &paths::site_new_in(account.id))) }
         (menu("account-menu", "More actions", false, &menu_items(account.id, account.can, &account.key)))
     };
-    let title = html! { (account.user) " " (account.badge()) };
+    let title = html! { (account.user) " " (account.badge()) @if let Some(mark) = account.mark() { " " (mark) } };
     Fragment::new(HEAD, html! { div #(HEAD) { (layout::page_head(&title, &line, &actions)) } })
 }
 
@@ -126,6 +129,7 @@ fn status(model: &ShowModel) -> Fragment {
             } @else if account.state == ResourceState::Suspended {
                 (note::note(Tone::Off, Icon::Pause, "This account is suspended.", "Its sites show a page that says so, and nobody signs in by SFTP. Bringing it back restores exactly what was."))
             }
+            @if let Some(drifted) = &model.drift { (drift::note(drifted)) }
         }
     };
     Fragment::new(STATUS, html)

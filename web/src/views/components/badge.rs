@@ -69,6 +69,8 @@ const fn badge(tone: Tone, icon: Icon, label: &'static str) -> Badge {
 
 /// Work that waits, for a server or for its turn.
 pub const WAITING: Badge = badge(Tone::Warn, Icon::Clock, "Waiting");
+/// Something on its server is other than it was applied.
+pub const DRIFTED: Badge = badge(Tone::Warn, Icon::TriangleAlert, "Drifted");
 /// A server that answers.
 pub const ONLINE: Badge = badge(Tone::Ok, Icon::Check, "Online");
 /// A server that does not.

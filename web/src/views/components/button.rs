@@ -46,6 +46,12 @@ pub fn submit(weight: Weight, label: &str) -> Markup {
     html! { button class=(classes(weight, false)) type="submit" { (label) } }
 }
 
+/// A form's second button: the same fields, sent elsewhere. It works without scripts.
+#[must_use]
+pub fn submit_to(label: &str, action: &str) -> Markup {
+    html! { button class=(classes(Weight::Normal, false)) type="submit" formaction=(action) { (label) } }
+}
+
 /// A form of one button, for an action without questions.
 #[must_use]
 pub fn post(size: Size, icon: Icon, label: &str, action: &str) -> Markup {

@@ -5,6 +5,7 @@ pub mod button;
 pub mod chart;
 pub mod choice;
 pub mod confirm;
+pub mod difference;
 pub mod empty_state;
 pub mod form_field;
 pub mod icon;

@@ -12,6 +12,7 @@ use crate::views::components::icon::Icon;
 use crate::views::components::{empty_state, note};
 use crate::views::layout::{self, Audience, Nav, Page, Viewer};
 use crate::views::model::{Errors, FormKey};
+use crate::views::preview::{self, PreviewModel};
 
 /// What is typed into the forms, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct NewModel {
     pub accounts: Vec<Choice>,
     /// The PHP versions of the servers, newest first.
     pub php_versions: Vec<PhpVersion>,
+    /// What it would change, if that was asked.
+    pub preview: Option<PreviewModel>,
 }
 
 /// The form for a site's settings.
@@ -58,6 +61,8 @@ pub struct EditModel {
     pub errors: Errors,
     /// The PHP versions of its server, newest first.
     pub php_versions: Vec<PhpVersion>,
+    /// What it would change, if that was asked.
+    pub preview: Option<PreviewModel>,
 }
 
 /// The page for a new site.
@@ -68,7 +73,7 @@ pub fn new_page(viewer: &Viewer, model: &NewModel) -> Markup {
         @if model.accounts.is_empty() {
             section.card { (no_account(viewer.audience)) }
         } @else {
-            div.split { div.stack { (new_form(model)) } aside.stack { (what_happens()) } }
+            div.split { div.stack { (new_form(model)) @if let Some(shown) = &model.preview { (preview::card(shown)) } } aside.stack { (what_happens()) } }
         }
     };
     let page = Page::new("Create a site", Nav::Sites, body).below("Sites", paths::SITES);
@@ -108,6 +113,7 @@ fn new_form(model: &NewModel) -> Markup {
             }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Create site"))
+                (button::submit_to("Preview", paths::SITE_NEW_PREVIEW))
                 (button::link(Weight::Normal, None, "Cancel", paths::SITES))
                 (note::form_summary(&model.errors))
             }
@@ -138,10 +144,12 @@ pub fn edit_page(viewer: &Viewer, model: &EditModel) -> Markup {
             }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Save changes"))
+                (button::submit_to("Preview", &paths::site_preview(model.id)))
                 (button::link(Weight::Normal, None, "Cancel", &paths::site(model.id)))
                 (note::form_summary(&model.errors))
             }
         }
+        @if let Some(shown) = &model.preview { (preview::card(shown)) }
     };
     let page = Page::new("Settings", Nav::Sites, body).below("Sites", paths::SITES).below(name, paths::site(model.id));
     layout::page(viewer, &page)

@@ -151,7 +151,7 @@ fn row_in(row: &Row, place: Place, now: Timestamp) -> Fragment {
                     a.name href=(paths::site(row.id)) { (name) }
                     @if let Some(line) = second_line(&row.domain, &row.aliases) { small { (line) } }
                 }
-                td { (row.badge()) }
+                td { (row.badge()) @if let Some(mark) = row.mark() { " " (mark) } }
                 td.nowrap data-label="Type" { (kind_text(row.kind)) }
                 @if place == Place::List {
                     td data-label="Account" { (reference::account(&row.account)) }

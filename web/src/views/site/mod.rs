@@ -2,6 +2,7 @@
 
 mod delete;
 mod form;
+mod history;
 mod list;
 mod show;
 
@@ -14,6 +15,7 @@ use shared::operation::ResourceState;
 
 pub use delete::{DeleteModel, delete_page};
 pub use form::{EditModel, NewModel, SiteForm, edit_page, new_page};
+pub use history::{Compared, GenerationRow, HistoryModel, history_page};
 pub use list::{ListModel, Place, container, container_id, fragments, list_page, row_fragment, table_of};
 pub use show::{Sftp, ShowModel, show_fragments, show_page};
 
@@ -49,6 +51,8 @@ pub struct Row {
     pub progress: Option<Progress>,
     /// Why its last change failed.
     pub failure: Option<Failure>,
+    /// Whether it is on its server other than it was applied.
+    pub drifted: bool,
     /// What the viewer may do with it now.
     pub can: Can,
     /// Makes a repeated press of one of its buttons the same request.
@@ -73,6 +77,12 @@ impl Row {
     #[must_use]
     pub fn badge(&self) -> Badge {
         if self.waiting.is_some() { badge::WAITING } else { badge::resource(self.state) }
+    }
+
+    /// The mark beside its badge, if it has drifted.
+    #[must_use]
+    pub fn mark(&self) -> Option<Badge> {
+        self.drifted.then_some(badge::DRIFTED)
     }
 
     /// Whether something is under way.

@@ -12,10 +12,11 @@ use crate::views::components::icon::Icon;
 use crate::views::components::menu::menu;
 use crate::views::components::toast::Toast;
 use crate::views::components::{kv, note, progress, reference, secret, time};
+use crate::views::drift::Drifted;
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::model::PersonRef;
-use crate::views::operation;
+use crate::views::{drift, operation};
 
 /// The page's model.
 #[derive(Debug, Clone)]
@@ -36,6 +37,10 @@ pub struct ShowModel {
     pub addresses: Vec<String>,
     /// How files arrive.
     pub sftp: Option<Sftp>,
+    /// How it differs from what was applied, if it does.
+    pub drift: Option<Drifted>,
+    /// When its server was last compared with what was applied.
+    pub watched_at: Option<Timestamp>,
     /// Its newest operations, newest first.
     pub operations: Vec<operation::Row>,
     /// The live stream.
@@ -99,7 +104,7 @@ fn head(model: &ShowModel) -> Fragment {
         @if site.can.edit { (button::link(Weight::Normal, Some(Icon::Pencil), "Settings", &paths::site_edit(site.id))) }
         (menu("site-menu", "More actions", false, &more(model)))
     };
-    let title = html! { (name) " " (site.badge()) };
+    let title = html! { (name) " " (site.badge()) @if let Some(mark) = site.mark() { " " (mark) } };
     Fragment::new(HEAD, html! { div #(HEAD) { (layout::page_head(&title, &line, &actions)) } })
 }
 
@@ -124,6 +129,7 @@ fn status(model: &ShowModel) -> Fragment {
             } @else if site.can.unsuspend {
                 (note::note(Tone::Off, Icon::Pause, "This site is suspended.", "Visitors see a page that says so. Bringing it back restores exactly what was."))
             }
+            @if let Some(drifted) = &model.drift { (drift::note(drifted)) }
         }
     };
     Fragment::new(STATUS, html)
@@ -196,6 +202,10 @@ fn facts(model: &ShowModel) -> Fragment {
     facts.push(("Type", kind));
     facts.push(("Document root", kv::mono(format!("/home/{}/htdocs/{}", site.account.user, model.document_root))));
     facts.push(("Created", time::date(site.created_at)));
+    if let Some(watched) = drift::watched(model.watched_at, model.drift.is_some(), model.now) {
+        facts.push(("Watched over", watched));
+    }
+    facts.push(("History", html! { a.inline-link href=(paths::site_history(site.id)) { "Every generation of its configuration" } }));
     if model.owner.is_some() {
         facts.push(("Audit log", reference::audit(site.domain.as_str())));
     }

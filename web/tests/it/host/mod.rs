@@ -3,6 +3,7 @@
 
 mod account;
 mod crash;
+mod drift;
 mod failure;
 mod fault;
 mod install;

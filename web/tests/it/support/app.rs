@@ -15,6 +15,7 @@ use scraper::{Html, Selector};
 use shared::secret::Secret;
 use tower::ServiceExt as _;
 use web::app::signal::{Signal, Signals};
+use web::cli::asking::BusWorkers;
 use web::config::Config;
 use web::live::hub::Hub;
 use web::state::AppState;
@@ -28,6 +29,8 @@ pub(crate) struct TestApp {
     pub(crate) router: Router,
     pub(crate) signals: Arc<Heard>,
     pub(crate) hub: Hub,
+    /// Asks no worker until it is connected.
+    pub(crate) workers: Arc<BusWorkers>,
     _db: Option<TestDb>,
 }
 
@@ -71,10 +74,11 @@ impl TestApp {
 
     fn new(db: Db, config: Config) -> Self {
         let signals = Arc::new(Heard::default());
-        let state = AppState::new(db, config, signals.clone()).unwrap();
+        let workers = Arc::new(BusWorkers::default());
+        let state = AppState::new(db, config, signals.clone()).unwrap().asking(workers.clone());
         let hub = Hub::default();
         let router = web::router::router(state.clone(), web::live::route::router(hub.clone()));
-        Self { state, router, signals, hub, _db: None }
+        Self { state, router, signals, hub, workers, _db: None }
     }
 
     pub(crate) fn db(&self) -> &Db {

@@ -48,6 +48,7 @@ pub(crate) fn heartbeat(name: &str) -> Heartbeat {
         jobs_waiting: 0,
         events_waiting: 0,
         ledger_resources: 0,
+        look: None,
     }
 }
 

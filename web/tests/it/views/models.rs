@@ -122,6 +122,7 @@ pub(super) fn site(number: u8, domain: &str, state: ResourceState, admin: bool) 
         waiting: None,
         progress: None,
         failure: None,
+        drifted: false,
         can: EVERYTHING,
         key: FormKey::new(format!("key.{number}")),
     }
@@ -164,6 +165,7 @@ pub(super) fn account(number: u8, user: &str, state: ResourceState, admin: bool)
         waiting: None,
         progress: None,
         failure: None,
+        drifted: false,
         can: EVERYTHING,
         key: FormKey::new(format!("key.{number}")),
     }

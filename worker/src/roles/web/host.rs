@@ -56,6 +56,12 @@ fn folders(draft: &mut Draft<'_>, web_gid: u32) -> Result<(), PlanError> {
     directory(format!("{}/keys", paths::CONFIG), 0, 0o711)?;
     directory(paths::LIBRARY.to_owned(), 0, 0o755)?;
     directory(paths::NGINX_POOLS.to_owned(), 0, 0o755)?;
+    // Read by nginx's master alone: what an admin writes there may hold secrets.
+    directory(paths::INCLUDES.to_owned(), 0, 0o700)?;
+    directory(paths::INCLUDES_OF_ALL.to_owned(), 0, 0o700)?;
+    for group in paths::INCLUDE_GROUPS {
+        directory(group.to_owned(), 0, 0o700)?;
+    }
     directory(paths::TRASH.to_owned(), 0, 0o700)?;
     directory(paths::SOCKETS.to_owned(), web_gid, 0o710)?;
     Ok(())

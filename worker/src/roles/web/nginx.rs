@@ -61,7 +61,8 @@ pub fn vhost(spec: &SiteSpec, generation: Generation, ipv6: bool) -> Result<Stri
     let listen6 = if ipv6 { "    listen [::]:80;\n" } else { "" };
     Ok(format!(
         "{MARK}. Changes here are overwritten. Generation {generation}.\n\
-         server {{\n    listen 80;\n{listen6}    server_name {names};\n    server_tokens off;\n    access_log {access} gantry;\n    error_log {error};\n    limit_conn gantry_sites {REQUESTS};\n{serve}{probe}}}\n"
+         server {{\n    listen 80;\n{listen6}    server_name {names};\n    server_tokens off;\n    access_log {access} gantry;\n    error_log {error};\n    limit_conn gantry_sites {REQUESTS};\n{serve}{probe}{}}}\n",
+        includes(spec)?
     ))
 }
 
@@ -114,6 +115,17 @@ fn probe(generation: Generation, guard: &str) -> String {
         "    location = {PROBE_PATH} {{\n        access_log off;\n        default_type application/json;\n{guard}        \
          return 200 '{{\"generation\":{generation}}}';\n    }}\n"
     )
+}
+
+/// What an admin has put beside our configuration: for all sites of the server, for the account's, for this one. A directory
+/// that is not there is no error to nginx, since each is asked for by a pattern.
+fn includes(spec: &SiteSpec) -> Result<String, PlanError> {
+    let [accounts, sites] = paths::INCLUDE_GROUPS;
+    let (user, domain) = (word(spec.user.as_str())?, word(spec.domain.as_str())?);
+    Ok(format!(
+        "    include {}/*.conf;\n    include {accounts}/{user}/*.conf;\n    include {sites}/{domain}/*.conf;\n",
+        paths::INCLUDES_OF_ALL
+    ))
 }
 
 /// What the vhosts of a pool take over from it.

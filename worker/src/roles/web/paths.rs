@@ -28,6 +28,13 @@ pub const SITES_AVAILABLE: &str = "/etc/nginx/sites-available";
 /// Links to the vhosts that nginx reads.
 pub const SITES_ENABLED: &str = "/etc/nginx/sites-enabled";
 
+/// nginx configuration of an admin's own, which every vhost includes and no job writes.
+pub const INCLUDES: &str = "/etc/nginx/gantry.d";
+/// That for every site of the server.
+pub const INCLUDES_OF_ALL: &str = "/etc/nginx/gantry.d/server";
+/// Where accounts and sites have a directory each.
+pub const INCLUDE_GROUPS: [&str; 2] = ["/etc/nginx/gantry.d/account", "/etc/nginx/gantry.d/site"];
+
 /// What vhosts take over from their pools, a file for each pool.
 pub const NGINX_POOLS: &str = "/etc/nginx/gantry";
 

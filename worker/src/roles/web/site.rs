@@ -51,12 +51,7 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
     // Before the test, which opens them.
     web_logs(&mut draft, FOLDERS, &spec.user, spec.uid.get())?;
     pool_limits(&mut draft, spec)?;
-    let file = FileImage {
-        path: available(&spec.domain),
-        owner: Owner::ROOT,
-        mode: 0o644,
-        content: Content::from(nginx::vhost(spec, generation, facts.has_ipv6())?),
-    };
+    let file = vhost_file(spec, generation, facts.has_ipv6())?;
     let link = (enabled(&spec.domain), link_target(&spec.domain));
     if facts.holds_file(&file)? && facts.holds_link(&link.0, &link.1)? {
         folders(&mut draft, spec)?;
@@ -116,6 +111,15 @@ fn go_live<'a>(
 /// Whether the site served by this very pool before: then its PHP has been proved, and the change does not concern it.
 fn was_active(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> bool {
     facts.sites_of(&spec.user).any(|(key, _, site)| key == own && site.presence == Presence::Active && site.kind == spec.kind)
+}
+
+/// The vhost's file.
+///
+/// # Errors
+/// A value would change the structure.
+pub fn vhost_file(spec: &SiteSpec, generation: Generation, ipv6: bool) -> Result<FileImage, PlanError> {
+    let content = Content::from(nginx::vhost(spec, generation, ipv6)?);
+    Ok(FileImage { path: available(&spec.domain), owner: Owner::ROOT, mode: 0o644, content })
 }
 
 fn available(domain: &DomainName) -> PathBuf {

@@ -117,6 +117,14 @@ impl Default for FakeSystem {
     }
 }
 
+impl Node {
+    /// A directory of root's.
+    #[must_use]
+    pub fn directory() -> Self {
+        Self::Directory { owner: Owner::ROOT, mode: 0o755, acl: Acl::default() }
+    }
+}
+
 impl FakeSystem {
     /// A Debian host with nginx, sshd and PHP 8.2 and 8.4, as its packages leave it.
     #[must_use]
@@ -256,6 +264,23 @@ impl FakeSystem {
             expires: None,
         };
         self.lock().host.users.insert(name.to_owned(), record);
+    }
+
+    /// Has a unit stop, as an admin's hand does.
+    pub fn stop(&self, unit: &str) {
+        self.lock().host.active.remove(unit);
+    }
+
+    /// Gives a user another password field, as an admin's hand does.
+    pub fn set_password(&self, user: &str, field: &str) {
+        if let Some(record) = self.lock().host.users.get_mut(user) {
+            field.clone_into(&mut record.password);
+        }
+    }
+
+    /// Removes a user, as an admin's hand does.
+    pub fn remove_user_by_hand(&self, user: &str) {
+        self.lock().host.users.remove(user);
     }
 
     /// Adds a group without a user, such as is left where a user was half made or half removed.

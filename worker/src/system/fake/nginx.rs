@@ -55,6 +55,13 @@ pub(super) fn test(nodes: &Nodes) -> Check {
             }
         }
         for included in words(&text, "include /").into_iter().flatten() {
+            if let Some(directory) = included.strip_suffix("/*.conf") {
+                if let Some(broken) = broken_in(nodes, &Path::new("/").join(directory)) {
+                    let output = format!("nginx: [emerg] unknown directive \"BROKEN\" in {}:1", broken.display());
+                    return Check { accepted: false, output };
+                }
+                continue;
+            }
             if !nodes.contains_key(&Path::new("/").join(&included)) {
                 return Check { accepted: false, output: format!("nginx: [emerg] open() \"/{included}\" failed (2: No such file)") };
             }
@@ -67,6 +74,13 @@ pub(super) fn test(nodes: &Nodes) -> Check {
         }
     }
     Check { accepted: true, output }
+}
+
+/// The first file of a directory that nginx refuses.
+fn broken_in<'a>(nodes: &'a Nodes, directory: &Path) -> Option<&'a Path> {
+    let included = nodes.iter().filter(|(path, _)| path.parent() == Some(directory) && path.extension().is_some_and(|end| end == "conf"));
+    let broken = |node: &Node| matches!(node, Node::File { content, .. } if String::from_utf8_lossy(content).contains("BROKEN"));
+    included.into_iter().find(|(_, node)| broken(node)).map(|(path, _)| path.as_path())
 }
 
 /// What a reload makes of a tree.

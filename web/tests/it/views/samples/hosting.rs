@@ -12,6 +12,7 @@ use web::views::listing::Listing;
 use web::views::model::{Errors, FormKey};
 use web::views::{account, operation, site};
 
+use super::drift::{nobody_answers, preview};
 use super::{Samples, account_show, listing, live, narrowed, operation_show, php, site_list, site_show};
 use crate::views::models;
 
@@ -37,6 +38,7 @@ impl Samples {
     }
 
     fn site_forms(&mut self, viewer: &Viewer) {
+        let admin = viewer.audience == Audience::Admin;
         let account = Choice::new(models::lindqvist().id.to_string(), "lindqvist").note("web1");
         let other = Choice::new("2", "quietpress").note("web2");
         let form = site::SiteForm { php: "8.4".to_owned(), ..site::SiteForm::default() };
@@ -46,14 +48,21 @@ impl Samples {
             errors: Errors::default(),
             accounts: vec![account.clone()],
             php_versions: php(),
+            preview: None,
         };
         self.add(viewer, "site-new", site::new_page(viewer, &new));
         self.add(viewer, "site-new-no-account", site::new_page(viewer, &site::NewModel::default()));
         let mut errors = Errors::one("domain", "Enter only the domain, without http:// and without a path.");
         errors.add("aliases", "A domain has letters, digits, hyphens and dots only, such as example.com.");
         let form = site::SiteForm { domain: "http://x/<b>".to_owned(), aliases: "a b".to_owned(), ..new.form.clone() };
-        let refused =
-            site::NewModel { form, key: FormKey::new("k"), errors: errors.clone(), accounts: vec![account, other], php_versions: php() };
+        let refused = site::NewModel {
+            form,
+            key: FormKey::new("k"),
+            errors: errors.clone(),
+            accounts: vec![account, other],
+            php_versions: php(),
+            preview: None,
+        };
         self.add(viewer, "site-new-refused", site::new_page(viewer, &refused));
         let edit = site::EditModel {
             id: models::id(41),
@@ -62,8 +71,13 @@ impl Samples {
             key: FormKey::new("k"),
             errors,
             php_versions: php(),
+            preview: None,
         };
         self.add(viewer, "site-edit", site::edit_page(viewer, &edit));
+        let shown = site::EditModel { errors: Errors::default(), preview: Some(preview(admin)), ..edit.clone() };
+        self.add(viewer, "site-edit-preview", site::edit_page(viewer, &shown));
+        let silent = site::EditModel { errors: Errors::default(), preview: Some(nobody_answers()), ..edit };
+        self.add(viewer, "site-edit-preview-offline", site::edit_page(viewer, &silent));
         let delete = site::DeleteModel {
             id: models::id(44),
             domain: models::parse("müller-garten.example"),
@@ -126,7 +140,8 @@ impl Samples {
         self.add(viewer, "account-new-no-client", account::new_page(viewer, &account::NewModel { owners: vec![], ..new.clone() }));
         self.add(viewer, "account-new-no-server", account::new_page(viewer, &account::NewModel::default()));
         let limits = AccountLimits { cpu_percent: Some(200), memory_mib: None, tasks: Some(200) };
-        let model = account::LimitsModel { id: models::id(10), user: models::parse("lindqvist"), form: limits.into(), errors };
+        let model =
+            account::LimitsModel { id: models::id(10), user: models::parse("lindqvist"), form: limits.into(), errors, preview: None };
         self.add(viewer, "account-limits", account::limits_page(viewer, &model));
         for (name, process_manager) in [
             ("ondemand", ProcessManager::Ondemand { max_children: 10, idle_timeout_s: 20, max_requests: 1000 }),
@@ -143,6 +158,7 @@ impl Samples {
                 key: FormKey::new("k"),
                 errors: Errors::one("post_max_size_mib", "Must be 64 or more, because uploads may be 64 MB."),
                 failure: (name == "static").then(|| models::failure(false)),
+                preview: None,
             };
             self.add(viewer, &format!("account-php-{name}"), account::php_page(viewer, &model));
         }

@@ -12,12 +12,14 @@ use web::views::layout::Viewer;
 use web::views::listing::Listing;
 use web::views::{account, operation, server, site};
 
+mod drift;
 mod fleet;
 mod hosting;
 mod own;
 mod steering;
 
 use super::models;
+pub(super) use drift::drift_model;
 pub(super) use fleet::rollouts;
 pub(super) use own::{home_admin, home_client};
 pub(super) use steering::{queue, security_events};
@@ -41,6 +43,7 @@ pub(super) fn all(theme: Theme) -> Vec<Sample> {
         samples.accounts(viewer);
         samples.operations(viewer);
         samples.audit(viewer);
+        samples.drift(viewer);
     }
     samples.homes(&admin, &client);
     samples.clients(&admin);
@@ -87,6 +90,8 @@ pub(super) fn site_show(number: usize, admin: bool) -> site::ShowModel {
         hostname: "web1.harbourweb.example".to_owned(),
         addresses: vec!["198.51.100.24".to_owned(), "2001:db8::24".to_owned()],
         sftp: Some(site::Sftp { host: "web1.harbourweb.example".to_owned(), port: 2222, user: "lindqvist".to_owned(), ready: false }),
+        drift: None,
+        watched_at: Some(models::ago(200)),
         operations: models::operations(admin),
         live: live(),
         toast: None,
@@ -139,6 +144,7 @@ pub(super) fn account_show(row: account::Row, admin: bool) -> account::ShowModel
         usage: vec![],
         sites: models::sites(admin).into_iter().take(3).collect(),
         can_create_site: true,
+        drift: None,
         operations: models::operations(admin),
         live: live(),
         toast: None,

@@ -1,0 +1,62 @@
+//! What a change would do, before it is made: the same request up to its commit, planned by the server's own worker.
+//!
+//! **Nothing of it is kept, and nothing on the server is changed.**
+
+use std::future::Future;
+use std::pin::Pin;
+
+use shared::ids::ServerId;
+use shared::jobs::Job;
+use shared::live_read::{About, Ask, MOST_PROPOSALS, Planned, Proposal, Says};
+use shared::names::ServerName;
+
+use super::unit::Proposed;
+use super::{App, AppError};
+use crate::store::server::server_fetch;
+
+/// What a worker says, once it does; `None` if it does not answer.
+pub type Saying<'a> = Pin<Box<dyn Future<Output = Option<Says>> + Send + 'a>>;
+
+/// Who answers questions about servers at once, or not at all.
+pub trait Workers: Send + Sync {
+    /// Asks a server's worker.
+    fn ask(&self, ask: Ask) -> Saying<'_>;
+}
+
+/// Nobody answers: for tests and for commands without a bus.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoWorkers;
+
+impl Workers for NoWorkers {
+    fn ask(&self, _ask: Ask) -> Saying<'_> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// What a change would do.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The server that would do it.
+    pub server: ServerName,
+    /// Each state with what it would change; `None` if the server did not say.
+    pub parts: Option<Vec<(Job, Planned)>>,
+}
+
+/// Asks a request's server what the request would change.
+pub(super) async fn preview(app: &App, proposed: Proposed) -> Result<Preview, AppError> {
+    let server = server_named(app, proposed.server).await?;
+    let jobs = proposed.jobs.into_iter().take(MOST_PROPOSALS);
+    let proposals: Vec<Proposal> = jobs.map(|job| Proposal { resource: job.resource, generation: job.generation, job: job.job }).collect();
+    let jobs: Vec<Job> = proposals.iter().map(|proposal| proposal.job.clone()).collect();
+    let ask = Ask { server: server.clone(), about: About::Plan { proposals } };
+    let parts = match app.workers.ask(ask).await {
+        Some(Says::Plans { plans }) if plans.len() == jobs.len() => Some(jobs.into_iter().zip(plans).collect()),
+        Some(Says::Plans { .. } | Says::Noted | Says::Unable) | None => None,
+    };
+    Ok(Preview { server, parts })
+}
+
+/// A server's name on the bus.
+pub(super) async fn server_named(app: &App, id: ServerId) -> Result<ServerName, AppError> {
+    Ok(server_fetch(&app.db, id).await?.ok_or(AppError::NotFound)?.name)
+}
