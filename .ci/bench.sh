@@ -7,7 +7,9 @@
 #   ONLY=assets   what a browser loads that was never here                          (aim: at most 100 KiB)
 #   ONLY=click    from sending the form until PHP answers through nginx, beside a script that does the same by hand; as root
 #   ONLY=batch    one site and 1,000 together by the worker's engine alone, beside a script that does the same by hand; as root
-#                 (SITES, default 1000, of ACCOUNTS, default 100; SAMPLES, default 5)
+#                 (SITES, default 1000, of ACCOUNTS, default 100; SAMPLES, default 5; then one more beside LARGE, default 5000, or 0)
+#   ONLY=fairness how long one account's change takes while another floods the server and a third one's PHP starts slowly, beside
+#                 the same with nothing else going on; as root; not among the default parts   (aim: at most 2,000 ms more)
 #
 # SAMPLES (default 100) is how many sites `click` makes at each size, SIZES (default 0,100) how many others there are.
 set -euo pipefail
@@ -31,7 +33,7 @@ cd "$REPO"
 for part in $PARTS; do
     case $part in
         page | sse | assets) cargo bench --quiet -p web --bench panel -- "$part" ;;
-        click | batch) "$HERE/bench/$part.sh" ;;
+        click | batch | fairness) "$HERE/bench/$part.sh" ;;
         *) say "no such part: $part"; exit 1 ;;
     esac
 done

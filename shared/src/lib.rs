@@ -4,6 +4,7 @@
 //! - [`jobs`]: the desired state of one resource, wrapped in an envelope with its generation.
 //! - [`events`]: what a worker reports; [`record`]: what it keeps of a job for admins; [`security`]: what is refused.
 //! - [`operation`], [`failure`]: the states a request goes through, and the ways it can end badly.
+//! - [`release`]: packages that the release key vouches for.
 //! - [`tls`]: certificate authorities.
 //! - [`bus`]: subjects, streams, credentials, signatures. The only module that knows NATS.
 //!
@@ -19,6 +20,7 @@ pub mod jobs;
 pub mod names;
 pub mod operation;
 pub mod record;
+pub mod release;
 pub mod role;
 pub mod secret;
 pub mod security;

@@ -12,7 +12,7 @@ use crate::middleware::csrf::{refused, require_origin};
 use crate::middleware::error_page::error_page;
 use crate::middleware::request_log::request_log;
 use crate::middleware::security_headers::security_headers;
-use crate::routes::{account, audit, client, home, join, operation, password, public, queue, security, server, session, site};
+use crate::routes::{account, audit, client, home, join, operation, password, public, queue, rollout, security, server, session, site};
 use crate::state::AppState;
 
 /// The longest body. Forms are a few kilobytes; an upload is not a form.
@@ -33,6 +33,7 @@ pub fn router(state: AppState, more: Router<AppState>) -> Router {
         .merge(server::router())
         .merge(queue::router())
         .merge(security::router())
+        .merge(rollout::router())
         .merge(audit::router())
         .merge(more)
         .with_state(state)

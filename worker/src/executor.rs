@@ -9,28 +9,34 @@ use futures::stream::FuturesUnordered;
 use shared::events::{Event, Outcome, Progress, StepReport, Verdict};
 use shared::failure::RetryPolicy;
 use shared::ids::{AccountId, JobId};
-use shared::jobs::JobEnvelope;
+use shared::jobs::{Job, JobEnvelope, WorkerSpec};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::blocking;
 use crate::engine::check::plain;
-use crate::inbox::{inbox_end, inbox_postpone, inbox_step_back, inbox_waiting};
+use crate::inbox::{Turn, inbox_end, inbox_postpone, inbox_step_back, inbox_waiting};
 use crate::ledger::Ledger;
 use crate::outbox::outbox_insert;
 use crate::registry::{Carried, News, carry_out_in_rounds};
 use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
-use crate::turns::{Choice, Moment, Size, choose};
+use crate::system::LiveTest;
+use crate::turns::{Choice, LONGEST_PAUSE_MS, Moment, Size, choose};
+use crate::update::report;
+use crate::update::request::Standing;
 
 /// A job whose requirement has not come yet is looked at again after this pause.
 const REQUIREMENT_PAUSE_MS: i64 = 1_000;
-/// A passing failure is tried again this often, after 2, 4 and 8 seconds.
+/// A passing failure is tried again this often, after 2, 4 and 8 seconds ([`LONGEST_PAUSE_MS`]).
 const PASSING_TRIES: u32 = 3;
 /// Without anything to do the inbox is looked at this often.
 const IDLE: Duration = Duration::from_mins(1);
 /// What is in the way of a job that waits outside of its batch is looked at again after this pause.
 const DEFERRED_PAUSE: Duration = Duration::from_millis(200);
+
+/// An update is looked at this often.
+const UPDATE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Works the inbox off.
 pub(crate) struct Executor<'a> {
@@ -126,6 +132,13 @@ impl<'a> Executor<'a> {
         self.look_at_obstacle().await?;
         let pool = &self.worker.store.pool;
         let waiting = inbox_waiting(pool).await?;
+        // Nothing else is begun before it is known which worker goes on.
+        if let Some((turn, spec)) = waiting.iter().find_map(|turn| Some((turn, update_in(turn)?))) {
+            if !self.under_way.is_empty() {
+                return Ok(Chosen::Nothing(UPDATE_PAUSE));
+            }
+            return self.update(&turn.envelope, spec).await;
+        }
         let blocked = self.obstacle.iter().flat_map(|obstacle| obstacle.jobs.keys().copied()).collect();
         let under_way = self.under_way.values().map(|job| job.account).collect();
         let rows = self.worker.engine.ledger().rows();
@@ -145,6 +158,25 @@ impl<'a> Executor<'a> {
             self.under_way.insert(turn.envelope.id, UnderWay { account: turn.envelope.account, tries: turn.tries });
         }
         Ok(Chosen::Batch(batch.into_iter().map(|turn| turn.envelope).collect()))
+    }
+
+    /// Brings an update of the worker itself on its way, or looks how far it has come.
+    async fn update(&self, envelope: &JobEnvelope, spec: &WorkerSpec) -> Result<Chosen, StoreError> {
+        let mut teller = Teller::new(self.worker, std::slice::from_ref(envelope));
+        let (updates, system) = (&self.worker.updates, self.worker.engine.system());
+        match updates.carry_out(system, envelope, spec, &mut |steps| teller.tell(0, steps, None)).await? {
+            Standing::UnderWay(steps) => {
+                teller.tell(0, steps, None);
+                Ok(Chosen::Nothing(UPDATE_PAUSE))
+            }
+            Standing::Ended(verdict, steps) => {
+                let outcome = report(envelope, verdict, steps);
+                log_end(envelope, &outcome);
+                self.end(vec![outcome]).await?;
+                updates.forget();
+                Ok(Chosen::Nothing(Duration::ZERO))
+            }
+        }
     }
 
     /// Carries a batch out; what becomes of it comes as words.
@@ -216,7 +248,7 @@ impl<'a> Executor<'a> {
     }
 
     async fn postpone(&self, envelope: &JobEnvelope, tries: u32) -> Result<(), StoreError> {
-        let pause_ms = 2_000_i64 << tries;
+        let pause_ms = (2_000_i64 << tries).min(LONGEST_PAUSE_MS);
         tracing::warn!(job.id = %envelope.id, pause_ms, "a job failed in passing; trying again");
         let mut tx = self.worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
         Ledger::settled_take(&mut tx, envelope.id).await?;
@@ -266,7 +298,7 @@ impl<'a> Executor<'a> {
             return Ok(());
         }
         let system = self.worker.engine.system().clone();
-        let test = blocking(move || system.test_nginx(&[])).await?;
+        let test = blocking(move || system.test_nginx(&[], LiveTest::Never)).await?;
         obstacle.look_at = Instant::now() + (began.elapsed() * LOOK_SHARE).max(LOOK_AGAIN);
         let said = match test {
             Ok(test) if test.candidate.accepted => {
@@ -324,6 +356,14 @@ impl<'a> Teller<'a> {
             steps,
             blocked: blocked.map(|said| crate::system::cut(said, 4096)),
         });
+    }
+}
+
+/// The version of the worker that a job wants, if that is what it is about.
+const fn update_in(turn: &Turn) -> Option<&WorkerSpec> {
+    match &turn.envelope.job {
+        Job::Worker(spec) => Some(spec),
+        Job::Account(_) | Job::PhpPool(_) | Job::Site(_) => None,
     }
 }
 

@@ -11,6 +11,7 @@
 //! - `tasks`: what goes on beside the jobs.
 //! - [`trash`]: what jobs have moved aside, removed beside them.
 //! - [`system`]: the only module that touches the operating system.
+//! - [`update`]: the worker's own package. [`panel`]: HTTPS to the panel, for that and for joining.
 //! - [`store`]: the one database file all of it shares.
 //!
 //! **Only `system` runs programs or touches privileged files.** **`roles` is pure**: no files, no processes, no clock.
@@ -25,6 +26,7 @@ pub mod inbox;
 pub mod join;
 pub mod ledger;
 pub mod outbox;
+pub mod panel;
 mod receive;
 mod refused;
 pub mod registry;
@@ -35,3 +37,4 @@ pub mod system;
 mod tasks;
 pub mod trash;
 mod turns;
+pub mod update;

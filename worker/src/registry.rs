@@ -1,6 +1,7 @@
 //! The entry point: verified jobs in, one outcome for each out. An exhaustive table of which role plans which job.
 
 mod conflicts;
+mod halving;
 mod planning;
 mod record;
 mod rounds;
@@ -142,7 +143,7 @@ pub async fn prepare_host(engine: &Engine, progress: &mut Progress<'_>) -> Resul
                 End::Done => None,
                 End::Failed(failure) => Some((failure.error.code(), chain(failure.error.as_ref()))),
                 End::Blocked(said) => Some((FailureCode::HostConfigBroken, said)),
-                End::Apart => Some((FailureCode::Internal, "a batch of one went apart".to_owned())),
+                End::Apart(error) => Some((error.code(), chain(error.as_ref()))),
             };
         }
     }

@@ -4,10 +4,11 @@
 //! means that workers in the field would not understand the panel, or the panel them**: add a field with `#[serde(default)]`
 //! instead, or raise `ENVELOPE_VERSION` and keep reading the old form.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::enrolment::{EnrolmentReply, EnrolmentRequest};
 use shared::events::{Event, EventEnvelope, Heartbeat, Outcome, Progress, Verdict};
@@ -81,6 +82,18 @@ fn site_job(kind: &str) -> String {
     )
 }
 
+fn worker_job(signature: &str) -> String {
+    let sha256 = "0a".repeat(32);
+    envelope(
+        "worker:0190a000-0000-7000-8000-000000000008",
+        "",
+        &format!(
+            "{{\"type\":\"worker\",\"version\":\"0.2.0\",\"packages\":[{{\"architecture\":\"amd64\",\"sha256\":\"{sha256}\",\"signature\":{signature}}}],\
+             \"panel\":\"https://panel.example:8443\",\"fingerprint\":\"AB:CD\"}}"
+        ),
+    )
+}
+
 /// One job of each kind, and each variant within.
 fn jobs() -> Vec<String> {
     vec![
@@ -90,6 +103,8 @@ fn jobs() -> Vec<String> {
         pool_job("{\"pm\":\"dynamic\",\"max_children\":10,\"start_servers\":2,\"min_spare\":1,\"max_spare\":3,\"max_requests\":0}"),
         site_job("{\"type\":\"static\"}"),
         site_job("{\"type\":\"php\",\"version\":\"8.2\"}"),
+        worker_job(&format!("\"{}==\"", "A".repeat(86))),
+        worker_job("null"),
     ]
 }
 
@@ -128,6 +143,7 @@ const RECORDED: &str = "{\"type\":\"outcome\",\"job\":\"0190a000-0000-7000-8000-
     \"plan\":[{\"step\":\"Site\",\"action\":\"write /a\",\"diff\":\"+x\"},{\"step\":\"Reload\",\"action\":\"reload nginx\"}]}}";
 
 const REFUSED: &str = "{\"type\":\"refused\",\"kind\":\"forged_job\",\"detail\":\"not signed\",\"times\":2,\"at_ms\":1790000000000}";
+const OUTDATED: &str = "{\"type\":\"outdated\",\"job\":\"0190a000-0000-7000-8000-000000000001\",\"attempt\":2,\"version\":9}";
 
 fn progress() -> String {
     format!(
@@ -154,15 +170,16 @@ fn jobs_of_every_kind_keep_their_form() {
             Job::Account(_) => ResourceKind::Account,
             Job::PhpPool(_) => ResourceKind::PhpPool,
             Job::Site(_) => ResourceKind::Site,
+            Job::Worker(_) => ResourceKind::Worker,
         });
     }
-    for kind in [ResourceKind::Account, ResourceKind::PhpPool, ResourceKind::Site] {
+    for kind in [ResourceKind::Account, ResourceKind::PhpPool, ResourceKind::Site, ResourceKind::Worker] {
         assert!(kinds.contains(&kind), "{kind} is not pinned");
     }
 }
 
 #[test]
-fn outcomes_with_every_verdict_and_resync_keep_their_form() {
+fn outcomes_with_every_verdict_resync_and_outdated_keep_their_form() {
     for (text, expected) in [(APPLIED, "applied"), (SUPERSEDED, "superseded"), (FAILED, "failed")] {
         let envelope: EventEnvelope = pinned(&outcome(text));
         let Event::Outcome(Outcome { verdict, steps, .. }) = envelope.event else { panic!("{text} is no outcome") };
@@ -179,6 +196,8 @@ fn outcomes_with_every_verdict_and_resync_keep_their_form() {
     assert!(matches!(envelope.event, Event::Outcome(Outcome { record: Some(record), .. }) if record.plan.len() == 2));
     let envelope: EventEnvelope = pinned(&event(REFUSED));
     assert!(matches!(envelope.event, Event::Refused(refused) if refused.kind == SecurityKind::ForgedJob));
+    let envelope: EventEnvelope = pinned(&event(OUTDATED));
+    assert!(matches!(envelope.event, Event::Outdated(outdated) if (outdated.attempt, outdated.version) == (2, 9)));
 }
 
 #[test]
@@ -202,11 +221,40 @@ fn a_message_of_a_newer_sender_reads_the_same() {
     for text in jobs() {
         reads_past_unknown_fields::<JobEnvelope>(&text);
     }
-    for text in [outcome(APPLIED), outcome(SUPERSEDED), outcome(FAILED), event(RESYNC), event(RECORDED), event(REFUSED)] {
+    for text in [outcome(APPLIED), outcome(SUPERSEDED), outcome(FAILED), event(RESYNC), event(RECORDED), event(REFUSED), event(OUTDATED)] {
         reads_past_unknown_fields::<EventEnvelope>(&text);
     }
     reads_past_unknown_fields::<Progress>(&progress());
     reads_past_unknown_fields::<Heartbeat>(HEARTBEAT);
+}
+
+/// A line of a release's sample.
+#[derive(Deserialize)]
+struct Sampled {
+    is: String,
+    message: Value,
+}
+
+/// What release 0.1.0 wrote, as it wrote it. The file is never changed: for one release after a change of form, panel and workers
+/// still understand it. At the next release, its sample takes the place of this one.
+#[test]
+fn what_the_last_release_wrote_is_still_read() {
+    let mut kinds = BTreeSet::new();
+    for line in include_str!("wire/0.1.0.jsonl").lines() {
+        let Sampled { is, message } = serde_json::from_str(line).unwrap();
+        let read = match is.as_str() {
+            "job" => serde_json::from_value::<JobEnvelope>(message).map(drop),
+            "event" => serde_json::from_value::<EventEnvelope>(message).map(drop),
+            "progress" => serde_json::from_value::<Progress>(message).map(drop),
+            "heartbeat" => serde_json::from_value::<Heartbeat>(message).map(drop),
+            "enrolment_request" => serde_json::from_value::<EnrolmentRequest>(message).map(drop),
+            "enrolment_reply" => serde_json::from_value::<EnrolmentReply>(message).map(drop),
+            other => panic!("{other} is no kind of message"),
+        };
+        assert!(read.is_ok(), "{read:?} in {line}");
+        kinds.insert(is);
+    }
+    assert_eq!(kinds.len(), 6, "every kind of message is in the sample: {kinds:?}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub mod site_change;
 mod site_rules;
 mod unit;
 pub mod user;
+pub mod worker_update;
 
 use std::sync::Arc;
 

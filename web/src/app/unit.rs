@@ -61,7 +61,9 @@ const TOO_MANY: &str = "This account has 256 changes under way, and takes no mor
 /// How many requests of the account may be open beside this one. What stops an account as a whole always gets through.
 const fn cap_of(kind: OperationKind) -> Option<i64> {
     match kind {
-        OperationKind::AccountSuspend | OperationKind::AccountUnsuspend | OperationKind::AccountDelete => None,
+        OperationKind::AccountSuspend | OperationKind::AccountUnsuspend | OperationKind::AccountDelete | OperationKind::WorkerUpdate => {
+            None
+        }
         OperationKind::AccountCreate
         | OperationKind::AccountUpdate
         | OperationKind::PhpUpdate

@@ -111,10 +111,14 @@ pub enum Flash {
     QueueMoved,
     /// A request was taken back.
     OperationCancelled,
+    /// Workers are updated one after the other.
+    RolloutStarted,
+    /// No further worker is updated.
+    RolloutCancelled,
 }
 
 impl Flash {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
@@ -130,6 +134,8 @@ impl Flash {
         Self::QueueResumed,
         Self::QueueMoved,
         Self::OperationCancelled,
+        Self::RolloutStarted,
+        Self::RolloutCancelled,
     ];
 
     const fn name(self) -> &'static str {
@@ -149,6 +155,8 @@ impl Flash {
             Self::QueueResumed => "queue-resumed",
             Self::QueueMoved => "queue-moved",
             Self::OperationCancelled => "operation-cancelled",
+            Self::RolloutStarted => "rollout-started",
+            Self::RolloutCancelled => "rollout-cancelled",
         }
     }
 
@@ -171,6 +179,8 @@ impl Flash {
             Self::QueueResumed => "The queue goes on.",
             Self::QueueMoved => "It was moved in the queue.",
             Self::OperationCancelled => "It is cancelled. Nothing was changed on the server.",
+            Self::RolloutStarted => "The workers are being updated, one server first.",
+            Self::RolloutCancelled => "No further worker is updated. What is under way ends by itself.",
         }
     }
 

@@ -40,6 +40,8 @@ pub enum LiveView {
     Audit(ListQuery),
     /// Security events.
     Security(ListQuery),
+    /// Updates of all workers.
+    Rollout,
 }
 
 /// Whose rights a page is rendered with. Admins see the same; each client sees their own.
@@ -104,6 +106,7 @@ impl LiveView {
             paths::SERVERS => return Some(Self::Servers(query())),
             paths::AUDIT => return Some(Self::Audit(query())),
             paths::SECURITY => return Some(Self::Security(query())),
+            paths::ROLLOUT => return Some(Self::Rollout),
             _ => {}
         }
         let below = |list: &str| path.strip_prefix(list).and_then(|rest| rest.strip_prefix('/'));
@@ -129,7 +132,7 @@ impl LiveView {
         let provisioning = is_provisioning(hint);
         match self {
             Self::Home => !hint.audit,
-            Self::Servers(_) => hint.server.is_some() || provisioning,
+            Self::Servers(_) | Self::Rollout => hint.server.is_some() || provisioning,
             Self::Audit(_) => hint.audit,
             Self::Security(_) => hint.security,
             Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning,

@@ -13,6 +13,7 @@ pub mod operation;
 pub mod password;
 pub mod public;
 pub mod queue;
+pub mod rollout;
 pub mod security;
 pub mod server;
 pub mod session;
@@ -74,6 +75,7 @@ pub fn table() -> Vec<Route> {
         server::TABLE,
         queue::TABLE,
         security::TABLE,
+        rollout::TABLE,
         audit::TABLE,
         crate::live::route::TABLE,
     ]

@@ -59,6 +59,12 @@ pub enum AuditAction {
     QueueCancel,
     /// Security events were marked as seen.
     SecuritySeen,
+    /// Every server's worker is to be updated.
+    RolloutStart,
+    /// No further worker is to be updated.
+    RolloutCancel,
+    /// After a failure, updating goes on.
+    RolloutResume,
     /// An admin was added on the command line.
     UserAdd,
     /// A password was reset on the command line.
@@ -67,7 +73,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Those that are no operations.
-    const OTHERS: [Self; 23] = [
+    const OTHERS: [Self; 26] = [
         Self::OperationRetry,
         Self::SessionBegin,
         Self::SessionRefused,
@@ -89,6 +95,9 @@ impl AuditAction {
         Self::QueueLater,
         Self::QueueCancel,
         Self::SecuritySeen,
+        Self::RolloutStart,
+        Self::RolloutCancel,
+        Self::RolloutResume,
         Self::UserAdd,
         Self::UserResetPassword,
     ];
@@ -124,6 +133,9 @@ impl AuditAction {
             Self::QueueLater => "queue.later",
             Self::QueueCancel => "queue.cancel",
             Self::SecuritySeen => "security.seen",
+            Self::RolloutStart => "rollout.start",
+            Self::RolloutCancel => "rollout.cancel",
+            Self::RolloutResume => "rollout.resume",
             Self::UserAdd => "user.add",
             Self::UserResetPassword => "user.reset_password",
         }
@@ -155,6 +167,9 @@ impl AuditAction {
             Self::QueueLater => "Let a change go out later",
             Self::QueueCancel => "Cancel operation",
             Self::SecuritySeen => "Security events seen",
+            Self::RolloutStart => "Update all workers",
+            Self::RolloutCancel => "Stop updating workers",
+            Self::RolloutResume => "Go on updating workers",
             Self::UserAdd => "Add administrator",
             Self::UserResetPassword => "Reset password",
         }

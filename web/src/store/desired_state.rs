@@ -60,6 +60,8 @@ pub async fn desired_state_in_tx(tx: &mut Tx, key: ResourceKey) -> Result<String
         ResourceKey::Account(id) => account(tx, id).await?,
         ResourceKey::PhpPool(id) => pool(tx, id).await?,
         ResourceKey::Site(id) => site(tx, id).await?,
+        // What is wanted of a worker is in its job alone.
+        ResourceKey::Worker(_) => None,
     };
     desired.map_or_else(|| Ok(String::new()), |desired| to_json("jobs.desired", &desired))
 }
@@ -117,6 +119,8 @@ pub enum WayBack {
     Gone,
     /// It was tried on a host and never applied: it stays as one that failed.
     Failed,
+    /// There is nothing to go back on: only the job said what was wanted.
+    Nothing,
     /// Nobody knows: what was applied was asked of another release.
     Unknown,
 }
@@ -126,6 +130,9 @@ pub enum WayBack {
 /// # Errors
 /// The database fails.
 pub async fn way_back_in_tx(tx: &mut Tx, key: ResourceKey) -> Result<WayBack, StoreError> {
+    if let ResourceKey::Worker(_) = key {
+        return Ok(WayBack::Nothing);
+    }
     let applied = applied_generation(tx, key).await?;
     if applied == 0 {
         let row = sqlx::query("SELECT COUNT(*) AS n FROM jobs WHERE resource = $1 AND (sent_ms IS NOT NULL OR attempt > 1)")
@@ -158,6 +165,7 @@ const fn state_of(job: &Job) -> ResourceState {
             PoolPresence::Suspended => ResourceState::Suspended,
             PoolPresence::Deleted => ResourceState::Deleted,
         },
+        Job::Worker(_) => ResourceState::Active,
     }
 }
 
@@ -174,6 +182,7 @@ async fn applied_generation(tx: &mut Tx, key: ResourceKey) -> Result<i64, StoreE
         ResourceKey::Account(id) => ("SELECT applied_generation FROM accounts WHERE id = $1", id.to_string()),
         ResourceKey::PhpPool(id) => ("SELECT applied_generation FROM php_pools WHERE id = $1", id.to_string()),
         ResourceKey::Site(id) => ("SELECT applied_generation FROM sites WHERE id = $1", id.to_string()),
+        ResourceKey::Worker(_) => return Ok(0),
     };
     let row = sqlx::query(sql).bind(id).fetch_optional(&mut **tx).await?;
     Ok(row.map(|row| row.try_get("applied_generation")).transpose()?.unwrap_or(0))
@@ -187,7 +196,7 @@ pub async fn resource_go_back_in_tx(tx: &mut Tx, key: ResourceKey, way: &WayBack
     match way {
         WayBack::Gone => resource_delete_in_tx(tx, key).await,
         WayBack::Failed => set_state(tx, key, ResourceState::Failed).await,
-        WayBack::Unknown => Ok(()),
+        WayBack::Nothing | WayBack::Unknown => Ok(()),
         WayBack::Applied(desired, state) => {
             write(tx, key, desired).await?;
             set_state(tx, key, *state).await
@@ -199,8 +208,8 @@ async fn set_state(tx: &mut Tx, key: ResourceKey, state: ResourceState) -> Resul
     let (sql, id) = match key {
         ResourceKey::Account(id) => ("UPDATE accounts SET state = $1 WHERE id = $2", id.to_string()),
         ResourceKey::Site(id) => ("UPDATE sites SET state = $1 WHERE id = $2", id.to_string()),
-        // A pool has no badge.
-        ResourceKey::PhpPool(_) => return Ok(()),
+        // They have no badge.
+        ResourceKey::PhpPool(_) | ResourceKey::Worker(_) => return Ok(()),
     };
     sqlx::query(sql).bind(state.as_str()).bind(id).execute(&mut **tx).await?;
     Ok(())

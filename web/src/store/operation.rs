@@ -33,11 +33,13 @@ pub enum OperationKind {
     SiteUnsuspend,
     /// A site goes.
     SiteDelete,
+    /// A server's worker is updated.
+    WorkerUpdate,
 }
 
 impl OperationKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AccountCreate,
         Self::AccountUpdate,
         Self::AccountSuspend,
@@ -49,6 +51,7 @@ impl OperationKind {
         Self::SiteSuspend,
         Self::SiteUnsuspend,
         Self::SiteDelete,
+        Self::WorkerUpdate,
     ];
 
     /// The stored spelling.
@@ -66,6 +69,7 @@ impl OperationKind {
             Self::SiteSuspend => "site.suspend",
             Self::SiteUnsuspend => "site.unsuspend",
             Self::SiteDelete => "site.delete",
+            Self::WorkerUpdate => "worker.update",
         }
     }
 
@@ -84,6 +88,7 @@ impl OperationKind {
             Self::SiteSuspend => "Suspend site",
             Self::SiteUnsuspend => "Bring back site",
             Self::SiteDelete => "Delete site",
+            Self::WorkerUpdate => "Update worker",
         }
     }
 }
@@ -237,9 +242,13 @@ pub async fn operation_fetch_by_key(db: &Db, asked_by: UserId, key: &str) -> Res
 
 /// Brings a request's state in line with its jobs. Returns the state.
 ///
+/// The request's row is locked before its jobs are read: of two transactions that end a job each, the second sees what the first
+/// did. Without it, both would find the other's job still open, and the request would stay open for ever.
+///
 /// # Errors
 /// The database fails.
 pub async fn operation_settle_in_tx(tx: &mut Tx, id: OperationId) -> Result<OperationState, StoreError> {
+    sqlx::query("UPDATE operations SET state = state WHERE id = $1").bind(id.to_string()).execute(&mut **tx).await?;
     let rows = sqlx::query("SELECT state FROM jobs WHERE operation_id = $1").bind(id.to_string()).fetch_all(&mut **tx).await?;
     let jobs = rows.iter().map(|row| parse("jobs.state", row.try_get("state")?)).collect::<Result<Vec<JobState>, StoreError>>()?;
     let state = OperationState::of_jobs(&jobs);

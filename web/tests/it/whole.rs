@@ -7,6 +7,7 @@ use shared::bus::credentials::{Credentials, new_user_key};
 use shared::bus::panel::DispatchBus;
 use shared::bus::sealing::SealKey;
 use shared::bus::signing::{Purpose, sign};
+use shared::bus::topology::Replicas;
 use shared::bus::worker::WorkerBus;
 use shared::enrolment::{EnrolmentReply, EnrolmentRequest, Refusal};
 use shared::events::{Event, EventEnvelope, Outcome, Verdict};
@@ -29,63 +30,71 @@ use web::store::user::UserRole;
 use web::tls::TlsFiles;
 use worker::config::Identity;
 use worker::enrol::{EnrolError, EnrolOptions};
+use worker::panel::PanelError;
 use worker::run::{WorkerConfig, run as work};
 use worker::system::fake::FakeSystem;
 
 use super::support::app::{Browser, TestApp};
 use super::support::fleet::{person, signed_in};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A panel, its bus, and one worker on a host in memory.
-struct Whole {
-    app: TestApp,
-    admin: Browser,
-    nats: NatsServer,
-    host: Arc<FakeSystem>,
-    identity: Identity,
-    state: TempDir,
-    dispatch: Running,
-    worker: Running,
+pub(crate) struct Whole {
+    pub(crate) app: TestApp,
+    pub(crate) admin: Browser,
+    pub(crate) nats: NatsServer,
+    pub(crate) host: Arc<FakeSystem>,
+    pub(crate) identity: Identity,
+    pub(crate) state: TempDir,
+    pub(crate) dispatch: Running,
+    pub(crate) worker: Running,
 }
 
 /// Something that runs until it is stopped.
-struct Running {
+pub(crate) struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.stop.cancel();
         let _ = (&mut self.task).await;
     }
 
     /// Ends it without warning, wherever it is.
-    async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;
     }
 }
 
-fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
+pub(crate) fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
     let (db, stop) = (db.clone(), CancellationToken::new());
-    let config = DispatchConfig { bus: nats.address(), bus_for_workers: nats.address(), keys: nats.keys.clone(), name: None };
+    let config = DispatchConfig {
+        bus: nats.address(),
+        bus_for_workers: nats.address(),
+        keys: nats.keys.clone(),
+        replicas: Replicas::ONE,
+        name: None,
+    };
     let token = stop.clone();
     let task = tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
     Running { stop, task }
 }
 
-fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) -> Running {
+pub(crate) fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) -> Running {
     let stop = CancellationToken::new();
-    let config = WorkerConfig { identity: identity.clone(), database: state.path().join("worker.db"), system: host.clone() };
+    let version = env!("CARGO_PKG_VERSION").parse().unwrap();
+    let config = WorkerConfig::new(identity.clone(), state.path(), host.clone(), version);
     let token = stop.clone();
     let task = tokio::spawn(async move { work(config, token).await.unwrap() });
     Running { stop, task }
 }
 
 /// Adds a server, if there is none of the name, and lets a worker join as it like `gantry-worker enroll`, short of HTTP.
-async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
+pub(crate) async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
     let token = token_new();
     let known = server_fetch_by_name(app.db(), &name.parse().unwrap()).await.unwrap();
     let mut tx = app.db().write().await.unwrap();
@@ -121,7 +130,7 @@ async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
 }
 
 /// Looks again and again until there is something to see.
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look().await {
@@ -133,7 +142,7 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 impl Whole {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let nats = NatsServer::start();
         let app = TestApp::start().await;
         let dispatch = start_dispatch(app.db(), &nats);
@@ -147,7 +156,7 @@ impl Whole {
         whole
     }
 
-    async fn until_online(&self) {
+    pub(crate) async fn until_online(&self) {
         until("the server is online", async || {
             let server = server_fetch_by_name(self.app.db(), &self.identity.server).await.unwrap()?;
             (server.online && !server.php_versions.is_empty() && server.peer == "127.0.0.1").then_some(())
@@ -155,26 +164,26 @@ impl Whole {
         .await;
     }
 
-    async fn account(&mut self, user: &str) -> String {
+    pub(crate) async fn account(&mut self, user: &str) -> String {
         let owner = person(&self.app, &format!("{user}owner"), UserRole::Client).await;
         let answer = self.admin.post("/accounts", &[("owner", &owner.to_string()), ("user", user)]).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
         answer.location().trim_start_matches("/accounts/").to_owned()
     }
 
-    async fn site(&mut self, account: &str, domain: &str) -> SiteId {
+    pub(crate) async fn site(&mut self, account: &str, domain: &str) -> SiteId {
         let answer = self.admin.post("/sites", &[("account", account), ("domain", domain), ("php", "8.2")]).await;
         assert_eq!(answer.status, 303, "{}", answer.body);
         answer.location().trim_start_matches("/sites/").parse().unwrap()
     }
 
-    async fn state_of(&self, site: SiteId) -> Option<ResourceState> {
+    pub(crate) async fn state_of(&self, site: SiteId) -> Option<ResourceState> {
         let row =
             sqlx::query("SELECT state FROM sites WHERE id = $1").bind(site.to_string()).fetch_optional(self.app.db().read()).await.unwrap();
         row.map(|row| sqlx::Row::get::<String, _>(&row, "state").parse().unwrap())
     }
 
-    async fn until_state(&self, site: SiteId, state: ResourceState) {
+    pub(crate) async fn until_state(&self, site: SiteId, state: ResourceState) {
         until(&format!("the site is {state}"), async || (self.state_of(site).await == Some(state)).then_some(())).await;
     }
 }
@@ -212,13 +221,13 @@ async fn a_worker_without_an_identity_joins_by_itself_and_each_way_to_fail_says_
 
     let stranger = EnrolOptions { fingerprint: "AB".repeat(32), ..options.clone() };
     let error = worker::enrol::enrol(stranger).await.unwrap_err();
-    assert!(matches!(error, EnrolError::WrongPanel { .. }) && error.is_final(), "{error:?}");
+    assert!(matches!(error, EnrolError::Panel(PanelError::WrongPanel { .. })) && error.is_final(), "{error:?}");
     let unpinned = EnrolOptions { fingerprint: String::new(), ..options.clone() };
     let error = worker::enrol::enrol(unpinned).await.unwrap_err();
-    assert!(matches!(error, EnrolError::Untrusted { .. }) && error.is_final(), "{error:?}");
+    assert!(matches!(error, EnrolError::Panel(PanelError::Untrusted { .. })) && error.is_final(), "{error:?}");
     let nobody = EnrolOptions { panel: "https://127.0.0.1:1".to_owned(), ..options.clone() };
     let error = worker::enrol::enrol(nobody).await.unwrap_err();
-    assert!(matches!(error, EnrolError::Unreachable { .. }) && !error.is_final(), "{error:?}");
+    assert!(matches!(error, EnrolError::Panel(PanelError::Unreachable { .. })) && !error.is_final(), "{error:?}");
     let mistyped = EnrolOptions { token: "mistyped".to_owned(), ..options.clone() };
     let error = worker::enrol::enrol(mistyped).await.unwrap_err();
     assert!(matches!(error, EnrolError::Refused(Refusal::Unknown)) && error.is_final(), "{error:?}");
@@ -365,7 +374,7 @@ async fn a_job_of_another_panel_and_a_second_connection_are_refused_and_admins_a
     let whole = Whole::start().await;
     let now_s = i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
     // A copy of the panel has its keys, and an epoch of its own.
-    let copy = DispatchBus::connect(&whole.nats.address(), &whole.nats.keys, now_s).await.unwrap();
+    let copy = DispatchBus::connect(&whole.nats.address(), &whole.nats.keys, Replicas::ONE, now_s).await.unwrap();
     let account = AccountId::new();
     let job = JobEnvelope {
         v: 1,

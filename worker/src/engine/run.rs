@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::batch::{Rounds, execute};
-use super::execute::{End, Executed, finish};
+use super::execute::{End, Executed};
+use super::finish::{Remainder, finish};
 use super::journal::{self, BatchJournal};
 use super::outside::Pace;
-use super::parallel::side_by_side;
 use super::plan::Plan;
 use super::progress::{Progress, Tell};
 use super::{Engine, Turn, blocking};
@@ -134,7 +134,7 @@ impl Running {
         for (job, executed) in &ended {
             match executed.end {
                 End::Done => done.push(Committed { key: &self.keys[*job], finish: &self.plans[*job].finish, change: changes[*job] }),
-                End::Failed(_) | End::Blocked(_) | End::Apart => undone.push(self.keys[*job].as_str()),
+                End::Failed(_) | End::Blocked(_) | End::Apart(_) => undone.push(self.keys[*job].as_str()),
             }
         }
         engine.ledger.commit(&done, &undone).await?;
@@ -190,12 +190,11 @@ async fn finish_steps(
 ) -> Result<Vec<Executed>, StoreError> {
     let (plans, threads) = (Arc::clone(plans), engine.threads);
     on_thread(engine, progress, move |system, tell| {
-        let mut finished: Vec<Option<Executed>> = begun.iter().map(|_| None).collect();
-        let work = begun.into_iter().zip(&mut finished).collect();
-        side_by_side(threads, work, |((job, steps), finished): ((usize, Vec<StepReport>), &mut Option<Executed>)| {
-            *finished = Some(finish(&plans[job].finish, Progress::resume(job, steps, tell), system));
-        });
-        finished.into_iter().flatten().collect()
+        let remainder =
+            |(job, steps): (usize, Vec<StepReport>)| Remainder::new(&plans[job].finish, Some(Progress::resume(job, steps, tell)));
+        let mut jobs: Vec<Remainder<'_>> = begun.into_iter().map(remainder).collect();
+        finish(&mut jobs, system, threads);
+        jobs.into_iter().filter_map(Remainder::end).collect()
     })
     .await
 }

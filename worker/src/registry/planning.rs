@@ -93,5 +93,6 @@ fn plan_one(envelope: &JobEnvelope, facts: Facts<'_>, rows: &Rows, unsealer: &dy
         }
         Job::PhpPool(spec) => web::php_pool::plan(spec, facts),
         Job::Site(spec) => web::site::plan(envelope.resource, spec, envelope.generation, facts),
+        Job::Worker(_) => Err(PlanError::OfTheWorker),
     }
 }

@@ -10,8 +10,9 @@ use shared::jobs::JobEnvelope;
 use shared::record::{JobRecord, PlannedAction};
 
 use super::conflicts::Conflicts;
+use super::halving::{Apart, Attempt, Halving};
 use super::{BatchNews, Carried, News, planning};
-use crate::engine::error::chain;
+use crate::engine::error::{StepError, chain};
 use crate::engine::execute::{End, Executed, Failure};
 use crate::engine::plan::Plan;
 use crate::engine::{Engine, Outsider, Recovery, Round, Running, Turn};
@@ -69,24 +70,38 @@ impl<'a> Batch<'a> {
 
     /// Carries jobs out; those that failed together once more, in halves.
     async fn carry<'e>(&mut self, engine: &'e Engine, turn: &mut Turn<'e>, todo: Vec<usize>, news: &mut BatchNews<'_>) {
-        let mut groups = vec![todo];
+        let (mut groups, mut halving) = (vec![todo], Halving::default());
         while let Some(group) = groups.pop() {
-            let apart = self.attempt(engine, turn, group, news).await;
-            if !apart.is_empty() {
-                let (first, second) = apart.split_at(apart.len() / 2);
-                groups.extend([second.to_vec(), first.to_vec()]);
+            let Attempt { apart, applied } = self.attempt(engine, turn, group, news).await;
+            halving.learn(apart.len(), applied);
+            let Some(error) = apart.first().map(|apart| Arc::clone(&apart.error)) else { continue };
+            if halving.is_in_vain() {
+                let rest = groups.drain(..).flatten().collect();
+                return self.give_up(engine, apart, rest, &error).await;
             }
+            let mut first: Vec<usize> = apart.into_iter().map(|apart| apart.index).collect();
+            let second = first.split_off(first.len() / 2);
+            groups.extend([second, first]);
         }
     }
 
-    /// Carries jobs out once. Gives those that failed together, for nobody's fault in particular.
-    async fn attempt<'e>(
-        &mut self,
-        engine: &'e Engine,
-        turn: &mut Turn<'e>,
-        mut group: Vec<usize>,
-        news: &mut BatchNews<'_>,
-    ) -> Vec<usize> {
+    /// It fails for everybody, so it is nobody's fault: those who have been put back fail for it, and `rest` are not tried.
+    async fn give_up(&mut self, engine: &Engine, apart: Vec<Apart>, rest: Vec<usize>, error: &StepError) {
+        let verdict = |effect| failed(error.code(), effect, chain(error));
+        let mut parked = Vec::new();
+        for Apart { index, steps, .. } in apart {
+            self.end(index, verdict(Effect::RolledBack), steps);
+            parked.push(self.change(index));
+        }
+        for index in rest {
+            self.end(index, verdict(Effect::RolledBack), Vec::new());
+            parked.push(self.change(index));
+        }
+        park(engine, &parked).await;
+    }
+
+    /// Carries jobs out once.
+    async fn attempt<'e>(&mut self, engine: &'e Engine, turn: &mut Turn<'e>, mut group: Vec<usize>, news: &mut BatchNews<'_>) -> Attempt {
         let rows = engine.ledger.rows();
         group.retain(|index| self.is_fit(*index, &rows));
         let mut conflicts = Conflicts::default();
@@ -98,9 +113,11 @@ impl<'a> Batch<'a> {
         let planned = planning::plan_all(engine, group.iter().map(|index| self.envelopes[*index].clone()).collect(), rows).await;
         let planned = match planned {
             Ok(planned) => planned,
+            // A panic is the fault of one of them, and its alone.
+            Err(StoreError::WorkerThread) if group.len() > 1 => return Attempt::panicked(&group),
             Err(error) => {
                 group.into_iter().for_each(|index| self.end(index, failed_by_store(&error), Vec::new()));
-                return Vec::new();
+                return Attempt::default();
             }
         };
         let (mut members, mut plans, mut parked) = (Vec::new(), Vec::new(), Vec::new());
@@ -129,10 +146,10 @@ impl<'a> Batch<'a> {
         members: &[usize],
         plans: Vec<Plan>,
         news: &mut BatchNews<'_>,
-    ) -> Vec<usize> {
-        let mut apart = Vec::new();
+    ) -> Attempt {
+        let mut attempt = Attempt::default();
         if members.is_empty() {
-            return apart;
+            return attempt;
         }
         self.size = members.len();
         let keys: Vec<String> = members.iter().map(|index| self.envelopes[*index].id.to_string()).collect();
@@ -143,11 +160,11 @@ impl<'a> Batch<'a> {
         loop {
             let round = running.next(engine, turn, &changes, &mut |member, steps| news(News::Steps(members[member], steps))).await;
             match round {
-                Ok(None) => return apart,
+                Ok(None) => return attempt,
                 Ok(Some(round)) => {
                     outside
                         .are(&round, |member| Outsider { envelope: self.envelopes[members[member]].clone(), plan: plans[member].clone() });
-                    let parked = self.judge(members, round.ended, &mut apart);
+                    let parked = self.judge(members, round.ended, &mut attempt);
                     park(engine, &parked).await;
                     self.tell(engine, news).await;
                     if !round.outside.is_empty() {
@@ -157,27 +174,35 @@ impl<'a> Batch<'a> {
                 Err(error) => {
                     // The database did not take the end of a round, or a thread panicked: the journal tells what to put back.
                     drop(outside);
-                    let effect = match engine.recover_in_turn().await {
+                    let recovered = engine.recover_in_turn().await;
+                    let open: Vec<usize> = members.iter().copied().filter(|index| !self.told[*index]).collect();
+                    // As above. What was put back whole can be begun again without the others.
+                    if matches!((&error, &recovered), (StoreError::WorkerThread, Ok(Recovery { errors: 0, .. }))) && open.len() > 1 {
+                        return Attempt::panicked(&open);
+                    }
+                    let effect = match recovered {
                         Ok(Recovery { undone: 1.., errors: 0, .. }) => Effect::RolledBack,
                         Ok(_) | Err(_) => Effect::Partial,
                     };
-                    let open: Vec<usize> = members.iter().copied().filter(|index| !self.told[*index]).collect();
                     open.into_iter().for_each(|index| self.end(index, failed(error.code(), effect, chain(&error)), Vec::new()));
-                    return apart;
+                    return attempt;
                 }
             }
         }
     }
 
     /// What became of members that have ended. Gives the states to be parked.
-    fn judge(&mut self, members: &[usize], ended: Vec<(usize, Executed)>, apart: &mut Vec<usize>) -> Vec<Change<'a>> {
+    fn judge(&mut self, members: &[usize], ended: Vec<(usize, Executed)>, attempt: &mut Attempt) -> Vec<Change<'a>> {
         let mut parked = Vec::new();
         for (member, Executed { steps, end }) in ended {
             let index = members[member];
             match end {
-                End::Done => self.end(index, Verdict::Applied, steps),
+                End::Done => {
+                    attempt.applied = true;
+                    self.end(index, Verdict::Applied, steps);
+                }
                 End::Blocked(said) => self.carried[index] = Some(Carried::Blocked { said, steps }),
-                End::Apart => apart.push(index),
+                End::Apart(error) => attempt.apart.push(Apart { index, error, steps }),
                 End::Failed(Failure { error, effect }) => {
                     self.end(index, failed(error.code(), effect, chain(error.as_ref())), steps);
                     // After a cut nothing is written any more: the next start decides.

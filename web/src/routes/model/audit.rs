@@ -63,11 +63,14 @@ async fn who(state: &AppState, actor: &Actor, who: &str) -> Result<String, PageE
 /// Whether a client can do this, or have it done to their sign-in.
 const fn is_for_clients(action: AuditAction) -> bool {
     match action {
-        AuditAction::Operation(OperationKind::AccountCreate | OperationKind::AccountDelete)
+        AuditAction::Operation(OperationKind::AccountCreate | OperationKind::AccountDelete | OperationKind::WorkerUpdate)
         | AuditAction::ServerAdd
         | AuditAction::ServerUpdate
         | AuditAction::ServerToken
         | AuditAction::ServerDelete
+        | AuditAction::RolloutStart
+        | AuditAction::RolloutCancel
+        | AuditAction::RolloutResume
         | AuditAction::ClientDelete
         | AuditAction::QueuePause
         | AuditAction::QueueResume

@@ -7,6 +7,7 @@ use super::count;
 use super::home::{home_admin_model, home_client_model};
 use super::operation::{operation_list_model, operation_show_model};
 use super::queue::queue_model;
+use super::rollout::rollout_model;
 use super::security::security_list_model;
 use super::server::{server_list_model, server_show_model};
 use super::site::{site_list_model, site_show_model};
@@ -60,6 +61,7 @@ async fn parts_of(state: &AppState, actor: &Actor, view: &LiveView) -> Result<Li
             let model = server_list_model(state, actor, query, None).await?;
             list(server::container(&model), server::fragments(&model))
         }
+        LiveView::Rollout => parts(server::rollout_fragments(&rollout_model(state, actor, None).await?)),
         LiveView::Server(id, span) => {
             let model = server_show_model(state, actor, *id, *span, None).await?;
             let enrol = server::enrol_fragment(&model.server, model.now);

@@ -11,6 +11,7 @@ pub mod live;
 pub mod operation;
 pub mod operation_record;
 pub mod queue;
+pub mod rollout;
 pub mod search;
 pub mod security;
 pub mod server;
