@@ -1,6 +1,6 @@
 # What people type. Each target installs what it needs and is missing (as root, on Debian 12 or newer).
 
-.PHONY: up clean-up test bench chaos deb tools check
+.PHONY: up clean-up install test bench chaos deb tools check
 
 # Try it: bus and panel here, managed hosts (HOSTS=n, default 1) as systemd-nspawn machines. Ctrl-C stops all of it.
 up:
@@ -15,6 +15,10 @@ deb:
 	@.ci/tools.sh build
 	@.ci/deb.sh
 
+# This machine becomes a panel and its first server, from those packages; again: brings it up to date.
+install:
+	@.ci/install.sh
+
 # Everything CI runs.
 test:
 	@.ci/test.sh
@@ -27,7 +31,7 @@ check:
 bench:
 	@.ci/bench.sh
 
-# Faults at random, with an audit after each round (SECONDS_LONG=1800 SEED=n).
+# Faults, at random and at every system call, with an audit after each (SECONDS_LONG=1800 SEED=n ONLY=random|syscalls).
 chaos:
 	@.ci/chaos.sh
 

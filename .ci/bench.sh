@@ -7,7 +7,7 @@
 #   ONLY=assets   what a browser loads that was never here                          (aim: at most 100 KiB)
 #   ONLY=click    from sending the form until PHP answers through nginx, beside a script that does the same by hand; as root
 #   ONLY=batch    one site and 1,000 together by the worker's engine alone, beside a script that does the same by hand; as root
-#                 (SITES, default 1000, of ACCOUNTS, default 100; SAMPLES, default 5)
+#                 (SITES, default 1000, of ACCOUNTS, default 100; SAMPLES, default 5; then one more beside LARGE, default 5000, or 0)
 #   ONLY=reconcile  a look for drift at 1,000 sites that finds none, beside a script that reads and compares the same files; as root
 #
 # SAMPLES (default 100) is how many sites `click` makes at each size, SIZES (default 0,100) how many others there are.

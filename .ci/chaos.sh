@@ -1,19 +1,64 @@
 #!/usr/bin/env bash
-# `make chaos`: faults at random while people work, then calm, then an audit; over and over, on an installation of its own.
+# `make chaos`: faults, each followed by an audit of the whole host; a list of which is in .ci/faults.md.
 #
-#   SECONDS_LONG=1800   how long (default 1800)          SEED=n   the same list of faults again
+#   ONLY=random      faults at random while people work, then calm, then an audit; over and over, on an installation of its own
+#   ONLY=syscalls    the k-th system call of each kind of job goes wrong, for every k, on a host of its own
+#   FAULTS=a,b       of the random ones only these (their names are in .ci/chaos/chaos.py)
+#   SECONDS_LONG=n   how long each part may take (default 1800)
+#   POINTS=n         so many system calls at most (default all)
+#   SEED=n           the same faults again in the same order; without it each run has a seed of its own, and prints it
+#
+# Figures and what was injected: target/chaos/*.json; the log of each part beside them.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REPO=$(cd "$HERE/.." && pwd -P)
+SECONDS_LONG=${SECONDS_LONG:-1800}
+OUT=$REPO/target/chaos
 
 if [[ $(id -u) != 0 ]]; then
     echo 'skipped: chaos: it makes namespaces and mounts and needs root'
     exit 0
 fi
-. "$HERE/installation.sh"
-installation chaos 61 5
-mkdir -p "$REPO/target/chaos"
-"$HERE/tools.sh" run
-start_installation
-PASSWORD=$ONCE python3 "$HERE/chaos/chaos.py" --panel "$GANTRY_PANEL" --host chaos1 --lab "$HERE/lab/lab.sh" --up "$UP_PID" \
-    --database "$GANTRY_UP/panel/panel.db" --seconds "${SECONDS_LONG:-1800}" ${SEED:+--seed "$SEED"} --out "$REPO/target/chaos/summary.json"
+
+random() {
+    # shellcheck source=installation.sh
+    . "$HERE/installation.sh"
+    installation chaos 61 5
+    start_installation
+    PASSWORD=$ONCE python3 "$HERE/chaos/chaos.py" --panel "$GANTRY_PANEL" --host "${GANTRY_HOST_PREFIX}1" --lab "$HERE/lab/lab.sh" \
+        --up "$UP_PID" --database "$GANTRY_UP/panel/panel.db" --seconds "$SECONDS_LONG" ${SEED:+--seed "$SEED"} ${FAULTS:+--faults "$FAULTS"} \
+        --out "$OUT/random.json" 2>&1 | tee "$OUT/random.log"
+}
+
+syscalls() {
+    local lab=$HERE/lab/lab.sh host file
+    export GANTRY_LAB=${GANTRY_LAB:-$REPO/.gantry/lab-calls} GANTRY_LAB_TREES=${GANTRY_LAB_TREES:-$REPO/.gantry/lab/trees}
+    export GANTRY_LAB_BRIDGE=${GANTRY_LAB_BRIDGE:-gantrycalls} GANTRY_LAB_NET=${GANTRY_LAB_NET:-10.62.0.0/24}
+    export GANTRY_LAB_NET6=${GANTRY_LAB_NET6:-fd62::}
+    host=${GANTRY_HOST_PREFIX:-calls}1
+    trap '"$HERE/lab/lab.sh" clean >/dev/null 2>&1 || true' EXIT
+    (cd "$REPO" && cargo build --quiet --workspace --bins ${GANTRY_FEATURES:+--features "$GANTRY_FEATURES"})
+    "$lab" remove "$host" >/dev/null 2>&1 || true
+    "$lab" up "$host"
+    "$lab" put "$host" "${CARGO_TARGET_DIR:-$REPO/target}/debug/gantry-worker" /usr/bin/gantry-worker 0755
+    "$lab" exec "$host" mkdir -p -m 700 /var/lib/gantry-worker
+    # strace with its libraries, beside those of the host.
+    "$lab" put "$host" "$(command -v strace)" /root/strace/strace 0755
+    while read -r file; do
+        "$lab" put "$host" "$file" "/root/strace/$(basename "$file")" 0755
+    done < <(ldd "$(command -v strace)" | grep -o '/[^ ]*')
+    python3 "$HERE/chaos/syscalls.py" --host "$host" --lab "$lab" --seconds "$SECONDS_LONG" --points "${POINTS:-0}" ${SEED:+--seed "$SEED"} \
+        --out "$OUT/syscalls.json" 2>&1 | tee "$OUT/syscalls.log"
+}
+
+mkdir -p "$OUT"
+"$HERE/tools.sh" test
+# The build that the tests made.
+export GANTRY_FEATURES=worker/testing,shared/testing
+for part in ${ONLY:-random syscalls}; do
+    case $part in
+        # Each part leaves nothing behind for the next.
+        random | syscalls) ("$part") ;;
+        *) echo "no such part: $part"; exit 1 ;;
+    esac
+done

@@ -6,8 +6,12 @@
 #
 #   GANTRY_PROFILE    cargo profile (default release)
 #   GANTRY_FEATURES   cargo features of the build (tests set worker/testing)
+#   GANTRY_RELEASE_KEY          the file of the release key, an Ed25519 private key in PEM (openssl genpkey -algorithm ed25519).
+#                               Without one a key for development is made once, in target/release-key.pem
+#   GANTRY_RELEASE_PUBLIC_KEYS  a file of further release keys that the worker accepts, one in base64 a line: those to come
 #
 # The built packages: target/deb/gantry-worker_<version>_<architecture>.deb and target/deb/gantry_<version>_<architecture>.deb.
+# Beside the worker's lies its signature: installed workers whose package pins the key's public half update to it, and to no other.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REPO=$(cd "$HERE/.." && pwd -P)
@@ -37,6 +41,36 @@ libraries() {
     mkdir -p "$WORK/shlibs/debian"
     : > "$WORK/shlibs/debian/control"
     (cd "$WORK/shlibs" && dpkg-shlibdeps -O "$1/usr/bin/$2" 2>/dev/null) | sed -n 's/^shlibs:Depends=//p'
+}
+
+# release_key: sets KEY to the file of the key that vouches for this build.
+release_key() {
+    KEY=${GANTRY_RELEASE_KEY:-$TARGET/release-key.pem}
+    if [[ -n ${GANTRY_RELEASE_KEY:-} ]]; then
+        [[ -s $KEY ]] || { say "there is no release key at $KEY"; exit 1; }
+        return
+    fi
+    say "signing with the development key $KEY; for a release set GANTRY_RELEASE_KEY"
+    [[ ! -s $KEY ]] || return 0
+    (umask 077 && openssl genpkey -algorithm ed25519 -out "$KEY.new")
+    mv "$KEY.new" "$KEY"
+}
+
+# public_keys: those that a worker accepts.
+public_keys() {
+    # The last 32 bytes of the key's DER form are the key.
+    openssl pkey -in "$KEY" -pubout -outform DER | tail -c 32 | base64 -w 0
+    echo
+    [[ -z ${GANTRY_RELEASE_PUBLIC_KEYS:-} ]] || cat "$GANTRY_RELEASE_PUBLIC_KEYS"
+}
+
+# sign PACKAGE: writes the signature beside a package. What is signed is the statement of shared/src/release.rs.
+sign() {
+    local deb statement=$WORK/statement
+    deb=$(deb_of "$1")
+    printf 'gantry release 1\npackage %s\nversion %s\narchitecture %s\nsha256 %s\n' \
+        "$1" "$VERSION" "$ARCHITECTURE" "$(sha256sum < "$deb" | cut -d' ' -f1)" > "$statement"
+    openssl pkeyutl -sign -rawin -inkey "$KEY" -in "$statement" | base64 -w 0 > "$deb.sig"
 }
 
 # texts ROOT PACKAGE: licence and maintainer scripts.
@@ -75,7 +109,13 @@ worker_package() {
     local root=$WORK/worker
     program "$root" gantry-worker
     install -D -m 644 "$REPO/worker/package/gantry-worker.service" "$root/usr/lib/systemd/system/gantry-worker.service"
+    install -D -m 644 "$REPO/worker/package/gantry-worker-update.service" "$root/usr/lib/systemd/system/gantry-worker-update.service"
+    # Started at every boot, it goes on with an update that was cut off, if there is one.
+    mkdir -p "$root/usr/lib/systemd/system/multi-user.target.wants"
+    ln -s ../gantry-worker-update.service "$root/usr/lib/systemd/system/multi-user.target.wants/gantry-worker-update.service"
     install -D -m 644 "$REPO/worker/package/config.env" "$root/usr/share/gantry-worker/config.env"
+    public_keys > "$WORK/release-keys"
+    install -D -m 644 "$WORK/release-keys" "$root/usr/share/gantry-worker/release-keys"
     texts "$root" gantry-worker "$REPO/worker/package"
     # What each worker needs is required; a server's roles need different packages, which joining installs. Whoever installs
     # by hand gets those of a web server, unless told otherwise.
@@ -87,13 +127,14 @@ worker_package() {
  /etc/gantry-worker/config.env and start gantry-worker.service, or run the
  command that the panel shows for a new server.'
     pack "$root" gantry-worker
+    sign gantry-worker
 }
 
 panel_package() {
     local root=$WORK/panel
     program "$root" gantry
     install -D -m 755 "$REPO/.gantry/bin/nats-server" "$root/usr/libexec/gantry/nats-server"
-    install -D -m 644 "$(deb_of gantry-worker)" "$root/usr/share/gantry/$(basename "$(deb_of gantry-worker)")"
+    install -D -m 644 -t "$root/usr/share/gantry" "$(deb_of gantry-worker)" "$(deb_of gantry-worker).sig"
     install -D -m 644 "$REPO/web/package/gantry.service" "$root/usr/lib/systemd/system/gantry.service"
     install -D -m 644 "$REPO/web/package/gantry.env" "$root/usr/share/gantry/gantry.env"
     texts "$root" gantry "$REPO/web/package"
@@ -108,6 +149,7 @@ main() {
     # Both, always: another selection would be another set of features, and build every dependency again.
     (cd "$REPO" && cargo build --quiet --workspace --bins --profile "$PROFILE" ${GANTRY_FEATURES:+--features "$GANTRY_FEATURES"})
     WORK=$(mktemp -d)
+    release_key
     worker_package
     [[ ${1:-} == worker ]] || panel_package
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building, trying and testing need on a Debian 12 machine, and only what is missing.
+# Installs what building, trying and testing need on a Debian 12 or 13 machine, and only what is missing.
 #
 #   tools.sh build   what `make deb` needs
 #   tools.sh run     what `make up` needs besides
@@ -97,14 +97,15 @@ axe() {
     ln -sf "$name" "$REPO/.gantry/axe/axe.min.js"
 }
 
-packages cc=build-essential pip3=python3-pip curl=curl setpriv=util-linux git=git
+packages cc=build-essential pip3=python3-pip curl=curl setpriv=util-linux git=git openssl=openssl dpkg-shlibdeps=dpkg-dev
 rust
 nats_server
 [[ ${1:-run} != build ]] || exit 0
 packages mmdebstrap=mmdebstrap systemd-nspawn=systemd-container ip=iproute2 nsenter=util-linux
 if [[ ${1:-run} == test ]]; then
     axe
-    packages chromium=chromium chromedriver=chromium-driver sftp=openssh-client sshpass=sshpass
+    packages chromium=chromium chromedriver=chromium-driver sftp=openssh-client sshpass=sshpass \
+        strace=strace faketime=faketime
     # A server that is already installed is used as it is; the tests start one of their own on a port of its own.
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || packages /nonexistent=postgresql
 fi

@@ -50,7 +50,7 @@ build() {
     mkdir -p "$STATE/packages"
     chmod 755 "$STATE/packages"
     rm -f "$STATE"/packages/*
-    install -m 644 "$target"/deb/gantry-worker_*.deb "$STATE/packages/"
+    install -m 644 "$target"/deb/gantry-worker_*.deb "$target"/deb/gantry-worker_*.deb.sig "$STATE/packages/"
     WORKER_PACKAGE=$(echo "$STATE"/packages/gantry-worker_*.deb)
     # A copy that the panel's own users can read wherever this checkout lies.
     mkdir -p "$STATE/bin"

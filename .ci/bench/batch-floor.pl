@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # The floor of `batch`: what has to happen on a host for accounts with PHP sites, done by hand and together, with nothing that
-# makes it safe: no journal, no fsync, no staging, no confirmed reload. It uses the units that the worker has installed.
+# makes it safe: no journal, no fsync, no staging, no confirmed reload. It uses the units and the nginx baseline that the worker has
+# installed.
 #
 #   batch-floor.pl add PREFIX UID ACCOUNTS SITES    makes them, and ends when each site has answered 200; prints milliseconds
 #   batch-floor.pl more PREFIX UID ACCOUNTS SITES   the same for sites of accounts that are there
@@ -71,8 +72,6 @@ server {
     location / { try_files \$uri \$uri/ /index.php?\$args; }
     location ~ \\.php\$ {
         try_files \$uri =404;
-        include fastcgi_params;
-        fastcgi_param SCRIPT_FILENAME \$realpath_root\$fastcgi_script_name;
         fastcgi_pass \$socket;
     }
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The worker's engine on a host of its own, without panel and bus: one site, and a thousand together. Removed afterwards.
+# The worker's engine on a host of its own, without panel and bus: one site, a thousand together, one more
+# beside five thousand. Removed afterwards.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REPO=$(cd "$HERE/../.." && pwd -P)
@@ -30,5 +31,5 @@ cargo build --quiet --release -p worker
 "$LAB" put "$NAME" target/release/gantry-worker /usr/bin/gantry-worker 0755
 "$LAB" put "$NAME" "$HERE/batch-floor.pl" /root/batch-floor.pl 0755
 ADDRESS=$("$LAB" address "$NAME")
-python3 "$HERE/batch.py" --host "$ADDRESS" --samples "${SAMPLES:-5}" --sites "${SITES:-1000}" --accounts "${ACCOUNTS:-100}" \
+python3 "$HERE/batch.py" --host "$ADDRESS" --samples "${SAMPLES:-5}" --sites "${SITES:-1000}" --accounts "${ACCOUNTS:-100}" --large "${LARGE:-5000}" \
     --out "$REPO/target/bench/batch.json" -- "$LAB" "$NAME"

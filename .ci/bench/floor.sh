@@ -49,8 +49,6 @@ server {
     location / { try_files \$uri \$uri/ /index.php?\$args; }
     location ~ \.php\$ {
         try_files \$uri =404;
-        include fastcgi_params;
-        fastcgi_param SCRIPT_FILENAME \$realpath_root\$fastcgi_script_name;
         fastcgi_pass \$socket;
     }
 }

@@ -18,7 +18,7 @@ class Host:
     """A managed host's files, seen through its init's root."""
 
     def __init__(self, name, lab):
-        self.name, self.lab = name, lab
+        self.name, self.lab, self.init = name, lab, ""
         self.address = self.ask("address").strip()
 
     def ask(self, verb, *arguments):
@@ -32,7 +32,9 @@ class Host:
 
     def path(self, *parts):
         """A path on the host, as opened from here."""
-        return os.path.join(f"/proc/{self.ask('init').strip()}/root", *(part.lstrip("/") for part in parts))
+        if not self.init or not os.path.isdir(f"/proc/{self.init}/root/etc"):
+            self.init = self.ask("init").strip()
+        return os.path.join(f"/proc/{self.init}/root", *(part.lstrip("/") for part in parts))
 
     def read(self, path):
         with open(self.path(path), "rb") as file:
@@ -74,16 +76,24 @@ def wanted(database, server):
     return ids, sites, names, pools
 
 
+UNDER_WAY = "('queued', 'sent', 'working', 'blocked')"
+
+
 def audit(database, host):
     """Every difference between a panel's database and a host, once nothing is under way."""
-    accounts, sites, names, pools = wanted(database, host.name)
+    worker = os.path.join(host.ask("root").strip(), "var/lib/gantry-worker/worker.db")
+    return panel(database) + audit_host(host, wanted(database, host.name), worker, ("journal", "settled", "inbox", "outbox"))
+
+
+def audit_host(host, wants, worker, tables):
+    """Every difference between a host and what is wanted there; and rows in tables of its worker's database that should be empty."""
+    accounts, sites, names, pools = wants
     found = []
-    found += panel(database)
     found += people(host, accounts)
     found += homes(host, accounts)
     found += vhosts(host, accounts, sites, names)
     found += php(host, accounts, sites, pools)
-    found += leftovers(host)
+    found += leftovers(host, worker, tables)
     found += answers(host, accounts, sites, names)
     return found
 
@@ -93,7 +103,7 @@ def panel(database):
     for row in rows(database, "PRAGMA integrity_check"):
         if row[0] != "ok":
             found.append(f"the panel's database is damaged: {row[0]}")
-    for job in rows(database, "SELECT id, resource, state FROM jobs WHERE state IN ('queued', 'sent', 'working')"):
+    for job in rows(database, f"SELECT id, resource, state FROM jobs WHERE state IN {UNDER_WAY}"):
         found.append(f"job {job['id']} of {job['resource']} is still {job['state']}")
     for table in ("accounts", "sites"):
         for row in rows(database, f"SELECT * FROM {table}"):
@@ -102,6 +112,11 @@ def panel(database):
                 found.append(f"{name} is {row['state']}")
             if row["applied_generation"] != row["generation"]:
                 found.append(f"{name} wants generation {row['generation']}, and {row['applied_generation']} is applied")
+    lines = "(SELECT COUNT(*) FROM audit a WHERE a.detail = o.id AND a.action = o.kind AND a.subject = o.subject)"
+    for row in rows(database, f"SELECT o.kind, o.subject, {lines} AS lines FROM operations o WHERE {lines} <> 1"):
+        found.append(f"{row['kind']} of {row['subject']} has {row['lines']} lines in the audit log")
+    for row in rows(database, "SELECT id, kind, state FROM operations WHERE state IN ('waiting', 'working')"):
+        found.append(f"the operation {row['kind']} {row['id']} is still {row['state']}")
     return found
 
 
@@ -154,6 +169,16 @@ def homes(host, accounts):
                 found.append(f"{path} has mode {status.st_mode & 0o7777:o}")
             if status.st_mode & 0o007:
                 found.append(f"{path} is open to everybody: {status.st_mode & 0o7777:o}")
+    # One line each; a name with a line break in it is somebody's joke, and its second line no entry.
+    _, listed = host.run("find", "/home", "-xdev", "-mindepth", "2", "-printf", "%U %m %y /%P\\n")
+    for line in listed.splitlines():
+        match = re.fullmatch(r"(\d+) (\d+) (.) /([a-z0-9]+)/(.*)", line)
+        if not match or match[4] not in wanted_users:
+            continue
+        if int(match[1]) not in (0, wanted_users[match[4]]):
+            found.append(f"/home/{match[4]}/{match[5]} belongs to uid {match[1]}")
+        if match[3] == "f" and int(match[2], 8) & 0o6000:
+            found.append(f"/home/{match[4]}/{match[5]} has mode {match[2]}")
     return found
 
 
@@ -206,7 +231,10 @@ def php(host, accounts, sites, pools):
     sockets = {name.removesuffix(".sock") for name in host.names("/run/gantry-php") if name.endswith(".sock")}
     wants = set(host.names("/etc/systemd/system/sockets.target.wants"))
     # The pools of a suspended account rest: they have their files and do not listen.
-    live = {name for name, (pool, _) in expected.items() if accounts[pool["account_id"]]["presence"] == "active"}
+    live = {
+        name for name, (pool, _) in expected.items()
+        if (pool["presence"], accounts[pool["account_id"]]["presence"]) == ("present", "active")
+    }
     for name in sorted(configs - set(expected)):
         found.append(f"the pool file {name} belongs to no pool")
     for name in sorted(set(expected) - configs):
@@ -215,6 +243,14 @@ def php(host, accounts, sites, pools):
         found.append(f"the socket {name} is there without a pool")
     for name in sorted(live - sockets):
         found.append(f"the socket of {name} is missing")
+    groups = {line.split(":")[0]: int(line.split(":")[2]) for line in host.read("/etc/group").decode().splitlines()}
+    for name in sorted(live & sockets):
+        status, uid = host.lstat(f"/run/gantry-php/{name}.sock"), accounts[expected[name][0]["account_id"]]["uid"]
+        if not stat.S_ISSOCK(status.st_mode) or (status.st_uid, status.st_gid, status.st_mode & 0o777) != (uid, groups["www-data"], 0o660):
+            found.append(f"the socket of {name} is of {status.st_uid}:{status.st_gid} and {status.st_mode & 0o7777:o}")
+    for name in sorted(configs):
+        if host.lstat(f"/etc/gantry-worker/php/{name}.conf").st_uid != 0:
+            found.append(f"the pool file {name} is not root's")
     for name in sorted(live):
         user, version = name.rsplit("-", 1)
         if f"gantry-php{version}@{user}.socket" not in wants:
@@ -238,7 +274,7 @@ def php(host, accounts, sites, pools):
     return found
 
 
-def leftovers(host):
+def leftovers(host, worker, tables):
     """Temporary and staged files, trash, foreign processes, what is in flight."""
     found = []
     for top in ("/etc/nginx", "/etc/gantry-worker", "/etc/systemd/system", "/usr/lib/gantry-worker"):
@@ -246,9 +282,8 @@ def leftovers(host):
             found += [f"left over: {os.path.join(top, name)}" for name in files if name.startswith(".gantry-")]
     found += [f"in the trash: {name}" for name in host.names("/home/.gantry-trash")]
     # Not through /proc, whose links SQLite would follow to here.
-    database = os.path.join(host.ask("root").strip(), "var/lib/gantry-worker/worker.db")
-    for table in ("journal", "settled", "inbox", "outbox"):
-        count = rows(database, f"SELECT COUNT(*) FROM {table}")[0][0]
+    for table in tables:
+        count = rows(worker, f"SELECT COUNT(*) FROM {table}")[0][0]
         if count:
             found.append(f"the worker's {table} holds {count}")
     known = {int(line.split(":")[2]) for line in host.read("/etc/passwd").decode().splitlines()}

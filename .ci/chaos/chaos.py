@@ -10,6 +10,7 @@ to the machine.
 """
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -22,6 +23,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import auditor  # noqa: E402
 from panel import Panel, words  # noqa: E402
+from faults import faults  # noqa: E402
 from prober import Prober  # noqa: E402
 
 SETTLE_S = 60
@@ -35,11 +37,17 @@ def log(text):
 
 class World:
     def __init__(self, arguments):
-        self.panel_address, self.database, self.up = arguments.panel, arguments.database, arguments.up
+        self.panel_address, self.database, self.up, self.out = arguments.panel, arguments.database, int(arguments.up), arguments.out
+        self.bus = os.path.join(os.path.dirname(os.path.dirname(arguments.database)), "bus")
         self.host = auditor.Host(arguments.host, arguments.lab)
+        # How long requests may take to end once a round's faults are over.
+        self.patience_s = SETTLE_S
         self.violations = []
         self.injected = {}
-        self.requests = {"accepted": 0, "refused": 0, "unanswered": 0}
+        self.most_open = {}
+        self.requests = {"accepted": 0, "refused": 0, "unanswered": 0, "unavailable": 0}
+        # Held while the panel's database is, and may be said to be.
+        self.database_is_locked = threading.Event()
 
     def violation(self, text):
         self.violations.append(text)
@@ -67,7 +75,37 @@ class World:
 
     def kill(self, *marks):
         for pid in self.children(*marks):
-            os.kill(pid, signal.SIGKILL)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    @contextlib.contextmanager
+    def bus_stopped(self):
+        """The bus is dead, and is not started again before the end."""
+        os.kill(self.up, signal.SIGSTOP)
+        try:
+            for pid in self.children("nats-server"):
+                os.kill(pid, signal.SIGKILL)
+                while os.path.exists(f"/proc/{pid}/fd/0"):
+                    time.sleep(0.01)
+            yield os.path.join(self.bus, "streams")
+        finally:
+            os.kill(self.up, signal.SIGCONT)
+
+    def open_files(self):
+        """Of each long-lived process its most open files so far: they must not grow."""
+        pids = {mark: self.children(mark) for mark in ("dispatch", "serve", "nats-server")}
+        pids["worker"] = [int(pid) for pid in self.host.run("systemctl", "show", "--property=MainPID", "--value", "gantry-worker")[1].split()]
+        found = {}
+        for mark, all_of in pids.items():
+            for pid in all_of:
+                path = self.host.path(f"/proc/{pid}/fd") if mark == "worker" else f"/proc/{pid}/fd"
+                try:
+                    found[mark] = max(found.get(mark, 0), len(os.listdir(path)))
+                except OSError:
+                    pass
+        return found
 
 
 class Actor(threading.Thread):
@@ -99,6 +137,8 @@ class Actor(threading.Thread):
             self.world.requests["accepted"] += 1
         elif status in (404, 409, 422):
             self.world.requests["refused"] += 1
+        elif status == 503 and self.world.database_is_locked.is_set():
+            self.world.requests["unavailable"] += 1
         else:
             self.world.violation(f"{path} {fields} answered {status}: {words(text)[:300]}")
 
@@ -146,76 +186,16 @@ class Actor(threading.Thread):
         return {"domain": site["domain"], "aliases": aliases, "php": kind, "document_root": site["domain"]}
 
 
-def faults(world, prober):
-    """Name, weight, what it does. Each heals before it returns."""
-    host, lab = world.host, world.host.ask
-
-    def host_gone(begin, end, seconds):
-        prober.excused.set()
-        begin()
-        time.sleep(seconds)
-        end()
-        deadline = time.monotonic() + 60
-        while not all(auditor.fetch(host.address, domain, timeout=2) == 200 for domain in prober.domains):
-            if time.monotonic() > deadline:
-                world.violation("sites do not serve again a minute after the host was back")
-                break
-            time.sleep(0.1)
-        prober.excused.clear()
-
-    def broken_by_hand(seconds):
-        host.run("sh", "-c", "echo 'server { listen 80; server_name broken by hand' > /etc/nginx/conf.d/zz-hand.conf")
-        time.sleep(seconds)
-        host.run("rm", "-f", "/etc/nginx/conf.d/zz-hand.conf")
-
-    def stalled(seconds):
-        host.run("systemctl", "kill", "-s", "STOP", "gantry-worker")
-        time.sleep(seconds)
-        host.run("systemctl", "kill", "-s", "CONT", "gantry-worker")
-
-    def full(seconds):
-        host.run(
-            "sh", "-c",
-            "cp -a /etc/nginx/sites-available /tmp/kept && mount -t tmpfs -o size=512k,mode=755 full /etc/nginx/sites-available && "
-            "cp -a /tmp/kept/. /etc/nginx/sites-available/ && (dd if=/dev/zero of=/etc/nginx/sites-available/.fill bs=1k count=1024 2>/dev/null || true)",
-        )
-        time.sleep(seconds)
-        # What was changed meanwhile on the small disk is carried over.
-        host.run(
-            "sh", "-c",
-            "systemctl kill -s STOP gantry-worker; rm -f /etc/nginx/sites-available/.fill; rm -rf /tmp/kept; cp -a /etc/nginx/sites-available /tmp/kept; "
-            "umount -l /etc/nginx/sites-available; rm -rf /etc/nginx/sites-available/*; cp -a /tmp/kept/. /etc/nginx/sites-available/; rm -rf /tmp/kept; "
-            "systemctl kill -s CONT gantry-worker",
-        )
-
-    def php_killed():
-        host.run("sh", "-c", "pkill -KILL -u $(ls /home | grep ^chaos | shuf -n 1) || true")
-
-    return [
-        ("kill worker", 6, lambda r: host.run("systemctl", "kill", "-s", "KILL", "gantry-worker")),
-        ("kill worker in a loop", 2, lambda r: [(host.run("systemctl", "kill", "-s", "KILL", "gantry-worker"), time.sleep(r.uniform(0.2, 2))) for _ in range(5)]),
-        ("stall worker", 2, lambda r: stalled(r.uniform(2, 8))),
-        ("kill dispatch", 3, lambda r: world.kill("bin/gantry", "dispatch")),
-        ("kill serve", 2, lambda r: world.kill("bin/gantry", "serve")),
-        ("kill bus", 3, lambda r: world.kill("nats-server")),
-        ("cut network", 2, lambda r: host_gone(lambda: lab("net-cut"), lambda: lab("net-heal"), r.uniform(2, 10))),
-        ("cut power", 1, lambda r: host_gone(lambda: lab("cut"), lambda: lab("up"), r.uniform(0, 2))),
-        ("nginx broken by hand", 2, lambda r: broken_by_hand(r.uniform(1, 6))),
-        ("disk full", 1, lambda r: full(r.uniform(1, 4))),
-        ("kill a tenant's processes", 2, lambda r: php_killed()),
-    ]
-
-
 def settle(world):
     """Waits until every job has ended. False if they do not."""
-    deadline = time.monotonic() + SETTLE_S
+    deadline = time.monotonic() + world.patience_s
     while True:
-        pending = auditor.rows(world.database, "SELECT resource, state FROM jobs WHERE state IN ('queued', 'sent', 'working')")
+        pending = auditor.rows(world.database, f"SELECT resource, state FROM jobs WHERE state IN {auditor.UNDER_WAY}")
         if not pending:
             return True
         if time.monotonic() > deadline:
             for job in pending:
-                world.violation(f"a job of {job['resource']} is still {job['state']} {SETTLE_S} s after the faults ended")
+                world.violation(f"a job of {job['resource']} is still {job['state']} {world.patience_s} s after the faults ended")
             return False
         time.sleep(0.2)
 
@@ -243,6 +223,10 @@ def calm(world, panel):
         found = auditor.audit(world.database, world.host)
     for sentence in found:
         world.violation(sentence)
+    for mark, count in world.open_files().items():
+        first = world.most_open.setdefault(mark, count)
+        if count > 2 * first + 100:
+            world.violation(f"{mark} has {count} files open, and had {first} after the first round")
 
 
 def stable_sites(world, panel, owner):
@@ -277,6 +261,7 @@ def main():
         parser.add_argument(name, required=True)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--actors", type=int, default=3)
+    parser.add_argument("--faults", default="", help="only these, by name, with commas between them")
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(1_000_000)))
     arguments = parser.parse_args()
     log(f"seed {arguments.seed}, {arguments.seconds:.0f} s")
@@ -285,17 +270,18 @@ def main():
     panel = Panel(world.panel_address)
     panel.sign_in(os.environ["PASSWORD"])
     wait_for_panel(panel, "the server is online", lambda page: "is-live" in page)
-    owner = panel.client("chaos")
+    owner = world.owner = panel.client("chaos")
     prober = Prober(world.host.address, stable_sites(world, panel, owner))
     actors = [Actor(world, number, arguments.seed, owner) for number in range(arguments.actors)]
     choose = random.Random(arguments.seed)
-    every = faults(world, prober)
+    every = [fault for fault in faults(world, prober) if not arguments.faults or fault[0] in arguments.faults.split(",")]
     deadline = time.monotonic() + arguments.seconds
     rounds = 0
     for actor in actors:
         actor.start()
     while time.monotonic() < deadline and not world.violations:
         rounds += 1
+        world.patience_s = SETTLE_S
         stop = time.monotonic() + choose.uniform(10, 25)
         while time.monotonic() < stop:
             time.sleep(choose.uniform(0.3, 3))
@@ -325,7 +311,8 @@ def main():
     prober.stop()
     summary = {
         "seed": arguments.seed, "rounds": rounds, "injected": world.injected, "requests": world.requests,
-        "asked": prober.asked, "lost": len(prober.lost), "longest_gap_ms": round(prober.longest_gap_s * 1000), "violations": world.violations,
+        "asked": prober.asked, "lost": len(prober.lost), "longest_gap_ms": round(prober.longest_gap_s * 1000), "open_files": world.most_open,
+        "violations": world.violations,
     }
     with open(arguments.out, "w") as out:
         json.dump(summary, out, indent=1)

@@ -39,6 +39,19 @@ pub enum Event {
     Drift(DriftReport),
     /// The configuration that applied states have become.
     Configured(Configured),
+    /// A job is of a kind or version that this worker does not know. It has done nothing.
+    Outdated(Outdated),
+}
+
+/// The job that a worker is too old for: what it could read of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outdated {
+    /// The job.
+    pub job: JobId,
+    /// The attempt this ends.
+    pub attempt: u32,
+    /// The wire format of the job.
+    pub version: u16,
 }
 
 /// How a job ended.

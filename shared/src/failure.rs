@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Why a job failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCode {
     /// The host's nginx configuration was broken before this job, by somebody's hand.
@@ -39,6 +39,10 @@ pub enum FailureCode {
     WorkerOutdated,
     /// A secret in the job is sealed to another key than the worker's, such as the one it had before it joined again.
     SealUnknown,
+    /// The worker does not install this package of itself: nobody vouches for it, it is not newer, or it is for another machine.
+    UpdateRefused,
+    /// A package of the worker could not be had or installed, or did not work.
+    UpdateFailed,
     /// A fault in Gantry itself.
     Internal,
 }
@@ -54,7 +58,7 @@ pub enum RetryPolicy {
 
 impl FailureCode {
     /// All codes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::HostConfigBroken,
         Self::WebServerRefused,
         Self::NameTaken,
@@ -70,6 +74,8 @@ impl FailureCode {
         Self::BadJob,
         Self::WorkerOutdated,
         Self::SealUnknown,
+        Self::UpdateRefused,
+        Self::UpdateFailed,
         Self::Internal,
     ];
 
@@ -92,6 +98,8 @@ impl FailureCode {
             Self::BadJob => "bad_job",
             Self::WorkerOutdated => "worker_outdated",
             Self::SealUnknown => "seal_unknown",
+            Self::UpdateRefused => "update_refused",
+            Self::UpdateFailed => "update_failed",
             Self::Internal => "internal",
         }
     }
@@ -117,6 +125,8 @@ impl FailureCode {
             Self::BadJob => "The server refused the request.",
             Self::WorkerOutdated => "The server's software is too old for this change.",
             Self::SealUnknown => "The server could not read the password, since it has a new key.",
+            Self::UpdateRefused => "The server did not accept this version of its software.",
+            Self::UpdateFailed => "The server's software could not be updated.",
             Self::Internal => "Something went wrong on our side.",
         }
     }
@@ -137,7 +147,7 @@ impl FailureCode {
             Self::UserConflict => "Choose another user name, or contact support.",
             Self::TenantInterference => "Remove links or special files from the site's folder, then retry.",
             Self::RequirementFailed => "Retry the earlier change first.",
-            Self::BadJob | Self::WorkerOutdated => "Contact support.",
+            Self::BadJob | Self::WorkerOutdated | Self::UpdateRefused | Self::UpdateFailed => "Contact support.",
         }
     }
 
@@ -154,6 +164,8 @@ impl FailureCode {
             Self::BadJob => "The worker refused the job: it does not parse, is not signed, or is for another server.",
             Self::SealUnknown => "The worker cannot open the password in this job: it was sealed to a key that it does not have.",
             Self::WorkerOutdated => "The server's worker is too old for this job.",
+            Self::UpdateRefused => "The worker does not install this package of itself.",
+            Self::UpdateFailed => "The worker could not be updated.",
             Self::Internal => "A fault in Gantry itself.",
             Self::NameTaken | Self::PhpMissing | Self::ServiceDown | Self::ProbeFailed | Self::UserConflict | Self::TenantInterference => {
                 self.what_happened()
@@ -180,6 +192,8 @@ impl FailureCode {
             Self::SealUnknown => "Retry: the password is sealed again, to the key the worker has now.",
             Self::BadJob => "Check that panel and worker belong together: let the worker join again, then retry.",
             Self::WorkerOutdated => "Update the worker, then retry.",
+            Self::UpdateRefused => "Install a panel whose worker package was signed with the release key that this worker has pinned.",
+            Self::UpdateFailed => "Look at what it says below, then retry.",
             Self::Internal => "Retry. If it fails again, the text below and the server's log tell more.",
         }
     }
@@ -202,6 +216,8 @@ impl FailureCode {
             | Self::BadJob
             | Self::WorkerOutdated
             | Self::SealUnknown
+            | Self::UpdateRefused
+            | Self::UpdateFailed
             | Self::Internal => RetryPolicy::ByHand,
         }
     }
@@ -223,6 +239,13 @@ impl FromStr for FailureCode {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|code| code.as_str() == text).ok_or(UnknownFailureCode)
+    }
+}
+
+/// A code of a newer release is one that this release has no words for: a fault.
+impl<'de> Deserialize<'de> for FailureCode {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(String::deserialize(deserializer)?.parse().unwrap_or(Self::Internal))
     }
 }
 
@@ -278,7 +301,9 @@ mod tests {
         for code in FailureCode::ALL {
             assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
             assert_eq!(code.as_str().parse(), Ok(code));
+            assert_eq!(serde_json::from_str::<FailureCode>(&format!("\"{code}\"")).unwrap(), code);
         }
+        assert_eq!(serde_json::from_str::<FailureCode>("\"from_the_future\"").unwrap(), FailureCode::Internal);
         for effect in [Effect::NothingChanged, Effect::RolledBack, Effect::Partial] {
             assert_eq!(serde_json::to_string(&effect).unwrap(), format!("\"{}\"", effect.as_str()));
         }

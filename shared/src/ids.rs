@@ -76,6 +76,14 @@ id!(
     /// A host that runs a worker.
     ServerId
 );
+impl AccountId {
+    /// Where jobs about a server itself stand in the queue: beside the accounts, in order among themselves. No account has it,
+    /// since ids are never made twice.
+    #[must_use]
+    pub const fn lane_of(server: ServerId) -> Self {
+        Self(server.0)
+    }
+}
 id!(
     /// What the panel shows for one request.
     OperationId

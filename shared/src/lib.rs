@@ -4,6 +4,7 @@
 //! - [`jobs`]: the desired state of one resource, wrapped in an envelope with its generation.
 //! - [`events`]: what a worker reports. [`difference`]: how a host differs from what is wanted. [`live_read`]: questions to a worker.
 //! - [`operation`], [`failure`]: the states a request goes through, and the ways it can end badly.
+//! - [`release`]: packages that the release key vouches for.
 //! - [`tls`]: certificate authorities.
 //! - [`bus`]: subjects, streams, credentials, signatures. The only module that knows NATS.
 //!
@@ -20,6 +21,7 @@ pub mod jobs;
 pub mod live_read;
 pub mod names;
 pub mod operation;
+pub mod release;
 pub mod role;
 pub mod secret;
 #[cfg(feature = "testing")]

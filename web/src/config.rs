@@ -3,7 +3,7 @@
 use shared::names::DomainName;
 
 use crate::views::join::PanelTrust;
-use crate::worker_package::WorkerPackage;
+use crate::worker_package::{WorkerOffer, WorkerPackage};
 
 /// Settings of the web tier.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub struct Config {
     pub host: String,
     /// How a host that joins knows the panel.
     pub trust: PanelTrust,
-    /// The worker's packages for hosts that join.
+    /// The worker's packages for hosts that join, and for workers that update themselves.
     pub worker_packages: Vec<WorkerPackage>,
     /// The port at which hosts answer SFTP.
     pub sftp_port: u16,
@@ -37,6 +37,12 @@ impl Config {
         };
         let host = host.to_ascii_lowercase();
         Self { public_url, host, trust: PanelTrust::Public, worker_packages: Vec::new(), sftp_port: 22, site_port: None }
+    }
+
+    /// What servers can be updated to.
+    #[must_use]
+    pub fn worker_offer(&self) -> Option<WorkerOffer> {
+        WorkerOffer::of(&self.worker_packages, self.trust.fingerprint())
     }
 
     /// The address at which visitors open a site.

@@ -65,6 +65,9 @@ impl IntoResponse for PageError {
     }
 }
 
+/// A database that is busy mostly is not any more after so many seconds.
+const TRY_AGAIN_S: &str = "5";
+
 fn app_error(error: AppError) -> Response {
     match error {
         AppError::NotFound => explained(StatusCode::NOT_FOUND, ErrorKind::NotFound, None),
@@ -81,7 +84,11 @@ fn app_error(error: AppError) -> Response {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
             response
         }
-        AppError::Unavailable(_) => ours(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Unavailable, &error),
+        AppError::Unavailable(_) => {
+            let mut response = ours(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Unavailable, &error);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(TRY_AGAIN_S));
+            response
+        }
         AppError::Internal(_) => ours(StatusCode::INTERNAL_SERVER_ERROR, ErrorKind::Internal, &error),
     }
 }

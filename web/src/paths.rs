@@ -108,6 +108,14 @@ pub const SERVER_EDIT: &str = "/servers/{id}/edit";
 pub const SERVER_TOKEN: &str = "/servers/{id}/token";
 /// Whether a server takes new accounts (POST, fields `active` and `back`).
 pub const SERVER_ACTIVE: &str = "/servers/{id}/active";
+/// Update a server's worker (POST).
+pub const SERVER_UPDATE: &str = "/servers/{id}/update";
+/// Updates of all workers: how they stand, and the target of the form that starts them.
+pub const ROLLOUT: &str = "/servers/updates";
+/// Begin no further worker's update (POST).
+pub const ROLLOUT_CANCEL: &str = "/servers/updates/cancel";
+/// Go on updating after a failure (POST).
+pub const ROLLOUT_RESUME: &str = "/servers/updates/resume";
 /// Delete a server: confirmation and its target.
 pub const SERVER_DELETE: &str = "/servers/{id}/delete";
 /// What is on servers other than it was applied.
@@ -213,6 +221,8 @@ with_id! {
     server_delete(ServerId) => SERVER_DELETE;
     /// [`SERVER_ACTIVE`] of one server.
     server_active(ServerId) => SERVER_ACTIVE;
+    /// [`SERVER_UPDATE`] of one server.
+    server_update(ServerId) => SERVER_UPDATE;
     /// [`SERVER_TOKEN`] of one server.
     server_token(ServerId) => SERVER_TOKEN;
     /// [`SERVER_DRIFT_REPAIR`] of one server.

@@ -12,7 +12,7 @@ use crate::middleware::csrf::{refused, require_origin};
 use crate::middleware::error_page::error_page;
 use crate::middleware::request_log::request_log;
 use crate::middleware::security_headers::security_headers;
-use crate::routes::{account, audit, client, drift, home, join, operation, password, public, server, session, site};
+use crate::routes::{account, audit, client, drift, home, join, operation, password, public, rollout, server, session, site};
 use crate::state::AppState;
 
 /// The longest body. Forms are a few kilobytes; an upload is not a form.
@@ -32,6 +32,7 @@ pub fn router(state: AppState, more: Router<AppState>) -> Router {
         .merge(operation::router())
         .merge(server::router())
         .merge(drift::router())
+        .merge(rollout::router())
         .merge(audit::router())
         .merge(more)
         .with_state(state)

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
+use nix::fcntl::{Flock, FlockArg};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
@@ -64,11 +65,16 @@ impl TlsFiles {
         Self { certificate: directory.join("panel.crt"), key: directory.join("panel.key") }
     }
 
-    /// Makes a self-signed certificate for these names and addresses, unless there is one.
+    /// Makes a self-signed certificate for these names and addresses, unless there is one. Of several processes that share the
+    /// directory one makes it.
     ///
     /// # Errors
     /// It cannot be made or written.
     pub fn ensure(&self, names: &[String]) -> Result<(), TlsError> {
+        if self.certificate.exists() && self.key.exists() {
+            return Ok(());
+        }
+        let _turn = self.take_turn()?;
         if self.certificate.exists() && self.key.exists() {
             return Ok(());
         }
@@ -80,6 +86,14 @@ impl TlsFiles {
         let certificate = params.self_signed(&key).map_err(TlsError::Generate)?;
         write(&self.key, key.serialize_pem().as_bytes(), 0o600)?;
         write(&self.certificate, certificate.pem().as_bytes(), 0o644)
+    }
+
+    /// Waits until no other process makes a certificate here; none does until what is returned is dropped.
+    fn take_turn(&self) -> Result<Flock<std::fs::File>, TlsError> {
+        let path = self.key.with_extension("lock");
+        let file = |source| TlsError::File { path: path.clone(), source };
+        let lock = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(file)?;
+        Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| file(errno.into()))
     }
 
     /// SHA-256 of the certificate as colon-separated hexadecimal digits: what browsers show and workers pin.

@@ -42,6 +42,15 @@ pub(crate) enum Print {
     Summaries,
 }
 
+/// In which order things are done that do not depend on each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Side by side, as a worker does them.
+    SideBySide,
+    /// One after another, the same in every run.
+    Fixed,
+}
+
 #[derive(Serialize)]
 struct Summary<'a> {
     file: &'a Path,
@@ -49,15 +58,26 @@ struct Summary<'a> {
     applied: usize,
     blocked: usize,
     ms: u128,
+    /// This process's memory after it.
+    rss_mib: u64,
 }
 
 /// Recovers, prepares the host, carries the files out in order, and prints what came of each.
-pub(crate) async fn apply_files(database: &Path, files: &[PathBuf], print: Print, system: Arc<dyn System>) -> anyhow::Result<()> {
+pub(crate) async fn apply_files(
+    database: &Path,
+    files: &[PathBuf],
+    (print, order): (Print, Order),
+    system: Arc<dyn System>,
+) -> anyhow::Result<()> {
     if let Some(directory) = database.parent() {
         std::fs::create_dir_all(directory)?;
     }
     let store = Store::open(database).await?;
     let engine = Engine::open(&store, system, Arc::new(Unsealed)).await?;
+    let engine = match order {
+        Order::SideBySide => engine,
+        Order::Fixed => engine.single_threaded(),
+    };
     tracing::info!(recovery = ?engine.recover().await?, "recovered");
     let prepared = prepare_host(&engine, &mut |_| ()).await?;
     tracing::info!(steps = prepared.steps.len(), failure = ?prepared.failure, "prepared");
@@ -139,7 +159,14 @@ async fn apply(engine: &Engine, file: &Path, jobs: Vec<JobEnvelope>, print: Prin
     let applied = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Applied).count();
     match print {
         Print::Outcomes => outcomes.iter().try_for_each(|outcome| serde_json::to_string_pretty(outcome).map(|text| println!("{text}")))?,
-        Print::Summaries => println!("{}", serde_json::to_string(&Summary { file, jobs: all, applied, blocked, ms })?),
+        Print::Summaries => println!("{}", serde_json::to_string(&Summary { file, jobs: all, applied, blocked, ms, rss_mib: rss_mib() })?),
     }
     Ok(all - applied)
+}
+
+/// This process's resident memory (proc(5), `VmRSS`); 0 if it cannot be read.
+fn rss_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().map_or(0, |kib| kib / 1024)
 }

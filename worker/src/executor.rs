@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use shared::events::{Configured, Event, Outcome, Progress, SiteConfiguration, StepReport, Verdict};
 use shared::failure::{FailureCode, RetryPolicy};
 use shared::ids::JobId;
-use shared::jobs::{Job, JobEnvelope};
+use shared::jobs::{Job, JobEnvelope, WorkerSpec};
 use tokio_util::sync::CancellationToken;
 
 use crate::drift::report_set_aside;
@@ -21,16 +21,22 @@ use crate::registry::{Carried, carry_out_batch};
 use crate::roles::web::site::vhost_file;
 use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
-use crate::turns::{Choice, Size, choose};
+use crate::system::LiveTest;
+use crate::turns::{Choice, LONGEST_PAUSE_MS, Size, choose};
+use crate::update::report;
+use crate::update::request::Standing;
 
 /// A job whose requirement has not come yet is looked at again after this pause.
 const REQUIREMENT_PAUSE_MS: i64 = 1_000;
-/// A passing failure is tried again this often, after 2, 4 and 8 seconds.
+/// A passing failure is tried again this often, after 2, 4 and 8 seconds ([`LONGEST_PAUSE_MS`]).
 const PASSING_TRIES: u32 = 3;
 /// Configurations in one event. A vhost has some 3 KB; one with a hundred long names 30.
 const PER_EVENT: usize = 16;
 /// Without anything to do the inbox is looked at this often.
 const IDLE: Duration = Duration::from_mins(1);
+
+/// An update is looked at this often.
+const UPDATE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Works the inbox off.
 pub(crate) struct Executor<'a> {
@@ -85,6 +91,10 @@ impl<'a> Executor<'a> {
         self.look_at_obstacle().await?;
         let pool = &self.worker.store.pool;
         let waiting = inbox_waiting(pool).await?;
+        // Nothing else is begun before it is known which worker goes on.
+        if let Some((turn, spec)) = waiting.iter().find_map(|turn| Some((turn, update_in(turn)?))) {
+            return self.update(&turn.envelope, spec).await;
+        }
         let blocked = self.obstacle.iter().flat_map(|obstacle| obstacle.jobs.keys().copied()).collect();
         let Choice { batch, step_back, due_ms } =
             choose(waiting, now_ms(), self.size.most(), &self.worker.engine.ledger().rows(), &blocked);
@@ -99,6 +109,25 @@ impl<'a> Executor<'a> {
         }
         self.carry_out(batch).await?;
         Ok(None)
+    }
+
+    /// Brings an update of the worker itself on its way, or looks how far it has come.
+    async fn update(&self, envelope: &JobEnvelope, spec: &WorkerSpec) -> Result<Option<Duration>, StoreError> {
+        let mut teller = Teller::new(self.worker, std::slice::from_ref(envelope));
+        let (updates, system) = (&self.worker.updates, self.worker.engine.system());
+        match updates.carry_out(system, envelope, spec, &mut |steps| teller.tell(0, steps, None)).await? {
+            Standing::UnderWay(steps) => {
+                teller.tell(0, steps, None);
+                Ok(Some(UPDATE_PAUSE))
+            }
+            Standing::Ended(verdict, steps) => {
+                let outcome = report(envelope, verdict, steps);
+                log_end(envelope, &outcome);
+                self.end(vec![outcome], Vec::new()).await?;
+                updates.forget();
+                Ok(None)
+            }
+        }
     }
 
     async fn carry_out(&mut self, batch: Vec<Turn>) -> Result<(), StoreError> {
@@ -160,7 +189,7 @@ impl<'a> Executor<'a> {
     }
 
     async fn postpone(&self, envelope: &JobEnvelope, tries: u32) -> Result<(), StoreError> {
-        let pause_ms = 2_000_i64 << tries;
+        let pause_ms = (2_000_i64 << tries).min(LONGEST_PAUSE_MS);
         tracing::warn!(job.id = %envelope.id, pause_ms, "a job failed in passing; trying again");
         let mut tx = self.worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
         Ledger::settled_take(&mut tx, envelope.id).await?;
@@ -213,7 +242,7 @@ impl<'a> Executor<'a> {
             return Ok(());
         }
         let system = self.worker.engine.system().clone();
-        let test = blocking(move || system.test_nginx(&[])).await?;
+        let test = blocking(move || system.test_nginx(&[], LiveTest::Never)).await?;
         obstacle.look_at = Instant::now() + (began.elapsed() * LOOK_SHARE).max(LOOK_AGAIN);
         let said = match test {
             Ok(test) if test.candidate.accepted => {
@@ -264,6 +293,14 @@ impl<'a> Teller<'a> {
             steps,
             blocked: blocked.map(|said| crate::system::cut(said, 4096)),
         });
+    }
+}
+
+/// The version of the worker that a job wants, if that is what it is about.
+const fn update_in(turn: &Turn) -> Option<&WorkerSpec> {
+    match &turn.envelope.job {
+        Job::Worker(spec) => Some(spec),
+        Job::Account(_) | Job::PhpPool(_) | Job::Site(_) => None,
     }
 }
 

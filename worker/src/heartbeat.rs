@@ -6,47 +6,46 @@ use std::time::Duration;
 use shared::bus::worker::WorkerBus;
 use shared::events::Heartbeat;
 use shared::ids::EventId;
-use shared::names::ServerName;
 
 use crate::drift::last_look;
-use crate::engine::{Engine, blocking};
+use crate::engine::blocking;
+use crate::engine::error::chain;
+use crate::engine::image::{Content, FileImage, Owner};
 use crate::inbox::waiting;
-use crate::store::{Store, StoreError, now_ms};
+use crate::run::Worker;
+use crate::store::{StoreError, now_ms};
+use crate::system::Sign;
 
 const PERIOD: Duration = Duration::from_secs(10);
 /// How often the connection is looked at in between.
 const GLANCE: Duration = Duration::from_millis(500);
 
-/// What a heartbeat is made of.
-pub struct Pulse {
-    server: ServerName,
+/// The heartbeat of this start of the worker.
+pub(crate) struct Pulse<'a> {
+    worker: &'a Worker,
     boot: String,
-    engine: Arc<Engine>,
-    store: Store,
 }
 
-impl Pulse {
-    /// The pulse of this start of the worker.
-    #[must_use]
-    pub fn new(server: ServerName, engine: Arc<Engine>, store: Store) -> Self {
-        Self { server, boot: EventId::new().to_string(), engine, store }
+impl<'a> Pulse<'a> {
+    pub(crate) fn new(worker: &'a Worker) -> Self {
+        Self { worker, boot: EventId::new().to_string() }
     }
 
     /// Beats until the process ends.
-    pub async fn beat(&self, bus: &WorkerBus) {
+    pub(crate) async fn beat(&self, bus: &WorkerBus) {
         let mut last: Option<tokio::time::Instant> = None;
         let mut was_connected = false;
+        let mut signed = false;
         loop {
             let connected = bus.is_connected();
             let due = last.is_none_or(|last| last.elapsed() >= PERIOD);
             if connected && (due || !was_connected) {
                 last = Some(tokio::time::Instant::now());
                 match self.take().await {
-                    Ok(heartbeat) => {
-                        if let Err(error) = bus.publish_heartbeat(&heartbeat).await {
-                            tracing::debug!(error = %error, "a heartbeat was not sent");
-                        }
-                    }
+                    Ok(heartbeat) => match bus.publish_heartbeat(&heartbeat).await {
+                        Ok(()) => self.leave_sign(&mut signed).await,
+                        Err(error) => tracing::debug!(error = %error, "a heartbeat was not sent"),
+                    },
                     Err(error) => tracing::warn!(error = %error, "a heartbeat could not be made"),
                 }
             }
@@ -55,24 +54,37 @@ impl Pulse {
         }
     }
 
+    /// Leaves a sign for the updater, once.
+    async fn leave_sign(&self, signed: &mut bool) {
+        let Some(path) = self.worker.sign.clone().filter(|_| !std::mem::replace(signed, true)) else { return };
+        let content = Content(serde_json::to_vec(&Sign::of_this_process(&self.worker.updates.version)).unwrap_or_default());
+        let file = FileImage { path, owner: Owner { uid: 0, gid: 0 }, mode: 0o600, content };
+        let system = Arc::clone(self.worker.engine.system());
+        match blocking(move || system.write_file(&file)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "an updater cannot see that this worker has reached the bus"),
+            Err(error) => tracing::warn!(error = chain(&error), "an updater cannot see that this worker has reached the bus"),
+        }
+    }
+
     async fn take(&self) -> Result<Heartbeat, StoreError> {
-        let (jobs_waiting, events_waiting) = waiting(&self.store.pool).await?;
-        let ledger_resources = self.engine.ledger().len();
-        let system = Arc::clone(self.engine.system());
+        let (jobs_waiting, events_waiting) = waiting(&self.worker.store.pool).await?;
+        let ledger_resources = self.worker.engine.ledger().len();
+        let system = Arc::clone(self.worker.engine.system());
         let (php_versions, roles, host) =
             blocking(move || (system.php_versions().unwrap_or_default(), system.role_health(), system.host_facts())).await?;
         Ok(Heartbeat {
-            server: self.server.clone(),
+            server: self.worker.identity.server.clone(),
             at_ms: now_ms(),
             boot: self.boot.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: self.worker.updates.version.to_string(),
             roles,
             php_versions,
             host,
             jobs_waiting,
             events_waiting,
             ledger_resources,
-            look: last_look(&self.store.pool).await?,
+            look: last_look(&self.worker.store.pool).await?,
         })
     }
 }

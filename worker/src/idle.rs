@@ -7,13 +7,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use shared::jobs::{Job, PhpPoolSpec, ProcessManager};
+
 use crate::engine::error::chain;
 use crate::engine::{Engine, blocking};
-use crate::roles::web::paths::PHP_SERVICES;
+use crate::ledger::Rows;
+use crate::roles::web::paths::{PHP_SERVICES, php_service_unit};
 use crate::store::StoreError;
 use crate::system::{ServiceStatus, SystemError};
 
-/// How long a master may have nothing to do.
+/// How long a master may have nothing to do whose pool says nothing of it.
 const PATIENCE: Duration = Duration::from_mins(10);
 /// How often they are looked at.
 const GLANCE: Duration = Duration::from_mins(1);
@@ -39,7 +42,8 @@ async fn glance(engine: &Engine, watch: &mut Watch) -> Result<Result<(), SystemE
         Ok(services) => services,
         Err(error) => return Ok(Err(error)),
     };
-    for unit in watch.idle(&services, Instant::now()) {
+    let times = idle_times(&engine.ledger().rows());
+    for unit in watch.idle(&services, &times, Instant::now()) {
         tracing::debug!(unit, "an idle PHP master is ended");
         let system = Arc::clone(engine.system());
         if let Err(error) = blocking(move || system.finish_service(&unit)).await? {
@@ -47,6 +51,20 @@ async fn glance(engine: &Engine, watch: &mut Watch) -> Result<Result<(), SystemE
         }
     }
     Ok(Ok(()))
+}
+
+/// How long the masters of pools that run on demand may have nothing to do, by their units.
+fn idle_times(rows: &Rows) -> HashMap<String, Duration> {
+    let time = |job: &Job| match job {
+        Job::PhpPool(PhpPoolSpec { user, version, settings, .. }) => match settings.process_manager {
+            ProcessManager::Ondemand { idle_timeout_s, .. } => {
+                Some((php_service_unit(user, *version), Duration::from_secs(idle_timeout_s.into())))
+            }
+            ProcessManager::Static { .. } | ProcessManager::Dynamic { .. } => None,
+        },
+        Job::Account(_) | Job::Site(_) | Job::Worker(_) => None,
+    };
+    rows.applied().filter_map(|(_, _, job)| time(job)).collect()
 }
 
 /// What was seen of each master, and since when it is so.
@@ -57,7 +75,7 @@ struct Watch {
 
 impl Watch {
     /// The services that have been idle for long enough, by what they say of themselves now.
-    fn idle(&mut self, services: &[ServiceStatus], now: Instant) -> Vec<String> {
+    fn idle(&mut self, services: &[ServiceStatus], times: &HashMap<String, Duration>, now: Instant) -> Vec<String> {
         let mut seen = HashMap::new();
         let mut idle = Vec::new();
         for service in services {
@@ -66,7 +84,7 @@ impl Watch {
                 Some((before, since)) if *before == requests => *since,
                 Some(_) | None => now,
             };
-            if now.duration_since(since) >= PATIENCE {
+            if now.duration_since(since) >= times.get(&service.unit).copied().unwrap_or(PATIENCE) {
                 idle.push(service.unit.clone());
             } else {
                 seen.insert(service.unit.clone(), (requests, since));
@@ -89,6 +107,7 @@ fn idle_after(status: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::time::{Duration, Instant};
 
     use super::{PATIENCE, Watch};
@@ -103,19 +122,28 @@ mod tests {
     fn a_master_is_ended_once_it_has_had_nothing_to_do_for_the_whole_time() {
         let (mut watch, start) = (Watch::default(), Instant::now());
         let almost = PATIENCE - Duration::from_secs(1);
-        assert!(watch.idle(&status(0, 5), start).is_empty());
-        assert!(watch.idle(&status(0, 5), start + almost).is_empty());
-        assert_eq!(watch.idle(&status(0, 5), start + PATIENCE), ["gantry-php8.2@shop.service"]);
-        assert!(watch.idle(&status(0, 5), start + PATIENCE).is_empty(), "one that was started again begins anew");
+        assert!(watch.idle(&status(0, 5), &HashMap::new(), start).is_empty());
+        assert!(watch.idle(&status(0, 5), &HashMap::new(), start + almost).is_empty());
+        assert_eq!(watch.idle(&status(0, 5), &HashMap::new(), start + PATIENCE), ["gantry-php8.2@shop.service"]);
+        assert!(watch.idle(&status(0, 5), &HashMap::new(), start + PATIENCE).is_empty(), "one that was started again begins anew");
+    }
+
+    #[test]
+    fn a_pool_that_runs_on_demand_says_itself_how_long_its_master_stays() {
+        let (mut watch, start) = (Watch::default(), Instant::now());
+        let times = HashMap::from([("gantry-php8.2@shop.service".to_owned(), Duration::from_secs(90))]);
+        assert!(watch.idle(&status(0, 5), &times, start).is_empty());
+        assert!(watch.idle(&status(0, 5), &times, start + Duration::from_secs(60)).is_empty());
+        assert_eq!(watch.idle(&status(0, 5), &times, start + Duration::from_secs(120)), ["gantry-php8.2@shop.service"]);
     }
 
     #[test]
     fn a_request_in_between_or_one_that_lasts_begins_the_time_anew() {
         for between in [status(0, 6), status(1, 5), Vec::new()] {
             let (mut watch, start) = (Watch::default(), Instant::now());
-            assert!(watch.idle(&status(0, 5), start).is_empty());
-            assert!(watch.idle(&between, start + PATIENCE / 2).is_empty());
-            assert!(watch.idle(&status(0, 6), start + PATIENCE).is_empty());
+            assert!(watch.idle(&status(0, 5), &HashMap::new(), start).is_empty());
+            assert!(watch.idle(&between, &HashMap::new(), start + PATIENCE / 2).is_empty());
+            assert!(watch.idle(&status(0, 6), &HashMap::new(), start + PATIENCE).is_empty());
         }
     }
 
@@ -123,7 +151,7 @@ mod tests {
     fn a_master_that_says_nothing_of_itself_is_left_alone() {
         let (mut watch, start) = (Watch::default(), Instant::now());
         let silent = vec![ServiceStatus { unit: "gantry-php8.2@shop.service".to_owned(), text: "Ready to handle connections".to_owned() }];
-        assert!(watch.idle(&silent, start).is_empty());
-        assert!(watch.idle(&silent, start + PATIENCE * 2).is_empty());
+        assert!(watch.idle(&silent, &HashMap::new(), start).is_empty());
+        assert!(watch.idle(&silent, &HashMap::new(), start + PATIENCE * 2).is_empty());
     }
 }

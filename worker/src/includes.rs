@@ -20,7 +20,7 @@ use crate::engine::image::Entry;
 use crate::engine::{Engine, blocking};
 use crate::roles::web::paths::{INCLUDE_GROUPS, INCLUDES, INCLUDES_OF_ALL};
 use crate::store::{StoreError, now_ms};
-use crate::system::{System, SystemError, cut};
+use crate::system::{LiveTest, System, SystemError, cut};
 
 /// Whether the set of files that are set aside is another than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,7 @@ fn take_up(system: &dyn System) -> (Vec<SetAside>, Result<String, SystemError>) 
     let mut broken = Vec::new();
     loop {
         let tested = (|| {
-            let test = system.test_nginx(&[])?;
+            let test = system.test_nginx(&[], LiveTest::Never)?;
             if test.candidate.accepted {
                 system.reload_nginx()?;
                 return digest(system).map(Ok);

@@ -65,13 +65,15 @@ impl Ledger {
             .await?;
         let mut rows = Rows::default();
         for (resource, generation, state, spec, applied_generation, applied_spec) in stored {
+            let newest: Arc<Job> = Arc::new(decode("ledger", &spec)?);
             let applied = match (applied_generation, applied_spec) {
-                (Some(generation), Some(spec)) => Some((Generation(generation), decode("ledger", &spec)?)),
+                (Some(generation), Some(applied)) if applied == spec => Some((Generation(generation), Arc::clone(&newest))),
+                (Some(generation), Some(applied)) => Some((Generation(generation), Arc::new(decode("ledger", &applied)?))),
                 (_, _) => None,
             };
             let state = if state == RowState::Applied.as_str() { RowState::Applied } else { RowState::Parked };
             let key = decode("ledger", &encode(&resource)?)?;
-            rows.put(key, Row { generation: Generation(generation), state, spec: decode("ledger", &spec)?, applied });
+            rows.put(key, Row { generation: Generation(generation), state, spec: newest, applied });
         }
         Ok(Self { pool: store.pool.clone(), rows: RwLock::new(Arc::new(rows)) })
     }
@@ -126,11 +128,10 @@ impl Ledger {
             .await?;
         }
         tx.commit().await?;
-        self.remember(&changes, |change, _| Row {
-            generation: change.generation,
-            state: RowState::Applied,
-            spec: change.spec.clone(),
-            applied: Some((change.generation, change.spec.clone())),
+        self.remember(&changes, |change, _| {
+            let spec = Arc::new(change.spec.clone());
+            let applied = Some((change.generation, Arc::clone(&spec)));
+            Row { generation: change.generation, state: RowState::Applied, spec, applied }
         });
         Ok(())
     }
@@ -152,7 +153,7 @@ impl Ledger {
         self.remember(changes, |change, before| Row {
             generation: change.generation,
             state: RowState::Parked,
-            spec: change.spec.clone(),
+            spec: Arc::new(change.spec.clone()),
             applied: before.and_then(|row| row.applied.clone()),
         });
         Ok(())

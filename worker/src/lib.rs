@@ -12,6 +12,7 @@
 //! - `tasks`: what goes on beside the jobs.
 //! - [`trash`]: what jobs have moved aside, removed beside them.
 //! - [`system`]: the only module that touches the operating system.
+//! - [`update`]: the worker's own package. [`panel`]: HTTPS to the panel, for that and for joining.
 //! - [`store`]: the one database file all of it shares.
 //!
 //! **Only `system` runs programs or touches privileged files.** **`roles` is pure**: no files, no processes, no clock.
@@ -28,6 +29,7 @@ pub mod includes;
 pub mod join;
 pub mod ledger;
 pub mod outbox;
+pub mod panel;
 mod questions;
 mod receive;
 pub mod registry;
@@ -38,3 +40,4 @@ pub mod system;
 mod tasks;
 pub mod trash;
 mod turns;
+pub mod update;

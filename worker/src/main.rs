@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apply_file::Print;
+use apply_file::{Order, Print};
 use clap::{Parser, Subcommand};
+use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
@@ -18,8 +19,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use worker::config::{Identity, IdentityError, STATE_DIR, identity_path};
 use worker::enrol::{EnrolOptions, enrol};
 use worker::join::{JoinError, join};
-use worker::run::{WorkerConfig, run};
-use worker::system::{Host, System};
+use worker::run::{DATABASE, WorkerConfig, run};
+use worker::system::{Dpkg, Host, System, installed_version};
+use worker::update::order::Desk;
+use worker::update::updater::update;
 
 /// Gantry's agent on a host.
 #[derive(Debug, Parser)]
@@ -64,6 +67,13 @@ enum Command {
         #[arg(long, env = "GANTRY_STATE_DIR", default_value = STATE_DIR)]
         state_dir: PathBuf,
     },
+    /// Carry out the update that the worker has ordered. Its own unit runs it.
+    #[command(hide = true)]
+    Update {
+        /// Where the order and the worker's database are.
+        #[arg(long, env = "GANTRY_STATE_DIR", default_value = STATE_DIR)]
+        state_dir: PathBuf,
+    },
     /// Test a staged configuration in a namespace of its own. Used by the worker itself.
     #[command(hide = true)]
     Stage,
@@ -87,6 +97,9 @@ enum Command {
         /// Print one line for each file instead of every outcome.
         #[arg(long)]
         summary: bool,
+        /// Do one thing after another, always in the same order, so that the n-th call of the system is the same in every run.
+        #[arg(long)]
+        single_threaded: bool,
         /// Envelopes in JSON; a list is carried out as one batch.
         files: Vec<PathBuf>,
     },
@@ -102,7 +115,7 @@ fn main() -> ExitCode {
         return worker::system::stage_child();
     }
     install_log();
-    match start(cli.command) {
+    match runtime(&cli.command).map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(start(cli.command))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -112,7 +125,19 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
+fn runtime(command: &Command) -> std::io::Result<Runtime> {
+    let mut runtime = match command {
+        Command::ApplyFile { single_threaded: true, .. } => runtime::Builder::new_current_thread(),
+        Command::Run { .. }
+        | Command::Enroll { .. }
+        | Command::Look { .. }
+        | Command::Update { .. }
+        | Command::Stage
+        | Command::ApplyFile { .. } => runtime::Builder::new_multi_thread(),
+    };
+    runtime.enable_all().build()
+}
+
 async fn start(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run { state_dir, panel, token, fingerprint, drift_seconds } => {
@@ -125,9 +150,15 @@ async fn start(command: Command) -> anyhow::Result<()> {
                 }
                 loaded => loaded?,
             };
-            tracing::info!(server.name = %identity.server, version = env!("CARGO_PKG_VERSION"), "starting");
-            let drift_period = Duration::from_secs(drift_seconds);
-            let config = WorkerConfig { identity, database: state_dir.join("worker.db"), system: host()?, drift_period };
+            let version = installed_version().map_or_else(|| env!("CARGO_PKG_VERSION").parse(), Ok)?;
+            tracing::info!(server.name = %identity.server, version = %version, "starting");
+            // systemd makes it, and removes it when the worker ends.
+            let runtime_dir = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
+            let config = WorkerConfig {
+                runtime_dir,
+                drift_period: Duration::from_secs(drift_seconds),
+                ..WorkerConfig::new(identity, &state_dir, host()?, version)
+            };
             run(config, stop).await?;
             Ok(())
         }
@@ -137,11 +168,13 @@ async fn start(command: Command) -> anyhow::Result<()> {
             tracing::info!(server.name = %identity.server, file = %identity_path(&state_dir).display(), "this worker has joined");
             Ok(())
         }
-        Command::ApplyFile { database, summary, files } => {
+        Command::ApplyFile { database, summary, single_threaded, files } => {
             let print = if summary { Print::Summaries } else { Print::Outcomes };
-            apply_file::apply_files(&database, &files, print, host()?).await
+            let order = if single_threaded { Order::Fixed } else { Order::SideBySide };
+            apply_file::apply_files(&database, &files, (print, order), host()?).await
         }
         Command::Look { database, times } => apply_file::look(&database, times, host()?).await,
+        Command::Update { state_dir } => Ok(update(&Desk::within(&state_dir), &state_dir.join(DATABASE), &Dpkg).await?),
         Command::Stage => Ok(()),
     }
 }

@@ -8,14 +8,13 @@ use std::time::Duration;
 use futures::StreamExt;
 use shared::bus::BusError;
 use shared::bus::worker::{Command, WorkerBus};
-use shared::events::{Event, Outcome, Verdict};
-use shared::failure::{Effect, FailureCode};
+use shared::events::{Event, Outdated};
 use shared::jobs::{ENVELOPE_VERSION, JobEnvelope, JobHeader};
 
 use crate::inbox::{Received, inbox_receive};
 use crate::outbox::outbox_insert;
 use crate::run::Worker;
-use crate::store::{StoreError, now_ms};
+use crate::store::StoreError;
 
 /// Takes jobs from the bus into the inbox, for ever.
 pub(crate) async fn receive(worker: &Worker, bus: &WorkerBus) {
@@ -50,7 +49,8 @@ async fn take(worker: &Worker, command: &Command) {
     let opened = command.open(&worker.identity.panel_key);
     if let Some(header) = newer_than_us(worker, command, &opened) {
         tracing::error!(job.id = %header.id, version = header.v, "a job is newer than this worker: upgrade it");
-        if repeat_outcome(worker, outdated(&header)).await.is_ok() {
+        let outdated = Outdated { job: header.id, attempt: header.attempt, version: header.v };
+        if send(worker, Event::Outdated(outdated)).await.is_ok() {
             let _ = command.acknowledge().await;
         }
         return;
@@ -72,7 +72,7 @@ async fn take(worker: &Worker, command: &Command) {
         Ok(Received::Kept) => worker.job_came.notify_one(),
         Ok(Received::Known) => {}
         Ok(Received::Ended(outcome)) => {
-            if let Err(error) = repeat_outcome(worker, *outcome).await {
+            if let Err(error) = send(worker, Event::Outcome(*outcome)).await {
                 tracing::warn!(error = %error, "an outcome could not be repeated");
                 return;
             }
@@ -109,25 +109,9 @@ fn newer_than_us(worker: &Worker, command: &Command, opened: &Result<JobEnvelope
 }
 
 /// Without an answer the panel would send the job again for ever.
-fn outdated(header: &JobHeader) -> Outcome {
-    let detail = format!("the job has version {}, this worker knows {ENVELOPE_VERSION}", header.v);
-    let now = now_ms();
-    Outcome {
-        job: header.id,
-        operation: header.operation,
-        resource: header.resource,
-        generation: header.generation,
-        attempt: header.attempt,
-        verdict: Verdict::Failed { code: FailureCode::WorkerOutdated, effect: Effect::NothingChanged, detail },
-        steps: Vec::new(),
-        started_ms: now,
-        finished_ms: now,
-    }
-}
-
-async fn repeat_outcome(worker: &Worker, outcome: Outcome) -> Result<(), StoreError> {
+async fn send(worker: &Worker, event: Event) -> Result<(), StoreError> {
     let mut connection = worker.store.pool.acquire().await?;
-    outbox_insert(&mut connection, &worker.identity, Event::Outcome(outcome)).await?;
+    outbox_insert(&mut connection, &worker.identity, event).await?;
     worker.event_came.notify_one();
     Ok(())
 }

@@ -1,16 +1,19 @@
 //! The entry point: verified jobs in, one outcome for each out. An exhaustive table of which role plans which job.
 
 mod conflicts;
+mod halving;
 mod planning;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use shared::events::{Outcome, StepReport, Verdict};
 use shared::failure::{Effect, FailureCode};
 use shared::jobs::{JobEnvelope, Requirement};
 
 use self::conflicts::Conflicts;
-use crate::engine::error::chain;
+use self::halving::{Apart, Attempt, Halving};
+use crate::engine::error::{StepError, chain};
 use crate::engine::execute::{End, Executed, Failure};
 use crate::engine::facts::View;
 use crate::engine::plan::Plan;
@@ -92,18 +95,44 @@ struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// Carries jobs out; those that failed together once more, in halves.
     async fn carry(&mut self, engine: &Engine, todo: Vec<usize>, progress: &mut BatchProgress<'_>) {
-        let mut groups = vec![todo];
+        let (mut groups, mut halving) = (vec![todo], Halving::default());
         while let Some(group) = groups.pop() {
-            let apart = self.attempt(engine, group, progress).await;
-            if !apart.is_empty() {
-                let (first, second) = apart.split_at(apart.len() / 2);
-                groups.extend([second.to_vec(), first.to_vec()]);
+            let Attempt { apart, applied } = self.attempt(engine, group, progress).await;
+            halving.learn(apart.len(), applied);
+            let Some(error) = apart.first().map(|apart| Arc::clone(&apart.error)) else { continue };
+            if halving.is_in_vain() {
+                let rest = groups.drain(..).flatten().collect();
+                return self.give_up(engine, apart, rest, &error).await;
             }
+            let mut first: Vec<usize> = apart.into_iter().map(|apart| apart.index).collect();
+            let second = first.split_off(first.len() / 2);
+            groups.extend([second, first]);
         }
     }
 
-    /// Carries jobs out once. Gives those that failed together, for nobody's fault in particular.
-    async fn attempt(&mut self, engine: &Engine, mut group: Vec<usize>, progress: &mut BatchProgress<'_>) -> Vec<usize> {
+    /// It fails for everybody, so it is nobody's fault: those who have been put back fail for it, and `rest` are not tried.
+    async fn give_up(&mut self, engine: &Engine, apart: Vec<Apart>, rest: Vec<usize>, error: &StepError) {
+        let verdict = |effect| failed(error.code(), effect, chain(error));
+        let mut parked = Vec::new();
+        for Apart { index, steps, .. } in apart {
+            self.end(index, verdict(Effect::RolledBack), steps);
+            parked.push(self.change(index));
+        }
+        for index in rest {
+            self.end(index, verdict(Effect::RolledBack), Vec::new());
+            parked.push(self.change(index));
+        }
+        self.park(engine, &parked).await;
+    }
+
+    async fn park(&self, engine: &Engine, parked: &[Change<'a>]) {
+        if let Err(error) = engine.ledger.park(parked).await {
+            tracing::error!(error = chain(&error), "failed states could not be parked");
+        }
+    }
+
+    /// Carries jobs out once.
+    async fn attempt(&mut self, engine: &Engine, mut group: Vec<usize>, progress: &mut BatchProgress<'_>) -> Attempt {
         let rows = engine.ledger.rows();
         group.retain(|index| self.is_fit(*index, &rows));
         let mut conflicts = Conflicts::default();
@@ -111,9 +140,11 @@ impl<'a> Batch<'a> {
         let planned = planning::plan_all(engine, group.iter().map(|index| self.envelopes[*index].clone()).collect(), rows).await;
         let planned = match planned {
             Ok(planned) => planned,
+            // A panic is the fault of one of them, and its alone.
+            Err(StoreError::WorkerThread) if group.len() > 1 => return Attempt::panicked(&group),
             Err(error) => {
                 group.into_iter().for_each(|index| self.end(index, failed_by_store(&error), Vec::new()));
-                return Vec::new();
+                return Attempt::default();
             }
         };
         let (mut members, mut plans, mut parked) = (Vec::new(), Vec::new(), Vec::new());
@@ -130,11 +161,9 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        let apart = self.run(engine, &members, plans, progress, &mut parked).await;
-        if let Err(error) = engine.ledger.park(&parked).await {
-            tracing::error!(error = chain(&error), "failed states could not be parked");
-        }
-        apart
+        let attempt = self.run(engine, &members, plans, progress, &mut parked).await;
+        self.park(engine, &parked).await;
+        attempt
     }
 
     async fn run(
@@ -144,9 +173,9 @@ impl<'a> Batch<'a> {
         plans: Vec<Plan>,
         progress: &mut BatchProgress<'_>,
         parked: &mut Vec<Change<'a>>,
-    ) -> Vec<usize> {
+    ) -> Attempt {
         if members.is_empty() {
-            return Vec::new();
+            return Attempt::default();
         }
         let keys: Vec<String> = members.iter().map(|index| self.envelopes[*index].id.to_string()).collect();
         let changes: Vec<Option<Change<'a>>> = members.iter().map(|index| Some(self.change(*index))).collect();
@@ -155,20 +184,28 @@ impl<'a> Batch<'a> {
             Ok(executed) => executed,
             Err(error) => {
                 // The database did not take the end of the batch, or a thread panicked: the journal tells what to put back.
-                let effect = match engine.recover_in_turn().await {
+                let recovered = engine.recover_in_turn().await;
+                // As above. What was put back whole can be begun again without the others.
+                if matches!((&error, &recovered), (StoreError::WorkerThread, Ok(Recovery { errors: 0, .. }))) && members.len() > 1 {
+                    return Attempt::panicked(members);
+                }
+                let effect = match recovered {
                     Ok(Recovery { undone: 1.., errors: 0, .. }) => Effect::RolledBack,
                     Ok(_) | Err(_) => Effect::Partial,
                 };
                 members.iter().for_each(|index| self.end(*index, failed(error.code(), effect, chain(&error)), Vec::new()));
-                return Vec::new();
+                return Attempt::default();
             }
         };
-        let mut apart = Vec::new();
+        let mut attempt = Attempt::default();
         for (index, Executed { steps, end }) in members.iter().copied().zip(executed) {
             match end {
-                End::Done => self.end(index, Verdict::Applied, steps),
+                End::Done => {
+                    attempt.applied = true;
+                    self.end(index, Verdict::Applied, steps);
+                }
                 End::Blocked(said) => self.carried[index] = Some(Carried::Blocked { said, steps }),
-                End::Apart => apart.push(index),
+                End::Apart(error) => attempt.apart.push(Apart { index, error, steps }),
                 End::Failed(Failure { error, effect }) => {
                     self.end(index, failed(error.code(), effect, chain(error.as_ref())), steps);
                     // After a cut nothing is written any more: the next start decides.
@@ -180,7 +217,7 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        apart
+        attempt
     }
 
     /// Whether a job is to be planned. One that is not has ended.
@@ -294,7 +331,7 @@ pub async fn prepare_host(engine: &Engine, progress: &mut Progress<'_>) -> Resul
             End::Done => None,
             End::Failed(failure) => Some((failure.error.code(), chain(failure.error.as_ref()))),
             End::Blocked(said) => Some((FailureCode::HostConfigBroken, said)),
-            End::Apart => Some((FailureCode::Internal, "a batch of one went apart".to_owned())),
+            End::Apart(error) => Some((error.code(), chain(error.as_ref()))),
         };
     }
     Ok(prepared)

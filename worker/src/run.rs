@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use shared::bus::worker::WorkerBus;
 use shared::events::{Event, Progress, Resync};
 use shared::ids::JobId;
 use shared::jobs::SealedCryptHash;
-use shared::names::CryptHash;
+use shared::names::{CryptHash, PackageVersion};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -33,20 +33,37 @@ use crate::questions::answer_all;
 use crate::receive::receive;
 use crate::registry::{Prepared, prepare_host};
 use crate::store::{Store, StoreError, now_ms};
-use crate::system::System;
+use crate::system::{SIGN, System};
 use crate::tasks::{TaskEnded, Tasks};
 use crate::trash;
+use crate::update::order::Desk;
+use crate::update::{RELEASE_KEYS, Updates};
 
 /// What a worker is started with.
 pub struct WorkerConfig {
     /// Who it is.
     pub identity: Identity,
-    /// Its database.
-    pub database: PathBuf,
+    /// Where it keeps its database and the files of an update.
+    pub state_dir: PathBuf,
     /// The host.
     pub system: Arc<dyn System>,
     /// How often the host is compared with what was applied.
     pub drift_period: Duration,
+    /// Its version: that of the package it came in.
+    pub version: PackageVersion,
+    /// The file of the release keys whose packages it installs in its own place.
+    pub release_keys: PathBuf,
+    /// Where it leaves a sign that it has reached the bus, if anybody looks for one.
+    pub runtime_dir: Option<PathBuf>,
+}
+
+impl WorkerConfig {
+    /// As the worker's package has it.
+    #[must_use]
+    pub fn new(identity: Identity, state_dir: &Path, system: Arc<dyn System>, version: PackageVersion) -> Self {
+        let (state_dir, release_keys) = (state_dir.to_owned(), RELEASE_KEYS.into());
+        Self { identity, state_dir, system, version, release_keys, drift_period: DRIFT_PERIOD, runtime_dir: None }
+    }
 }
 
 /// What ends a worker that should not end.
@@ -63,6 +80,12 @@ pub enum WorkerError {
     Task(#[from] TaskEnded),
 }
 
+/// The database's file in the state directory.
+pub const DATABASE: &str = "worker.db";
+
+/// How often the host is compared with what was applied, unless something else is asked for.
+const DRIFT_PERIOD: Duration = Duration::from_mins(5);
+
 /// What the parts of a running worker share.
 pub(crate) struct Worker {
     pub(crate) identity: Identity,
@@ -77,6 +100,9 @@ pub(crate) struct Worker {
     /// Somebody wants the host compared with what was applied.
     pub(crate) look_wanted: Notify,
     pub(crate) progress: mpsc::Sender<Progress>,
+    pub(crate) updates: Updates,
+    /// Where the sign is left that it has reached the bus.
+    pub(crate) sign: Option<PathBuf>,
 }
 
 /// Opens what was sealed to this worker.
@@ -93,7 +119,7 @@ impl Unsealer for Seal {
 /// # Errors
 /// The database or the keys cannot be used, or a part of the worker has stopped.
 pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<(), WorkerError> {
-    let store = Store::open(&config.database).await?;
+    let store = Store::open(&config.state_dir.join(DATABASE)).await?;
     let seal = SealKey::from_seed(&config.identity.seal_seed)?;
     let engine = Arc::new(Engine::open(&store, config.system, Arc::new(Seal(seal))).await?);
     let recovery = engine.recover().await?;
@@ -108,6 +134,8 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
         event_came: Notify::new(),
         look_wanted: Notify::new(),
         progress,
+        updates: Updates { version: config.version, release_keys: config.release_keys, desk: Desk::within(&config.state_dir) },
+        sign: config.runtime_dir.map(|directory| directory.join(SIGN)),
     });
     if !resync_is_told(&worker.store.pool).await.map_err(StoreError::from)? {
         tell_ledger(&worker).await?;
@@ -206,7 +234,7 @@ async fn hold_connection(worker: Arc<Worker>, connected: watch::Sender<Option<Ar
         }
     };
     connected.send_replace(Some(Arc::clone(&bus)));
-    let pulse = Pulse::new(worker.identity.server.clone(), Arc::clone(&worker.engine), worker.store.clone());
+    let pulse = Pulse::new(&worker);
     // None of them ends; if one did, all should.
     tokio::select! {
         () = outbox::run(&worker.store.pool, &bus, &worker.event_came) => {}

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::failure::FailureCode;
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
 
 /// The worker's database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -138,6 +138,14 @@ async fn connect(path: &Path) -> Result<Store, StoreError> {
         // A password hash in a before-image does not stay in free pages.
         .pragma("secure_delete", "ON");
     let pool = SqlitePoolOptions::new().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+    // A statement that the disk has no room for ends the whole transaction, of which the driver knows nothing: it would begin none
+    // on this connection any more.
+    let pool = pool.after_release(|connection, _| {
+        Box::pin(async move {
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    });
     let store = Store { pool: pool.connect_with(options).await? };
     migrate(&store).await?;
     Ok(store)
@@ -207,7 +215,9 @@ pub(crate) fn decode<T: DeserializeOwned>(table: &'static str, text: &str) -> Re
 mod tests {
     use std::io::{Seek, SeekFrom, Write};
 
-    use super::Store;
+    use shared::failure::FailureCode;
+
+    use super::{Store, StoreError};
     use crate::outbox::{resync_is_told, resync_mark_told};
 
     #[tokio::test]
@@ -222,6 +232,24 @@ mod tests {
         resync_mark_told(&mut tx, 1).await.unwrap();
         tx.commit().await.unwrap();
         assert!(resync_is_told(&store.pool).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn f41_a_database_whose_disk_was_full_takes_transactions_again_when_there_is_room() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&directory.path().join("worker.db")).await.unwrap();
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&store.pool).await.unwrap();
+        let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        sqlx::raw_sql(limit).execute(&store.pool).await.unwrap();
+        let large = "x".repeat(1 << 20);
+        let mut tx = store.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        let full = sqlx::query("INSERT INTO journal (job, phase, seq, what) VALUES ('x', 'undo', 0, $1)").bind(&large);
+        assert_eq!(StoreError::from(full.execute(&mut *tx).await.unwrap_err()).code(), FailureCode::DiskFull);
+        drop(tx);
+        // The limit was the connection's, which is another one now.
+        let mut tx = store.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        resync_mark_told(&mut tx, 1).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     #[tokio::test]

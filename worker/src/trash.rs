@@ -75,7 +75,7 @@ async fn settled_trees(engine: &Engine) -> Result<Result<Vec<PathBuf>, SystemErr
 fn prefixes_of_the_deleted(rows: &Rows) -> Vec<String> {
     let deleted = |job: &Job| match job {
         Job::Account(spec) if spec.presence == Presence::Deleted => Some(trash_prefix(&spec.user, spec.uid.get())),
-        Job::Account(_) | Job::PhpPool(_) | Job::Site(_) => None,
+        Job::Account(_) | Job::PhpPool(_) | Job::Site(_) | Job::Worker(_) => None,
     };
     rows.applied().filter_map(|(_, _, job)| deleted(job)).collect()
 }

@@ -17,6 +17,9 @@ use crate::registry::{Readiness, readiness};
 /// longer than the panel takes to send again what the bus has lost, which is two minutes and a quarter.
 const REQUIREMENT_TRIES: u32 = 180;
 
+/// The longest pause before a job is tried again. One that looks longer was written before the clock was set back, and is over.
+pub(crate) const LONGEST_PAUSE_MS: i64 = 8_000;
+
 /// What is to be done with the waiting jobs.
 #[derive(Debug, Default)]
 pub(crate) struct Choice {
@@ -41,7 +44,7 @@ pub(crate) fn choose(waiting: Vec<Turn>, now_ms: i64, most: usize, rows: &Rows, 
         if blocked.contains(&turn.envelope.id) || closed.contains(&account) || choice.batch.len() >= most {
             continue;
         }
-        if turn.not_before_ms > now_ms {
+        if (now_ms + 1..=now_ms + LONGEST_PAUSE_MS).contains(&turn.not_before_ms) {
             let due = choice.due_ms.unwrap_or(turn.not_before_ms).min(turn.not_before_ms);
             choice.due_ms = Some(due);
             closed.insert(account);
@@ -154,6 +157,15 @@ mod tests {
         let (late, behind, foreign) = (job(account), job(account), job(other));
         let choice = chosen(&[Turn { not_before_ms: 5_000, ..turn(&late) }, turn(&foreign), turn(&behind)]);
         assert_eq!((ids(&choice.batch), choice.due_ms), (vec![foreign.id], Some(5_000)));
+    }
+
+    #[test]
+    fn f60_a_pause_does_not_outlast_a_clock_that_was_set_back() {
+        let account = AccountId::new();
+        let (paused, behind) = (job(account), job(account));
+        let day_ms = 24 * 3600 * 1000;
+        let choice = chosen(&[Turn { not_before_ms: 1_000 + day_ms, ..turn(&paused) }, turn(&behind)]);
+        assert_eq!(ids(&choice.batch), [paused.id, behind.id]);
     }
 
     #[test]

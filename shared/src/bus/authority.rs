@@ -1,8 +1,8 @@
 //! The bus's own certificate authority: who vouches that a server is this panel's bus.
 //!
 //! **Every connection to the bus is encrypted, and its server proves with a certificate of this authority that it is the bus.**
-//! The certificate is for the one name [`BUS_NAME`], whatever address a client uses: the authority signs nothing else, so an
-//! address that changes needs no new certificate.
+//! The certificate is for the one name [`BUS_NAME`], whatever address a client uses, so an address that changes needs no new
+//! certificate. The nodes of a cluster ask each other for their own host's name besides; the authority signs nothing else.
 
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ const AUTHORITY_DAYS: u64 = 20 * 365;
 const CERTIFICATE_DAYS: u64 = 90;
 /// After how many days the certificate of the bus is renewed.
 pub const RENEWAL_DAYS: u64 = CERTIFICATE_DAYS / 3;
+/// A certificate of a node of a cluster is carried there by hand, so it lasts as long as browsers once allowed.
+const NODE_DAYS: u64 = 825;
 
 /// Where the bus is, and who vouches for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,13 +99,30 @@ impl Authority {
     /// # Errors
     /// The authority's key is damaged.
     pub fn issue(&self, now_s: u64) -> Result<IssuedCertificate, AuthorityError> {
+        self.issue_for(&[], CERTIFICATE_DAYS, now_s)
+    }
+
+    /// A new certificate for a node of a cluster, with a new key: clients know it as the bus, the other nodes by its host.
+    ///
+    /// # Errors
+    /// The authority's key is damaged, or the host is neither a name nor an address.
+    pub fn issue_for_node(&self, host: &str, now_s: u64) -> Result<IssuedCertificate, AuthorityError> {
+        self.issue_for(&[host], NODE_DAYS, now_s)
+    }
+
+    fn issue_for(&self, hosts: &[&str], days: u64, now_s: u64) -> Result<IssuedCertificate, AuthorityError> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec![BUS_NAME.to_owned()])?;
+        let names: Vec<String> = [BUS_NAME].iter().chain(hosts).map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, BUS_NAME);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        if !hosts.is_empty() {
+            // A node is a client of the others.
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        }
         params.use_authority_key_identifier_extension = true;
-        last(&mut params, now_s, CERTIFICATE_DAYS);
+        last(&mut params, now_s, days);
         let issuer = Issuer::new(authority_params(now_s), &self.key);
         Ok(IssuedCertificate { certificate: params.signed_by(&key, &issuer)?.pem(), key: key.serialize_pem() })
     }

@@ -7,6 +7,7 @@
 //! - [`signing`]: jobs are signed by dispatch and events by workers, so a client of the bus can forge neither.
 //! - [`sealing`]: secrets only one worker can read.
 //! - [`server_config`]: the configuration of the nats-server that Gantry starts itself.
+//! - `tampering`: whoever gets at what is on its way, in tests.
 //! - [`client`], [`panel`], [`worker`]: connections with the rights of each program. [`asking`]: live reads.
 //!
 //! **The bus is transport, never the truth**: losing all it holds costs time, not data.
@@ -14,6 +15,7 @@
 
 pub mod asking;
 pub mod authority;
+mod census;
 pub mod client;
 pub mod credentials;
 pub mod panel;
@@ -21,6 +23,8 @@ pub mod sealing;
 pub mod server_config;
 pub mod signing;
 pub mod subjects;
+#[cfg(feature = "testing")]
+pub mod tampering;
 pub mod topology;
 pub mod worker;
 

@@ -15,6 +15,7 @@ use super::authority::BusAddress;
 use super::client::{Connection, REQUEST_TIMEOUT, connect};
 use super::credentials::{AccountClaims, BusKeys, Credentials, PanelUser, WorkerAccount};
 use super::signing::{Purpose, SIGNATURE_HEADER, open, sign};
+use super::topology::Replicas;
 use super::{subjects, topology};
 use crate::events::{EventEnvelope, Heartbeat, Progress};
 use crate::ids::{AccountId, OperationId, ServerId, UserId};
@@ -45,9 +46,10 @@ pub struct Hint {
 pub struct DispatchBus {
     pub(super) client: Client,
     system: Client,
-    context: Context,
+    pub(super) context: Context,
     pub(super) signer: KeyPair,
-    keys: BusKeys,
+    pub(super) keys: BusKeys,
+    replicas: Replicas,
 }
 
 /// A worker's durable event as it was delivered.
@@ -56,18 +58,18 @@ pub struct EventMessage {
 }
 
 impl DispatchBus {
-    /// Connects, and makes the streams.
+    /// Connects, and makes the streams, each kept by so many nodes.
     ///
     /// # Errors
     /// The first attempt fails, the server is too old, or the streams cannot be made.
-    pub async fn connect(bus: &BusAddress, keys: &BusKeys, now_s: i64) -> Result<Self, BusError> {
+    pub async fn connect(bus: &BusAddress, keys: &BusKeys, replicas: Replicas, now_s: i64) -> Result<Self, BusError> {
         let credentials = keys.panel_credentials(PanelUser::Dispatch, now_s)?;
         let client = connect(&Connection { bus, name: "dispatch", credentials: &credentials }).await?;
         let system = keys.system_credentials(now_s)?;
         let system = connect(&Connection { bus, name: "dispatch-system", credentials: &system }).await?;
         let context = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
-        topology::ensure(&context, &keys.ingest_secret).await?;
-        Ok(Self { client, system, context, signer: keys.job_signer()?, keys: keys.clone() })
+        topology::ensure(&context, &keys.ingest_secret, replicas).await?;
+        Ok(Self { client, system, context, signer: keys.job_signer()?, keys: keys.clone(), replicas })
     }
 
     /// The public half of the key that signs jobs; workers pin it when they join.
@@ -118,7 +120,7 @@ impl DispatchBus {
     /// # Errors
     /// The bus refuses.
     pub async fn ensure_streams(&self) -> Result<(), BusError> {
-        topology::ensure(&self.context, &self.keys.ingest_secret).await
+        topology::ensure(&self.context, &self.keys.ingest_secret, self.replicas).await
     }
 
     /// Signs and publishes a job. Returns once the bus has stored it. A repeat of the same job, attempt and sending is
@@ -241,7 +243,7 @@ impl DispatchBus {
         Ok(std::str::from_utf8(&jwt.payload).ok().and_then(AccountClaims::of))
     }
 
-    async fn ask_system(&self, subject: &str, payload: String) -> Result<async_nats::Message, BusError> {
+    pub(super) async fn ask_system(&self, subject: &str, payload: String) -> Result<async_nats::Message, BusError> {
         let reply = self.system.request(subject.to_owned(), payload.into()).await;
         reply.map_err(|source| BusError::refused("answer about accounts", source))
     }

@@ -1,4 +1,4 @@
-//! The configuration of the nats-server that Gantry starts itself.
+//! The configuration of the nats-server that Gantry starts itself, or of each node of a cluster of them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -23,6 +23,8 @@ pub fn is_new_enough(version: &str) -> bool {
 /// Where and how the server runs.
 #[derive(Debug, Clone)]
 pub struct ServerConfig<'a> {
+    /// Its name, which no other node of the cluster has.
+    pub name: &'a str,
     /// Addresses to listen on, such as `127.0.0.1`. nats-server takes one; `0.0.0.0` means all.
     pub host: &'a str,
     /// The port; `None` lets the system choose and writes it into `ports_dir`.
@@ -35,6 +37,34 @@ pub struct ServerConfig<'a> {
     pub certificate: &'a Path,
     /// The certificate's key, PEM.
     pub key: &'a Path,
+    /// The cluster it is a node of.
+    pub cluster: Option<ClusterConfig<'a>>,
+}
+
+/// How a node finds and trusts the others.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig<'a> {
+    /// Where the other nodes connect, such as `[::]:6222`.
+    pub listen: &'a str,
+    /// All nodes as the others reach them, `host:port`; its own may be among them.
+    pub nodes: &'a [String],
+    /// The certificate of the authority that vouches for all nodes, PEM.
+    pub authority: &'a Path,
+}
+
+impl ClusterConfig<'_> {
+    /// Both sides of a connection between nodes prove with a certificate of the authority who they are. Clients are told of no
+    /// other node: they are given all addresses, and what the nodes know each other by may be of no use to them.
+    fn render(&self, certificate: &str, key: &str) -> String {
+        let routes: Vec<String> = self.nodes.iter().map(|node| format!("\"nats-route://{node}\"")).collect();
+        let tls =
+            format!("cert_file: {certificate}, key_file: {key}, ca_file: {}, min_version: \"1.3\", timeout: 15", quoted(self.authority));
+        format!(
+            "cluster {{\n  name: gantry\n  listen: \"{}\"\n  no_advertise: true\n  tls {{ {tls} }}\n  routes: [{}]\n}}",
+            self.listen,
+            routes.join(", ")
+        )
+    }
 }
 
 /// The configuration file's text.
@@ -48,7 +78,7 @@ pub fn render(config: &ServerConfig<'_>, keys: &BusKeys, now_s: i64) -> Result<S
         let _ = writeln!(text, "{text_line}");
     };
     line("# Written by gantry at each start; changes here are lost.".to_owned());
-    line("server_name: gantry".to_owned());
+    line(format!("server_name: \"{}\"", config.name));
     line(format!("listen: \"{}:{port}\"", config.host));
     line(format!("ports_file_dir: {}", quoted(config.ports_dir)));
     // Two pings of 10 s without an answer: a connection that was cut silently is let go within 30 s, and its worker, which may
@@ -58,6 +88,9 @@ pub fn render(config: &ServerConfig<'_>, keys: &BusKeys, now_s: i64) -> Result<S
     let (certificate, key) = (quoted(config.certificate), quoted(config.key));
     // A host far away, or a server that starts with a thousand workers at once, takes longer than the default of two seconds.
     line(format!("tls {{ cert_file: {certificate}, key_file: {key}, min_version: \"1.3\", timeout: 15 }}"));
+    if let Some(cluster) = &config.cluster {
+        line(cluster.render(&certificate, &key));
+    }
     line(format!("jetstream {{ store_dir: {}, sync_interval: always }}", quoted(&config.data_dir.join("streams"))));
     line(format!("operator: \"{}\"", keys.operator_jwt(now_s)?));
     line(format!("system_account: {}", keys.system_account()?));

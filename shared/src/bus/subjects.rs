@@ -45,6 +45,12 @@ pub fn ingest(secret: &str, server: &ServerName, account: AccountId) -> String {
     format!("in.{secret}.{server}.{}", token(account))
 }
 
+/// What a stored message was published as: a job on its ingest subject, everything else under its own name.
+#[cfg(feature = "testing")]
+pub(super) fn published_as(secret: &str, stored: &str) -> String {
+    stored.strip_prefix("cmd.").map_or_else(|| stored.to_owned(), |rest| format!("in.{secret}.{rest}"))
+}
+
 /// What the stream stores an ingested job as.
 pub const COMMAND_TRANSFORM: &str = "cmd.>";
 

@@ -31,11 +31,41 @@ const MAX_CONSUMERS: i32 = 20_000;
 /// 1 GiB of waiting jobs at about 2 KiB each is half a million; publishing more fails and the queue keeps them.
 const COMMAND_MAX_BYTES: i64 = 1 << 30;
 
-/// Makes the streams, or brings them up to date.
+/// How many nodes of the bus keep each stream: 1, 3 or 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replicas(u8);
+
+impl Replicas {
+    /// A bus of one node.
+    pub const ONE: Self = Self(1);
+    /// A bus that goes on when one of three nodes is lost.
+    pub const THREE: Self = Self(3);
+}
+
+/// What is no number of replicas.
+#[derive(Debug, thiserror::Error)]
+#[error("streams are kept by 1, 3 or 5 nodes")]
+pub struct ReplicasError;
+
+impl std::str::FromStr for Replicas {
+    type Err = ReplicasError;
+
+    fn from_str(text: &str) -> Result<Self, ReplicasError> {
+        match text {
+            "1" => Ok(Self(1)),
+            "3" => Ok(Self(3)),
+            "5" => Ok(Self(5)),
+            _ => Err(ReplicasError),
+        }
+    }
+}
+
+/// Makes the streams, or brings them up to date. Each is kept by `replicas` nodes.
 ///
 /// # Errors
-/// The bus refuses, for one because a stream of the same name cannot be changed into ours.
-pub async fn ensure(context: &Context, ingest_secret: &str) -> Result<(), BusError> {
+/// The bus refuses, for one because a stream of the same name cannot be changed into ours, or has fewer nodes.
+pub async fn ensure(context: &Context, ingest_secret: &str, replicas: Replicas) -> Result<(), BusError> {
+    let num_replicas = usize::from(replicas.0);
     let commands = Config {
         name: FIRST_COMMAND_STREAM.to_owned(),
         subjects: vec![subjects::ingest_filter(ingest_secret)],
@@ -51,6 +81,7 @@ pub async fn ensure(context: &Context, ingest_secret: &str) -> Result<(), BusErr
         max_bytes: COMMAND_MAX_BYTES,
         duplicate_window: DUPLICATE_WINDOW,
         allow_direct: false,
+        num_replicas,
         ..Config::default()
     };
     let events = Config {
@@ -63,6 +94,7 @@ pub async fn ensure(context: &Context, ingest_secret: &str) -> Result<(), BusErr
         max_bytes: COMMAND_MAX_BYTES,
         duplicate_window: DUPLICATE_WINDOW,
         allow_direct: false,
+        num_replicas,
         ..Config::default()
     };
     for config in [commands, events] {

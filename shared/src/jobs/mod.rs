@@ -7,6 +7,7 @@
 mod account;
 mod php_pool;
 mod site;
+mod worker;
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,8 +17,9 @@ use serde::{Deserialize, Serialize};
 pub use account::{AccountLimits, AccountSpec, SealedCryptHash, SftpAccess};
 pub use php_pool::{PhpPoolSpec, PhpSettings, PoolPresence, ProcessManager, SettingOutOfRange};
 pub use site::{SiteKind, SiteSpec};
+pub use worker::{WorkerPackage, WorkerSpec};
 
-use crate::ids::{AccountId, Epoch, InvalidId, JobId, OperationId, PhpPoolId, SiteId};
+use crate::ids::{AccountId, Epoch, InvalidId, JobId, OperationId, PhpPoolId, ServerId, SiteId};
 use crate::names::ServerName;
 
 /// How a provisioned thing is wanted.
@@ -42,6 +44,8 @@ pub enum ResourceKind {
     PhpPool,
     /// A vhost.
     Site,
+    /// The worker itself.
+    Worker,
 }
 
 impl ResourceKind {
@@ -52,6 +56,7 @@ impl ResourceKind {
             Self::Account => "account",
             Self::PhpPool => "php_pool",
             Self::Site => "site",
+            Self::Worker => "worker",
         }
     }
 }
@@ -72,6 +77,8 @@ pub enum ResourceKey {
     PhpPool(PhpPoolId),
     /// A site.
     Site(SiteId),
+    /// A server's worker.
+    Worker(ServerId),
 }
 
 impl ResourceKey {
@@ -82,6 +89,7 @@ impl ResourceKey {
             Self::Account(_) => ResourceKind::Account,
             Self::PhpPool(_) => ResourceKind::PhpPool,
             Self::Site(_) => ResourceKind::Site,
+            Self::Worker(_) => ResourceKind::Worker,
         }
     }
 }
@@ -92,6 +100,7 @@ impl fmt::Display for ResourceKey {
             Self::Account(id) => write!(f, "account:{id}"),
             Self::PhpPool(id) => write!(f, "php_pool:{id}"),
             Self::Site(id) => write!(f, "site:{id}"),
+            Self::Worker(id) => write!(f, "worker:{id}"),
         }
     }
 }
@@ -104,6 +113,7 @@ impl FromStr for ResourceKey {
             Some(("account", id)) => Ok(Self::Account(id.parse()?)),
             Some(("php_pool", id)) => Ok(Self::PhpPool(id.parse()?)),
             Some(("site", id)) => Ok(Self::Site(id.parse()?)),
+            Some(("worker", id)) => Ok(Self::Worker(id.parse()?)),
             Some(_) | None => Err(InvalidId),
         }
     }
@@ -164,6 +174,8 @@ pub enum Job {
     PhpPool(PhpPoolSpec),
     /// A site.
     Site(SiteSpec),
+    /// The server's worker.
+    Worker(WorkerSpec),
 }
 
 impl Job {
@@ -174,6 +186,7 @@ impl Job {
             Self::Account(_) => ResourceKind::Account,
             Self::PhpPool(_) => ResourceKind::PhpPool,
             Self::Site(_) => ResourceKind::Site,
+            Self::Worker(_) => ResourceKind::Worker,
         }
     }
 
@@ -184,6 +197,7 @@ impl Job {
             Self::Account(spec) => spec.presence == Presence::Deleted,
             Self::PhpPool(spec) => spec.presence == PoolPresence::Deleted,
             Self::Site(spec) => spec.presence == Presence::Deleted,
+            Self::Worker(_) => false,
         }
     }
 }
@@ -204,7 +218,7 @@ pub struct JobEnvelope {
     pub epoch: Epoch,
     /// The server it is for. A worker refuses a job for another.
     pub server: ServerName,
-    /// Jobs of one account run in order.
+    /// Jobs of one account run in order. A job about the server itself has [`AccountId::lane_of`] it.
     pub account: AccountId,
     /// The resource whose state this is.
     pub resource: ResourceKey,
@@ -219,7 +233,8 @@ pub struct JobEnvelope {
     pub job: Job,
 }
 
-/// What a worker reads of a job that is newer than itself: enough to say so.
+/// What a worker reads of a job that is newer than itself: enough to say so. Its resource may be of a kind that the worker does
+/// not know.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct JobHeader {
     /// As in [`JobEnvelope`].
@@ -233,10 +248,6 @@ pub struct JobHeader {
     /// As in [`JobEnvelope`].
     pub server: ServerName,
     /// As in [`JobEnvelope`].
-    pub resource: ResourceKey,
-    /// As in [`JobEnvelope`].
-    pub generation: Generation,
-    /// As in [`JobEnvelope`].
     pub attempt: u32,
 }
 
@@ -245,13 +256,13 @@ mod tests {
     use serde_json::json;
 
     use super::{JobEnvelope, JobHeader, ResourceKey};
-    use crate::ids::{AccountId, Epoch, JobId, OperationId, PhpPoolId, SiteId};
+    use crate::ids::{AccountId, Epoch, JobId, OperationId, PhpPoolId, ServerId, SiteId};
 
     #[test]
     fn the_header_of_a_job_from_the_future_can_be_read() {
         let job = json!({
             "v": 2, "id": JobId::new(), "operation": OperationId::new(), "epoch": Epoch::new(), "server": "web1",
-            "resource": ResourceKey::Site(SiteId::new()), "generation": 3, "attempt": 1, "job": {"type": "hologram"},
+            "resource": format!("hologram:{}", SiteId::new()), "generation": 3, "attempt": 1, "job": {"type": "hologram"},
         });
         assert!(serde_json::from_value::<JobEnvelope>(job.clone()).is_err());
         assert_eq!(serde_json::from_value::<JobHeader>(job).unwrap().v, 2);
@@ -259,7 +270,12 @@ mod tests {
 
     #[test]
     fn a_resource_key_reads_back_what_it_is_spelled_as() {
-        for key in [ResourceKey::Account(AccountId::new()), ResourceKey::PhpPool(PhpPoolId::new()), ResourceKey::Site(SiteId::new())] {
+        for key in [
+            ResourceKey::Account(AccountId::new()),
+            ResourceKey::PhpPool(PhpPoolId::new()),
+            ResourceKey::Site(SiteId::new()),
+            ResourceKey::Worker(ServerId::new()),
+        ] {
             assert_eq!(key.to_string().parse(), Ok(key));
             assert!(key.to_string().starts_with(key.kind().as_str()));
         }

@@ -54,11 +54,11 @@ pub struct PhpSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "pm", rename_all = "snake_case")]
 pub enum ProcessManager {
-    /// Workers start on demand and leave when idle.
+    /// Workers start on demand, and all of them leave when the pool has been idle for a time.
     Ondemand {
         /// `pm.max_children`, 1 to 200.
         max_children: u32,
-        /// `pm.process_idle_timeout`, 1 to 3600.
+        /// That time, 1 to 3600; it is looked at once a minute.
         idle_timeout_s: u32,
         /// `pm.max_requests`, 0 (no limit) to 100000.
         max_requests: u32,
@@ -95,7 +95,7 @@ impl Default for PhpSettings {
             max_input_vars: 5000,
             post_max_size_mib: 64,
             upload_max_filesize_mib: 64,
-            process_manager: ProcessManager::Ondemand { max_children: 10, idle_timeout_s: 20, max_requests: 1000 },
+            process_manager: ProcessManager::Ondemand { max_children: 10, idle_timeout_s: 600, max_requests: 1000 },
         }
     }
 }

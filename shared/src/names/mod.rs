@@ -6,6 +6,7 @@
 mod domain_name;
 mod home_path;
 mod linux_user;
+mod package;
 mod password_hash;
 mod php_version;
 mod server_name;
@@ -14,6 +15,7 @@ mod ssh_key;
 pub use domain_name::{DomainName, RegistrableDomain, SiteName};
 pub use home_path::DocumentRoot;
 pub use linux_user::{LinuxUser, Uid};
+pub use package::{Architecture, PackageVersion};
 pub use password_hash::CryptHash;
 pub use php_version::PhpVersion;
 pub use server_name::ServerName;

@@ -10,6 +10,7 @@ use shared::bus::client::{Connection, connect};
 use shared::bus::credentials::{BusKeys, Credentials, PanelUser, Revocation, WorkerAccount, new_user_key, user_key};
 use shared::bus::panel::{DispatchBus, Hint, ServeBus};
 use shared::bus::signing::{Purpose, sign};
+use shared::bus::topology::Replicas;
 use shared::bus::worker::WorkerBus;
 use shared::events::{Event, EventEnvelope, Resync};
 use shared::ids::{AccountId, Epoch, EventId, JobId, OperationId, QuestionId};
@@ -20,20 +21,20 @@ use shared::testing::{NatsServer, now_s};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn server(name: &str) -> ServerName {
+pub(crate) fn server(name: &str) -> ServerName {
     name.parse().unwrap()
 }
 
-fn worker_credentials(keys: &BusKeys, name: &str) -> (Credentials, String) {
+pub(crate) fn worker_credentials(keys: &BusKeys, name: &str) -> (Credentials, String) {
     let (seed, public_key) = new_user_key().unwrap();
     (Credentials { jwt: keys.worker_jwt(&server(name), &public_key, now_s()).unwrap(), seed }, public_key)
 }
 
-const fn account<'a>(server: &'a ServerName, revoked: &'a [Revocation]) -> WorkerAccount<'a> {
+pub(crate) const fn account<'a>(server: &'a ServerName, revoked: &'a [Revocation]) -> WorkerAccount<'a> {
     WorkerAccount { server, stream: "CMD_0", revoked }
 }
 
-fn job(server_name: &str) -> JobEnvelope {
+pub(crate) fn job(server_name: &str) -> JobEnvelope {
     let account = AccountId::new();
     JobEnvelope {
         v: ENVELOPE_VERSION,
@@ -57,7 +58,7 @@ fn job(server_name: &str) -> JobEnvelope {
 }
 
 async fn dispatch(nats: &NatsServer) -> DispatchBus {
-    let bus = DispatchBus::connect(&nats.address(), &nats.keys, now_s()).await.unwrap();
+    let bus = DispatchBus::connect(&nats.address(), &nats.keys, Replicas::ONE, now_s()).await.unwrap();
     for name in ["web1", "web2"] {
         bus.ensure_server(&account(&server(name), &[]), now_s()).await.unwrap();
     }
@@ -87,6 +88,35 @@ async fn a_job_reaches_its_server_signed_and_only_once() {
     bus.publish_job(&second, 0).await.unwrap();
     let chunk = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
     assert_eq!(chunk.into_iter().next().unwrap().unwrap().open(&bus.signer_public_key()).unwrap(), second);
+}
+
+#[tokio::test]
+async fn f12_a_job_that_was_delivered_and_not_acknowledged_comes_again_after_a_restart_of_the_bus() {
+    // The bus waits 30 s for an acknowledgement.
+    const REDELIVERY: Duration = Duration::from_secs(90);
+    let mut nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let sent = job("web1");
+    bus.publish_job(&sent, 0).await.unwrap();
+    let (credentials, _) = worker_credentials(&nats.keys, "web1");
+    let worker = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
+    let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
+    let delivered = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
+    assert_eq!(delivered.len(), 1);
+    drop((delivered, commands));
+    nats.restart();
+    let again = async {
+        loop {
+            let Ok(commands) = worker.commands("CMD_0").await else { continue };
+            let mut commands = Box::pin(commands);
+            while let Some(chunk) = commands.next().await {
+                if let Some(command) = chunk.into_iter().flatten().next() {
+                    return command.open(&bus.signer_public_key()).unwrap();
+                }
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(REDELIVERY, again).await.unwrap(), sent);
 }
 
 #[tokio::test]
@@ -475,4 +505,20 @@ async fn a_question_reaches_its_worker_alone_and_only_its_own_answer_counts() {
     let (says, ()) = tokio::join!(bus.ask(&question, &public_key), answering);
     assert_eq!(says.unwrap(), Some(Says::Noted));
     assert!(tokio::time::timeout(Duration::from_millis(50), others.next()).await.is_err(), "web2 was asked");
+}
+
+#[tokio::test]
+async fn the_bus_is_reached_by_ipv6() {
+    let nats = NatsServer::start_ipv6();
+    assert!(nats.address().url.starts_with("tls://[::1]:"));
+    let bus = dispatch(&nats).await;
+    let sent = job("web1");
+    bus.publish_job(&sent, 0).await.unwrap();
+    let (credentials, public_key) = worker_credentials(&nats.keys, "web1");
+    let mut come = Box::pin(bus.connects().await.unwrap());
+    let worker = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
+    assert_eq!(tokio::time::timeout(PATIENCE, come.next()).await.unwrap(), Some((public_key, "::1".to_owned())));
+    let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
+    let chunk = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
+    assert_eq!(chunk.into_iter().next().unwrap().unwrap().open(&bus.signer_public_key()).unwrap(), sent);
 }

@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up must fail loudly")]
 
 mod bus;
+mod cluster;
 mod tidy;
 mod wire;

@@ -4,10 +4,11 @@
 //! means that workers in the field would not understand the panel, or the panel them**: add a field with `#[serde(default)]`
 //! instead, or raise `ENVELOPE_VERSION` and keep reading the old form.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::enrolment::{EnrolmentReply, EnrolmentRequest};
 use shared::events::{Event, EventEnvelope, Heartbeat, Outcome, Progress, Verdict};
@@ -81,6 +82,18 @@ fn site_job(kind: &str) -> String {
     )
 }
 
+fn worker_job(signature: &str) -> String {
+    let sha256 = "0a".repeat(32);
+    envelope(
+        "worker:0190a000-0000-7000-8000-000000000008",
+        "",
+        &format!(
+            "{{\"type\":\"worker\",\"version\":\"0.2.0\",\"packages\":[{{\"architecture\":\"amd64\",\"sha256\":\"{sha256}\",\"signature\":{signature}}}],\
+             \"panel\":\"https://panel.example:8443\",\"fingerprint\":\"AB:CD\"}}"
+        ),
+    )
+}
+
 /// One job of each kind, and each variant within.
 fn jobs() -> Vec<String> {
     vec![
@@ -90,6 +103,8 @@ fn jobs() -> Vec<String> {
         pool_job("{\"pm\":\"dynamic\",\"max_children\":10,\"start_servers\":2,\"min_spare\":1,\"max_spare\":3,\"max_requests\":0}"),
         site_job("{\"type\":\"static\"}"),
         site_job("{\"type\":\"php\",\"version\":\"8.2\"}"),
+        worker_job(&format!("\"{}==\"", "A".repeat(86))),
+        worker_job("null"),
     ]
 }
 
@@ -120,6 +135,8 @@ const FAILED: &str =
 
 const RESYNC: &str = "{\"type\":\"resync\",\"ledger_lost\":true,\"applied\":[[\"account:0190a000-0000-7000-8000-000000000004\",3]]}";
 
+const OUTDATED: &str = "{\"type\":\"outdated\",\"job\":\"0190a000-0000-7000-8000-000000000001\",\"attempt\":2,\"version\":9}";
+
 fn progress() -> String {
     format!(
         "{{\"server\":\"web1\",\"job\":\"0190a000-0000-7000-8000-000000000001\",\"operation\":\"0190a000-0000-7000-8000-000000000002\",\
@@ -145,15 +162,16 @@ fn jobs_of_every_kind_keep_their_form() {
             Job::Account(_) => ResourceKind::Account,
             Job::PhpPool(_) => ResourceKind::PhpPool,
             Job::Site(_) => ResourceKind::Site,
+            Job::Worker(_) => ResourceKind::Worker,
         });
     }
-    for kind in [ResourceKind::Account, ResourceKind::PhpPool, ResourceKind::Site] {
+    for kind in [ResourceKind::Account, ResourceKind::PhpPool, ResourceKind::Site, ResourceKind::Worker] {
         assert!(kinds.contains(&kind), "{kind} is not pinned");
     }
 }
 
 #[test]
-fn outcomes_with_every_verdict_and_resync_keep_their_form() {
+fn outcomes_with_every_verdict_resync_and_outdated_keep_their_form() {
     for (text, expected) in [(APPLIED, "applied"), (SUPERSEDED, "superseded"), (FAILED, "failed")] {
         let envelope: EventEnvelope = pinned(&outcome(text));
         let Event::Outcome(Outcome { verdict, steps, .. }) = envelope.event else { panic!("{text} is no outcome") };
@@ -166,6 +184,8 @@ fn outcomes_with_every_verdict_and_resync_keep_their_form() {
     }
     let envelope: EventEnvelope = pinned(&event(RESYNC));
     assert!(matches!(envelope.event, Event::Resync(resync) if matches!(resync.applied[..], [(ResourceKey::Account(_), _)])));
+    let envelope: EventEnvelope = pinned(&event(OUTDATED));
+    assert!(matches!(envelope.event, Event::Outdated(outdated) if (outdated.attempt, outdated.version) == (2, 9)));
 }
 
 const DRIFT: &str = "{\"type\":\"drift\",\"afresh\":true,\"findings\":[{\"resource\":\"site:0190a000-0000-7000-8000-000000000006\",\
@@ -232,13 +252,42 @@ fn a_message_of_a_newer_sender_reads_the_same() {
         reads_past_unknown_fields::<JobEnvelope>(&text);
     }
     let drift = [event(DRIFT), event(NO_DRIFT), event(CONFIGURED)];
-    for text in [outcome(APPLIED), outcome(SUPERSEDED), outcome(FAILED), event(RESYNC)].into_iter().chain(drift) {
+    for text in [outcome(APPLIED), outcome(SUPERSEDED), outcome(FAILED), event(RESYNC), event(OUTDATED)].into_iter().chain(drift) {
         reads_past_unknown_fields::<EventEnvelope>(&text);
     }
     reads_past_unknown_fields::<Progress>(&progress());
     reads_past_unknown_fields::<Heartbeat>(HEARTBEAT);
     reads_past_unknown_fields::<Question>(QUESTION);
     reads_past_unknown_fields::<Answer>(ANSWER);
+}
+
+/// A line of a release's sample.
+#[derive(Deserialize)]
+struct Sampled {
+    is: String,
+    message: Value,
+}
+
+/// What release 0.1.0 wrote, as it wrote it. The file is never changed: for one release after a change of form, panel and workers
+/// still understand it. At the next release, its sample takes the place of this one.
+#[test]
+fn what_the_last_release_wrote_is_still_read() {
+    let mut kinds = BTreeSet::new();
+    for line in include_str!("wire/0.1.0.jsonl").lines() {
+        let Sampled { is, message } = serde_json::from_str(line).unwrap();
+        let read = match is.as_str() {
+            "job" => serde_json::from_value::<JobEnvelope>(message).map(drop),
+            "event" => serde_json::from_value::<EventEnvelope>(message).map(drop),
+            "progress" => serde_json::from_value::<Progress>(message).map(drop),
+            "heartbeat" => serde_json::from_value::<Heartbeat>(message).map(drop),
+            "enrolment_request" => serde_json::from_value::<EnrolmentRequest>(message).map(drop),
+            "enrolment_reply" => serde_json::from_value::<EnrolmentReply>(message).map(drop),
+            other => panic!("{other} is no kind of message"),
+        };
+        assert!(read.is_ok(), "{read:?} in {line}");
+        kinds.insert(is);
+    }
+    assert_eq!(kinds.len(), 6, "every kind of message is in the sample: {kinds:?}");
 }
 
 #[test]

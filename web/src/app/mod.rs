@@ -30,6 +30,7 @@ pub mod site_history;
 mod site_rules;
 mod unit;
 pub mod user;
+pub mod worker_update;
 
 use std::sync::Arc;
 

@@ -33,7 +33,7 @@ pub struct PhpForm {
     pub pm: String,
     /// `pm.max_children`.
     pub max_children: String,
-    /// `pm.process_idle_timeout` in seconds.
+    /// How long a pool that runs on demand may be idle, in seconds.
     pub idle_timeout_s: String,
     /// `pm.max_requests`.
     pub max_requests: String,

@@ -24,6 +24,7 @@ pub(super) async fn repair_in(unit: &mut Unit<'_>, actor: &Actor, drift: &DriftR
         ResourceKey::Account(id) => account(unit, actor, id, key).await,
         ResourceKey::PhpPool(id) => pool(unit, actor, drift.account_id, id, key).await,
         ResourceKey::Site(id) => site(unit, actor, id, key).await,
+        ResourceKey::Worker(_) => Err(AppError::NotFound),
     }
 }
 

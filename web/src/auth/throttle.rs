@@ -47,15 +47,19 @@ impl Counted {
     /// Seconds still to wait at a moment; 0 if the try may go on.
     #[must_use]
     pub fn wait_s(self, failures: Failures, now_ms: i64) -> i64 {
-        let until = failures.last_ms + self.pause_s(current(failures, now_ms)) * 1000;
+        let count = current(failures, now_ms);
+        if count == 0 {
+            return 0;
+        }
+        let until = failures.last_ms + self.pause_s(count) * 1000;
         if until > now_ms { (until - now_ms + 999) / 1000 } else { 0 }
     }
 }
 
-/// How many of the failures still count.
+/// How many of the failures still count. None of the future do: the clock was set back since.
 #[must_use]
 pub fn current(failures: Failures, now_ms: i64) -> i64 {
-    if now_ms - failures.last_ms > MEMORY_MS { 0 } else { failures.count }
+    if (now_ms - failures.last_ms).abs() > MEMORY_MS { 0 } else { failures.count }
 }
 
 /// The part of an address that one attacker usually has: all of IPv4, the first 64 bits of IPv6.
@@ -87,6 +91,12 @@ mod tests {
         let failures = Failures { count: 9, last_ms: 1_000_000 };
         assert_eq!(Counted::Login.wait_s(failures, 1_000_500), 16);
         assert_eq!(Counted::Login.wait_s(failures, 1_000_000 + MEMORY_MS + 1), 0);
+    }
+
+    #[test]
+    fn f60_failures_of_a_clock_that_was_set_back_keep_nobody_out() {
+        let failures = Failures { count: 9, last_ms: 1_000_000 + 24 * 3600 * 1000 };
+        assert_eq!(Counted::Login.wait_s(failures, 1_000_000), 0);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use shared::bus::credentials::PanelUser;
+use shared::bus::topology::Replicas;
 use tokio_util::sync::CancellationToken;
 
 use super::{AuthorityArgs, DatabaseArgs};
@@ -24,6 +25,9 @@ pub(super) struct Dispatch {
     bus_url_for_workers: Option<String>,
     #[command(flatten)]
     authority: AuthorityArgs,
+    /// How many nodes of the bus keep each stream: 1, or 3 on a cluster of three.
+    #[arg(long, env = "GANTRY_BUS_REPLICAS", default_value = "1")]
+    bus_replicas: Replicas,
     /// The file of the signing keys; made at the first start.
     #[arg(long, env = "GANTRY_BUS_KEYS", default_value = "/var/lib/gantry/dispatch/bus-keys.json")]
     keys: PathBuf,
@@ -45,7 +49,7 @@ impl Dispatch {
         let db = Db::open(&self.database.database).await.context("the database could not be opened")?;
         let bus_for_workers = self.authority.address(self.bus_url_for_workers.as_ref().unwrap_or(&self.bus_url))?;
         let bus = self.authority.address(&self.bus_url)?;
-        run(db, DispatchConfig { bus, bus_for_workers, keys, name: self.name }, shutdown).await?;
+        run(db, DispatchConfig { bus, bus_for_workers, keys, replicas: self.bus_replicas, name: self.name }, shutdown).await?;
         Ok(())
     }
 }

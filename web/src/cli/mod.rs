@@ -2,8 +2,11 @@
 
 mod admin;
 pub mod asking;
+mod authority;
+mod cluster;
 mod dispatch;
 mod forward;
+mod migrate_db;
 mod serve;
 mod server;
 mod up;
@@ -38,6 +41,10 @@ enum Command {
     Dispatch(dispatch::Dispatch),
     /// Bring the database's schema up to date.
     Migrate(DatabaseArgs),
+    /// Move the panel from a SQLite file to an empty PostgreSQL database. Nothing else may use either meanwhile.
+    MigrateDb(migrate_db::MigrateDb),
+    /// Make the keys, certificates and configurations of a bus of several nodes.
+    Cluster(cluster::Cluster),
     /// Make the first admin, or give an admin a new one-time password.
     Admin(admin::Admin),
     /// Add servers and let workers join.
@@ -98,6 +105,8 @@ pub async fn run() -> anyhow::Result<()> {
             crate::store::Db::open(&args.database).await?.close().await;
             Ok(())
         }
+        Command::MigrateDb(migrate) => migrate.run().await,
+        Command::Cluster(cluster) => cluster.run(),
         Command::Admin(admin) => admin.run().await,
         Command::Server(server) => server.run().await,
         Command::ForwardSites(forward) => forward.run(stop_signal()?).await,

@@ -1,6 +1,6 @@
 //! `gantry serve`.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,9 +109,12 @@ async fn serve(listen: &[SocketAddr], files: &TlsFiles, router: Router, shutdown
     let handle = Handle::new();
     let mut listeners = tokio::task::JoinSet::new();
     for address in listen {
-        let server = axum_server::bind_rustls(*address, tls.clone()).handle(handle.clone()).serve(service.clone());
-        listeners.spawn(server);
-        tracing::info!(address = %address, "the panel listens");
+        let listener = TcpListener::bind(address).with_context(|| format!("the panel could not listen at {address}"))?;
+        listener.set_nonblocking(true)?;
+        // The port, if the system chose it.
+        tracing::info!(address = %listener.local_addr()?, "the panel listens");
+        let server = axum_server::from_tcp_rustls(listener, tls.clone())?.handle(handle.clone());
+        listeners.spawn(server.serve(service.clone()));
     }
     tokio::select! {
         () = shutdown.cancelled() => handle.graceful_shutdown(Some(GRACE)),

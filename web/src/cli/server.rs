@@ -52,8 +52,8 @@ enum Command {
     /// Print the command by which a host joins with a token, as the server's page shows it.
     #[command(name = "join-command")]
     Join {
-        /// The token.
-        #[arg(long)]
+        /// The token. One in 64 begins with a hyphen.
+        #[arg(long, allow_hyphen_values = true)]
         token: String,
         /// The panel's address as the host reaches it.
         #[arg(long, env = "GANTRY_PUBLIC_URL")]
@@ -114,4 +114,26 @@ async fn token_make(tx: &mut crate::store::Tx, server: ServerId) -> anyhow::Resu
     let token = token_new();
     enrolment_insert_in_tx(tx, server, &token_hash(token.expose()), now_ms() + TOKEN_LIFE_MS).await?;
     Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{Command, Server};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        server: Server,
+    }
+
+    #[test]
+    fn a_token_that_begins_with_a_hyphen_is_no_option() {
+        let line = ["server", "join-command", "--token", "-Pq3", "--public-url", "https://panel.example"];
+        let Command::Join { token, .. } = Line::try_parse_from(line).unwrap_or_else(|error| panic!("{error}")).server.command else {
+            panic!("another command")
+        };
+        assert_eq!(token, "-Pq3");
+    }
 }

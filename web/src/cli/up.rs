@@ -4,7 +4,7 @@
 //! Started as root, nothing it starts stays root. All of them end with it, also if it is killed.
 
 mod certificate;
-mod layout;
+pub(super) mod layout;
 mod part;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -101,12 +101,14 @@ impl Up {
         let host = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
         let bus = layout.bus();
         let config = ServerConfig {
+            name: "gantry",
             host: &host,
             port: Some(self.bus_listen.port()),
             data_dir: &bus,
             ports_dir: &bus.join("ports"),
             certificate: &layout.bus_certificate(),
             key: &layout.bus_key(),
+            cluster: None,
         };
         let file = bus.join("nats.conf");
         std::fs::write(&file, render(&config, &keys, now_ms() / 1000)?)?;

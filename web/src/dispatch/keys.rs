@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use shared::bus::credentials::{BusKeys, Credentials};
+use shared::ids::EventId;
 
 /// Why a key file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +43,12 @@ pub fn load_or_create(path: &Path) -> Result<BusKeys, KeyFileError> {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| KeyFileError::Damaged { path: path.to_owned(), source }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let keys = BusKeys::generate().map_err(KeyFileError::Generate)?;
-            write_private(path, &serde_json::to_vec_pretty(&keys).map_err(|e| file(e.into()))?, 0o600).map_err(file)?;
-            Ok(keys)
+            match write_first(path, &serde_json::to_vec_pretty(&keys).map_err(|e| file(e.into()))?, 0o600) {
+                Ok(()) => Ok(keys),
+                // Another process was quicker; there is one set of keys.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => load_or_create(path),
+                Err(error) => Err(file(error)),
+            }
         }
         Err(error) => Err(file(error)),
     }
@@ -67,16 +72,58 @@ pub fn read_credentials(path: &Path) -> Result<Credentials, KeyFileError> {
     serde_json::from_slice(&bytes).map_err(|source| KeyFileError::Damaged { path: path.to_owned(), source })
 }
 
-/// Writes a file with a mode from its first moment, whole or not at all.
+/// Writes a file with a mode from its first moment, whole or not at all, in the place of one that is there.
 fn write_private(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
-    let temporary = path.with_extension("new");
-    let _ = std::fs::remove_file(&temporary);
+    let temporary = write_beside(path, bytes, mode)?;
+    std::fs::rename(&temporary, path)?;
+    sync_directory(path)
+}
+
+/// As [`write_private`], but only if there is none: of several processes that write at once, one succeeds.
+fn write_first(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    let temporary = write_beside(path, bytes, mode)?;
+    let linked = std::fs::hard_link(&temporary, path);
+    std::fs::remove_file(&temporary)?;
+    linked?;
+    sync_directory(path)
+}
+
+/// A file of a name that no other process uses.
+fn write_beside(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<PathBuf> {
+    let temporary = path.with_extension(format!("{}.new", EventId::new()));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
+    Ok(temporary)
+}
+
+fn sync_directory(path: &Path) -> std::io::Result<()> {
     if let Some(directory) = path.parent() {
         std::fs::File::open(directory)?.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::load_or_create;
+
+    #[test]
+    fn processes_that_start_at_once_make_one_set_of_keys() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bus-keys.json");
+        let start = std::sync::Barrier::new(8);
+        let operators: BTreeSet<String> = std::thread::scope(|scope| {
+            let process = || {
+                start.wait();
+                load_or_create(&path).unwrap().ingest_secret
+            };
+            let processes: Vec<_> = (0..8).map(|_| scope.spawn(process)).collect();
+            processes.into_iter().map(|process| process.join().unwrap()).collect()
+        });
+        assert_eq!(operators.len(), 1);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "and leave nothing else behind");
+    }
 }

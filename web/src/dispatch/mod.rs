@@ -4,6 +4,7 @@
 //! - [`outcomes`]: the workers' durable events to the database.
 //! - [`progress`]: the steps of jobs under way, the newest only.
 //! - [`presence`]: heartbeats and closed connections.
+//! - [`rollout`]: updates of all workers, a few at a time.
 //! - [`sweeper`]: whatever the events above missed.
 //! - [`drift`]: what is not as applied, and its repair. `asking`: questions of pages to workers.
 //! - [`enrolment`]: credentials for workers that join.
@@ -19,6 +20,7 @@ pub mod keys;
 pub mod outcomes;
 pub mod presence;
 pub mod progress;
+pub mod rollout;
 pub mod scheduler;
 pub mod sweeper;
 pub mod workers;
@@ -30,6 +32,7 @@ use shared::bus::BusError;
 use shared::bus::authority::BusAddress;
 use shared::bus::credentials::{BusKeys, WorkerAccount};
 use shared::bus::panel::{DispatchBus, Hint};
+use shared::bus::topology::Replicas;
 use shared::ids::Epoch;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -52,6 +55,8 @@ pub struct DispatchConfig {
     pub bus_for_workers: BusAddress,
     /// Every signing key.
     pub keys: BusKeys,
+    /// How many nodes of the bus keep each stream.
+    pub replicas: Replicas,
     /// The name it leads under; one of its own if not given.
     pub name: Option<String>,
 }
@@ -125,7 +130,7 @@ pub async fn run(db: Db, config: DispatchConfig, shutdown: CancellationToken) ->
             wait(&shutdown, LEASE_RENEWAL).await;
             continue;
         }
-        let bus = match DispatchBus::connect(&config.bus, &config.keys, now_ms() / 1000).await {
+        let bus = match DispatchBus::connect(&config.bus, &config.keys, config.replicas, now_ms() / 1000).await {
             Ok(bus) => bus,
             Err(error @ (BusError::Connect { .. } | BusError::Refused { .. })) => {
                 tracing::warn!(error = %chain(&error), "waiting for the bus");
@@ -162,6 +167,7 @@ async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationTok
     parts.spawn(presence::listen_for_disconnects(Arc::clone(dispatch)));
     parts.spawn(presence::listen_for_connects(Arc::clone(dispatch)));
     parts.spawn(sweeper::run(Arc::clone(dispatch)));
+    parts.spawn(rollout::run(Arc::clone(dispatch)));
     parts.spawn(enrolment::run(Arc::clone(dispatch)));
     parts.spawn(drift::run(Arc::clone(dispatch)));
     parts.spawn(asking::run(Arc::clone(dispatch)));
@@ -185,7 +191,11 @@ async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationTok
 
 /// Takes or renews the lease. A database that does not answer is a lease that is lost, not the end of the process.
 async fn leads(db: &Db, holder: &str) -> bool {
-    match lease_take(db, LEASE, holder, now_ms(), millis(LEASE_TTL)).await {
+    let taken = async {
+        // The hosts' clocks may differ by more than the lease lasts.
+        lease_take(db, LEASE, holder, db.clock_ms().await?, millis(LEASE_TTL)).await
+    };
+    match taken.await {
         Ok(leads) => leads,
         Err(error) => {
             tracing::warn!(error = %chain(&error), "the lease could not be renewed");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use shared::bus::panel::{EventMessage, Hint};
-use shared::events::{Event, EventEnvelope, Outcome, Resync, Verdict};
-use shared::failure::FailureCode;
+use shared::events::{Event, EventEnvelope, Outcome, Outdated, Resync, Verdict};
+use shared::failure::{Effect, FailureCode};
 use shared::ids::{JobId, ServerId};
 use shared::operation::{JobEvent, JobState};
 
@@ -66,12 +66,12 @@ async fn take(dispatch: &Dispatch, messages: Vec<EventMessage>) {
             Err(error) => tracing::warn!(error = %chain(&error), "an event could not be checked; it comes again"),
         }
     }
-    match apply(dispatch, &events).await {
+    match apply_soon(dispatch, &events).await {
         Ok(hints) => settle(dispatch, &events, hints).await,
         // One that cannot be applied holds up no other.
         Err(_) if events.len() > 1 => {
             for one in events.chunks(1) {
-                match apply(dispatch, one).await {
+                match apply_soon(dispatch, one).await {
                     Ok(hints) => settle(dispatch, one, hints).await,
                     Err(error) => refused(&error),
                 }
@@ -118,6 +118,19 @@ async fn identify(dispatch: &Dispatch, message: &EventMessage) -> Result<Option<
     }
 }
 
+/// Another transaction that was quicker is over by the next try.
+const TRIES: u32 = 3;
+
+async fn apply_soon(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, DispatchError> {
+    for _ in 1..TRIES {
+        match apply(dispatch, events).await {
+            Err(DispatchError::Store(StoreError::Raced)) => {}
+            result => return result,
+        }
+    }
+    apply(dispatch, events).await
+}
+
 /// Applies events in one transaction. A repeated one changes nothing.
 async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, DispatchError> {
     let mut hints = Vec::with_capacity(events.len());
@@ -129,6 +142,7 @@ async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, Dispa
                 Event::Resync(resync) => hints.extend(resync_apply_in_tx(&mut tx, *server, resync).await?),
                 Event::Drift(report) => hints.extend(drift_report_apply_in_tx(&mut tx, *server, report).await?),
                 Event::Configured(configured) => configured_apply_in_tx(&mut tx, *server, configured).await?,
+                Event::Outdated(outdated) => hints.extend(outdated_apply_in_tx(&mut tx, *server, outdated).await?),
             }
         }
     }
@@ -182,6 +196,24 @@ pub async fn outcome_apply_in_tx(tx: &mut Tx, server: ServerId, outcome: &Outcom
         job.attempt = job.attempt, duration_ms = outcome.finished_ms - outcome.started_ms, "a job has ended"
     );
     Ok(Some(hint_of(&job)))
+}
+
+/// Ends a job that its worker is too old for.
+async fn outdated_apply_in_tx(tx: &mut Tx, server: ServerId, outdated: &Outdated) -> Result<Option<Hint>, StoreError> {
+    let Some(job) = job_fetch_in_tx(tx, outdated.job).await? else { return Ok(None) };
+    let detail = format!("the worker does not know jobs of this kind ({}) or version ({})", job.job.kind(), outdated.version);
+    let outcome = Outcome {
+        job: job.id,
+        operation: job.operation_id,
+        resource: job.resource,
+        generation: job.generation,
+        attempt: outdated.attempt,
+        verdict: Verdict::Failed { code: FailureCode::WorkerOutdated, effect: Effect::NothingChanged, detail },
+        steps: Vec::new(),
+        started_ms: 0,
+        finished_ms: 0,
+    };
+    outcome_apply_in_tx(tx, server, &outcome).await
 }
 
 /// So often a job goes out again by itself because the worker could not open what was sealed in it. Once is enough, unless the

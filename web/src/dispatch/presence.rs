@@ -115,7 +115,7 @@ async fn write(
     pending: &mut HashMap<ServerId, Heartbeat>,
     sampled: &mut HashMap<ServerId, i64>,
 ) -> Result<(), StoreError> {
-    for server in server_list_silent(&dispatch.db, now_ms() - SILENCE_MS).await? {
+    for server in server_list_silent(&dispatch.db, now_ms(), SILENCE_MS).await? {
         mark_offline(dispatch, server).await;
     }
     if pending.is_empty() {

@@ -75,7 +75,10 @@ async fn receive(dispatch: &Dispatch, signal: &Signal, pending: &mut Pending) {
 async fn write(dispatch: &Dispatch, pending: &mut Pending) -> Result<(), StoreError> {
     let mut hints = Vec::new();
     let mut tx = dispatch.db.write().await?;
-    for (id, (server, progress)) in pending.drain() {
+    // In one order always, so that two transactions do not wait for each other's jobs.
+    let mut newest: Vec<_> = pending.drain().collect();
+    newest.sort_unstable_by_key(|(id, _)| *id);
+    for (id, (server, progress)) in newest {
         let Some(job) = job_fetch_in_tx(&mut tx, id).await? else { continue };
         if job.server_id == server && job_progress_in_tx(&mut tx, &progress).await? {
             operation_settle_in_tx(&mut tx, job.operation_id).await?;

@@ -1,8 +1,10 @@
 //! Whatever the events missed. Events are hints, tables are truth: each event-driven path has its sweep here.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::names::ServerName;
 use shared::operation::JobEvent;
 
 use super::{Dispatch, DispatchError, chain};
@@ -27,11 +29,18 @@ const MEMORY_MS: i64 = 10 * 24 * 3600 * 1000;
 /// Failed sign-ins weigh on nobody after a day.
 const THROTTLE_MEMORY_MS: i64 = 24 * 3600 * 1000;
 
+/// What is there is compared with what it should be with every twentieth sweep, five minutes apart: it takes some requests for
+/// each server. Whatever changes it on purpose does so at once.
+const COMPARISON: u32 = 20;
+
 /// Sweeps until the process ends.
 pub(crate) async fn run(dispatch: Arc<Dispatch>) {
+    let mut sweeps: u32 = 0;
     loop {
         tokio::time::sleep(PAUSE).await;
-        if let Err(error) = restore_bus(&dispatch).await {
+        sweeps = sweeps.wrapping_add(1);
+        let restored = if sweeps.is_multiple_of(COMPARISON) { compare_bus(&dispatch).await } else { restore_bus(&dispatch).await };
+        if let Err(error) = restored {
             tracing::warn!(error = %chain(&error), "streams, consumers and accounts could not be looked after");
         }
         if let Err(error) = sweep(&dispatch).await {
@@ -44,6 +53,23 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
 /// seconds, and loses none: the queue is in the database.
 async fn restore_bus(dispatch: &Dispatch) -> Result<(), DispatchError> {
     dispatch.bus.ensure_streams().await?;
+    let servers = server_list(&dispatch.db).await?;
+    let mut streams: HashMap<&str, Vec<&ServerName>> = HashMap::new();
+    for server in servers.iter().filter(|server| server.public_key.is_some()) {
+        streams.entry(&server.stream).or_default().push(&server.name);
+    }
+    for (stream, names) in streams {
+        let missing = dispatch.bus.missing(stream, &names).await?;
+        for server in servers.iter().filter(|server| missing.contains(&&server.name)) {
+            dispatch.ensure_server(server).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes whatever differs from what it should be as it should be.
+async fn compare_bus(dispatch: &Dispatch) -> Result<(), DispatchError> {
+    dispatch.bus.ensure_streams().await?;
     for server in server_list(&dispatch.db).await?.iter().filter(|server| server.public_key.is_some()) {
         dispatch.ensure_server(server).await?;
     }
@@ -54,7 +80,7 @@ async fn restore_bus(dispatch: &Dispatch) -> Result<(), DispatchError> {
 }
 
 async fn sweep(dispatch: &Dispatch) -> Result<(), DispatchError> {
-    for job in job_list_silent(&dispatch.db, now_ms() - SILENCE_MS).await? {
+    for job in job_list_silent(&dispatch.db, now_ms(), SILENCE_MS).await? {
         // An offline server has its jobs waiting on the bus; they are delivered when it returns.
         if !server_fetch(&dispatch.db, job.server_id).await?.is_some_and(|server| server.online) {
             continue;

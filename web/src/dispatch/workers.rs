@@ -7,7 +7,7 @@ use shared::ids::ServerId;
 use shared::names::ServerName;
 use tokio::sync::Mutex;
 
-use crate::store::server::server_list;
+use crate::store::server::server_key_list;
 use crate::store::{Db, StoreError};
 
 /// A server that has joined.
@@ -73,10 +73,10 @@ impl Workers {
 }
 
 async fn read(db: &Db) -> Result<Cache, StoreError> {
-    let by_name = server_list(db)
+    let by_name = server_key_list(db)
         .await?
         .into_iter()
-        .filter_map(|server| Some((server.name, Worker { id: server.id, public_key: server.public_key? })))
+        .map(|server| (server.name, Worker { id: server.id, public_key: server.public_key }))
         .collect();
     Ok(Cache { read: Instant::now(), by_name })
 }

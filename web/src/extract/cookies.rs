@@ -107,10 +107,14 @@ pub enum Flash {
     Looking,
     /// A server does not answer.
     Silent,
+    /// Workers are updated one after the other.
+    RolloutStarted,
+    /// No further worker is updated.
+    RolloutCancelled,
 }
 
 impl Flash {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
@@ -124,6 +128,8 @@ impl Flash {
         Self::ServerDeleted,
         Self::Looking,
         Self::Silent,
+        Self::RolloutStarted,
+        Self::RolloutCancelled,
     ];
 
     const fn name(self) -> &'static str {
@@ -141,6 +147,8 @@ impl Flash {
             Self::ServerDeleted => "server-deleted",
             Self::Looking => "looking",
             Self::Silent => "silent",
+            Self::RolloutStarted => "rollout-started",
+            Self::RolloutCancelled => "rollout-cancelled",
         }
     }
 
@@ -161,6 +169,8 @@ impl Flash {
             Self::ServerDeleted => "The server is deleted. Its worker can no longer connect.",
             Self::Looking => "The server compares itself with what was applied. What it finds appears here.",
             Self::Silent => "The server does not answer right now. It looks by itself once it is back.",
+            Self::RolloutStarted => "The workers are being updated, one server first.",
+            Self::RolloutCancelled => "No further worker is updated. What is under way ends by itself.",
         }
     }
 

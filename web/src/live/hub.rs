@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use shared::bus::panel::Hint;
+use shared::ids::UserId;
 use tokio::sync::{broadcast, watch};
 
 use super::diff::Rendered;
@@ -32,12 +33,13 @@ pub type Watched = watch::Receiver<Option<Arc<Rendered>>>;
 #[derive(Clone)]
 pub struct Hub {
     hints: broadcast::Sender<Hint>,
+    people: broadcast::Sender<UserId>,
     pages: Arc<Mutex<HashMap<ViewKey, Weak<Rendering>>>>,
 }
 
 impl Default for Hub {
     fn default() -> Self {
-        Self { hints: broadcast::Sender::new(BACKLOG), pages: Arc::default() }
+        Self { hints: broadcast::Sender::new(BACKLOG), people: broadcast::Sender::new(BACKLOG), pages: Arc::default() }
     }
 }
 
@@ -45,13 +47,17 @@ impl Hub {
     /// Passes a hint on to everybody who watches something.
     pub fn hint(&self, hint: Hint) {
         // Nobody watching is no error.
+        if let Some(user) = hint.user {
+            let _ = self.people.send(user);
+        }
         let _ = self.hints.send(hint);
     }
 
-    /// Hints as they come, for streams that must notice the end of a session.
+    /// Whose sessions or rights have changed, for streams that must notice the end of a session. Not all hints: each wakes every
+    /// stream there is.
     #[must_use]
-    pub fn hints(&self) -> broadcast::Receiver<Hint> {
-        self.hints.subscribe()
+    pub fn people(&self) -> broadcast::Receiver<UserId> {
+        self.people.subscribe()
     }
 
     /// Watches a page. The first value may be `None` until it has been rendered for the first time.
@@ -80,12 +86,18 @@ impl Hub {
 
 async fn keep_rendered(key: ViewKey, render: Renderer, sender: Arc<Rendering>, mut hints: broadcast::Receiver<Hint>) {
     loop {
-        let rendered = render(key.clone()).await.map(Arc::new);
-        let gone = rendered.is_none();
-        sender.send_replace(rendered);
-        if gone {
+        let Some(rendered) = render(key.clone()).await else {
+            sender.send_replace(None);
             return;
-        }
+        };
+        // Most heartbeats change nothing that is shown, and wake nobody.
+        sender.send_if_modified(|current| {
+            let is_news = !current.as_ref().is_some_and(|current| rendered.says_the_same_as(current));
+            if is_news {
+                *current = Some(Arc::new(rendered));
+            }
+            is_news
+        });
         tokio::time::sleep(PAUSE).await;
         tokio::select! {
             () = sender.closed() => return,

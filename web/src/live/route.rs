@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get as on_get;
 use serde::Deserialize;
 
@@ -52,7 +52,7 @@ async fn live(
         // A database that does not answer ends no stream; the next look decides.
         async move { session_stands(&app, token.expose()).await.unwrap_or(true) }
     };
-    Ok(stream(&hub, &key, viewer, &render, stands).into_response())
+    Ok(stream(&hub, &key, viewer, &render, stands))
 }
 
 /// Renders a page with the rights of the actor, who stands for all of the same scope.

@@ -34,6 +34,8 @@ pub enum LiveView {
     Server(ServerId, Span),
     /// Drift.
     Drift,
+    /// Updates of all workers.
+    Rollout,
 }
 
 /// Whose rights a page is rendered with. Admins see the same; each client sees their own.
@@ -87,6 +89,7 @@ impl LiveView {
             paths::OPERATIONS => return Some(Self::Operations(query())),
             paths::SERVERS => return Some(Self::Servers(query())),
             paths::DRIFT => return Some(Self::Drift),
+            paths::ROLLOUT => return Some(Self::Rollout),
             _ => {}
         }
         let below = |list: &str| path.strip_prefix(list).and_then(|rest| rest.strip_prefix('/'));
@@ -108,7 +111,7 @@ impl LiveView {
     fn shows(&self, hint: &Hint) -> bool {
         let provisioning = is_provisioning(hint);
         match self {
-            Self::Home | Self::Servers(_) | Self::Drift => true,
+            Self::Home | Self::Servers(_) | Self::Drift | Self::Rollout => true,
             Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning,
             Self::Clients(_) => provisioning || hint.user.is_some(),
             // A site's page shows its account's state too.

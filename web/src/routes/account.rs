@@ -90,7 +90,9 @@ async fn create(State(state): State<AppState>, signed_in: SignedIn, Form(form): 
     match account_create(&state.app, &signed_in.actor, &form).await {
         Ok(requested) => match requested.resource {
             shared::jobs::ResourceKey::Account(id) => Ok(Redirect::to(&paths::account(id)).into_response()),
-            shared::jobs::ResourceKey::Site(_) | shared::jobs::ResourceKey::PhpPool(_) => Ok(Redirect::to(paths::ACCOUNTS).into_response()),
+            shared::jobs::ResourceKey::Site(_) | shared::jobs::ResourceKey::PhpPool(_) | shared::jobs::ResourceKey::Worker(_) => {
+                Ok(Redirect::to(paths::ACCOUNTS).into_response())
+            }
         },
         Err(AppError::Invalid(refusal)) => {
             let model = account_new_model(&state, &signed_in.actor, &form, &refusal).await?;

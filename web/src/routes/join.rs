@@ -8,7 +8,6 @@ use axum::routing::{Router, get as on_get};
 use futures::TryStreamExt as _;
 use tokio::io::AsyncReadExt as _;
 
-use super::model::server::panel_url;
 use super::{Access, Route, get};
 use crate::app::AppError;
 use crate::app::enrolment::token_server;
@@ -38,12 +37,12 @@ async fn script(State(state): State<AppState>, headers: HeaderMap) -> Result<Res
     };
     let config = &state.config;
     let packages = config.worker_packages.iter().map(|package| PackageModel {
-        architecture: &package.architecture,
+        architecture: package.architecture.as_str(),
         file: &package.file,
-        sha256: &package.sha256,
+        sha256: package.sha256.as_str(),
     });
     let model = ScriptModel {
-        panel: panel_url(&server, config),
+        panel: server.panel_url(&config.public_url),
         trust: &config.trust,
         server: &server.name,
         roles: &server.roles,

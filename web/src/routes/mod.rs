@@ -13,6 +13,7 @@ pub mod model;
 pub mod operation;
 pub mod password;
 pub mod public;
+pub mod rollout;
 pub mod server;
 pub mod session;
 pub mod site;
@@ -73,6 +74,7 @@ pub fn table() -> Vec<Route> {
         operation::TABLE,
         server::TABLE,
         drift::TABLE,
+        rollout::TABLE,
         audit::TABLE,
         crate::live::route::TABLE,
     ]

@@ -15,6 +15,7 @@ use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
 use crate::app::server::{server_add, server_delete, server_set_active, server_token, server_update};
 use crate::app::server_form::ServerForm;
 use crate::app::site_change::ConfirmDelete;
+use crate::app::worker_update::{Offer, worker_update};
 use crate::app::{AppError, FieldErrors};
 use crate::error::PageError;
 use crate::extract::{Flash, Form, Path, Query, SignedIn};
@@ -31,6 +32,7 @@ pub(super) const TABLE: &[Route] = &[
     post(paths::SERVER_EDIT, Access::Admin),
     post(paths::SERVER_ACTIVE, Access::Admin),
     post(paths::SERVER_TOKEN, Access::Admin),
+    post(paths::SERVER_UPDATE, Access::Admin),
     get(paths::SERVER_DELETE, Access::Admin),
     post(paths::SERVER_DELETE, Access::Admin),
 ];
@@ -44,6 +46,7 @@ pub fn router() -> Router<AppState> {
         .route(paths::SERVER_EDIT, on_get(edit).post(update))
         .route(paths::SERVER_ACTIVE, on_post(active))
         .route(paths::SERVER_TOKEN, on_post(token))
+        .route(paths::SERVER_UPDATE, on_post(update_worker))
         .route(paths::SERVER_DELETE, on_get(confirm).post(delete))
 }
 
@@ -135,6 +138,13 @@ async fn token(State(state): State<AppState>, signed_in: SignedIn, Path(id): Pat
     let made = server_token(&state.app, &signed_in.actor, id).await?;
     let model = server_enrol_model(&state, &signed_in.actor, &made).await?;
     Ok(view::enrol_page(&at_page(signed_in, paths::server(id)), &model).into_response())
+}
+
+async fn update_worker(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
+    let offered = state.config.worker_offer();
+    let offer = offered.as_ref().map(|worker| Offer { worker, public_url: &state.config.public_url });
+    worker_update(&state.app, &signed_in.actor, id, offer).await?;
+    Ok(go(&paths::server(id), Flash::Requested))
 }
 
 async fn confirm(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {

@@ -101,7 +101,7 @@ fn resource_path(resource: ResourceKey) -> String {
     match resource {
         ResourceKey::Site(id) => paths::site(id),
         ResourceKey::Account(id) => paths::account(id),
-        ResourceKey::PhpPool(_) => paths::OPERATIONS.to_owned(),
+        ResourceKey::PhpPool(_) | ResourceKey::Worker(_) => paths::OPERATIONS.to_owned(),
     }
 }
 

@@ -49,6 +49,12 @@ pub enum AuditAction {
     ServerDelete,
     /// What becomes of drift on a server was changed.
     DriftPolicySet,
+    /// Every server's worker is to be updated.
+    RolloutStart,
+    /// No further worker is to be updated.
+    RolloutCancel,
+    /// After a failure, updating goes on.
+    RolloutResume,
     /// An admin was added on the command line.
     UserAdd,
     /// A password was reset on the command line.
@@ -57,7 +63,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Those that are no operations.
-    const OTHERS: [Self; 18] = [
+    const OTHERS: [Self; 21] = [
         Self::OperationRetry,
         Self::SessionBegin,
         Self::SessionRefused,
@@ -74,6 +80,9 @@ impl AuditAction {
         Self::ServerToken,
         Self::ServerDelete,
         Self::DriftPolicySet,
+        Self::RolloutStart,
+        Self::RolloutCancel,
+        Self::RolloutResume,
         Self::UserAdd,
         Self::UserResetPassword,
     ];
@@ -104,6 +113,9 @@ impl AuditAction {
             Self::ServerToken => "server.token",
             Self::ServerDelete => "server.delete",
             Self::DriftPolicySet => "drift_policy.set",
+            Self::RolloutStart => "rollout.start",
+            Self::RolloutCancel => "rollout.cancel",
+            Self::RolloutResume => "rollout.resume",
             Self::UserAdd => "user.add",
             Self::UserResetPassword => "user.reset_password",
         }
@@ -130,6 +142,9 @@ impl AuditAction {
             Self::ServerToken => "New token for a worker",
             Self::ServerDelete => "Delete server",
             Self::DriftPolicySet => "Change what becomes of drift",
+            Self::RolloutStart => "Update all workers",
+            Self::RolloutCancel => "Stop updating workers",
+            Self::RolloutResume => "Go on updating workers",
             Self::UserAdd => "Add administrator",
             Self::UserResetPassword => "Reset password",
         }

@@ -191,6 +191,8 @@ pub async fn drift_apply_in_tx(tx: &mut Tx, server: ServerId, finding: &DriftFin
              JOIN account_servers p ON p.account_id = s.account_id AND p.role = 'web' WHERE s.id = $1 AND p.server_id = $2",
             id.to_string(),
         ),
+        // The worker is not compared with what was applied of it.
+        ResourceKey::Worker(_) => return Ok(None),
     };
     let Some(row) = sqlx::query(sql).bind(id).bind(server.to_string()).fetch_optional(&mut **tx).await? else { return Ok(None) };
     let account: AccountId = parse("account_id", row.try_get("account_id")?)?;

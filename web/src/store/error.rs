@@ -21,13 +21,18 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("a migration failed")]
     Migration(#[source] sqlx::migrate::MigrateError),
-    /// A row changed between reading and writing it. Trying again finds what is true by then.
+    /// A row changed between reading and writing it, or two transactions waited for each other. Trying again finds what is true
+    /// by then.
     #[error("another transaction was quicker")]
     Raced,
     /// Anything else the database said.
     #[error("the database did not carry out a statement")]
     Database(#[source] sqlx::Error),
 }
+
+/// PostgreSQL's codes for a transaction that it gave up in favour of another one.
+const DEADLOCK_DETECTED: &str = "40P01";
+const SERIALIZATION_FAILURE: &str = "40001";
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -38,6 +43,11 @@ impl From<sqlx::Error> for StoreError {
             let constraint =
                 database.constraint().map_or_else(|| database.message().rsplit(": ").next().unwrap_or_default().to_owned(), str::to_owned);
             return Self::Duplicate { constraint };
+        }
+        if let sqlx::Error::Database(database) = &error
+            && matches!(database.code().as_deref(), Some(DEADLOCK_DETECTED | SERIALIZATION_FAILURE))
+        {
+            return Self::Raced;
         }
         Self::Database(error)
     }

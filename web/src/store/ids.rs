@@ -71,6 +71,10 @@ row_id!(
     EnrolmentId
 );
 row_id!(
+    /// An update of several servers' workers.
+    RolloutId
+);
+row_id!(
     /// An SFTP key of an account.
     SftpKeyId
 );

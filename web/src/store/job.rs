@@ -181,6 +181,17 @@ pub async fn job_fetch_in_tx(tx: &mut Tx, id: JobId) -> Result<Option<JobRow>, S
     row.as_ref().map(JobRow::try_from).transpose()
 }
 
+/// The newest failed job of a resource.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_failed_of_resource_in_tx(tx: &mut Tx, resource: ResourceKey) -> Result<Option<JobRow>, StoreError> {
+    let newest =
+        concat!("SELECT ", job_columns!(), " FROM jobs WHERE resource = $1 AND state = 'failed' ORDER BY generation DESC, id DESC LIMIT 1");
+    let row = sqlx::query(newest).bind(resource.to_string()).fetch_optional(&mut **tx).await?;
+    row.as_ref().map(JobRow::try_from).transpose()
+}
+
 /// Moves a job by an event, if the move is legal; an illegal one changes nothing and gives `None`.
 ///
 /// # Errors

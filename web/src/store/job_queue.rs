@@ -74,17 +74,19 @@ fn readable(row: &AnyRow) -> Option<JobRow> {
     }
 }
 
-/// Jobs that were sent before a moment and of which nothing was heard since.
+/// Jobs that were sent so long ago and of which nothing was heard since. One that was sent in the future counts too: the clock
+/// was set back since then.
 ///
 /// # Errors
 /// The database fails.
-pub async fn job_list_silent(db: &Db, sent_before_ms: i64) -> Result<Vec<JobRow>, StoreError> {
+pub async fn job_list_silent(db: &Db, now_ms: i64, silence_ms: i64) -> Result<Vec<JobRow>, StoreError> {
     let rows = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        " FROM jobs WHERE state IN ('sent', 'working', 'blocked') AND sent_ms < $1 ORDER BY id LIMIT 1000"
+        " FROM jobs WHERE state IN ('sent', 'working', 'blocked') AND (sent_ms < $1 OR sent_ms > $2) ORDER BY id LIMIT 1000"
     ))
-    .bind(sent_before_ms)
+    .bind(now_ms - silence_ms)
+    .bind(now_ms + silence_ms)
     .fetch_all(db.read())
     .await?;
     rows.iter().map(JobRow::try_from).collect()
@@ -107,6 +109,8 @@ pub async fn job_list_applied(tx: &mut Tx, server: ServerId) -> Result<Vec<JobRo
     .fetch_all(&mut **tx)
     .await?;
     let jobs = rows.iter().map(JobRow::try_from).collect::<Result<Vec<_>, _>>()?;
+    // The worker itself is in no ledger: its heartbeat says which version it is.
+    let jobs = jobs.into_iter().filter(|job| job.resource.kind() != ResourceKind::Worker).collect::<Vec<_>>();
     // Of each resource the one that was applied, if any, and those that failed after it.
     let unwanted: HashSet<ResourceKey> = jobs.iter().filter(|job| job.job.is_deletion()).map(|job| job.resource).collect();
     Ok(jobs.into_iter().filter(|job| job.state == JobState::Done && !unwanted.contains(&job.resource)).collect())
@@ -124,7 +128,8 @@ pub async fn job_resend_in_tx(tx: &mut Tx, job: &JobRow) -> Result<(), StoreErro
     let priority: i64 = match job.resource.kind() {
         ResourceKind::Account => 2,
         ResourceKind::PhpPool => 1,
-        ResourceKind::Site => 0,
+        // A worker is never sent again: it reports its version.
+        ResourceKind::Site | ResourceKind::Worker => 0,
     };
     sqlx::query(
         "UPDATE jobs SET state = 'queued', attempt = attempt + 1, progress_sequence = 0, finished_ms = NULL, priority = $1 WHERE id = $2",

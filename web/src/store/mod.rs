@@ -25,6 +25,7 @@ pub mod panel;
 pub mod php_pool;
 pub mod placement;
 pub mod resource;
+pub mod rollout;
 pub mod server;
 pub mod server_sample;
 pub mod session;
@@ -33,13 +34,15 @@ pub mod site;
 pub mod site_configuration;
 pub mod site_name;
 pub mod throttle;
+pub mod transfer;
 pub mod user;
+pub mod worker_update;
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, Executor, Transaction};
+use sqlx::{Any, AnyPool, Connection, Executor, Transaction};
 
 pub use error::StoreError;
 
@@ -101,6 +104,14 @@ impl Db {
                     Ok(())
                 })
             })
+            // A statement that the disk has no room for ends the whole transaction, of which the driver knows nothing: it would
+            // begin none on this connection any more.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
+                })
+            })
             .connect_with(options.clone())
             .await?;
         let read = AnyPoolOptions::new()
@@ -133,6 +144,21 @@ impl Db {
             Backend::Postgres => "BEGIN",
         };
         Ok(self.write.begin_with(begin).await?)
+    }
+
+    /// The present moment in epoch milliseconds by the one clock that all who share this database go by: PostgreSQL's own, or
+    /// this machine's.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn clock_ms(&self) -> Result<i64, StoreError> {
+        match self.backend {
+            Backend::Sqlite => Ok(now_ms()),
+            Backend::Postgres => {
+                let clock = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+                Ok(sqlx::query_scalar(clock).fetch_one(&self.read).await?)
+            }
+        }
     }
 
     /// Which database this is.

@@ -41,11 +41,13 @@ pub enum OperationKind {
     SiteRepair,
     /// A site gets settings back that it had before.
     SiteRollback,
+    /// A server's worker is updated.
+    WorkerUpdate,
 }
 
 impl OperationKind {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AccountCreate,
         Self::AccountUpdate,
         Self::AccountSuspend,
@@ -61,6 +63,7 @@ impl OperationKind {
         Self::PhpRepair,
         Self::SiteRepair,
         Self::SiteRollback,
+        Self::WorkerUpdate,
     ];
 
     /// The stored spelling.
@@ -82,6 +85,7 @@ impl OperationKind {
             Self::PhpRepair => "php.repair",
             Self::SiteRepair => "site.repair",
             Self::SiteRollback => "site.rollback",
+            Self::WorkerUpdate => "worker.update",
         }
     }
 
@@ -104,6 +108,7 @@ impl OperationKind {
             Self::PhpRepair => "Repair PHP",
             Self::SiteRepair => "Repair site",
             Self::SiteRollback => "Roll back site",
+            Self::WorkerUpdate => "Update worker",
         }
     }
 }
@@ -254,9 +259,13 @@ pub async fn operation_fetch_by_key(db: &Db, asked_by: UserId, key: &str) -> Res
 
 /// Brings a request's state in line with its jobs. Returns the state.
 ///
+/// The request's row is locked before its jobs are read: of two transactions that end a job each, the second sees what the first
+/// did. Without it, both would find the other's job still open, and the request would stay open for ever.
+///
 /// # Errors
 /// The database fails.
 pub async fn operation_settle_in_tx(tx: &mut Tx, id: OperationId) -> Result<OperationState, StoreError> {
+    sqlx::query("UPDATE operations SET state = state WHERE id = $1").bind(id.to_string()).execute(&mut **tx).await?;
     let rows = sqlx::query("SELECT state FROM jobs WHERE operation_id = $1").bind(id.to_string()).fetch_all(&mut **tx).await?;
     let jobs = rows.iter().map(|row| parse("jobs.state", row.try_get("state")?)).collect::<Result<Vec<JobState>, StoreError>>()?;
     let state = OperationState::of_jobs(&jobs);

@@ -1,12 +1,14 @@
 //! Lists of operations, and trying failed ones again.
 
+use std::collections::BTreeSet;
+
 use shared::ids::{AccountId, OperationId, UserId};
 use shared::jobs::{ResourceKey, ResourceKind};
 use shared::names::ServerName;
 use shared::operation::{JobEvent, JobState, OperationState};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::job::{job_advance_in_tx, job_list_of_operation_in_tx, job_retry_in_tx};
+use super::job::{job_advance_in_tx, job_failed_of_resource_in_tx, job_list_of_operation_in_tx, job_retry_in_tx};
 use super::list::{Direction, Page, Paging, Visible, contains};
 use super::operation::{OperationRow, operation_settle_in_tx};
 use super::resource::{resource_is_newest_in_tx, resource_retried_in_tx};
@@ -223,27 +225,33 @@ pub struct Retried {
     pub superseded: usize,
 }
 
-/// Queues the failed jobs of an operation again, in their order. A job whose resource has a newer desired state is
-/// superseded instead.
+/// Queues the failed jobs of an operation again, and with them what they build on and has failed too, whichever operation it was
+/// asked for by: without it they could only fail again. A job whose resource has a newer desired state is superseded instead.
 ///
 /// # Errors
 /// The database fails.
 pub async fn operation_retry_in_tx(tx: &mut Tx, id: OperationId) -> Result<Retried, StoreError> {
     let mut retried = Retried::default();
-    for job in job_list_of_operation_in_tx(tx, id).await? {
-        if job.state != JobState::Failed {
-            continue;
-        }
+    let mut operations = BTreeSet::from([id]);
+    let mut failed = job_list_of_operation_in_tx(tx, id).await?;
+    failed.retain(|job| job.state == JobState::Failed);
+    while let Some(job) = failed.pop() {
+        operations.insert(job.operation_id);
         if resource_is_newest_in_tx(tx, job.resource, job.generation).await? {
             job_retry_in_tx(tx, &job).await?;
             resource_retried_in_tx(tx, job.resource, job.generation, &job.job).await?;
             retried.queued += 1;
+            for requirement in &job.requires {
+                failed.extend(job_failed_of_resource_in_tx(tx, requirement.resource).await?);
+            }
         } else {
             job_advance_in_tx(tx, &job, JobEvent::Superseded).await?;
             retried.superseded += 1;
         }
     }
-    operation_settle_in_tx(tx, id).await?;
+    for operation in operations {
+        operation_settle_in_tx(tx, operation).await?;
+    }
     Ok(retried)
 }
 

@@ -28,8 +28,8 @@ pub async fn resource_applied_in_tx(tx: &mut Tx, key: ResourceKey, generation: G
     let event = match job {
         Job::Account(spec) => applied_event(spec.presence),
         Job::Site(spec) => applied_event(spec.presence),
-        // A pool has no badge.
-        Job::PhpPool(_) => return Ok(()),
+        // A pool has no badge, and a worker reports its version by itself.
+        Job::PhpPool(_) | Job::Worker(_) => return Ok(()),
     };
     advance(tx, key, event).await
 }
@@ -79,6 +79,7 @@ async fn raise_applied(tx: &mut Tx, key: ResourceKey, generation: Generation) ->
             ("UPDATE php_pools SET applied_generation = $1 WHERE id = $2 AND applied_generation < $1", id.to_string())
         }
         ResourceKey::Site(id) => ("UPDATE sites SET applied_generation = $1 WHERE id = $2 AND applied_generation < $1", id.to_string()),
+        ResourceKey::Worker(_) => return Ok(()),
     };
     sqlx::query(sql).bind(generation.0).bind(id).execute(&mut **tx).await?;
     Ok(())
@@ -91,6 +92,9 @@ async fn is_newest(tx: &mut Tx, key: ResourceKey, generation: Generation) -> Res
         ResourceKey::Account(id) => ("UPDATE accounts SET generation = generation WHERE id = $1 AND generation = $2", id.to_string()),
         ResourceKey::PhpPool(id) => ("UPDATE php_pools SET generation = generation WHERE id = $1 AND generation = $2", id.to_string()),
         ResourceKey::Site(id) => ("UPDATE sites SET generation = generation WHERE id = $1 AND generation = $2", id.to_string()),
+        ResourceKey::Worker(id) => {
+            ("UPDATE servers SET worker_generation = worker_generation WHERE id = $1 AND worker_generation = $2", id.to_string())
+        }
     };
     Ok(sqlx::query(sql).bind(id).bind(generation.0).execute(&mut **tx).await?.rows_affected() == 1)
 }
@@ -103,7 +107,7 @@ async fn advance(tx: &mut Tx, key: ResourceKey, event: ResourceEvent) -> Result<
         ResourceKey::Site(id) => {
             ("SELECT state, applied_generation FROM sites WHERE id = $1", "UPDATE sites SET state = $1 WHERE id = $2", id.to_string())
         }
-        ResourceKey::PhpPool(_) => return Ok(()),
+        ResourceKey::PhpPool(_) | ResourceKey::Worker(_) => return Ok(()),
     };
     let Some(row) = sqlx::query(select).bind(&id).fetch_optional(&mut **tx).await? else { return Ok(()) };
     let state: ResourceState = parse("state", row.try_get("state")?)?;
@@ -118,6 +122,8 @@ async fn delete(tx: &mut Tx, key: ResourceKey) -> Result<(), StoreError> {
         ResourceKey::Account(id) => delete_account(tx, id).await,
         ResourceKey::PhpPool(id) => delete_pool(tx, id).await,
         ResourceKey::Site(id) => delete_site(tx, id).await,
+        // It goes with its server.
+        ResourceKey::Worker(_) => Ok(()),
     }
 }
 

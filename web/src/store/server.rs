@@ -68,6 +68,14 @@ pub struct ServerRow {
     pub created_ms: i64,
 }
 
+impl ServerRow {
+    /// Where its host finds the panel, which people find at `public_url`.
+    #[must_use]
+    pub fn panel_url<'a>(&'a self, public_url: &'a str) -> &'a str {
+        if self.places.panel_url.is_empty() { public_url } else { &self.places.panel_url }
+    }
+}
+
 macro_rules! server_columns {
     () => {
         "id, name, hostname, roles, stream, max_accounts, active, address, mail_hostname, bus_url, panel_url, phpmyadmin_path, \
@@ -223,6 +231,33 @@ pub async fn server_list(db: &Db) -> Result<Vec<ServerRow>, StoreError> {
     rows.iter().map(ServerRow::try_from).collect()
 }
 
+/// Who a server is on the bus.
+#[derive(Debug, Clone)]
+pub struct ServerKey {
+    /// Its id.
+    pub id: ServerId,
+    /// Its name.
+    pub name: ServerName,
+    /// Its worker's key.
+    pub public_key: String,
+}
+
+/// The servers that have joined, and no more of them than their keys.
+///
+/// # Errors
+/// The database fails.
+pub async fn server_key_list(db: &Db) -> Result<Vec<ServerKey>, StoreError> {
+    let rows = sqlx::query("SELECT id, name, public_key FROM servers WHERE public_key IS NOT NULL").fetch_all(db.read()).await?;
+    let key = |row: &AnyRow| {
+        Ok(ServerKey {
+            id: parse("servers.id", row.try_get("id")?)?,
+            name: parse("servers.name", row.try_get("name")?)?,
+            public_key: row.try_get("public_key")?,
+        })
+    };
+    rows.iter().map(key).collect()
+}
+
 /// One server.
 ///
 /// # Errors
@@ -284,11 +319,15 @@ pub async fn server_mark_offline(db: &Db, id: ServerId) -> Result<bool, StoreErr
     Ok(done.rows_affected() == 1)
 }
 
-/// Online servers of which nothing was heard since a moment.
+/// Online servers of which nothing was heard for so long, or last in the future: the clock was set back since then.
 ///
 /// # Errors
 /// The database fails.
-pub async fn server_list_silent(db: &Db, since_ms: i64) -> Result<Vec<ServerId>, StoreError> {
-    let rows = sqlx::query("SELECT id FROM servers WHERE online = 1 AND last_seen_ms < $1").bind(since_ms).fetch_all(db.read()).await?;
+pub async fn server_list_silent(db: &Db, now_ms: i64, silence_ms: i64) -> Result<Vec<ServerId>, StoreError> {
+    let rows = sqlx::query("SELECT id FROM servers WHERE online = 1 AND (last_seen_ms < $1 OR last_seen_ms > $2)")
+        .bind(now_ms - silence_ms)
+        .bind(now_ms + silence_ms)
+        .fetch_all(db.read())
+        .await?;
     rows.iter().map(|row| parse("servers.id", row.try_get("id")?)).collect()
 }

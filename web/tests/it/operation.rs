@@ -1,6 +1,8 @@
 //! Operations and pages about the fleet.
 
-use crate::support::fleet::{Town, fail_all};
+use shared::jobs::ResourceKey;
+
+use crate::support::fleet::{Town, fail_all, open_jobs};
 
 #[tokio::test]
 async fn clients_see_their_own_operations_only_and_admins_all() {
@@ -54,6 +56,26 @@ async fn a_retry_of_what_a_newer_change_has_replaced_is_refused() {
     town.alice.post(&format!("{site}/edit"), &[("php", "8.2")]).await;
     let answer = town.alice.post(&format!("/operations/{operation}/retry"), &[]).await;
     assert_eq!(answer.status, 409);
+}
+
+#[tokio::test]
+async fn retrying_a_site_also_retries_the_pool_that_it_needs_and_another_request_failed_to_make() {
+    let mut town = Town::new().await;
+    let first = town.site("first.example.com").await;
+    fail_all(town.app.db()).await;
+    let second = town.site("second.example.net").await;
+    fail_all(town.app.db()).await;
+    let answer = town.alice.post(&format!("{second}/retry"), &[]).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    let queued: Vec<ResourceKey> = open_jobs(town.app.db()).await.iter().map(|job| job.resource).collect();
+    assert!(
+        matches!(queued[..], [ResourceKey::PhpPool(_), ResourceKey::Site(site)] if Town::id(&second) == site.to_string()),
+        "{queued:?}"
+    );
+    town.apply_all().await;
+    // The first site's own request is as failed as before, but for the pool.
+    assert!(town.alice.get(&first).await.body.contains("Failed"));
+    assert!(town.alice.get(&second).await.body.contains("Active"));
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ fn every_route_of_the_router_is_in_the_table() {
         include_str!("../../src/routes/operation.rs"),
         include_str!("../../src/routes/server.rs"),
         include_str!("../../src/routes/drift.rs"),
+        include_str!("../../src/routes/rollout.rs"),
         include_str!("../../src/routes/audit.rs"),
         include_str!("../../src/live/route.rs"),
     ];

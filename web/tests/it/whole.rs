@@ -7,6 +7,7 @@ use shared::bus::credentials::{Credentials, PanelUser, new_user_key};
 use shared::bus::panel::ServeBus;
 use shared::bus::sealing::SealKey;
 use shared::bus::signing::{Purpose, sign};
+use shared::bus::topology::Replicas;
 use shared::bus::worker::WorkerBus;
 use shared::enrolment::{EnrolmentReply, EnrolmentRequest, Refusal};
 use shared::events::{Event, EventEnvelope, Outcome, Verdict};
@@ -28,60 +29,66 @@ use web::store::{Db, now_ms};
 use web::tls::TlsFiles;
 use worker::config::Identity;
 use worker::enrol::{EnrolError, EnrolOptions};
+use worker::panel::PanelError;
 use worker::run::{WorkerConfig, run as work};
 use worker::system::fake::FakeSystem;
 
 use super::support::app::{Browser, TestApp};
 use super::support::fleet::{person, signed_in};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A panel, its bus, and one worker on a host in memory.
 pub(crate) struct Whole {
     pub(crate) app: TestApp,
     pub(crate) admin: Browser,
-    nats: NatsServer,
+    pub(crate) nats: NatsServer,
     pub(crate) host: Arc<FakeSystem>,
-    identity: Identity,
-    state: TempDir,
-    dispatch: Running,
-    worker: Running,
+    pub(crate) identity: Identity,
+    pub(crate) state: TempDir,
+    pub(crate) dispatch: Running,
+    pub(crate) worker: Running,
 }
 
 /// Something that runs until it is stopped.
-struct Running {
+pub(crate) struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.stop.cancel();
         let _ = (&mut self.task).await;
     }
 
     /// Ends it without warning, wherever it is.
-    async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.task.abort();
         let _ = (&mut self.task).await;
     }
 }
 
-fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
+pub(crate) fn start_dispatch(db: &Db, nats: &NatsServer) -> Running {
     let (db, stop) = (db.clone(), CancellationToken::new());
-    let config = DispatchConfig { bus: nats.address(), bus_for_workers: nats.address(), keys: nats.keys.clone(), name: None };
+    let config = DispatchConfig {
+        bus: nats.address(),
+        bus_for_workers: nats.address(),
+        keys: nats.keys.clone(),
+        replicas: Replicas::ONE,
+        name: None,
+    };
     let token = stop.clone();
     let task = tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
     Running { stop, task }
 }
 
-fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) -> Running {
+pub(crate) fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) -> Running {
     let stop = CancellationToken::new();
+    let version = env!("CARGO_PKG_VERSION").parse().unwrap();
     let config = WorkerConfig {
-        identity: identity.clone(),
-        database: state.path().join("worker.db"),
-        system: host.clone(),
         drift_period: Duration::from_secs(3600),
+        ..WorkerConfig::new(identity.clone(), state.path(), host.clone(), version)
     };
     let token = stop.clone();
     let task = tokio::spawn(async move { work(config, token).await.unwrap() });
@@ -89,7 +96,7 @@ fn start_worker(identity: &Identity, host: &Arc<FakeSystem>, state: &TempDir) ->
 }
 
 /// Adds a server, if there is none of the name, and lets a worker join as it like `gantry-worker enroll`, short of HTTP.
-async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
+pub(crate) async fn join(app: &TestApp, nats: &NatsServer, name: &str) -> Identity {
     let token = token_new();
     let known = server_fetch_by_name(app.db(), &name.parse().unwrap()).await.unwrap();
     let mut tx = app.db().write().await.unwrap();
@@ -153,7 +160,7 @@ impl Whole {
         whole
     }
 
-    async fn until_online(&self) {
+    pub(crate) async fn until_online(&self) {
         until("the server is online", async || {
             let server = server_fetch_by_name(self.app.db(), &self.identity.server).await.unwrap()?;
             (server.online && !server.php_versions.is_empty() && server.peer == "127.0.0.1").then_some(())
@@ -174,7 +181,7 @@ impl Whole {
         answer.location().trim_start_matches("/sites/").parse().unwrap()
     }
 
-    async fn state_of(&self, site: SiteId) -> Option<ResourceState> {
+    pub(crate) async fn state_of(&self, site: SiteId) -> Option<ResourceState> {
         let row =
             sqlx::query("SELECT state FROM sites WHERE id = $1").bind(site.to_string()).fetch_optional(self.app.db().read()).await.unwrap();
         row.map(|row| sqlx::Row::get::<String, _>(&row, "state").parse().unwrap())
@@ -218,13 +225,13 @@ async fn a_worker_without_an_identity_joins_by_itself_and_each_way_to_fail_says_
 
     let stranger = EnrolOptions { fingerprint: "AB".repeat(32), ..options.clone() };
     let error = worker::enrol::enrol(stranger).await.unwrap_err();
-    assert!(matches!(error, EnrolError::WrongPanel { .. }) && error.is_final(), "{error:?}");
+    assert!(matches!(error, EnrolError::Panel(PanelError::WrongPanel { .. })) && error.is_final(), "{error:?}");
     let unpinned = EnrolOptions { fingerprint: String::new(), ..options.clone() };
     let error = worker::enrol::enrol(unpinned).await.unwrap_err();
-    assert!(matches!(error, EnrolError::Untrusted { .. }) && error.is_final(), "{error:?}");
+    assert!(matches!(error, EnrolError::Panel(PanelError::Untrusted { .. })) && error.is_final(), "{error:?}");
     let nobody = EnrolOptions { panel: "https://127.0.0.1:1".to_owned(), ..options.clone() };
     let error = worker::enrol::enrol(nobody).await.unwrap_err();
-    assert!(matches!(error, EnrolError::Unreachable { .. }) && !error.is_final(), "{error:?}");
+    assert!(matches!(error, EnrolError::Panel(PanelError::Unreachable { .. })) && !error.is_final(), "{error:?}");
     let mistyped = EnrolOptions { token: "mistyped".to_owned(), ..options.clone() };
     let error = worker::enrol::enrol(mistyped).await.unwrap_err();
     assert!(matches!(error, EnrolError::Refused(Refusal::Unknown)) && error.is_final(), "{error:?}");

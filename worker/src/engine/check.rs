@@ -12,7 +12,7 @@
 use super::error::StepError;
 use super::image::is_below;
 use super::plan::{Action, Expect, Step};
-use crate::system::{Check, NGINX_TREE, NginxTest, ProbeAnswer, StagedChange};
+use crate::system::{Check, NAME_IGNORED, NGINX_TREE, NginxTest, ProbeAnswer, StagedChange};
 
 /// What steps will change below nginx's directory: the candidate is tested with all of it.
 pub(crate) fn nginx_changes<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<StagedChange> {
@@ -79,7 +79,7 @@ pub(crate) fn plain(output: &str) -> String {
 
 /// The part of a warning that says which name is ignored, without the time and process before it.
 fn conflict(line: &str) -> Option<&str> {
-    line.find("conflicting server name").map(|start| line[start..].trim())
+    line.find(NAME_IGNORED).map(|start| line[start..].trim())
 }
 
 /// A refusal becomes the error that fits the daemon.

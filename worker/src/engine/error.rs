@@ -15,6 +15,9 @@ pub enum StepError {
     /// The host did not do as told.
     #[error("the step failed on the host")]
     System(#[from] SystemError),
+    /// The host did not do what remained after the commit point.
+    #[error("what remained could not be done on the host")]
+    Left(#[source] Arc<SystemError>),
     /// The before-image could not be made durable, so the step was not begun.
     #[error("the undo journal could not be written")]
     Journal(#[source] Arc<StoreError>),
@@ -42,6 +45,9 @@ pub enum StepError {
     /// Something done once for several jobs failed, and what this one had done could not be put back whole.
     #[error("a step shared with other jobs failed")]
     Shared,
+    /// One of several jobs ended without a result.
+    #[error("a job of the batch panicked")]
+    Panic,
     /// Another site stopped answering as it did.
     #[error("another site no longer answers as before: {0}")]
     Neighbour(String),
@@ -53,20 +59,35 @@ impl StepError {
     pub fn code(&self) -> FailureCode {
         match self {
             Self::System(error) => error.code(),
+            Self::Left(error) => error.code(),
             Self::Journal(error) => error.code(),
             Self::HostConfigBroken(_) => FailureCode::HostConfigBroken,
             Self::NginxRefused(_) => FailureCode::WebServerRefused,
             Self::NameTaken(_) => FailureCode::NameTaken,
             Self::PhpRefused(_) => FailureCode::PhpRefused,
-            Self::SshdRefused(_) | Self::PacketFilterRefused(_) | Self::Shared => FailureCode::Internal,
+            Self::SshdRefused(_) | Self::PacketFilterRefused(_) | Self::Shared | Self::Panic => FailureCode::Internal,
             Self::Probe(_) | Self::Neighbour(_) => FailureCode::ProbeFailed,
         }
     }
 
     /// Whether the worker is being cut off, so that not even undoing is allowed.
     #[must_use]
-    pub const fn is_interruption(&self) -> bool {
-        matches!(self, Self::System(SystemError::Interrupted))
+    pub fn is_interruption(&self) -> bool {
+        match self {
+            Self::System(error) => matches!(error, SystemError::Interrupted),
+            Self::Left(error) => matches!(**error, SystemError::Interrupted),
+            Self::Journal(_)
+            | Self::HostConfigBroken(_)
+            | Self::NginxRefused(_)
+            | Self::NameTaken(_)
+            | Self::PhpRefused(_)
+            | Self::SshdRefused(_)
+            | Self::PacketFilterRefused(_)
+            | Self::Probe(_)
+            | Self::Shared
+            | Self::Panic
+            | Self::Neighbour(_) => false,
+        }
     }
 }
 

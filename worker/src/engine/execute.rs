@@ -11,7 +11,7 @@ use shared::names::DomainName;
 
 use super::check;
 use super::error::{StepError, chain};
-use super::plan::{Action, Expect, FinishAction, FinishStep, Plan};
+use super::plan::{Action, Expect, Plan};
 use super::progress::{Progress, Tell};
 use super::together::Together;
 use super::undo::{Undo, capture};
@@ -41,8 +41,8 @@ pub(crate) enum End {
     /// Somebody's hand has broken the web server's configuration, as nginx says. What had been done has been put back.
     Blocked(String),
     /// Something that was done once for several jobs failed, and nobody can say whose fault it is. What had been done has been
-    /// put back; the jobs are to be carried out again, fewer at a time.
-    Apart,
+    /// put back; the jobs are to be carried out again, fewer at a time. What failed.
+    Apart(Arc<StepError>),
 }
 
 /// A plan that failed.
@@ -60,7 +60,7 @@ pub(crate) enum Trouble {
     /// As [`End::Blocked`].
     Blocked(String),
     /// As [`End::Apart`].
-    Apart,
+    Apart(Arc<StepError>),
 }
 
 impl Trouble {
@@ -179,16 +179,18 @@ impl<'a> Member<'a> {
 
     fn probe(&mut self, domain: &DomainName, expect: &Expect, system: &dyn System) -> Result<(), StepError> {
         let unmet = |answer| StepError::Probe(format!("{domain} answers {answer:?}, expected {expect:?}"));
-        let met = ask(domain, Question::Vhost, system, |answer| Ok(check::nginx_meets(answer, expect)))?;
         self.progress.note(&format!("{domain}: {expect:?}"));
-        met.map_err(unmet)?;
-        let Expect::Php { generation, uid, service } = expect else { return Ok(()) };
-        let wanted = ProbeAnswer::Serving { generation: generation.0, uid: Some(*uid) };
-        let at_work = || Ok::<_, SystemError>(system.children(service, *uid)? > 0);
-        let good = |answer: &ProbeAnswer| Ok(*answer == wanted || (*answer == ProbeAnswer::Silent && at_work()?));
-        if ask(domain, Question::Php, system, good)?.map_err(unmet)? == ProbeAnswer::Silent {
+        if let Expect::Php { generation, uid, service } = expect {
+            // PHP is asked through nginx: its answer proves both.
+            let wanted = ProbeAnswer::Serving { generation: generation.0, uid: Some(*uid) };
+            let at_work = || Ok::<_, SystemError>(system.children(service, *uid)? > 0);
+            let good = |answer: &ProbeAnswer| Ok(*answer == wanted || (*answer == ProbeAnswer::Silent && at_work()?));
+            if ask(domain, Question::Php, system, good)?.map_err(unmet)? == wanted {
+                return Ok(());
+            }
             self.progress.note(&format!("{service} is at work for others"));
         }
+        ask(domain, Question::Vhost, system, |answer| Ok(check::nginx_meets(answer, expect)))?.map_err(unmet)?;
         Ok(())
     }
 
@@ -208,13 +210,13 @@ impl<'a> Member<'a> {
                 self.progress.wait_again();
                 End::Blocked(said)
             }
-            Trouble::Apart if errors.is_empty() => {
+            Trouble::Apart(error) if errors.is_empty() => {
                 self.progress.wait_again();
-                End::Apart
+                End::Apart(error)
             }
             Trouble::Fails(error) => self.failed(error, effect),
             Trouble::Blocked(said) => self.failed(Arc::new(StepError::HostConfigBroken(said)), effect),
-            Trouble::Apart => self.failed(Arc::new(StepError::Shared), effect),
+            Trouble::Apart(_) => self.failed(Arc::new(StepError::Shared), effect),
         });
     }
 
@@ -242,32 +244,6 @@ impl<'a> Member<'a> {
         if let Some(reload) = reloaded.filter(|_| self.is_in()) {
             self.at = reload + 1;
         }
-    }
-}
-
-/// Carries out what remains of a job after the commit point.
-pub(crate) fn finish(finish: &[FinishStep], mut progress: Progress<'_>, system: &dyn System) -> Executed {
-    for step in finish {
-        progress.begin(&step.name);
-        if let Err(error) = finish_action(&step.action, system) {
-            let error = Arc::new(StepError::from(error));
-            progress.note(&chain(error.as_ref()));
-            progress.end(StepState::Failed);
-            return Executed { steps: progress.into_steps(), end: End::Failed(Failure { error, effect: Effect::Partial }) };
-        }
-    }
-    progress.end(StepState::Done);
-    Executed { steps: progress.into_steps(), end: End::Done }
-}
-
-/// Does one thing after the commit point.
-pub(crate) fn finish_action(action: &FinishAction, system: &dyn System) -> Result<(), SystemError> {
-    match action {
-        FinishAction::EndProcesses { uid } => system.end_processes(*uid),
-        FinishAction::RemoveUser { user, uid } => match system.user(user.as_str())? {
-            Some(record) if record.uid == *uid => system.remove_user(user),
-            Some(_) | None => Ok(()),
-        },
     }
 }
 

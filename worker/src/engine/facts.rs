@@ -62,7 +62,7 @@ fn sites_in<'a>(
 ) -> impl Iterator<Item = (ResourceKey, Generation, &'a SiteSpec)> {
     applied.filter_map(|(key, generation, job)| match job {
         Job::Site(spec) if spec.presence != Presence::Deleted => Some((key, generation, spec)),
-        Job::Site(_) | Job::Account(_) | Job::PhpPool(_) => None,
+        Job::Site(_) | Job::Account(_) | Job::PhpPool(_) | Job::Worker(_) => None,
     })
 }
 
@@ -198,13 +198,20 @@ impl<'a> Facts<'a> {
     pub fn pools_of(&self, user: &LinuxUser) -> impl Iterator<Item = &'a PhpPoolSpec> {
         self.ledger.applied_of_user(user).filter_map(|(_, _, job)| match job {
             Job::PhpPool(spec) if spec.presence != PoolPresence::Deleted => Some(spec),
-            Job::PhpPool(_) | Job::Account(_) | Job::Site(_) => None,
+            Job::PhpPool(_) | Job::Account(_) | Job::Site(_) | Job::Worker(_) => None,
         })
     }
 
     /// The applied sites of an account that are not deleted, with their keys and applied generations.
     pub fn sites_of(&self, user: &LinuxUser) -> impl Iterator<Item = (ResourceKey, Generation, &'a SiteSpec)> {
         sites_in(self.ledger.applied_of_user(user))
+    }
+
+    /// How many accounts there are.
+    #[must_use]
+    pub fn accounts(&self) -> usize {
+        let is_there = |job: &Job| matches!(job, Job::Account(spec) if spec.presence != Presence::Deleted);
+        self.ledger.applied().filter(|(_, _, job)| is_there(job)).count()
     }
 
     /// A site whose serving proves that a change of others has done no harm.

@@ -22,6 +22,7 @@ pub(crate) mod difference;
 pub mod error;
 pub(crate) mod execute;
 pub mod facts;
+pub(crate) mod finish;
 pub mod image;
 pub(crate) mod journal;
 pub(crate) mod parallel;
@@ -38,9 +39,8 @@ use shared::names::CryptHash;
 use tokio::sync::Mutex;
 
 use self::error::chain;
-use self::execute::finish_action;
+use self::finish::{Remainder, finish};
 use self::journal::InFlight;
-use self::parallel::side_by_side;
 use self::undo::{Undo, is_cut, undo_all};
 use crate::ledger::Ledger;
 use crate::store::{Store, StoreError};
@@ -158,11 +158,11 @@ fn settle_all(jobs: &[InFlight], system: &dyn System, threads: usize) -> Vec<Vec
     if errors.iter().any(|errors| is_cut(errors)) {
         return errors;
     }
-    let work = jobs.iter().zip(&mut errors).collect();
-    side_by_side(threads, work, |(job, errors): (&InFlight, &mut Vec<Arc<SystemError>>)| {
-        let failed = job.finish.iter().filter_map(|step| finish_action(&step.action, system).err());
-        errors.extend(failed.map(Arc::new));
-    });
+    let mut remainders: Vec<Remainder<'_>> = jobs.iter().map(|job| Remainder::new(&job.finish, None)).collect();
+    finish(&mut remainders, system, threads);
+    for (remainder, errors) in remainders.iter().zip(&mut errors) {
+        errors.extend(remainder.error().cloned());
+    }
     errors
 }
 

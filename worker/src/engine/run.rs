@@ -7,9 +7,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::batch::execute;
-use super::execute::{End, Executed, finish};
+use super::execute::{End, Executed};
+use super::finish::{Remainder, finish};
 use super::journal::{self, BatchJournal};
-use super::parallel::side_by_side;
 use super::plan::Plan;
 use super::progress::{Progress, Tell};
 use super::{Engine, blocking};
@@ -39,7 +39,7 @@ pub(crate) async fn run(
     for (job, executed) in executed.iter().enumerate() {
         match executed.end {
             End::Done => done.push(Committed { key: &keys[job], finish: &plans[job].finish, change: changes[job] }),
-            End::Failed(_) | End::Blocked(_) | End::Apart => undone.push(keys[job].as_str()),
+            End::Failed(_) | End::Blocked(_) | End::Apart(_) => undone.push(keys[job].as_str()),
         }
     }
     engine.ledger.commit(&done, &undone).await?;
@@ -76,12 +76,11 @@ async fn finish_steps(
 ) -> Result<Vec<Executed>, StoreError> {
     let (plans, threads) = (Arc::clone(plans), engine.threads);
     on_thread(engine, progress, move |system, tell| {
-        let mut finished: Vec<Option<Executed>> = begun.iter().map(|_| None).collect();
-        let work = begun.into_iter().zip(&mut finished).collect();
-        side_by_side(threads, work, |((job, steps), finished): ((usize, Vec<StepReport>), &mut Option<Executed>)| {
-            *finished = Some(finish(&plans[job].finish, Progress::resume(job, steps, tell), system));
-        });
-        finished.into_iter().flatten().collect()
+        let remainder =
+            |(job, steps): (usize, Vec<StepReport>)| Remainder::new(&plans[job].finish, Some(Progress::resume(job, steps, tell)));
+        let mut jobs: Vec<Remainder<'_>> = begun.into_iter().map(remainder).collect();
+        finish(&mut jobs, system, threads);
+        jobs.into_iter().filter_map(Remainder::end).collect()
     })
     .await
 }

@@ -10,7 +10,8 @@ use super::check;
 use super::error::StepError;
 use super::execute::{Member, Trouble, ask};
 use super::plan::{Action, Step};
-use crate::system::{PhpTest, ProbeAnswer, Question, System, SystemError};
+use super::undo::Undo;
+use crate::system::{LiveTest, NginxTest, PhpTest, ProbeAnswer, Question, System, SystemError};
 
 /// The actions that jobs meet for, in the order in which those that wait at different ones go on. So each is done once, for
 /// everybody who comes to it.
@@ -65,6 +66,7 @@ impl Together {
         match self {
             Self::Users
             | Self::Passwords
+            | Self::SignIns
             | Self::PhpTest(_)
             | Self::NginxTest
             | Self::Start
@@ -72,7 +74,7 @@ impl Together {
             | Self::Reload
             | Self::Units
             | Self::SshdTest => true,
-            Self::SignIns | Self::Neighbours | Self::Compare => false,
+            Self::Neighbours | Self::Compare => false,
         }
     }
 }
@@ -101,7 +103,7 @@ impl<'a> Meeting<'_, 'a> {
             | Together::SshdTest => self.all_or_each(),
             Together::Neighbours => self.remember_neighbours(),
             Together::NginxTest => self.test_nginx(),
-            Together::Reload => self.all_or_apart(self.system.reload_nginx()),
+            Together::Reload => self.reload_nginx(),
             Together::Units => self.all_or_apart(self.system.load_units()),
             Together::Compare => self.compare_neighbours(),
         }
@@ -148,16 +150,28 @@ impl<'a> Meeting<'_, 'a> {
             return self.fail_all(error);
         }
         tracing::warn!(error = super::error::chain(&error), jobs = self.members.len(), "jobs failed together; each is tried apart");
-        self.members.iter_mut().for_each(|member| member.trouble = Some(Trouble::Apart));
+        let error = Arc::new(error);
+        self.members.iter_mut().for_each(|member| member.trouble = Some(Trouble::Apart(Arc::clone(&error))));
+    }
+
+    /// A reload that nginx has refused has had no effect: there is nothing of it to undo.
+    fn reload_nginx(&mut self) {
+        let done = self.system.reload_nginx();
+        if let Err(SystemError::ReloadRefused { .. }) = done {
+            for member in &mut self.members {
+                member.done.pop_if(|undo| *undo == Undo::ReloadNginx);
+            }
+        }
+        self.all_or_apart(done);
     }
 
     /// Tests the tree as the rest of all plans will leave it. A hand edit that is refused by itself is nobody's fault.
     fn test_nginx(&mut self) {
         let rests: Vec<&'a [Step]> = self.members.iter().map(|member| &member.plan.steps[member.at..]).collect();
-        let test = |members: &mut dyn Iterator<Item = usize>, system: &dyn System| {
-            system.test_nginx(&check::nginx_changes(members.flat_map(|index| rests[index])))
+        let test = |members: &mut dyn Iterator<Item = usize>, live: LiveTest, system: &dyn System| {
+            system.test_nginx(&check::nginx_changes(members.flat_map(|index| rests[index])), live)
         };
-        let tested = match test(&mut (0..rests.len()), self.system) {
+        let tested = match test(&mut (0..rests.len()), LiveTest::IfNeeded, self.system) {
             Ok(tested) => tested,
             Err(error) => return self.fail_or_part(error.into()),
         };
@@ -166,9 +180,11 @@ impl<'a> Meeting<'_, 'a> {
             Err(StepError::HostConfigBroken(said)) => {
                 self.members.iter_mut().for_each(|member| member.trouble = Some(Trouble::Blocked(said.clone())));
             }
-            Err(error) => {
-                self.blame(error, &mut |good, asked, system| check::nginx(&test(&mut good.iter().chain(asked).copied(), system)?))
-            }
+            // The live tree stays as it is while the guilty are looked for: what it says is known.
+            Err(error) => self.blame(error, &mut |good, asked, system| {
+                let candidate = test(&mut good.iter().chain(asked).copied(), LiveTest::Never, system)?.candidate;
+                check::nginx(&NginxTest { candidate, live: tested.live.clone() })
+            }),
         }
     }
 
@@ -210,14 +226,14 @@ impl<'a> Meeting<'_, 'a> {
 
 /// Does actions of one kind in one call. What a daemon said about them.
 fn act(actions: &[&Action], system: &dyn System) -> Result<String, StepError> {
-    let (mut users, mut passwords, mut starts, mut stops, mut pools) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut users, mut passwords, mut expiries) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut starts, mut stops, mut pools) = (Vec::new(), Vec::new(), Vec::new());
     let mut said = String::new();
     for action in actions {
         match action {
             Action::EnsureUser(image) => users.push(image),
             Action::SetPassword { user, password } => passwords.push((user, password.field())),
-            // shadow(5) is locked for each: side by side they would only wait.
-            Action::SetSignIn { user, sign_in } => system.set_expiry(user, sign_in.expiry_day())?,
+            Action::SetSignIn { user, sign_in } => expiries.push((user, sign_in.expiry_day())),
             Action::StartUnit { unit } => starts.push(unit.as_str()),
             Action::StopUnit { unit } => stops.push(unit.as_str()),
             Action::TestPhp { version, user, uid, config } => pools.push(PhpTest { version: *version, user, uid: *uid, config }),
@@ -245,6 +261,9 @@ fn act(actions: &[&Action], system: &dyn System) -> Result<String, StepError> {
     }
     if !passwords.is_empty() {
         system.set_passwords(&passwords)?;
+    }
+    if !expiries.is_empty() {
+        system.set_expiries(&expiries)?;
     }
     if !starts.is_empty() {
         system.start_units(&starts)?;

@@ -72,9 +72,9 @@ impl Undo {
     pub(crate) fn run(&self, system: &dyn System) -> Result<(), SystemError> {
         match self {
             Self::Path { path, before } => put_back(system, path, before),
-            Self::RemoveUser { user } => system.remove_user(user),
+            Self::RemoveUser { user } => system.remove_users(&[user]),
             Self::Password { user, field } => system.set_passwords(&[(user, field)]),
-            Self::Expiry { user, day } => system.set_expiry(user, *day),
+            Self::Expiry { user, day } => system.set_expiries(&[(user, *day)]),
             Self::MoveBack { from, to } => match system.entry(from)? {
                 Entry::Absent => Ok(()),
                 Entry::File { .. } | Entry::Directory { .. } | Entry::Link { .. } | Entry::Other { .. } => system.rename(from, to),

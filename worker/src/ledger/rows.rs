@@ -1,6 +1,7 @@
 //! The rows of the ledger in memory, and the ways planning looks them up.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use shared::jobs::{Generation, Job, PoolPresence, Presence, ResourceKey, SiteSpec};
 use shared::names::{LinuxUser, SiteName};
@@ -25,9 +26,9 @@ pub struct Row {
     /// How that ended.
     pub state: RowState,
     /// That state.
-    pub spec: Job,
-    /// What the host serves.
-    pub applied: Option<(Generation, Job)>,
+    pub spec: Arc<Job>,
+    /// What the host serves: the same in memory where it is that state.
+    pub applied: Option<(Generation, Arc<Job>)>,
 }
 
 /// How work on the newest state ended.
@@ -59,7 +60,7 @@ impl Rows {
     /// What the host serves of one resource.
     #[must_use]
     pub fn applied_of(&self, resource: ResourceKey) -> Option<&Job> {
-        self.rows.get(&resource)?.applied.as_ref().map(|(_, job)| job)
+        self.rows.get(&resource)?.applied.as_ref().map(|(_, job)| job.as_ref())
     }
 
     /// How many there are.
@@ -76,13 +77,13 @@ impl Rows {
 
     /// Everything the host serves, deleted resources included.
     pub fn applied(&self) -> impl Iterator<Item = (ResourceKey, Generation, &Job)> {
-        self.rows.iter().filter_map(|(key, row)| row.applied.as_ref().map(|(generation, job)| (*key, *generation, job)))
+        self.rows.iter().filter_map(|(key, row)| row.applied.as_ref().map(|(generation, job)| (*key, *generation, job.as_ref())))
     }
 
     /// What the host serves of a Linux user's, in the order of the keys.
     pub fn applied_of_user(&self, user: &LinuxUser) -> impl Iterator<Item = (ResourceKey, Generation, &Job)> {
         let keys = self.users.get(user).into_iter().flatten();
-        keys.filter_map(|key| self.rows.get(key)?.applied.as_ref().map(|(generation, job)| (*key, *generation, job)))
+        keys.filter_map(|key| self.rows.get(key)?.applied.as_ref().map(|(generation, job)| (*key, *generation, job.as_ref())))
     }
 
     /// The applied sites that answer to a name.
@@ -90,7 +91,7 @@ impl Rows {
         let keys = self.names.get(name).into_iter().flatten();
         keys.filter_map(|key| match self.applied_of(*key) {
             Some(Job::Site(spec)) => Some((*key, spec)),
-            Some(Job::Account(_) | Job::PhpPool(_)) | None => None,
+            Some(Job::Account(_) | Job::PhpPool(_) | Job::Worker(_)) | None => None,
         })
     }
 
@@ -104,7 +105,9 @@ impl Rows {
             self.unlist(resource, &job);
         }
         if let Some((_, job)) = row.applied.as_ref().filter(|(_, job)| !is_gone(job)) {
-            self.users.entry(user_of(job).clone()).or_default().insert(resource);
+            if let Some(user) = user_of(job) {
+                self.users.entry(user.clone()).or_default().insert(resource);
+            }
             for name in names_of(job) {
                 self.names.entry(name).or_default().insert(resource);
             }
@@ -112,7 +115,9 @@ impl Rows {
     }
 
     fn unlist(&mut self, resource: ResourceKey, job: &Job) {
-        remove(&mut self.users, user_of(job), resource);
+        if let Some(user) = user_of(job) {
+            remove(&mut self.users, user, resource);
+        }
         for name in names_of(job) {
             remove(&mut self.names, &name, resource);
         }
@@ -133,16 +138,18 @@ fn is_gone(job: &Job) -> bool {
         Job::Account(spec) => spec.presence == Presence::Deleted,
         Job::PhpPool(spec) => spec.presence == PoolPresence::Deleted,
         Job::Site(spec) => spec.presence == Presence::Deleted,
+        Job::Worker(_) => false,
     }
 }
 
-/// The Linux user a resource belongs to.
+/// The Linux user a resource belongs to, if it is an account's.
 #[must_use]
-pub fn user_of(job: &Job) -> &LinuxUser {
+pub const fn user_of(job: &Job) -> Option<&LinuxUser> {
     match job {
-        Job::Account(spec) => &spec.user,
-        Job::PhpPool(spec) => &spec.user,
-        Job::Site(spec) => &spec.user,
+        Job::Account(spec) => Some(&spec.user),
+        Job::PhpPool(spec) => Some(&spec.user),
+        Job::Site(spec) => Some(&spec.user),
+        Job::Worker(_) => None,
     }
 }
 
@@ -150,7 +157,7 @@ pub fn user_of(job: &Job) -> &LinuxUser {
 #[must_use]
 pub fn names_of(job: &Job) -> Vec<SiteName> {
     match job {
-        Job::Account(_) | Job::PhpPool(_) => Vec::new(),
+        Job::Account(_) | Job::PhpPool(_) | Job::Worker(_) => Vec::new(),
         Job::Site(spec) => {
             let mut names = vec![SiteName::from(spec.domain.clone())];
             names.extend(spec.aliases.iter().cloned());

@@ -57,13 +57,13 @@ impl Conflicts {
         let folders: HashSet<(LinuxUser, String)> = states().filter_map(folder_of).collect();
         let uid = if let Job::Account(spec) = &envelope.job { Some(spec.uid.get()) } else { None };
         let free = !self.resources.contains(&envelope.resource)
-            && self.kinds.get(user).is_none_or(|other| *other == kind && kind != ResourceKind::Account)
+            && user.and_then(|user| self.kinds.get(user)).is_none_or(|other| *other == kind && kind != ResourceKind::Account)
             && uid.is_none_or(|uid| !self.uids.contains(&uid))
             && self.names.is_disjoint(&names)
             && self.folders.is_disjoint(&folders);
         if free {
             self.resources.insert(envelope.resource);
-            self.kinds.insert(user.clone(), kind);
+            self.kinds.extend(user.map(|user| (user.clone(), kind)));
             self.uids.extend(uid);
             self.names.extend(names);
             self.folders.extend(folders);
@@ -76,7 +76,7 @@ impl Conflicts {
 fn folder_of(job: &Job) -> Option<(LinuxUser, String)> {
     match job {
         Job::Site(spec) => Some((spec.user.clone(), spec.document_root.top().to_owned())),
-        Job::Account(_) | Job::PhpPool(_) => None,
+        Job::Account(_) | Job::PhpPool(_) | Job::Worker(_) => None,
     }
 }
 

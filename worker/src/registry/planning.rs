@@ -94,6 +94,7 @@ fn plan_state(
         }
         Job::PhpPool(spec) => web::php_pool::plan(spec, facts),
         Job::Site(spec) => web::site::plan(resource, spec, generation, facts),
+        Job::Worker(_) => Err(PlanError::OfTheWorker),
     }
 }
 
@@ -120,7 +121,7 @@ pub async fn compare(engine: &Engine, resources: Vec<ResourceKey>) -> Result<Vec
         let view = View::of_all(system.as_ref(), &rows);
         let applied = resources.iter().filter_map(|key| {
             let (generation, job) = rows.get(*key)?.applied.as_ref().filter(|(_, job)| !job.is_deletion())?;
-            Some((*key, *generation, job))
+            Some((*key, *generation, job.as_ref()))
         });
         let applied: Vec<(ResourceKey, Generation, &Job)> = applied.collect();
         let mut compared: Vec<Compared> = applied.iter().map(|_| Compared::Unknown).collect();

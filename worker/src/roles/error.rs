@@ -49,6 +49,9 @@ pub enum PlanError {
         /// The value.
         value: String,
     },
+    /// The worker's own package is no part of a role: `crate::update` carries such a job out.
+    #[error("a job about the worker itself has no plan")]
+    OfTheWorker,
     /// A daemon that the role needs is not installed.
     #[error("{0} is not installed")]
     NotInstalled(&'static str),
@@ -64,7 +67,7 @@ impl PlanError {
             Self::NameTaken { .. } => FailureCode::NameTaken,
             Self::PhpMissing(_) => FailureCode::PhpMissing,
             Self::Missing(_) => FailureCode::RequirementFailed,
-            Self::Setting(_) | Self::Unwritable { .. } => FailureCode::BadJob,
+            Self::Setting(_) | Self::Unwritable { .. } | Self::OfTheWorker => FailureCode::BadJob,
             Self::Unseal(_) => FailureCode::SealUnknown,
             Self::NotInstalled(_) => FailureCode::ServiceDown,
         }

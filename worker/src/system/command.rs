@@ -113,6 +113,12 @@ impl Program {
         self
     }
 
+    /// Sets a variable of its environment.
+    pub(super) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// What it reads.
     pub(super) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();

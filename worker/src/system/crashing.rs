@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, raise};
 use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
-use super::{Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError};
+use super::{Check, LiveTest, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError};
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
 /// The file that holds the number.
@@ -69,7 +69,7 @@ forward! {
         fn users(&self) -> Result<BTreeMap<String, UserRecord>, SystemError>;
         fn units(&self, units: &[&str]) -> Result<Vec<UnitState>, SystemError>;
         fn active_units(&self) -> Result<BTreeSet<String>, SystemError>;
-        fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError>;
+        fn test_nginx(&self, changes: &[StagedChange], live: LiveTest) -> Result<NginxTest, SystemError>;
         fn test_php(&self, tests: &[PhpTest<'_>]) -> Result<Check, SystemError>;
         fn test_packet_filter(&self, rules: &str) -> Result<Check, SystemError>;
         fn filters_packets(&self, table: &str) -> Result<bool, SystemError>;
@@ -96,9 +96,9 @@ forward! {
         fn remove_directory(&self, path: &Path) -> Result<(), SystemError>;
         fn rename(&self, from: &Path, to: &Path) -> Result<(), SystemError>;
         fn add_users(&self, users: &[&UserImage]) -> Result<(), SystemError>;
-        fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError>;
+        fn remove_users(&self, names: &[&LinuxUser]) -> Result<(), SystemError>;
         fn set_passwords(&self, fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError>;
-        fn set_expiry(&self, name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError>;
+        fn set_expiries(&self, days: &[(&LinuxUser, Option<i64>)]) -> Result<(), SystemError>;
         fn end_processes(&self, uid: u32) -> Result<(), SystemError>;
         fn start_units(&self, units: &[&str]) -> Result<(), SystemError>;
         fn stop_units(&self, units: &[&str]) -> Result<(), SystemError>;

@@ -9,8 +9,8 @@ use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 
 use super::{
-    Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError, files, inspect, php,
-    probe, removal, role_health, services, stage, users,
+    Check, LiveTest, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError, files, inspect,
+    nginx, php, probe, removal, role_health, services, stage, users,
 };
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 
@@ -98,16 +98,16 @@ impl System for Host {
         users::add_users(wanted)
     }
 
-    fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError> {
-        users::remove_user(name)
+    fn remove_users(&self, names: &[&LinuxUser]) -> Result<(), SystemError> {
+        users::remove_users(names)
     }
 
     fn set_passwords(&self, fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError> {
         users::set_passwords(fields)
     }
 
-    fn set_expiry(&self, name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError> {
-        users::set_expiry(name, day)
+    fn set_expiries(&self, days: &[(&LinuxUser, Option<i64>)]) -> Result<(), SystemError> {
+        users::set_expiries(days)
     }
 
     fn end_processes(&self, uid: u32) -> Result<(), SystemError> {
@@ -146,12 +146,12 @@ impl System for Host {
         services::load_units()
     }
 
-    fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError> {
-        stage::test_nginx(changes)
+    fn test_nginx(&self, changes: &[StagedChange], live: LiveTest) -> Result<NginxTest, SystemError> {
+        stage::test_nginx(changes, live)
     }
 
     fn reload_nginx(&self) -> Result<(), SystemError> {
-        services::reload_nginx()
+        nginx::reload()
     }
 
     fn test_php(&self, tests: &[PhpTest<'_>]) -> Result<Check, SystemError> {

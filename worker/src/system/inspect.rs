@@ -8,7 +8,8 @@ use shared::names::PhpVersion;
 use shared::role::Role;
 
 use super::command::Program;
-use super::services::{self, NFT, NGINX};
+use super::nginx::NGINX;
+use super::services::{self, NFT};
 use super::{HOMES, SystemError};
 use crate::engine::image::UnitState;
 

@@ -13,6 +13,9 @@ pub mod fake;
 mod files;
 mod host;
 mod inspect;
+mod nginx;
+mod package;
+mod passwd;
 mod php;
 mod probe;
 mod removal;
@@ -37,6 +40,8 @@ use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImag
 pub(crate) use command::cut;
 pub use command::{CommandError, programs_started};
 pub use host::Host;
+pub use package::{Dpkg, Health, PackageHost, installed_version};
+pub(crate) use package::{SIGN, Sign};
 pub use probe::{PHP_PROBE_PATH, PROBE_PATH};
 pub(crate) use services::NFT;
 pub(crate) use stage::NGINX_TREE;
@@ -83,12 +88,12 @@ pub trait System: Send + Sync {
     fn users(&self) -> Result<BTreeMap<String, UserRecord>, SystemError>;
     /// Makes users, their groups and memberships, and checks that they are what was asked.
     fn add_users(&self, users: &[&UserImage]) -> Result<(), SystemError>;
-    /// Removes a user and its group; fine if there is none.
-    fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError>;
+    /// Removes users and their groups; fine if one is gone.
+    fn remove_users(&self, names: &[&LinuxUser]) -> Result<(), SystemError>;
     /// Sets password fields. Secrets: they go through standard input.
     fn set_passwords(&self, fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError>;
-    /// Sets or clears the expiry day.
-    fn set_expiry(&self, name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError>;
+    /// Sets or clears the expiry days of users.
+    fn set_expiries(&self, days: &[(&LinuxUser, Option<i64>)]) -> Result<(), SystemError>;
     /// Ends every process of a user, and returns when none is left.
     fn end_processes(&self, uid: u32) -> Result<(), SystemError>;
 
@@ -110,9 +115,9 @@ pub trait System: Send + Sync {
     fn load_units(&self) -> Result<(), SystemError>;
 
     /// Runs nginx's own test on the tree with `changes` applied, in a private copy.
-    fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError>;
-    /// Has the running nginx read its configuration, and returns when only workers that have read it take connections.
-    /// What they serve is for a probe to say.
+    fn test_nginx(&self, changes: &[StagedChange], live: LiveTest) -> Result<NginxTest, SystemError>;
+    /// Has the running nginx read its configuration, and returns when only workers that have read it take connections, or
+    /// when nginx has refused it. What they serve is for a probe to say.
     fn reload_nginx(&self) -> Result<(), SystemError>;
     /// Runs PHP-FPM's own test on pools of one version: on one as its user, on several together as nobody. What is said of
     /// several is said of all of them.
@@ -181,9 +186,22 @@ pub struct Check {
 pub struct NginxTest {
     /// With the changes.
     pub candidate: Check,
-    /// Without them. Absent if the candidate was accepted without a warning.
+    /// Without them. Absent if it was not asked for, or the candidate was accepted and no name is ignored.
     pub live: Option<Check>,
 }
+
+/// Whether the live tree is tested too, where that is needed to judge the candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LiveTest {
+    /// It is.
+    IfNeeded,
+    /// What it says is known, or does not matter.
+    Never,
+}
+
+/// What nginx warns of when a name has two vhosts: one of them is ignored.
+pub(crate) const NAME_IGNORED: &str = "conflicting server name";
 
 /// A pool to be tested.
 #[derive(Debug, Clone, Copy)]
@@ -286,6 +304,12 @@ pub enum SystemError {
         /// What is wrong.
         reason: String,
     },
+    /// nginx was told to read its configuration and went on with the one it had.
+    #[error("nginx refused its new configuration and serves as before: {said}")]
+    ReloadRefused {
+        /// What its error log says.
+        said: String,
+    },
     /// A call into the operating system failed that concerns no file.
     #[error("could not {doing}")]
     Os {
@@ -312,7 +336,7 @@ impl SystemError {
             Self::Obstructed { path, .. } if path.starts_with(HOMES) => FailureCode::TenantInterference,
             Self::Command(error) => error.code(),
             Self::User { .. } => FailureCode::UserConflict,
-            Self::Service { .. } => FailureCode::ServiceDown,
+            Self::Service { .. } | Self::ReloadRefused { .. } => FailureCode::ServiceDown,
             Self::Obstructed { .. } | Self::Os { .. } | Self::Interrupted => FailureCode::Internal,
         }
     }

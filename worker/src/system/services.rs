@@ -6,23 +6,18 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Pid;
 
 use super::command::{CommandError, Program, cut};
 use super::{Check, ServiceStatus, SystemError, files, systemd_bus, users};
 use crate::engine::image::{Acl, DirectoryImage, Owner, UnitState};
 
-const SYSTEMCTL: &str = "/usr/bin/systemctl";
-pub(super) const NGINX: &str = "/usr/sbin/nginx";
+pub(super) const SYSTEMCTL: &str = "/usr/bin/systemctl";
 /// nftables.
 pub(crate) const NFT: &str = "/usr/sbin/nft";
 const SSHD: &str = "/usr/sbin/sshd";
-/// Debian's, from nginx.conf.
-const NGINX_PID: &str = "/run/nginx.pid";
 /// A unit may take this long to start or stop; systemd's own limits in the units are shorter.
 const UNIT_LIMIT: Duration = Duration::from_secs(60);
-/// 5,000 sites take nginx 2 s until its new workers serve (measured); ten times that.
-const RELOAD_LIMIT: Duration = Duration::from_secs(20);
 /// Where candidates lie while a daemon looks at them. root's, and passable for the pool's user.
 pub(super) const CANDIDATES: &str = "/run/gantry-candidates";
 
@@ -42,7 +37,7 @@ fn systemctl(verb: &str, units: &[&str]) -> Result<(), SystemError> {
 }
 
 /// The last lines of a unit's log: the reason is there, not in what systemctl prints.
-fn recent_log(unit: &str) -> String {
+pub(super) fn recent_log(unit: &str) -> String {
     let journal = Program::new("/usr/bin/journalctl").arg("--unit").arg(unit).arg("--lines=8").arg("--no-pager").arg("--output=cat");
     journal.limit(Duration::from_secs(5)).run().map_or_else(|_| String::new(), |log| cut(format!("\n{}", log.stdout), 2048))
 }
@@ -131,40 +126,6 @@ pub(super) fn load_units() -> Result<(), SystemError> {
     Ok(())
 }
 
-/// Sends the master the signal itself (`nginx -s reload` would parse the whole configuration once more before it does the
-/// same), and returns when no worker of the old configuration takes connections any more. nginx refuses a reload silently;
-/// then the old workers stay.
-pub(super) fn reload_nginx() -> Result<(), SystemError> {
-    let master = nginx_master()?;
-    let descriptor = pidfd_open(master, PidfdFlags::empty()).map_err(|_| nginx_is("is not running"))?;
-    let before = accepting_workers(master);
-    pidfd_send_signal(&descriptor, Signal::HUP).map_err(|_| nginx_is("does not take signals"))?;
-    let deadline = Instant::now() + RELOAD_LIMIT;
-    let mut nap = Duration::from_millis(1);
-    loop {
-        let now = accepting_workers(master);
-        if !now.is_empty() && now.is_disjoint(&before) {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            return Err(nginx_is("did not take up its new configuration; its error log says why"));
-        }
-        thread::sleep(nap);
-        nap = (nap * 2).min(Duration::from_millis(50));
-    }
-}
-
-fn nginx_is(reason: &str) -> SystemError {
-    SystemError::Service { unit: "nginx".to_owned(), reason: reason.to_owned() }
-}
-
-fn nginx_master() -> Result<Pid, SystemError> {
-    let text = fs::read_to_string(NGINX_PID).map_err(|_| nginx_is("is not running"))?;
-    let pid = text.trim().parse().ok().and_then(Pid::from_raw).ok_or_else(|| nginx_is("has no process id"))?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    if name.trim() == "nginx" { Ok(pid) } else { Err(nginx_is("left a stale process id")) }
-}
-
 /// The children of a unit's main process that run under a uid.
 pub(super) fn children(unit: &str, uid: u32) -> Result<usize, SystemError> {
     let shown = Program::new(SYSTEMCTL).arg("show").arg("--property=MainPID").arg("--value").arg("--").arg(unit).run()?;
@@ -172,19 +133,9 @@ pub(super) fn children(unit: &str, uid: u32) -> Result<usize, SystemError> {
     Ok(child_ids(main).into_iter().filter(|pid| users::runs_as(*pid, uid)).count())
 }
 
-fn child_ids(parent: Pid) -> Vec<i32> {
+pub(super) fn child_ids(parent: Pid) -> Vec<i32> {
     let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
-}
-
-/// The master's workers that take connections. One that is leaving says so in its title.
-fn accepting_workers(master: Pid) -> BTreeSet<i32> {
-    let accepting = |pid: &i32| {
-        let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let title = String::from_utf8_lossy(&title);
-        title.starts_with("nginx: worker process") && !title.contains("shutting down")
-    };
-    child_ids(master).into_iter().filter(accepting).collect()
 }
 
 /// Passable for every pool's user, listable for none.

@@ -16,8 +16,8 @@ use nix::sched::{CloneFlags, unshare};
 use serde::{Deserialize, Serialize};
 
 use super::command::{Program, cut};
-use super::services::NGINX;
-use super::{Check, NginxTest, StagedChange, SystemError};
+use super::nginx::{self, NGINX};
+use super::{Check, LiveTest, NAME_IGNORED, NginxTest, StagedChange, SystemError};
 
 /// The directory whose candidate is tested.
 pub(crate) const NGINX_TREE: &str = "/etc/nginx";
@@ -31,6 +31,7 @@ const TEST_LIMIT: Duration = Duration::from_secs(20);
 #[derive(Serialize, Deserialize)]
 struct Request {
     changes: Vec<StagedChange>,
+    live: LiveTest,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,8 +41,8 @@ enum Reply {
 }
 
 /// Runs the test in a child.
-pub(super) fn test_nginx(changes: &[StagedChange]) -> Result<NginxTest, SystemError> {
-    let request = serde_json::to_vec(&Request { changes: changes.to_vec() })
+pub(super) fn test_nginx(changes: &[StagedChange], live: LiveTest) -> Result<NginxTest, SystemError> {
+    let request = serde_json::to_vec(&Request { changes: changes.to_vec(), live })
         .map_err(|error| SystemError::Os { doing: "write the staging request", source: error.into() })?;
     let finished = Program::new(OWN_PROGRAM).arg("stage").input(request).limit(TEST_LIMIT * 3).run()?;
     let reply = serde_json::from_str(&finished.stdout)
@@ -68,14 +69,15 @@ fn child() -> io::Result<NginxTest> {
     let mut input = Vec::new();
     io::stdin().take(64 * 1024 * 1024).read_to_end(&mut input)?;
     let request: Request = serde_json::from_slice(&input)?;
+    nginx::make_room(None);
     unshare(CloneFlags::CLONE_NEWNS)?;
     mount_overlay()?;
     for change in &request.changes {
         stage(change).map_err(|error| io::Error::other(format!("{change:?}: {error}")))?;
     }
     let candidate = run_nginx()?;
-    let clean = candidate.accepted && !candidate.output.contains("[warn]");
-    if clean {
+    let clean = candidate.accepted && !candidate.output.contains(NAME_IGNORED);
+    if clean || request.live == LiveTest::Never {
         return Ok(NginxTest { candidate, live: None });
     }
     // What the live tree says tells whether the fault, or the warning, was there before.

@@ -1,9 +1,10 @@
-//! Users: made by systemd-sysusers, changed and removed by the shadow tools.
+//! Users: made by systemd-sysusers, given passwords by the shadow tools, barred and removed in [`passwd`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use nix::unistd::{Gid, Group, Uid, User};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use shared::names::LinuxUser;
 
-use super::SystemError;
 use super::command::Program;
+use super::{SystemError, passwd};
 use crate::engine::image::{UserImage, UserRecord};
 
 fn lookup<T>(doing: &'static str, found: nix::Result<T>) -> Result<T, SystemError> {
@@ -129,20 +130,13 @@ fn check_made(wanted: &UserImage, made: Option<&UserRecord>) -> Result<(), Syste
     }
     let reason = format!("came out as {}:{} ({}), wanted {uid}:{uid}: the number is taken", made.uid, made.gid, made.group);
     if made.comment == *comment {
-        remove_user(name)?;
+        remove_users(&[name])?;
     }
     Err(SystemError::User { name: name.to_string(), reason })
 }
 
-pub(super) fn remove_user(name: &LinuxUser) -> Result<(), SystemError> {
-    if user(name.as_str())?.is_some() {
-        Program::new("/usr/sbin/userdel").arg("--").arg(name.as_str()).run()?;
-    }
-    // userdel keeps a group that has other members.
-    if group(name.as_str())?.is_some() {
-        Program::new("/usr/sbin/groupdel").arg("--").arg(name.as_str()).run()?;
-    }
-    Ok(())
+pub(super) fn remove_users(names: &[&LinuxUser]) -> Result<(), SystemError> {
+    passwd::remove(Path::new(passwd::ETC), &names.iter().map(|name| name.as_str()).collect())
 }
 
 pub(super) fn set_passwords(fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError> {
@@ -151,10 +145,8 @@ pub(super) fn set_passwords(fields: &[(&LinuxUser, &str)]) -> Result<(), SystemE
     Ok(())
 }
 
-pub(super) fn set_expiry(name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError> {
-    let day = day.map_or_else(|| "-1".to_owned(), |day| day.to_string());
-    Program::new("/usr/bin/chage").arg("--expiredate").arg(&day).arg("--").arg(name.as_str()).run()?;
-    Ok(())
+pub(super) fn set_expiries(days: &[(&LinuxUser, Option<i64>)]) -> Result<(), SystemError> {
+    passwd::set_expiries(Path::new(passwd::ETC), &days.iter().map(|(name, day)| (name.as_str(), *day)).collect())
 }
 
 /// How often the process list is read again for what was started in between.

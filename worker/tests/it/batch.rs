@@ -189,14 +189,38 @@ async fn a_reload_that_fails_for_several_is_tried_again_in_halves() {
 }
 
 #[tokio::test]
-async fn reloads_that_nginx_ignores_fail_everybody_and_change_nothing() {
-    let lab = lab(3).await;
+async fn reloads_that_nginx_refuses_fail_everybody_change_nothing_and_are_not_tried_for_each() {
+    let lab = lab(40).await;
     let before = lab.host.snapshot();
-    lab.host.ignore_reloads();
-    for outcome in ended(lab.carry_out_batch(&sites(3)).await) {
-        assert_eq!(failure(&outcome), Some((FailureCode::ProbeFailed, Effect::RolledBack)));
+    lab.host.refuse_reloads();
+    for outcome in ended(lab.carry_out_batch(&sites(40)).await) {
+        assert_eq!(failure(&outcome), Some((FailureCode::ServiceDown, Effect::RolledBack)));
     }
     assert_eq!(lab.host.snapshot(), before);
+    assert!(lab.host.reloads() <= 10, "{} reloads", lab.host.reloads());
+}
+
+#[tokio::test]
+async fn the_live_tree_is_tested_once_however_many_are_to_blame() {
+    let lab = lab(20).await;
+    for number in [3, 9, 17] {
+        let text = format!("server {{ server_name site0.of{number}.example; }}");
+        lab.host.put_file(&format!("/etc/nginx/conf.d/by-hand-{number}.conf"), &text);
+    }
+    let failed = ended(lab.carry_out_batch(&sites(20)).await).iter().filter(|outcome| failure(outcome).is_some()).count();
+    assert_eq!((failed, lab.host.live_tests()), (3, 1));
+}
+
+#[tokio::test]
+async fn accounts_that_are_deleted_together_are_barred_in_one_pass_and_removed_in_one() {
+    let lab = lab(30).await;
+    let gone = |number| Tenant(number).account(2, |spec| spec.presence = Presence::Deleted);
+    let outcomes = ended(lab.carry_out_batch(&(1..=30).map(gone).collect::<Vec<_>>()).await);
+    for outcome in &outcomes {
+        assert_eq!(outcome.verdict, Verdict::Applied);
+        assert_eq!((step(outcome, "User").shared_with, step(outcome, "Clean-up").shared_with), (29, 29));
+    }
+    assert!(lab.host.snapshot().users.keys().all(|name| !name.starts_with("tenant")));
 }
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 //! never been there, and the others are as if they had been alone.
 
 use shared::events::Verdict;
-use shared::failure::Effect;
+use shared::failure::{Effect, FailureCode};
 use shared::jobs::{Job, JobEnvelope, PoolPresence, Presence, SiteKind};
 use worker::registry::Carried;
 use worker::system::fake::{FakeSystem, Snapshot, Trouble};
 
 use crate::batch::{Tenant, applied, ended};
-use crate::support::{Lab, again, failure, hash};
+use crate::support::{Lab, PANIC, again, failure, hash};
 
 /// What is there before the batch: each tenant with an account and a pool, and some with a site.
 fn past() -> Vec<JobEnvelope> {
@@ -80,6 +80,7 @@ fn words_of(job: &JobEnvelope) -> Vec<String> {
         Job::Account(spec) => vec![spec.user.to_string()],
         Job::PhpPool(spec) => vec![spec.user.to_string()],
         Job::Site(spec) => vec![spec.domain.to_string()],
+        Job::Worker(_) => Vec::new(),
     }
 }
 
@@ -157,6 +158,38 @@ async fn cut_everywhere(trouble: Trouble) {
         // The very same jobs again, as the inbox gives them.
         applied(&lab.carry_out_batch(&jobs).await);
         assert_eq!(lab.host.snapshot(), done, "done again after being cut off at change {call}");
+    }
+}
+
+#[tokio::test]
+async fn f24_a_job_that_always_panics_fails_alone() {
+    let jobs = batch();
+    let others = one_by_one(jobs.iter()).await;
+    let sealed = shared::jobs::SealedCryptHash { sender: String::new(), sealed: PANIC.to_owned() };
+    let guilty = Tenant(9).account(1, |spec| spec.sftp.password = Some(sealed));
+    for place in [0, 3, jobs.len()] {
+        let lab = lab().await;
+        let mut jobs = all_again(&jobs);
+        jobs.insert(place, again(&guilty));
+        for (index, outcome) in ended(lab.carry_out_batch(&jobs).await).iter().enumerate() {
+            let expected = (index == place).then_some((FailureCode::Internal, Effect::NothingChanged));
+            assert_eq!(failure(outcome), expected, "job {index} with the guilty at {place}");
+        }
+        assert_eq!(lab.host.snapshot(), others);
+    }
+}
+
+#[tokio::test]
+async fn f24_a_panic_at_any_step_is_put_back_and_costs_nobody_their_job() {
+    let done = one_by_one(batch().iter()).await;
+    for call in 0.. {
+        let lab = lab().await;
+        lab.host.trouble_at(call, Trouble::Panic);
+        applied(&lab.carry_out_batch(&batch()).await);
+        assert_eq!(lab.host.snapshot(), done, "a panic at change {call}");
+        if lab.host.is_trouble_to_come() {
+            break;
+        }
     }
 }
 

@@ -97,8 +97,8 @@ async fn a_setting_out_of_range_is_a_bad_job() {
 #[tokio::test]
 async fn a_reload_nginx_refuses_silently_is_noticed_and_put_back() {
     let lab = lab().await;
-    lab.host.ignore_reloads();
-    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::ProbeFailed, Effect::RolledBack).await;
+    lab.host.refuse_reloads();
+    fails(&lab, &site(30, "shop.example", 1, |_| ()), FailureCode::ServiceDown, Effect::RolledBack).await;
 }
 
 #[tokio::test]
@@ -122,13 +122,29 @@ async fn a_user_or_a_number_that_is_not_ours_is_a_conflict() {
     same_name.put_user("shop", 1001);
     let same_number = FakeSystem::new();
     same_number.put_user("other", 200_001);
+    let same_group = FakeSystem::new();
+    same_group.put_group("shop", 1001);
+    let same_group_number = FakeSystem::new();
+    same_group_number.put_group("other", 200_001);
     let folder = FakeSystem::new();
     folder.put("/home/shop", Node::directory());
-    for host in [same_name, same_number, folder] {
+    for host in [same_name, same_number, same_group, same_group_number, folder] {
         let lab = Lab::on(host).await;
         fails(&lab, &account(1, |_| ()), FailureCode::UserConflict, Effect::NothingChanged).await;
         let deletion = account(2, |spec| spec.presence = Presence::Deleted);
         fails(&lab, &deletion, FailureCode::UserConflict, Effect::NothingChanged).await;
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_a_half_made_or_half_removed_user_has_left_is_taken_over_and_goes_with_the_account() {
+    let deletion = || account(3, |spec| spec.presence = Presence::Deleted);
+    for jobs in [vec![account(1, |_| ()), deletion()], vec![deletion()]] {
+        let lab = Lab::new().await;
+        lab.host.put_group("shop", 200_001);
+        lab.applied(&jobs).await;
+        let host = lab.host.snapshot();
+        assert!(host.groups.is_empty() && !host.users.contains_key("shop"));
     }
 }
 

@@ -4,6 +4,7 @@
 //! `web::app` and `web::store`. Comments, strings and unit tests at the end of a file do not count. **Each failure says what to
 //! do instead**; a rule that turns out wrong is changed here, in the same change as the code that breaks it.
 
+mod faults;
 mod layers;
 mod source;
 mod writing;

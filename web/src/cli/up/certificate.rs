@@ -3,17 +3,15 @@
 //! The authority's key is root's and no process reads it but this one. To replace the authority, stop Gantry, remove
 //! `authority/` and start it again: workers that joined before do not trust the new one and need a new installation script.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use shared::bus::authority::{Authority, RENEWAL_DAYS};
+use shared::bus::authority::RENEWAL_DAYS;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::layout::{BUS, Identity, Layout, own};
-use crate::store::now_ms;
+use crate::cli::authority::{load_or_create, now_s};
 use crate::tls::write;
 
 /// What renews the bus's certificate.
@@ -30,7 +28,8 @@ impl BusCertificate {
     /// Writes a new certificate and key for the bus, and the authority's certificate for whoever connects.
     pub(super) fn renew(&self) -> anyhow::Result<()> {
         let layout = &self.layout;
-        let authority = self.authority()?;
+        let (key, certificate) = layout.authority();
+        let authority = load_or_create(&key, &certificate)?;
         let issued = authority.issue(now_s())?;
         let root = Identity { uid: 0, gid: 0 };
         for (path, text, owner, mode) in [
@@ -42,20 +41,6 @@ impl BusCertificate {
             own(&path, owner, mode, self.drop_rights)?;
         }
         Ok(())
-    }
-
-    /// Reads the authority, or makes it if there is none. A damaged one is never replaced: workers trust it.
-    fn authority(&self) -> anyhow::Result<Authority> {
-        let (key, certificate) = self.layout.authority();
-        if !key.exists() {
-            let authority = Authority::generate(now_s())?;
-            // The key comes last: without it, what is there is made again.
-            write(&certificate, authority.certificate().as_bytes(), 0o644)?;
-            write(&key, authority.key_pem().as_bytes(), 0o600)?;
-            tracing::info!(file = %certificate.display(), "made the authority that vouches for the bus");
-        }
-        let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("{} could not be read", path.display()));
-        Authority::from_pem(read(&certificate)?, &read(&key)?).with_context(|| format!("{} is damaged", key.display()))
     }
 
     /// Renews the certificate a third into its life, and has the bus take it up; connections that stand are left alone.
@@ -79,8 +64,4 @@ impl BusCertificate {
             };
         }
     }
-}
-
-fn now_s() -> u64 {
-    u64::try_from(now_ms() / 1000).unwrap_or_default()
 }

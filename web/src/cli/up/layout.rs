@@ -7,16 +7,16 @@ use anyhow::Context;
 
 /// A user and group of numbers that no package uses and no login has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Identity {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(in crate::cli) struct Identity {
+    pub(in crate::cli) uid: u32,
+    pub(in crate::cli) gid: u32,
 }
 
 /// The group that shares the database.
 const PANEL_GROUP: u32 = 64_331;
-pub(super) const SERVE: Identity = Identity { uid: 64_331, gid: PANEL_GROUP };
-pub(super) const DISPATCH: Identity = Identity { uid: 64_332, gid: PANEL_GROUP };
-pub(super) const BUS: Identity = Identity { uid: 64_333, gid: 64_333 };
+pub(in crate::cli) const SERVE: Identity = Identity { uid: 64_331, gid: PANEL_GROUP };
+pub(in crate::cli) const DISPATCH: Identity = Identity { uid: 64_332, gid: PANEL_GROUP };
+pub(in crate::cli) const BUS: Identity = Identity { uid: 64_333, gid: 64_333 };
 
 /// The files of an installation.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ pub(super) fn prepare(layout: &Layout, drop_rights: bool) -> anyhow::Result<()> 
     own(&database, SERVE, 0o660, drop_rights)
 }
 
-pub(super) fn own(path: &Path, identity: Identity, mode: u32, drop_rights: bool) -> anyhow::Result<()> {
+pub(in crate::cli) fn own(path: &Path, identity: Identity, mode: u32, drop_rights: bool) -> anyhow::Result<()> {
     if drop_rights {
         chown(path, Some(identity.uid), Some(identity.gid)).with_context(|| format!("{} could not be given away", path.display()))?;
     }

@@ -66,13 +66,17 @@ const fn is_for_clients(action: AuditAction) -> bool {
             | OperationKind::AccountDelete
             | OperationKind::AccountRepair
             | OperationKind::PhpRepair
-            | OperationKind::SiteRepair,
+            | OperationKind::SiteRepair
+            | OperationKind::WorkerUpdate,
         )
         | AuditAction::ServerAdd
         | AuditAction::ServerUpdate
         | AuditAction::ServerToken
         | AuditAction::ServerDelete
         | AuditAction::DriftPolicySet
+        | AuditAction::RolloutStart
+        | AuditAction::RolloutCancel
+        | AuditAction::RolloutResume
         | AuditAction::ClientDelete
         | AuditAction::UserAdd => false,
         AuditAction::Operation(

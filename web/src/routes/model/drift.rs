@@ -67,7 +67,7 @@ async fn drift_row(state: &AppState, row: &Stored) -> Result<DriftRow, PageError
             (format!("PHP {version} of {}", row.linux_user), Some(paths::account_php(row.account_id, version)))
         }
         (ResourceKey::Account(id), ..) => (format!("Account {}", row.linux_user), Some(paths::account(id))),
-        (ResourceKey::Site(_) | ResourceKey::PhpPool(_), ..) => (row.resource.kind().to_string(), None),
+        (ResourceKey::Site(_) | ResourceKey::PhpPool(_) | ResourceKey::Worker(_), ..) => (row.resource.kind().to_string(), None),
     };
     Ok(DriftRow {
         resource: row.resource.to_string(),

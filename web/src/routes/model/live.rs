@@ -6,6 +6,7 @@ use super::count;
 use super::drift::drift_model;
 use super::home::{home_admin_model, home_client_model};
 use super::operation::{operation_list_model, operation_show_model};
+use super::rollout::rollout_model;
 use super::server::{server_list_model, server_show_model};
 use super::site::{site_list_model, site_show_model};
 use crate::app::Actor;
@@ -55,6 +56,7 @@ async fn parts_of(state: &AppState, actor: &Actor, view: &LiveView) -> Result<Li
             list(server::container(&model), server::fragments(&model))
         }
         LiveView::Drift => parts(drift::fragments(&drift_model(state, actor, None).await?)),
+        LiveView::Rollout => parts(server::rollout_fragments(&rollout_model(state, actor, None).await?)),
         LiveView::Server(id, span) => {
             let model = server_show_model(state, actor, *id, *span, None).await?;
             let enrol = server::enrol_fragment(&model.server, model.now);

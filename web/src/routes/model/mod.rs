@@ -10,6 +10,7 @@ pub mod drift;
 pub mod home;
 pub mod live;
 pub mod operation;
+pub mod rollout;
 pub mod search;
 pub mod server;
 pub mod site;

@@ -18,7 +18,7 @@ use crate::store::list::{Direction, Visible};
 use crate::store::operation_list::{
     OperationFilter, OperationListRow, OperationSort, operation_counts, operation_fetch_visible, operation_list, operation_rows,
 };
-use crate::store::server::server_list;
+use crate::store::server::{server_fetch, server_list};
 use crate::store::site::site_fetch;
 use crate::views::layout::Audience;
 use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Until, Waiting};
@@ -173,7 +173,8 @@ async fn subject(state: &AppState, visible: Visible, resource: ResourceKey) -> R
     Ok(match resource {
         ResourceKey::Site(id) if site_fetch(state.db(), visible, id).await?.is_some() => Subject::Site(id),
         ResourceKey::Account(id) if account_fetch(state.db(), visible, id).await?.is_some() => Subject::Account(id),
-        ResourceKey::Site(_) | ResourceKey::Account(_) | ResourceKey::PhpPool(_) => Subject::Gone,
+        ResourceKey::Worker(id) if visible == Visible::All && server_fetch(state.db(), id).await?.is_some() => Subject::Server(id),
+        ResourceKey::Site(_) | ResourceKey::Account(_) | ResourceKey::PhpPool(_) | ResourceKey::Worker(_) => Subject::Gone,
     })
 }
 
@@ -188,6 +189,9 @@ pub async fn newest(state: &AppState, actor: &Actor, filter: OperationFilter, li
     rows(state, actor, &found).await
 }
 
+/// The kinds of resource that the list can be narrowed to.
+const KINDS: [ResourceKind; 4] = [ResourceKind::Account, ResourceKind::PhpPool, ResourceKind::Site, ResourceKind::Worker];
+
 /// The list.
 ///
 /// # Errors
@@ -201,7 +205,7 @@ pub async fn operation_list_model(
     let filter = OperationFilter {
         search: query.q.clone(),
         state: query.state.parse().ok(),
-        kind: [ResourceKind::Account, ResourceKind::PhpPool, ResourceKind::Site].into_iter().find(|kind| kind.as_str() == query.kind),
+        kind: KINDS.into_iter().find(|kind| kind.as_str() == query.kind),
         server: query.server.parse().ok(),
         account: None,
         owner: None,
@@ -281,6 +285,7 @@ pub(super) fn title_of(job: &Job) -> String {
         Job::Account(spec) => format!("Account {}", spec.user),
         Job::PhpPool(spec) => format!("PHP {} of {}", spec.version, spec.user),
         Job::Site(spec) => format!("Site {}", spec.domain.to_unicode()),
+        Job::Worker(spec) => format!("Worker {}", spec.version),
     }
 }
 

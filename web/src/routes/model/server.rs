@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use shared::ids::ServerId;
+use shared::jobs::ResourceKey;
 
-use super::operation::newest;
+use super::operation::{Standing, newest, standing};
 use super::{FEED, ListQuery, account, at, count};
 use crate::app::server::{ServerToken, TOKEN_MS, server_get};
 use crate::app::server_form::ServerForm;
 use crate::app::{Actor, FieldErrors};
-use crate::config::Config;
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
@@ -19,13 +19,14 @@ use crate::store::enrolment::enrolment_open_until;
 use crate::store::job_queue::job_counts_by_server;
 use crate::store::list::Paging;
 use crate::store::now_ms;
-use crate::store::operation_list::OperationFilter;
+use crate::store::operation_list::{OperationFilter, operation_list_of_resource};
 use crate::store::placement::{placement_list, server_account_count};
 use crate::store::server::{ServerRow, server_list};
 use crate::store::server_sample::{ServerSample, minute_of, server_sample_list};
 use crate::views::join::{command, config as join_config};
 use crate::views::server::{
     Counts, DeleteModel, EditModel, EnrolModel, History, ListModel, Load, NewModel, Reach, Row, ServerForm as FormModel, ShowModel, Span,
+    Update,
 };
 
 /// What the lines of a list need besides the servers themselves.
@@ -57,7 +58,7 @@ async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<
         accounts: count(figures.accounts.get(&server.id).copied().unwrap_or(0)),
         max_accounts: server.max_accounts.map(count),
         version: Some(server.version.clone()).filter(|version| !version.is_empty()),
-        update: !server.version.is_empty() && server.version != env!("CARGO_PKG_VERSION"),
+        update: state.config.worker_offer().is_some_and(|offer| offer.is_newer_than(&server.version)),
         peer: Some(server.peer.clone()).filter(|peer| !peer.is_empty()),
         reach: reach(state, server).await?,
         active: server.active,
@@ -98,6 +99,7 @@ pub async fn server_list_model(state: &AppState, actor: &Actor, query: &ListQuer
     actor.require_admin()?;
     let all = rows(state).await?;
     let counts = counts(&all);
+    let behind = count(i64::try_from(all.iter().filter(|row| row.update).count()).unwrap_or(0));
     let needle = query.q.trim().to_lowercase();
     let mut found: Vec<Row> = all
         .into_iter()
@@ -125,6 +127,7 @@ pub async fn server_list_model(state: &AppState, actor: &Actor, query: &ListQuer
         now: Timestamp::now(),
         listing: query.listing(paths::SERVERS, total),
         counts,
+        behind,
         rows: found.into_iter().skip(skip).take(take).collect(),
         live,
         toast: None,
@@ -181,6 +184,7 @@ pub async fn server_show_model(
         created_at: at(server.created_ms),
         history: history(state, id, span).await?,
         accounts: account::rows(state, actor, &accounts).await?,
+        update: update_model(state, actor, &server).await?,
         operations: newest(state, actor, operations, FEED).await?,
         live,
         toast: None,
@@ -211,6 +215,23 @@ async fn history(state: &AppState, id: ServerId, span: Span) -> Result<History, 
 #[expect(clippy::cast_precision_loss, reason = "a point of a drawing")]
 fn mean(group: &[ServerSample], of: fn(&ServerSample) -> i64) -> Option<f64> {
     (!group.is_empty()).then(|| group.iter().map(of).sum::<i64>() as f64 / group.len() as f64)
+}
+
+/// What there is to say of updates of its worker.
+async fn update_model(state: &AppState, actor: &Actor, server: &ServerRow) -> Result<Update, PageError> {
+    let offer = state.config.worker_offer().filter(|offer| offer.is_newer_than(&server.version));
+    let newest = operation_list_of_resource(state.db(), actor.visible(), ResourceKey::Worker(server.id), 1).await?;
+    let standing = match newest.first() {
+        Some(newest) => standing(state, actor, newest).await?,
+        None => Standing::default(),
+    };
+    Ok(match (standing, offer) {
+        (Standing { progress: Some(progress), .. }, _) => Update::UnderWay(progress),
+        (Standing { waiting: Some(waiting), .. }, _) => Update::Waiting(waiting),
+        // What failed is of interest for as long as it is not mended.
+        (Standing { failure, .. }, Some(offer)) => Update::Offered { version: offer.version.to_string(), failed: failure },
+        (Standing { .. }, None) => Update::None,
+    })
 }
 
 /// The form for a new server, with what was typed before.
@@ -255,12 +276,6 @@ fn form_model(form: &ServerForm) -> FormModel {
     }
 }
 
-/// Where a server's host finds the panel.
-#[must_use]
-pub fn panel_url<'a>(server: &'a ServerRow, config: &'a Config) -> &'a str {
-    if server.places.panel_url.is_empty() { &config.public_url } else { &server.places.panel_url }
-}
-
 /// The question before a server is deleted.
 ///
 /// # Errors
@@ -285,7 +300,7 @@ pub async fn server_enrol_model(state: &AppState, actor: &Actor, made: &ServerTo
     let server = server_get(&state.app, actor, made.id).await?;
     let config = &state.config;
     let token = made.token.expose();
-    let panel = panel_url(&server, config);
+    let panel = server.panel_url(&config.public_url);
     Ok(EnrolModel {
         now: Timestamp::now(),
         id: made.id,

@@ -43,7 +43,7 @@ impl From<&PhpSettings> for PhpForm {
             max_input_vars: settings.max_input_vars.to_string(),
             post_max_size_mib: settings.post_max_size_mib.to_string(),
             upload_max_filesize_mib: settings.upload_max_filesize_mib.to_string(),
-            idle_timeout_s: "20".to_owned(),
+            idle_timeout_s: "600".to_owned(),
             start_servers: "2".to_owned(),
             min_spare: "1".to_owned(),
             max_spare: "3".to_owned(),
@@ -165,7 +165,7 @@ fn workers(model: &PhpModel) -> Markup {
     let set = |name, label, unit, help, value| Setting { name, label, unit, help, value };
     let children = set("max_children", "Most workers", "workers", "1 to 200. Requests served at once.", form.max_children.as_str());
     let requests = set("max_requests", "Renew after", "requests", "0 to 100,000. 0 means never.", &form.max_requests);
-    let idle = set("idle_timeout_s", "Leave when idle for", "s", "1 to 3600.", &form.idle_timeout_s);
+    let idle = set("idle_timeout_s", "Leave when idle for", "s", "1 to 3600. Looked at once a minute.", &form.idle_timeout_s);
     let start = set("start_servers", "At start", "workers", "Between fewest and most idle.", &form.start_servers);
     let fewest = set("min_spare", "Fewest idle", "workers", "At least 1.", &form.min_spare);
     let most = set("max_spare", "Most idle", "workers", "At most the most workers.", &form.max_spare);

@@ -51,7 +51,11 @@ quietly() {
     fi
 }
 
-apt() { DEBIAN_FRONTEND=noninteractive quietly apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends "$@"; }
+# Nobody is asked anything: files that an admin has changed stay as they are.
+apt() {
+    DEBIAN_FRONTEND=noninteractive quietly apt-get -q -y -o DPkg::Lock::Timeout=300 -o DPkg::Options::=--force-confdef \
+        -o DPkg::Options::=--force-confold --no-install-recommends "$@"
+}
 
 installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2> /dev/null | grep -qx installed; }
 
@@ -62,6 +66,14 @@ install_roles() {
     done
     [ -n "$missing" ] || return 0
     say "installing$missing"
+    case "$missing " in
+        *' postfix '*)
+            # What its installation would ask: a server of the Internet, under its own name.
+            name=$(hostname --fqdn 2> /dev/null || hostname)
+            printf 'postfix postfix/main_mailer_type select Internet Site\npostfix postfix/mailname string %s\n' "$name" \
+                | debconf-set-selections
+            ;;
+    esac
     quietly apt-get -q update || say 'the package lists could not be refreshed; going on with those that are here'
     # shellcheck disable=SC2086  # a list of words is what it is
     apt install $missing || fail 'packages could not be installed (see above). Check the network and /etc/apt/sources.list, and run the command again.'

@@ -86,12 +86,14 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
 
 fn toolbar_of(model: &ListModel) -> Markup {
     let mut selects = Vec::new();
-    if !model.servers.is_empty() {
+    let is_admin = !model.servers.is_empty();
+    if is_admin {
         let options = model.servers.iter().map(|name| (name.clone(), name.clone())).collect();
         selects.push(Select { key: "server", label: "Server", all: "All servers", options });
     }
     let kinds = [("site", "Sites"), ("account", "Accounts"), ("php_pool", "PHP")];
-    let options = kinds.into_iter().map(|(key, label)| (key.to_owned(), label.to_owned())).collect();
+    let workers = is_admin.then_some(("worker", "Workers"));
+    let options = kinds.into_iter().chain(workers).map(|(key, label)| (key.to_owned(), label.to_owned())).collect();
     selects.push(Select { key: "kind", label: "Kind", all: "All kinds", options });
     html! {
         div.toolbar-split {

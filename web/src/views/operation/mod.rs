@@ -5,7 +5,7 @@ mod show;
 
 use jiff::Timestamp;
 use maud::{Markup, html};
-use shared::ids::{AccountId, OperationId, SiteId};
+use shared::ids::{AccountId, OperationId, ServerId, SiteId};
 use shared::operation::OperationState;
 
 pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment};
@@ -24,6 +24,8 @@ pub enum Subject {
     Site(SiteId),
     /// An account.
     Account(AccountId),
+    /// A server.
+    Server(ServerId),
     /// Nothing that has a page, or has one no more.
     Gone,
 }
@@ -35,6 +37,7 @@ impl Subject {
         match self {
             Self::Site(id) => Some(paths::site(id)),
             Self::Account(id) => Some(paths::account(id)),
+            Self::Server(id) => Some(paths::server(id)),
             Self::Gone => None,
         }
     }

@@ -40,6 +40,8 @@ pub struct ListModel {
     pub listing: Listing,
     /// The filters' counts.
     pub counts: Counts,
+    /// How many servers have an older worker than this panel carries.
+    pub behind: u64,
     /// This page's rows.
     pub rows: Vec<Row>,
     /// The live stream.
@@ -73,7 +75,7 @@ const COLUMNS: &[Column] = &[
 #[must_use]
 pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
     let body = html! {
-        (layout::page_head(&html! { "Servers" }, &html! { "One command on a new Debian host, and it appears here." }, &add_button("Add a server")))
+        (layout::page_head(&html! { "Servers" }, &html! { "One command on a new Debian host, and it appears here." }, &actions(model)))
         section.card {
             div.toolbar-split {
                 div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) }
@@ -88,6 +90,13 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
         .live(model.live.as_deref(), waiting)
         .toast(model.toast.clone());
     layout::page(viewer, &page)
+}
+
+fn actions(model: &ListModel) -> Markup {
+    html! {
+        @if model.behind > 0 { (button::link(Weight::Normal, None, &format!("Updates ({})", model.behind), paths::ROLLOUT)) }
+        (add_button("Add a server"))
+    }
 }
 
 fn add_button(label: &str) -> Markup {

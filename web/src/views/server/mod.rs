@@ -6,6 +6,7 @@ mod list;
 mod load;
 mod new;
 mod overview;
+mod rollout;
 mod show;
 
 use jiff::Timestamp;
@@ -20,7 +21,8 @@ pub use list::{Counts, ListModel, container, container_id, fragments, list_page}
 pub use load::{History, Span};
 pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragment, enrol_page, new_page};
 pub use overview::{row_fragment, table_of};
-pub use show::{ShowModel, show_fragments, show_page};
+pub use rollout::{Rollout, RolloutModel, RolloutRow, RolloutRowState, rollout_fragments, rollout_page};
+pub use show::{ShowModel, Update, show_fragments, show_page};
 
 use super::components::badge::{self, Tone};
 use super::components::stat::count;
@@ -63,7 +65,7 @@ pub struct Row {
     pub max_accounts: Option<u64>,
     /// Its worker's version, once it has called.
     pub version: Option<String>,
-    /// Whether the panel carries another version of the worker.
+    /// Whether the panel carries a newer version of the worker.
     pub update: bool,
     /// Where its worker's connection comes from, once it has connected.
     pub peer: Option<String>,

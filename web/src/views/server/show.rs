@@ -15,9 +15,10 @@ use crate::views::components::icon::Icon;
 use crate::views::components::stat::{Stat, count, size_mib, stats};
 use crate::views::components::toast::Toast;
 use crate::views::components::usage::{Usage, usage};
-use crate::views::components::{kv, reference, time};
+use crate::views::components::{kv, note, progress, reference, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
+use crate::views::model::{Failure, Progress, Waiting};
 use crate::views::{account, operation};
 
 /// The page's model.
@@ -47,6 +48,8 @@ pub struct ShowModel {
     pub jobs_working: u64,
     /// When it was added.
     pub created_at: Timestamp,
+    /// What there is to say of updates of its worker.
+    pub update: Update,
     /// Its newest accounts.
     pub accounts: Vec<account::Row>,
     /// Its newest operations, newest first.
@@ -55,6 +58,24 @@ pub struct ShowModel {
     pub live: Option<String>,
     /// A message.
     pub toast: Option<Toast>,
+}
+
+/// Updates of a server's worker.
+#[derive(Debug, Clone)]
+pub enum Update {
+    /// Nothing to say.
+    None,
+    /// This panel carries a newer one.
+    Offered {
+        /// Its version.
+        version: String,
+        /// Why the last try failed, if it did.
+        failed: Option<Failure>,
+    },
+    /// It waits.
+    Waiting(Waiting),
+    /// It is being updated.
+    UnderWay(Progress),
 }
 
 const HEAD: &str = "server-head";
@@ -107,7 +128,7 @@ fn status(model: &ShowModel) -> Fragment {
     let html = html! {
         div.stack.status-slot #(STATUS) {
             @match server.reach {
-                Reach::Online { .. } => {}
+                Reach::Online { .. } => (update(model)),
                 Reach::Offline { since } => {
                     div.note data-state=(Tone::Bad) role="status" {
                         (Icon::Unplug)
@@ -129,6 +150,33 @@ fn status(model: &ShowModel) -> Fragment {
         }
     };
     Fragment::new(STATUS, html)
+}
+
+fn update(model: &ShowModel) -> Markup {
+    let server = &model.server;
+    html! {
+        @match &model.update {
+            Update::None => {}
+            Update::Offered { version, failed } => {
+                @if let Some(failed) = failed { (note::failure(failed)) }
+                div.note data-state=(Tone::Warn) role="status" {
+                    (Icon::Info)
+                    div {
+                        b { "Worker " (version) " is available." }
+                        " Sites keep serving while it is updated, and it goes back by itself if the new one does not work."
+                    }
+                    div.row { (button::post(Size::Small, Icon::RotateCw, "Update", &paths::server_update(server.id))) }
+                }
+            }
+            Update::Waiting(waiting) => (note::waiting(waiting)),
+            Update::UnderWay(steps) => {
+                div.note data-state=(Tone::Work) role="status" {
+                    (Icon::LoaderCircle.spinning())
+                    div { b { (steps.label) } (progress::progress(steps)) }
+                }
+            }
+        }
+    }
 }
 
 fn not_joined(server: &Row, title: &str, text: &str) -> Markup {

@@ -5,13 +5,17 @@ mod account;
 mod crash;
 mod drift;
 mod failure;
+mod fault;
+mod install;
 mod join;
 mod lab;
+mod nginx;
 mod outage;
-mod panel;
+pub(crate) mod panel;
 mod prober;
 mod site;
 mod tenant;
+mod update;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -35,4 +39,21 @@ pub(crate) fn world() -> Option<MutexGuard<'static, World>> {
         Some(Mutex::new(World { panel: Panel::sign_in(&panel), lab: Lab::from_env() }))
     });
     world.as_ref().map(|world| world.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Kills a process that this `gantry up` started, by the name of its program or by its first argument; its parent starts it again.
+pub(crate) fn restart_part(name: &str) {
+    let up = std::env::var("GANTRY_E2E_UP_PID").expect("GANTRY_E2E_UP_PID is the pid of gantry up");
+    let tasks = std::fs::read_dir(format!("/proc/{up}/task")).expect("the tasks of gantry up");
+    let children = tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    for pid in children.collect::<String>().split_whitespace() {
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = line.split('\0');
+        let program = words.next().unwrap_or_default().rsplit('/').next();
+        if program == Some(name) || words.next() == Some(name) {
+            assert!(std::process::Command::new("kill").args(["-KILL", pid]).status().expect("kill runs").success());
+            return;
+        }
+    }
+    panic!("gantry up ({up}) runs no {name}");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::prober::Prober;
-use super::world;
+use super::{restart_part, world};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -48,27 +48,10 @@ fn a_bus_that_is_killed_and_returns_loses_nothing() {
     let good = panel.site(&account, "calm.localhost", "static");
     panel.until_state(&format!("/sites/{good}"), "Active");
     let prober = Prober::start(&lab.address, &["calm.localhost"]);
-    let pid = std::env::var("GANTRY_E2E_UP_PID").expect("GANTRY_E2E_UP_PID is the pid of gantry up");
     for round in 0..3 {
         let site = panel.site(&account, &format!("round{round}.localhost"), "static");
-        kill_bus(&pid);
+        restart_part("nats-server");
         panel.until_state(&format!("/sites/{site}"), "Active");
     }
     prober.assert_nothing_lost();
-}
-
-/// Kills the nats-server that this `gantry up` started; it is started again by its parent.
-fn kill_bus(up: &str) {
-    let children = std::fs::read_to_string(format!("/proc/{up}/task/{up}/children")).unwrap_or_default();
-    let tasks = std::fs::read_dir(format!("/proc/{up}/task")).expect("the tasks of gantry up");
-    let all: String =
-        tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default()).collect::<Vec<_>>().join(" ");
-    for pid in children.split_whitespace().chain(all.split_whitespace()) {
-        let command = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        if command.trim() == "nats-server" {
-            assert!(std::process::Command::new("kill").args(["-KILL", pid]).status().expect("kill runs").success());
-            return;
-        }
-    }
-    panic!("gantry up ({up}) runs no nats-server");
 }

@@ -1,6 +1,7 @@
 //! A person at the panel: plain forms and links over HTTPS, as a browser without JavaScript sends them.
 
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scraper::{Html, Selector};
@@ -8,7 +9,9 @@ use scraper::{Html, Selector};
 /// A signed-in admin.
 pub(crate) struct Panel {
     base: String,
-    cookies: tempfile::NamedTempFile,
+    /// The address of the process that is asked, if it is not that of the panel.
+    process: Option<String>,
+    cookies: Arc<tempfile::NamedTempFile>,
 }
 
 /// A page as it came.
@@ -24,9 +27,19 @@ const CHOSEN: &str = "seven-quiet-herons-42";
 impl Panel {
     /// Signs in with the one-time password in `GANTRY_E2E_PASSWORD`, and chooses a new one.
     pub(crate) fn sign_in(base: &str) -> Self {
-        let panel = Self { base: base.to_owned(), cookies: tempfile::NamedTempFile::new().expect("a scratch file") };
         let once = std::env::var("GANTRY_E2E_PASSWORD").expect("GANTRY_E2E_PASSWORD holds the one-time password");
-        let page = panel.post("/sign-in", &[("login", "admin"), ("password", &once)]);
+        Self::sign_in_with(base, None, &once)
+    }
+
+    /// The same person, as a balancer in front of several processes leads them to one at this address.
+    pub(crate) fn at(&self, process: &str) -> Self {
+        Self { base: self.base.clone(), process: Some(process.to_owned()), cookies: Arc::clone(&self.cookies) }
+    }
+
+    /// Signs in with a one-time password, and chooses a new one.
+    pub(crate) fn sign_in_with(base: &str, process: Option<String>, once: &str) -> Self {
+        let panel = Self { base: base.to_owned(), process, cookies: Arc::new(tempfile::NamedTempFile::new().expect("a scratch file")) };
+        let page = panel.post("/sign-in", &[("login", "admin"), ("password", once)]);
         if page.status != 303 {
             // Somebody was here before, and chose it.
             let page = panel.post("/sign-in", &[("login", "admin"), ("password", CHOSEN)]);
@@ -35,7 +48,7 @@ impl Panel {
         }
         let page = panel.get("/sites");
         assert_eq!((page.status, page.location.as_str()), (303, "/password"), "nothing is shown before a password was chosen");
-        let page = panel.post("/password", &[("current", &once), ("new", CHOSEN), ("repeat", CHOSEN)]);
+        let page = panel.post("/password", &[("current", once), ("new", CHOSEN), ("repeat", CHOSEN)]);
         assert_eq!(page.status, 303, "choosing a password: {}", page.body);
         panel
     }
@@ -55,17 +68,26 @@ impl Panel {
         self.request(path, &arguments)
     }
 
-    fn request(&self, path: &str, arguments: &[String]) -> Page {
-        let output = Command::new("curl")
-            .args(["--silent", "--insecure", "--max-time", "30", "--noproxy", "*", "--http2"])
-            .args(["--header", "Sec-Fetch-Site: same-origin", "--write-out", "\n%{redirect_url}\n%{http_code}"])
+    /// curl as this person, for a path of the panel.
+    pub(crate) fn curl(&self, path: &str) -> Command {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--insecure", "--globoff", "--noproxy", "*", "--http2", "--header", "Sec-Fetch-Site: same-origin"])
             .arg("--cookie")
             .arg(self.cookies.path())
-            .arg("--cookie-jar")
+            .arg(format!("{}{path}", self.base))
+            .stdin(Stdio::null());
+        if let Some(process) = &self.process {
+            curl.args(["--connect-to", &format!("::{process}")]);
+        }
+        curl
+    }
+
+    fn request(&self, path: &str, arguments: &[String]) -> Page {
+        let output = self
+            .curl(path)
+            .args(["--max-time", "30", "--write-out", "\n%{redirect_url}\n%{http_code}", "--cookie-jar"])
             .arg(self.cookies.path())
             .args(arguments)
-            .arg(format!("{}{path}", self.base))
-            .stdin(Stdio::null())
             .output()
             .expect("curl runs");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -75,6 +97,15 @@ impl Panel {
             status: status.parse().unwrap_or(0),
             location: location.strip_prefix(&self.base).unwrap_or(location).to_owned(),
             body: body.to_owned(),
+        }
+    }
+
+    /// Waits until the panel answers again.
+    pub(crate) fn until_answers(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.get("/healthz").status != 200 {
+            assert!(Instant::now() < deadline, "the panel does not answer");
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 

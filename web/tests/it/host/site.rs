@@ -65,16 +65,15 @@ fn a_site_whose_php_children_are_all_busy_can_be_changed_and_stands_in_nobodys_w
     let page = format!("/sites/{site}");
     panel.until_state(&page, "Active");
     lab.write("/home/busyuser/htdocs/busy.localhost/sleep.php", SLEEPER);
-    // A new pool may have ten children. FPM starts one for each time that it wakes up, so requests that come at once may share a
-    // child; none of these is ever read to its end.
-    let mut requests = Vec::new();
-    let children = || lab.exec(&["sh", "-c", "pgrep -c -u busyuser -f 'php-fpm: pool' || true"]).trim().parse().unwrap_or(0);
-    while children() < 10 {
-        assert!(requests.len() < 200, "{} children have {} requests", children(), requests.len());
+    // A new pool may have ten children. None of these requests, which come at once, is ever read to its end.
+    let ask = |_| {
         let mut request = TcpStream::connect((lab.address.as_str(), 80)).expect("nginx takes connections");
         write!(request, "GET /sleep.php HTTP/1.1\r\nHost: busy.localhost\r\n\r\n").expect("nginx takes the request");
-        requests.push(request);
-    }
+        request
+    };
+    let requests: Vec<TcpStream> = (0..14).map(ask).collect();
+    let children = || lab.exec(&["sh", "-c", "pgrep -c -u busyuser -f 'php-fpm: pool' || true"]).trim().parse().unwrap_or(0);
+    lab.until("the pool has all the children it may have", PATIENCE, || children() == 10);
 
     let edit = format!("{page}/edit");
     panel.submit(&edit, &[("aliases", "www.busy.localhost"), ("document_root", "busy.localhost"), ("php", "8.2")]);

@@ -18,15 +18,20 @@ pub(crate) async fn sqlite() -> TestDb {
     TestDb { db, _directory: directory }
 }
 
-/// A fresh database of the PostgreSQL server that `TEST_PG_URL` names; `None` without one.
-pub(crate) async fn postgres() -> Option<TestDb> {
+/// The address of a fresh, empty database of the PostgreSQL server that `TEST_PG_URL` names; `None` without one.
+pub(crate) async fn postgres_url() -> Option<String> {
     let server = std::env::var("TEST_PG_URL").ok()?;
     let name = format!("gantry_{}", shared::ids::JobId::new().to_string().replace('-', ""));
     let mut connection = PgConnection::connect(&server).await.unwrap();
     connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
     connection.close().await.unwrap();
     let (base, _) = server.rsplit_once('/').unwrap();
-    let db = Db::open(&format!("{base}/{name}")).await.unwrap();
+    Some(format!("{base}/{name}"))
+}
+
+/// A fresh database of that server with the schema.
+pub(crate) async fn postgres() -> Option<TestDb> {
+    let db = Db::open(&postgres_url().await?).await.unwrap();
     web::store::panel::panel_epoch(&db).await.unwrap();
     Some(TestDb { db, _directory: tempfile::tempdir().unwrap() })
 }

@@ -54,6 +54,9 @@ fn pages_and_their_fragments_are_one_truth() {
         let model = samples::server_show(row);
         are_parts_of(&server::show_page(&viewer, &model), &server::show_fragments(&model));
     }
+    for (_, model) in samples::rollouts() {
+        are_parts_of(&server::rollout_page(&viewer, &model), &server::rollout_fragments(&model));
+    }
 }
 
 #[test]

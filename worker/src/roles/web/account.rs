@@ -41,7 +41,8 @@ fn comment(user: &LinuxUser) -> String {
     format!("Gantry account {user}")
 }
 
-/// The account's user if it exists and is ours.
+/// The account's user if it exists and is ours. A group of its name and number without a user is ours too: users are made and
+/// removed group and user one after the other, and something may come in between.
 fn own_user(spec: &AccountSpec, facts: Facts<'_>) -> Result<Option<UserRecord>, PlanError> {
     let conflict = |reason: String| PlanError::UserConflict { user: spec.user.clone(), reason };
     let uid = spec.uid.get();
@@ -52,11 +53,11 @@ fn own_user(spec: &AccountSpec, facts: Facts<'_>) -> Result<Option<UserRecord>, 
     if let Some(other) = facts.user_of_uid(uid)? {
         return Err(conflict(format!("uid {uid} belongs to {other}")));
     }
-    if let Some(other) = facts.group_of_gid(uid)? {
+    if let Some(other) = facts.group_of_gid(uid)?.filter(|other| other != spec.user.as_str()) {
         return Err(conflict(format!("gid {uid} belongs to {other}")));
     }
-    if facts.group(spec.user.as_str())?.is_some() {
-        return Err(conflict("a group of this name exists".to_owned()));
+    if let Some(other) = facts.group(spec.user.as_str())?.filter(|other| *other != uid) {
+        return Err(conflict(format!("a group of this name exists with gid {other}")));
     }
     let cell = paths::cell(&spec.user);
     match facts.entry(&cell)? {
@@ -185,14 +186,15 @@ fn absent(spec: &AccountSpec, existing: Option<&UserRecord>, generation: Generat
         draft.plan.step(USER, Action::EndProcesses { uid });
     }
     draft.no_file(SFTP, paths::keys(user))?;
+    // A slice that is stopped is forgotten, and the next account of this name has its own limits: systemd need not read all its
+    // units again, which takes long where there are thousands.
     draft.stopped(LIMITS, &paths::slice(user))?;
-    if draft.no_file(LIMITS, paths::unit(&paths::slice(user)))?.yes() {
-        // Or systemd would remember the limits, for the next account of this name.
-        draft.plan.step(LIMITS, Action::LoadUnits);
-    }
+    draft.no_file(LIMITS, paths::unit(&paths::slice(user)))?;
     no_cell(&mut draft, spec, generation)?;
     if existing.is_some() {
         draft.plan.finally(CLEAN_UP, FinishAction::EndProcesses { uid });
+    }
+    if existing.is_some() || facts.group(user.as_str())?.is_some() {
         draft.plan.finally(CLEAN_UP, FinishAction::RemoveUser { user: user.clone(), uid });
     }
     Ok(draft.plan)

@@ -99,7 +99,8 @@ fn units(draft: &mut Draft<'_>, versions: &[PhpVersion]) -> Result<(), PlanError
     draft.directory(UNITS, directory("/etc/systemd/system/user@.service.d"))?;
     let mut changed = draft.file(UNITS, root_file(paths::unit("gantry.slice"), systemd::outer_slice()))?;
     let limits = paths::unit("nginx.service.d/gantry.conf");
-    changed = changed.or(draft.file(UNITS, root_file(limits, systemd::nginx_limits()))?);
+    let descriptors = nginx::descriptors(draft.facts.accounts());
+    changed = changed.or(draft.file(UNITS, root_file(limits, systemd::nginx_limits(descriptors)))?);
     changed = changed.or(draft.file(UNITS, root_file(paths::unit(paths::FIREWALL_UNIT), firewall::unit()))?);
     let managers = paths::unit("user@.service.d/50-gantry.conf");
     changed = changed.or(draft.file(UNITS, root_file(managers, systemd::no_user_managers()))?);
@@ -172,6 +173,7 @@ fn web_server(draft: &mut Draft<'_>) -> Result<(), PlanError> {
     }
     let text = nginx::baseline(draft.facts.has_ipv6());
     changed = changed.or(draft.file(NGINX, root_file("/etc/nginx/conf.d/gantry.conf", text))?);
+    changed = changed.or(main_level(draft)?);
     if changed.yes() {
         draft.plan.steps.insert(at, Step { name: NGINX.into(), action: Action::TestNginx });
     }
@@ -180,6 +182,35 @@ fn web_server(draft: &mut Draft<'_>) -> Result<(), PlanError> {
         draft.plan.step(NGINX, Action::ReloadNginx);
     }
     Ok(())
+}
+
+const NGINX_CONF: &str = "/etc/nginx/nginx.conf";
+/// Debian's nginx.conf includes what lies here at its main level.
+const MAIN_PARTS: &str = "/etc/nginx/modules-enabled";
+const MAIN_OWN: &str = "60-gantry.conf";
+
+/// What can be said in no part of `http`: descriptors, connections, how long a replaced process may go on.
+fn main_level(draft: &mut Draft<'_>) -> Result<Changed, PlanError> {
+    let Entry::File { owner, mode, .. } = draft.facts.entry(Path::new(NGINX_CONF))? else { return Ok(Changed::No) };
+    let conf = String::from_utf8_lossy(&draft.facts.content(Path::new(NGINX_CONF))?).into_owned();
+    let mut changed = Changed::No;
+    if let Some(text) = nginx::with_connections(&conf) {
+        changed = draft.file(NGINX, FileImage { path: NGINX_CONF.into(), owner, mode, content: Content::from(text) })?;
+    }
+    let included = conf.lines().any(|line| line.trim_start().starts_with("include") && line.contains("modules-enabled/*.conf"));
+    if !included || draft.facts.entry(Path::new(MAIN_PARTS))? == Entry::Absent {
+        return Ok(changed);
+    }
+    let mut given = nginx::given(conf.lines());
+    for name in draft.facts.list(Path::new(MAIN_PARTS))?.into_iter().filter(|name| name.ends_with(".conf") && name != MAIN_OWN) {
+        let path = Path::new(MAIN_PARTS).join(name);
+        // Links lead to the modules that packages bring, which say nothing else.
+        if let Entry::File { .. } = draft.facts.entry(&path)? {
+            given.extend(nginx::given(String::from_utf8_lossy(&draft.facts.content(&path)?).lines()));
+        }
+    }
+    let text = nginx::main_level(nginx::descriptors(draft.facts.accounts()), &given);
+    Ok(changed.or(draft.file(NGINX, root_file(Path::new(MAIN_PARTS).join(MAIN_OWN), text))?))
 }
 
 #[cfg(test)]

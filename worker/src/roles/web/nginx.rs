@@ -3,6 +3,7 @@
 //! **A value changes one word of the result, never its structure**: every word that is not ours is checked against the
 //! characters that mean nothing to nginx, here, whatever its type promised.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -19,9 +20,16 @@ pub const MARK: &str = "# Made by Gantry";
 const READ_TIMEOUT_S: u32 = 3620;
 /// What a site without PHP takes of a request's body: it has no use for any.
 const BODY_MIB: u32 = 1;
-/// Requests of one site at a time, those of this host itself aside. Debian's nginx has 768 connections per core and one with
-/// PHP takes two, so on two cores a site leaves a third of them to the others.
+/// Requests of one site at a time, those of this host itself aside. One with PHP takes two of the [`CONNECTIONS`] that nginx
+/// has per core, so even on one core a site leaves three quarters of them to the others.
 const REQUESTS: u32 = 512;
+/// Connections of each worker process, a process per core: some 430 bytes each, 1.7 MiB in all.
+pub const CONNECTIONS: u32 = 4096;
+/// What Debian gives it.
+const DEBIANS_CONNECTIONS: &str = "worker_connections 768;";
+/// A worker process that a reload has replaced may serve what it has begun for so long: a large download to a slow reader,
+/// an open stream. Without a limit each reload leaves another such process, with everybody's configuration in its memory.
+const SHUTDOWN_TIMEOUT_S: u32 = 300;
 
 /// The vhost of a site.
 ///
@@ -34,6 +42,10 @@ pub fn vhost(spec: &SiteSpec, generation: Generation, ipv6: bool) -> Result<Stri
         names.push_str(word(alias.as_str())?);
     }
     let logs = paths::in_cell(&spec.user, "logs");
+    let probe = match spec.presence {
+        Presence::Active => probe(generation, ""),
+        Presence::Suspended | Presence::Deleted => probe(generation, FROM_HERE_ONLY),
+    };
     let (access, error) = (path(&logs.join("access.log"))?, path(&logs.join("error.log"))?);
     let serve = match (spec.presence, spec.kind) {
         (Presence::Suspended | Presence::Deleted, SiteKind::Static | SiteKind::Php { .. }) => suspended(),
@@ -49,8 +61,7 @@ pub fn vhost(spec: &SiteSpec, generation: Generation, ipv6: bool) -> Result<Stri
     let listen6 = if ipv6 { "    listen [::]:80;\n" } else { "" };
     Ok(format!(
         "{MARK}. Changes here are overwritten. Generation {generation}.\n\
-         server {{\n    listen 80;\n{listen6}    server_name {names};\n    server_tokens off;\n    access_log {access} gantry;\n    error_log {error};\n    limit_conn gantry_sites {REQUESTS};\n{serve}{}{}}}\n",
-        probe(generation),
+         server {{\n    listen 80;\n{listen6}    server_name {names};\n    server_tokens off;\n    access_log {access} gantry;\n    error_log {error};\n    limit_conn gantry_sites {REQUESTS};\n{serve}{probe}{}}}\n",
         includes(spec)?
     ))
 }
@@ -61,25 +72,23 @@ fn files(spec: &SiteSpec, index: &str) -> Result<String, PlanError> {
     let top = path(&paths::document_top(&spec.user, &spec.document_root))?;
     Ok(format!(
         "    root {root};\n    index {index};\n    disable_symlinks if_not_owner from={top};\n\n    \
-         location ~ /\\.(?!well-known/) {{\n        return 404;\n    }}\n"
+         if ($gantry_refused) {{\n        return 404;\n    }}\n"
     ))
 }
 
 const STATIC_BODY: &str = "    location / {\n        try_files $uri $uri/ =404;\n    }\n";
 
+/// What PHP is told of a request is said once, by [`baseline`]: said in each vhost it is a third of what nginx reads.
 fn php_body(socket: &str, generation: Generation) -> String {
     // The socket in a variable: a literal one makes nginx compare it with every other (2.4 times slower at 10,000 sites).
     format!(
         "    set $gantry_php unix:{socket};\n\n    \
          location / {{\n        try_files $uri $uri/ /index.php?$args;\n    }}\n    \
-         location ~ \\.php$ {{\n        try_files $uri =404;\n        include fastcgi_params;\n        \
-         fastcgi_param DOCUMENT_ROOT $realpath_root;\n        \
-         fastcgi_param SCRIPT_FILENAME $realpath_root$fastcgi_script_name;\n        \
-         fastcgi_param HTTP_PROXY \"\";\n        \
+         location ~ \\.php$ {{\n        try_files $uri =404;\n        \
          fastcgi_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset;\n        \
          fastcgi_read_timeout {READ_TIMEOUT_S}s;\n        fastcgi_pass $gantry_php;\n    }}\n    \
-         location = {PHP_PROBE_PATH} {{\n        access_log off;\n        if ($gantry_local = 0) {{\n            return 404;\n        }}\n        \
-         include fastcgi_params;\n        fastcgi_param SCRIPT_FILENAME {}/probe.php;\n        \
+         location = {PHP_PROBE_PATH} {{\n        access_log off;\n        \
+         fastcgi_param REQUEST_METHOD $request_method;\n        fastcgi_param SCRIPT_FILENAME {}/probe.php;\n        \
          fastcgi_param GANTRY_GENERATION {generation};\n        fastcgi_pass $gantry_php;\n    }}\n",
         paths::LIBRARY
     )
@@ -97,11 +106,13 @@ fn suspended() -> String {
     )
 }
 
+/// Where `$gantry_refused` is not asked.
+const FROM_HERE_ONLY: &str = "        if ($gantry_local = 0) {\n            return 404;\n        }\n";
+
 /// nginx tells the generation by itself, whatever PHP does.
-fn probe(generation: Generation) -> String {
+fn probe(generation: Generation, guard: &str) -> String {
     format!(
-        "    location = {PROBE_PATH} {{\n        access_log off;\n        default_type application/json;\n        \
-         if ($gantry_local = 0) {{\n            return 404;\n        }}\n        \
+        "    location = {PROBE_PATH} {{\n        access_log off;\n        default_type application/json;\n{guard}        \
          return 200 '{{\"generation\":{generation}}}';\n    }}\n"
     )
 }
@@ -123,10 +134,10 @@ pub fn pool(settings: &PhpSettings) -> String {
     format!("{MARK}. Changes here are overwritten.\nclient_max_body_size {}m;\n", settings.post_max_size_mib)
 }
 
-/// What every vhost relies on, at the level `http`: room for long names, the log format, who counts as this host, how many
-/// requests each site has under way (128 bytes a site: 10 MiB are enough for 80,000), and a server that answers nothing to
-/// names nobody has. Nothing here may be said in a distribution's nginx.conf too: nginx refuses what it reads twice
-/// at one level.
+/// What every vhost relies on, at the level `http`: room for long names, the log format, who counts as this host, what nobody
+/// may ask for (hidden files, and the probes from elsewhere), what PHP is told of a request, how many requests each site has
+/// under way (128 bytes a site: 10 MiB are enough for 80,000), and a server that answers nothing to names nobody has. Nothing
+/// here may be said in a distribution's nginx.conf too: nginx refuses what it reads twice at one level.
 #[must_use]
 pub fn baseline(ipv6: bool) -> String {
     let listen6 = if ipv6 { "    listen [::]:80 default_server;\n" } else { "" };
@@ -138,11 +149,60 @@ pub fn baseline(ipv6: bool) -> String {
         "log_format gantry '$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent '\n    \
          '\"$http_referer\" \"$http_user_agent\" $host $request_time';\n\
          geo $gantry_local {{\n    default 0;\n    127.0.0.1 1;\n    ::1 1;\n}}\n\
+         map \"$gantry_local:$uri\" $gantry_refused {{\n    volatile;\n    default 0;\n    \"1:{PROBE_PATH}\" 0;\n    \
+         \"1:{PHP_PROBE_PATH}\" 0;\n    \"~/\\.(?!well-known/)\" 1;\n}}\n\
+         include fastcgi_params;\nfastcgi_param DOCUMENT_ROOT $realpath_root;\n\
+         fastcgi_param SCRIPT_FILENAME $realpath_root$fastcgi_script_name;\nfastcgi_param HTTP_PROXY \"\";\n\
          map $gantry_local $gantry_counted {{\n    default \"\";\n    0 $server_name;\n}}\n\
          limit_conn_zone $gantry_counted zone=gantry_sites:10m;\n\
          server {{\n    listen 80 default_server;\n{listen6}    server_name _;\n    server_tokens off;\n    access_log off;\n    return 444;\n}}\n"
     );
     text
+}
+
+/// How many files nginx may have open on a host with so many accounts. Its master opens two logs of each, and while it reloads
+/// all of them twice; each worker process has them too, and for a connection three more (the reader's, PHP's or a file's, and
+/// one for what is too large for memory). Twice what that makes, since accounts come between two looks; a power of two, so that
+/// it seldom changes.
+#[must_use]
+pub fn descriptors(accounts: usize) -> u32 {
+    /// Its own logs, sockets and channels.
+    const OWN: u32 = 512;
+    /// The kernel's own limit (`fs.nr_open`).
+    const MOST: u32 = 1 << 20;
+    let logs = u32::try_from(accounts).unwrap_or(MOST).saturating_mul(2);
+    let needed = logs.saturating_mul(2).max(logs.saturating_add(3 * CONNECTIONS)).saturating_add(OWN);
+    needed.saturating_mul(2).min(MOST).next_power_of_two()
+}
+
+/// What is to be said at nginx's main level, where each may be said only once.
+const MAIN: [&str; 2] = ["worker_rlimit_nofile", "worker_shutdown_timeout"];
+
+/// Which of it others say already, by the lines of their files.
+#[must_use]
+pub fn given(lines: impl Iterator<Item = impl AsRef<str>>) -> BTreeSet<&'static str> {
+    let said = |line: &str| MAIN.into_iter().find(|directive| line.split_whitespace().next() == Some(directive));
+    lines.filter_map(|line| said(line.as_ref())).collect()
+}
+
+/// Our part of nginx's main level. `given`: what is an administrator's to say.
+#[must_use]
+pub fn main_level(descriptors: u32, given: &BTreeSet<&'static str>) -> String {
+    let mut text = format!("{MARK}. Changes here are overwritten.\n");
+    let lines = [(MAIN[0], descriptors.to_string()), (MAIN[1], format!("{SHUTDOWN_TIMEOUT_S}s"))];
+    for (directive, value) in lines.iter().filter(|(directive, _)| !given.contains(directive)) {
+        let _ = writeln!(text, "{directive} {value};");
+    }
+    text
+}
+
+/// An nginx.conf with room for more connections, if it gives them Debian's own number: it can be said in no other file. A number
+/// that an administrator has chosen stands.
+#[must_use]
+pub fn with_connections(conf: &str) -> Option<String> {
+    let mut said = conf.lines().filter(|line| line.trim_start().starts_with("worker_connections"));
+    let stock = said.next().is_some_and(|line| line.trim() == DEBIANS_CONNECTIONS) && said.next().is_none();
+    stock.then(|| conf.replacen(DEBIANS_CONNECTIONS, &format!("worker_connections {CONNECTIONS};"), 1))
 }
 
 fn path(path: &Path) -> Result<String, PlanError> {
@@ -161,7 +221,33 @@ fn word(text: &str) -> Result<&str, PlanError> {
 
 #[cfg(test)]
 mod tests {
-    use super::baseline;
+    use super::{baseline, descriptors, given, main_level, with_connections};
+
+    #[test]
+    fn descriptors_are_enough_for_every_log_twice_and_for_the_connections() {
+        assert_eq!([0, 1_000, 5_000, 10_000].map(descriptors), [32_768, 32_768, 65_536, 131_072]);
+        for accounts in [0, 1, 999, 5_000, 20_000, 100_000] {
+            assert!(descriptors(accounts) as usize >= 4 * accounts + 512);
+            assert!(descriptors(accounts) as usize >= 2 * accounts + 3 * 4_096 + 512);
+        }
+    }
+
+    #[test]
+    fn what_an_administrator_says_at_the_main_level_stands() {
+        let conf = "user www-data;\n  worker_shutdown_timeout 1h;\n# worker_rlimit_nofile 5;\n";
+        let given = given(conf.lines());
+        assert_eq!(main_level(64, &given).lines().skip(1).collect::<Vec<_>>(), ["worker_rlimit_nofile 64;"]);
+    }
+
+    #[test]
+    fn debians_own_number_of_connections_is_raised_and_another_one_stands() {
+        let debian = "events {\n\tworker_connections 768;\n\t# multi_accept on;\n}\n";
+        assert_eq!(with_connections(debian).unwrap(), debian.replace("768", "4096"));
+        for own in ["events { worker_connections 512; }", "events {\n\tworker_connections 1024;\n}", "events {}"] {
+            assert_eq!(with_connections(own), None);
+        }
+        assert_eq!(with_connections(&with_connections(debian).unwrap()), None);
+    }
 
     /// Debian 13's nginx.conf says `server_tokens off`, and nginx refused the second one.
     #[test]

@@ -18,6 +18,9 @@ pub fn log(user: &LinuxUser, version: PhpVersion) -> PathBuf {
 const RELOAD_PATIENCE_S: u32 = 30;
 /// FPM ends a request this much after PHP's own limit: PHP counts only its own time, not that of waiting.
 const TERMINATE_AFTER_S: u32 = 10;
+/// Children that wait for requests while a master runs that was started on demand. FPM adds at most so many in a second.
+const SPARE: u32 = 2;
+
 /// The whole configuration of a master with one pool. No user, group or pid: the master runs as the account's user already,
 /// under systemd.
 #[must_use]
@@ -73,10 +76,16 @@ fn values(settings: &PhpSettings) -> String {
 
 fn process_manager(manager: &ProcessManager) -> String {
     match manager {
-        ProcessManager::Ondemand { max_children, idle_timeout_s, max_requests } => format!(
-            "pm = ondemand\npm.max_children = {max_children}\npm.process_idle_timeout = {idle_timeout_s}s\n\
-             pm.max_requests = {max_requests}\n"
-        ),
+        // Not FPM's own `ondemand`, which starts one child when it wakes up and none for what came meanwhile: fourteen slow
+        // requests at once had three of ten children. The socket starts the master on demand, and the worker ends it when it
+        // has been idle for the time given.
+        ProcessManager::Ondemand { max_children, idle_timeout_s: _, max_requests } => {
+            let spare = SPARE.min(*max_children);
+            format!(
+                "pm = dynamic\npm.max_children = {max_children}\npm.start_servers = {spare}\n\
+                 pm.min_spare_servers = {spare}\npm.max_spare_servers = {spare}\npm.max_requests = {max_requests}\n"
+            )
+        }
         ProcessManager::Static { max_children, max_requests } => {
             format!("pm = static\npm.max_children = {max_children}\npm.max_requests = {max_requests}\n")
         }
@@ -84,5 +93,24 @@ fn process_manager(manager: &ProcessManager) -> String {
             "pm = dynamic\npm.max_children = {max_children}\npm.start_servers = {start_servers}\n\
              pm.min_spare_servers = {min_spare}\npm.max_spare_servers = {max_spare}\npm.max_requests = {max_requests}\n"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::jobs::ProcessManager;
+
+    use super::process_manager;
+
+    /// FPM refuses spare children beyond the most there may be, and starts too few of its own `ondemand` ones.
+    #[test]
+    fn a_pool_on_demand_keeps_no_more_children_ready_than_it_may_have() {
+        for (max_children, spare) in [(1, 1), (2, 2), (10, 2)] {
+            let text = process_manager(&ProcessManager::Ondemand { max_children, idle_timeout_s: 5, max_requests: 0 });
+            assert!(text.starts_with("pm = dynamic\n"), "{text}");
+            for key in ["start_servers", "min_spare_servers", "max_spare_servers"] {
+                assert!(text.contains(&format!("pm.{key} = {spare}\n")), "{text}");
+            }
+        }
     }
 }

@@ -102,10 +102,10 @@ fn serve(draft: &mut Draft<'_>, spec: &PhpPoolSpec, changed: Changed) -> Result<
     let socket = paths::php_socket_unit(&spec.user, spec.version);
     let template = paths::unit(&paths::php_socket_template(spec.version));
     draft.link(POOL, paths::socket_wanted(&socket), template)?;
-    draft.running(POOL, &socket)?;
+    let started = draft.running(POOL, &socket)?;
     let service = paths::php_service_unit(&spec.user, spec.version);
-    // A master that is not running reads the new file when it starts.
-    if changed.yes() && draft.facts.runs(&service)? {
+    // A master that is not running reads the new file when it starts; none runs without its socket.
+    if changed.yes() && !started.yes() && draft.facts.runs(&service)? {
         draft.plan.step(RELOAD, Action::ReloadUnit { unit: service });
     }
     Ok(())

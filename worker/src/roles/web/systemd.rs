@@ -81,10 +81,10 @@ fn confinement(homes: &str) -> String {
     )
 }
 
-/// nginx opens two logs per account, and twice as many while it reloads.
+/// How many files nginx may open from its start on; what runs already is given room when it reloads.
 #[must_use]
-pub fn nginx_limits() -> String {
-    format!("{MARK}[Service]\nLimitNOFILE=262144\n")
+pub fn nginx_limits(descriptors: u32) -> String {
+    format!("{MARK}[Service]\nLimitNOFILE={descriptors}\n")
 }
 
 /// Keeps systemd from starting a service manager for a tenant who signs in by SFTP: units that he uploads to

@@ -10,8 +10,10 @@ use shared::names::{DomainName, LinuxUser, PhpVersion};
 use shared::role::Role;
 
 use super::{FakeSystem, Node, State, nginx};
-use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
-use crate::system::{Check, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError};
+use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
+use crate::system::{
+    Check, LiveTest, NAME_IGNORED, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError,
+};
 
 /// The unit that loads packet filter rules.
 const FIREWALL: &str = "gantry-firewall.service";
@@ -195,11 +197,14 @@ impl System for FakeSystem {
     }
 
     fn group(&self, name: &str) -> Result<Option<u32>, SystemError> {
-        Ok(self.user(name)?.map(|user| user.gid))
+        let user = self.user(name)?;
+        Ok(user.map(|user| user.gid).or_else(|| self.lock().host.groups.get(name).copied()))
     }
 
     fn group_of_gid(&self, gid: u32) -> Result<Option<String>, SystemError> {
-        self.user_of_uid(gid)
+        let user = self.user_of_uid(gid)?;
+        let left = |state: &State| state.host.groups.iter().find(|(_, number)| **number == gid).map(|(name, _)| name.clone());
+        Ok(user.or_else(|| left(&self.lock())))
     }
 
     fn users(&self) -> Result<BTreeMap<String, UserRecord>, SystemError> {
@@ -220,15 +225,17 @@ impl System for FakeSystem {
                     password: "!*".to_owned(),
                     expires: None,
                 };
+                state.host.groups.remove(user.name.as_str());
                 state.host.users.entry(user.name.to_string()).or_insert(record);
             }
             Ok(())
         })
     }
 
-    fn remove_user(&self, name: &LinuxUser) -> Result<(), SystemError> {
-        self.lock().change(name.as_str(), |state| {
-            state.host.users.remove(name.as_str());
+    fn remove_users(&self, gone: &[&LinuxUser]) -> Result<(), SystemError> {
+        self.lock().change(&names(gone), |state| {
+            state.host.users.retain(|name, _| gone.iter().all(|user| user.as_str() != name));
+            state.host.groups.retain(|name, _| gone.iter().all(|user| user.as_str() != name));
             Ok(())
         })
     }
@@ -242,9 +249,11 @@ impl System for FakeSystem {
         })
     }
 
-    fn set_expiry(&self, name: &LinuxUser, day: Option<i64>) -> Result<(), SystemError> {
-        self.lock().change(name.as_str(), |state| {
-            state.user_mut(name)?.expires = day;
+    fn set_expiries(&self, days: &[(&LinuxUser, Option<i64>)]) -> Result<(), SystemError> {
+        self.lock().change(&names(days.iter().map(|(name, _)| name)), |state| {
+            for (name, day) in days {
+                state.user_mut(name)?.expires = *day;
+            }
             Ok(())
         })
     }
@@ -299,19 +308,24 @@ impl System for FakeSystem {
         self.lock().change("units", |_| Ok(()))
     }
 
-    fn test_nginx(&self, changes: &[StagedChange]) -> Result<NginxTest, SystemError> {
+    fn test_nginx(&self, changes: &[StagedChange], live: LiveTest) -> Result<NginxTest, SystemError> {
         let mut state = self.lock();
         state.alive()?;
         state.tests += 1;
         let candidate = nginx::test(&nginx::staged(&state.host.nodes, changes));
-        let clean = candidate.accepted && candidate.output.is_empty();
-        Ok(NginxTest { candidate, live: (!clean).then(|| nginx::test(&state.host.nodes)) })
+        let clean = candidate.accepted && !candidate.output.contains(NAME_IGNORED);
+        let asked = live == LiveTest::IfNeeded && !clean;
+        state.live_tests += usize::from(asked);
+        Ok(NginxTest { candidate, live: asked.then(|| nginx::test(&state.host.nodes)) })
     }
 
     fn reload_nginx(&self) -> Result<(), SystemError> {
         self.lock().change("signal nginx", |state| {
             state.reloads += 1;
-            if !state.deaf && nginx::test(&state.host.nodes).accepted {
+            if state.deaf {
+                return Err(SystemError::ReloadRefused { said: "[emerg] made to refuse".to_owned() });
+            }
+            if nginx::test(&state.host.nodes).accepted {
                 state.host.serving = nginx::load(&state.host.nodes);
             }
             Ok(())
@@ -376,14 +390,5 @@ impl System for FakeSystem {
 
     fn host_facts(&self) -> HostFacts {
         HostFacts { os: "Debian GNU/Linux 12 (bookworm)".to_owned(), cpus: 2, ..HostFacts::default() }
-    }
-}
-
-/// Kept beside the other attributes of a directory that tests put by hand.
-impl Node {
-    /// A directory of root's.
-    #[must_use]
-    pub fn directory() -> Self {
-        Self::Directory { owner: crate::engine::image::Owner::ROOT, mode: 0o755, acl: Acl::default() }
     }
 }

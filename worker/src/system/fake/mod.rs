@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub nodes: BTreeMap<PathBuf, Node>,
     /// Users by name.
     pub users: BTreeMap<String, UserRecord>,
+    /// Groups that no user has as his own, by name.
+    pub groups: BTreeMap<String, u32>,
     /// Units that run.
     pub active: BTreeSet<String>,
     /// What nginx has loaded.
@@ -74,6 +76,8 @@ pub enum Trouble {
     CutBefore,
     /// The worker is cut off after it.
     CutAfter,
+    /// It runs into a fault of the worker's own.
+    Panic,
 }
 
 /// Trouble to come.
@@ -101,12 +105,21 @@ struct State {
     deaf: bool,
     flushed: bool,
     tests: usize,
+    live_tests: usize,
     reloads: usize,
 }
 
 impl Default for FakeSystem {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Node {
+    /// A directory of root's.
+    #[must_use]
+    pub fn directory() -> Self {
+        Self::Directory { owner: Owner::ROOT, mode: 0o755, acl: Acl::default() }
     }
 }
 
@@ -122,6 +135,8 @@ impl FakeSystem {
         let file = |content: &str| Node::File { owner: Owner::ROOT, mode: 0o644, content: content.as_bytes().to_vec() };
         nodes.insert("/usr/sbin/nginx".into(), file(""));
         nodes.insert("/usr/sbin/nft".into(), file(""));
+        let conf = "user www-data;\ninclude /etc/nginx/modules-enabled/*.conf;\nevents {\n\tworker_connections 768;\n}\n";
+        nodes.insert("/etc/nginx/nginx.conf".into(), file(conf));
         nodes.insert("/etc/nginx/sites-available/default".into(), file("server { listen 80 default_server; server_name _; }\n"));
         nodes.insert("/etc/nginx/sites-enabled/default".into(), Node::Link { target: "/etc/nginx/sites-available/default".into() });
         let web = UserRecord {
@@ -136,6 +151,7 @@ impl FakeSystem {
         let host = Snapshot {
             nodes,
             users: BTreeMap::from([("www-data".to_owned(), web)]),
+            groups: BTreeMap::new(),
             active: ["nginx.service", "ssh.service"].map(str::to_owned).into(),
             serving: Vec::new(),
         };
@@ -152,6 +168,7 @@ impl FakeSystem {
             deaf: false,
             flushed: false,
             tests: 0,
+            live_tests: 0,
             reloads: 0,
         };
         Self { state: Mutex::new(state) }
@@ -196,13 +213,19 @@ impl FakeSystem {
     pub fn heal(&self) {
         let mut state = self.lock();
         (state.trouble, state.cut, state.changes) = (None, false, 0);
-        (state.tests, state.reloads) = (0, 0);
+        (state.tests, state.live_tests, state.reloads) = (0, 0, 0);
     }
 
     /// How often nginx and PHP-FPM were asked about configurations since [`Self::heal`].
     #[must_use]
     pub fn tests(&self) -> usize {
         self.lock().tests
+    }
+
+    /// How often nginx was asked about the tree as it is, to judge another, since [`Self::heal`].
+    #[must_use]
+    pub fn live_tests(&self) -> usize {
+        self.lock().live_tests
     }
 
     /// How often nginx was told to read its configuration since [`Self::heal`].
@@ -257,6 +280,11 @@ impl FakeSystem {
         self.lock().host.users.remove(user);
     }
 
+    /// Adds a group without a user, such as is left where a user was half made or half removed.
+    pub fn put_group(&self, name: &str, gid: u32) {
+        self.lock().host.groups.insert(name.to_owned(), gid);
+    }
+
     /// Has a unit run, as a first request starts a sleeping pool.
     pub fn start(&self, unit: &str) {
         self.lock().host.active.insert(unit.to_owned());
@@ -287,8 +315,8 @@ impl FakeSystem {
         self.lock().flushed = true;
     }
 
-    /// From now on nginx refuses every reload silently, as it does when it runs out of descriptors.
-    pub fn ignore_reloads(&self) {
+    /// From now on nginx refuses every reload, as it does when it runs out of descriptors.
+    pub fn refuse_reloads(&self) {
         self.lock().deaf = true;
     }
 }
@@ -299,6 +327,7 @@ const DIRECTORIES: &[&str] = &[
     "/etc/logrotate.d",
     "/etc/nginx",
     "/etc/nginx/conf.d",
+    "/etc/nginx/modules-enabled",
     "/etc/nginx/sites-available",
     "/etc/nginx/sites-enabled",
     "/etc/ssh",
@@ -343,6 +372,7 @@ impl State {
                 self.cut = true;
                 Err(SystemError::Interrupted)
             }
+            Some(Trouble::Panic) => panic!("made to panic"),
             Some(Trouble::CutAfter) => {
                 effect(self)?;
                 self.cut = true;

@@ -81,6 +81,7 @@ impl Samples {
         for (row, name) in models::servers().into_iter().zip(["online", "offline", "drained", "waiting"]) {
             self.add(viewer, &format!("server-{name}"), server::show_page(viewer, &server_show(row)));
         }
+        self.updates(viewer);
         for (name, accounts) in [("delete", 0), ("delete-blocked", 3)] {
             let model = server::DeleteModel {
                 id: models::id(1),
@@ -96,6 +97,70 @@ impl Samples {
             self.add(viewer, &format!("server-enrol-{name}"), server::enrol_page(viewer, &model));
         }
     }
+}
+
+impl Samples {
+    fn updates(&mut self, viewer: &Viewer) {
+        let offered = |failed| server::Update::Offered { version: "0.2.0".to_owned(), failed };
+        let under_way = server::Update::UnderWay(models::progress("web1 to 0.2.0"));
+        for (name, update) in [("failed", offered(Some(models::failure(true)))), ("under-way", under_way)] {
+            let model = server::ShowModel { update, ..server_show(models::servers().swap_remove(0)) };
+            self.add(viewer, &format!("server-update-{name}"), server::show_page(viewer, &model));
+        }
+        for (name, model) in rollouts() {
+            self.add(viewer, &format!("updates-{name}"), server::rollout_page(viewer, &model));
+        }
+    }
+}
+
+/// The page of updates in each of its states.
+pub(in crate::views) fn rollouts() -> Vec<(&'static str, server::RolloutModel)> {
+    let row = |number: u8, name: &str, state| server::RolloutRow {
+        id: models::id(number),
+        name: models::parse(name),
+        version: "0.1.0".to_owned(),
+        operation: (!matches!(state, server::RolloutRowState::Waiting)).then(|| models::id(90 + number)),
+        state,
+    };
+    let rollout = |badge, unfinished, stopped, third| server::Rollout {
+        version: "0.2.0".to_owned(),
+        at_once: 5,
+        badge,
+        unfinished,
+        stopped,
+        asked_by: "Tomas Nyberg".to_owned(),
+        asked_at: models::ago(120),
+        rows: vec![
+            server::RolloutRow { version: "0.2.0".to_owned(), ..row(1, "web1", server::RolloutRowState::Done) },
+            row(2, "web2", server::RolloutRowState::UnderWay(Some(models::progress("web2 to 0.2.0")))),
+            row(3, "a-server-with-a-name-of-32-chars", third),
+            row(4, "web4", server::RolloutRowState::Waiting),
+        ],
+    };
+    let failed = || server::RolloutRowState::Failed(Some(models::failure(true)));
+    let offer = server::RolloutModel {
+        now: models::now(),
+        offered: Some("0.2.0".to_owned()),
+        behind: 3,
+        offline: 1,
+        rollout: None,
+        at_once: "5".to_owned(),
+        errors: Errors::default(),
+        live: live(),
+        toast: None,
+    };
+    let with = |rollout| server::RolloutModel { rollout: Some(rollout), ..offer.clone() };
+    let running = with(rollout(server::Rollout::RUNNING, true, false, server::RolloutRowState::UnderWay(None)));
+    let refused = Errors::one("at_once", "Enter a number from 1 to 50.");
+    vec![
+        ("under-way", running),
+        ("stopped", with(rollout(server::Rollout::STOPPED, true, true, failed()))),
+        ("cancelled", with(rollout(server::Rollout::CANCELLED, false, false, failed()))),
+        ("none", server::RolloutModel { behind: 0, ..offer.clone() }),
+        ("no-package", server::RolloutModel { offered: None, behind: 0, offline: 0, ..offer.clone() }),
+        ("refused", server::RolloutModel { at_once: "many".to_owned(), errors: refused, ..offer.clone() }),
+        ("offered", offer),
+    ]
 }
 
 const PANEL: &str = "https://panel.harbourweb.example:8443";

@@ -19,6 +19,7 @@ mod own;
 
 use super::models;
 pub(super) use drift::drift_model;
+pub(super) use fleet::rollouts;
 pub(super) use own::{home_admin, home_client};
 
 /// A page with the name of its file in the gallery.
@@ -149,6 +150,7 @@ pub(super) fn server_list() -> server::ListModel {
         now: models::now(),
         listing: Listing { sort: "name".to_owned(), ..Listing::new("/servers", 50, 4) },
         counts: server::Counts { all: 4, online: 2, offline: 1, waiting: 1 },
+        behind: 2,
         rows: models::servers(),
         live: live(),
         toast: None,
@@ -201,6 +203,7 @@ pub(super) fn server_show(row: server::Row) -> server::ShowModel {
         places: vec![("Mail hostname", "mail.harbourweb.example".to_owned()), ("Bus address", String::new())],
         history: if online { history() } else { server::History::default() },
         jobs_working: u64::from(online),
+        update: if online { server::Update::Offered { version: "0.2.0".to_owned(), failed: None } } else { server::Update::None },
         created_at: models::ago(400 * 86_400),
         accounts: if online { models::accounts(true) } else { vec![] },
         operations: models::operations(true),

@@ -1,0 +1,90 @@
+//! Updates of all workers as their page shows them. For admins.
+
+use jiff::Timestamp;
+
+use super::operation::standing_of;
+use super::{at, count};
+use crate::app::worker_update::RolloutForm;
+use crate::app::{Actor, FieldErrors};
+use crate::error::PageError;
+use crate::state::AppState;
+use crate::store::rollout::{Rollout as Stored, RolloutServer, RolloutState, RolloutStep, rollout_newest};
+use crate::store::server::server_list;
+use crate::views::model::Failure;
+use crate::views::server::{Rollout, RolloutModel, RolloutRow, RolloutRowState};
+
+/// How many at a time, if nobody says otherwise.
+const AT_ONCE: &str = "5";
+
+/// The page.
+///
+/// # Errors
+/// [`crate::app::AppError::Forbidden`] for clients, or the database fails.
+pub async fn rollout_model(
+    state: &AppState,
+    actor: &Actor,
+    typed: Option<(&RolloutForm, &FieldErrors)>,
+) -> Result<RolloutModel, PageError> {
+    actor.require_admin()?;
+    let offer = state.config.worker_offer();
+    let servers = server_list(state.db()).await?;
+    let is_behind = |reported: &str| offer.as_ref().is_some_and(|offer| offer.is_newer_than(reported));
+    let behind = |online: bool| {
+        let many = servers.iter().filter(|server| server.online == online && is_behind(&server.version)).count();
+        u64::try_from(many).unwrap_or(u64::MAX)
+    };
+    let rollout = match rollout_newest(state.db()).await? {
+        Some(stored) => Some(rollout(state, actor, stored).await?),
+        None => None,
+    };
+    Ok(RolloutModel {
+        now: Timestamp::now(),
+        offered: offer.as_ref().map(|offer| offer.version.to_string()),
+        behind: behind(true),
+        offline: behind(false),
+        rollout,
+        at_once: typed.map_or_else(|| AT_ONCE.to_owned(), |(form, _)| form.at_once.clone()),
+        errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default(),
+        live: None,
+        toast: None,
+    })
+}
+
+async fn rollout(state: &AppState, actor: &Actor, stored: Stored) -> Result<Rollout, PageError> {
+    let mut rows = Vec::with_capacity(stored.servers.len());
+    for server in &stored.servers {
+        rows.push(row(state, actor, server).await?);
+    }
+    Ok(Rollout {
+        version: stored.version.to_string(),
+        at_once: count(stored.at_once),
+        badge: match stored.state {
+            RolloutState::Running => Rollout::RUNNING,
+            RolloutState::Stopped => Rollout::STOPPED,
+            RolloutState::Cancelled => Rollout::CANCELLED,
+            RolloutState::Done => Rollout::DONE,
+        },
+        unfinished: stored.state.is_unfinished(),
+        stopped: stored.state == RolloutState::Stopped,
+        asked_by: stored.asked_by_name,
+        asked_at: at(stored.created_ms),
+        rows,
+    })
+}
+
+async fn row(state: &AppState, actor: &Actor, server: &RolloutServer) -> Result<RolloutRow, PageError> {
+    let operation = server.operation.map(|(id, _)| id);
+    let row_state = match (server.step(), operation) {
+        (RolloutStep::Waiting, _) => RolloutRowState::Waiting,
+        (RolloutStep::Done, _) => RolloutRowState::Done,
+        (RolloutStep::UnderWay, Some(id)) => RolloutRowState::UnderWay(standing_of(state, actor, id).await?.progress),
+        (RolloutStep::UnderWay, None) => RolloutRowState::UnderWay(None),
+        (RolloutStep::Failed, Some(id)) => {
+            let failure = standing_of(state, actor, id).await?.failure;
+            // The rollout's own Resume tries it again.
+            RolloutRowState::Failed(failure.map(|failure| Failure { retry: None, operation: None, ..failure }))
+        }
+        (RolloutStep::Failed, None) => RolloutRowState::Failed(None),
+    };
+    Ok(RolloutRow { id: server.server, name: server.name.clone(), version: server.reported.clone(), state: row_state, operation })
+}

@@ -1,0 +1,246 @@
+//! Updates of all workers: what is offered, and how the newest rollout stands.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+use shared::ids::{OperationId, ServerId};
+use shared::names::ServerName;
+
+use crate::paths;
+use crate::views::components::badge::{self, Badge, Tone};
+use crate::views::components::button::{self, Size, Weight};
+use crate::views::components::form_field::Field;
+use crate::views::components::icon::Icon;
+use crate::views::components::stat::counted;
+use crate::views::components::table::{Column, detail, table};
+use crate::views::components::toast::Toast;
+use crate::views::components::{empty_state, note, progress, time};
+use crate::views::fragment::Fragment;
+use crate::views::layout::{self, Nav, Page, Viewer};
+use crate::views::model::{Errors, Failure, Progress};
+
+/// The page's model.
+#[derive(Debug, Clone)]
+pub struct RolloutModel {
+    /// What time it is.
+    pub now: Timestamp,
+    /// The version this panel carries, if it carries any.
+    pub offered: Option<String>,
+    /// How many servers that are online have an older one.
+    pub behind: u64,
+    /// How many that are offline have an older one.
+    pub offline: u64,
+    /// The newest rollout.
+    pub rollout: Option<Rollout>,
+    /// `at_once` as typed.
+    pub at_once: String,
+    /// What was wrong with it.
+    pub errors: Errors,
+    /// The live stream.
+    pub live: Option<String>,
+    /// A message.
+    pub toast: Option<Toast>,
+}
+
+/// A rollout.
+#[derive(Debug, Clone)]
+pub struct Rollout {
+    /// The version.
+    pub version: String,
+    /// How many servers at a time, once the first is well.
+    pub at_once: u64,
+    /// Its badge.
+    pub badge: Badge,
+    /// Whether it goes on by itself, or can.
+    pub unfinished: bool,
+    /// Whether a failure has stopped it.
+    pub stopped: bool,
+    /// Who asked.
+    pub asked_by: String,
+    /// When.
+    pub asked_at: Timestamp,
+    /// Its servers in their order.
+    pub rows: Vec<RolloutRow>,
+}
+
+impl Rollout {
+    /// The badge of one that goes on.
+    pub const RUNNING: Badge = Badge { tone: Tone::Work, icon: Icon::LoaderCircle, label: "Under way" };
+    /// The badge of one that a failure has stopped.
+    pub const STOPPED: Badge = Badge { tone: Tone::Bad, icon: Icon::CircleAlert, label: "Stopped" };
+    /// The badge of one that a person has ended.
+    pub const CANCELLED: Badge = Badge { tone: Tone::Off, icon: Icon::Ban, label: "Cancelled" };
+    /// The badge of one that is done.
+    pub const DONE: Badge = Badge { tone: Tone::Ok, icon: Icon::CircleCheck, label: "Done" };
+}
+
+/// A server of a rollout.
+#[derive(Debug, Clone)]
+pub struct RolloutRow {
+    /// The server.
+    pub id: ServerId,
+    /// Its name.
+    pub name: ServerName,
+    /// The version it reports.
+    pub version: String,
+    /// How it stands.
+    pub state: RolloutRowState,
+    /// Its operation, once it was begun.
+    pub operation: Option<OperationId>,
+}
+
+/// How a server of a rollout stands.
+#[derive(Debug, Clone)]
+pub enum RolloutRowState {
+    /// Not begun, and how many of the rollout are before it.
+    Waiting,
+    /// Begun, and its steps.
+    UnderWay(Option<Progress>),
+    /// It has the version.
+    Done,
+    /// It has not, and why.
+    Failed(Option<Failure>),
+}
+
+impl RolloutRowState {
+    const fn badge(&self) -> Badge {
+        match self {
+            Self::Waiting => badge::WAITING,
+            Self::UnderWay(_) => Rollout::RUNNING,
+            Self::Done => Rollout::DONE,
+            Self::Failed(_) => Badge { tone: Tone::Bad, icon: Icon::CircleAlert, label: "Failed" },
+        }
+    }
+}
+
+const OFFER: &str = "rollout-offer";
+const STATE: &str = "rollout-state";
+
+const COLUMNS: &[Column] = &[Column::new("Server").class("main"), Column::new("State"), Column::new("Version")];
+
+/// The page.
+#[must_use]
+pub fn rollout_page(viewer: &Viewer, model: &RolloutModel) -> Markup {
+    let line = html! { "The worker's newest package on every server, one server first. Sites keep serving meanwhile." };
+    let body = html! {
+        (layout::page_head(&html! { "Worker updates" }, &line, &layout::nothing()))
+        (offer(model).html)
+        (state(model).html)
+    };
+    let busy = model.rollout.as_ref().is_some_and(|rollout| rollout.unfinished && !rollout.stopped);
+    let page = Page::new("Updates", Nav::Servers, body)
+        .below("Servers", paths::SERVERS)
+        .live(model.live.as_deref(), busy)
+        .toast(model.toast.clone());
+    layout::page(viewer, &page)
+}
+
+/// The parts that change while the page is open.
+#[must_use]
+pub fn rollout_fragments(model: &RolloutModel) -> Vec<Fragment> {
+    vec![offer(model), state(model)]
+}
+
+fn offer(model: &RolloutModel) -> Fragment {
+    let unfinished = model.rollout.as_ref().is_some_and(|rollout| rollout.unfinished);
+    let html = html! {
+        div.stack #(OFFER) {
+            @match &model.offered {
+                None => (note::note(Tone::Warn, Icon::TriangleAlert, "This panel carries no worker package.", "Its own package brings one with it.")),
+                Some(_) if unfinished => {}
+                Some(version) if model.behind == 0 => {
+                    (note::note(Tone::Ok, Icon::CircleCheck, "Nothing to update.", &nothing_to_do(version, model.offline)))
+                }
+                Some(version) => (form(model, version)),
+            }
+        }
+    };
+    Fragment::new(OFFER, html)
+}
+
+fn nothing_to_do(version: &str, offline: u64) -> String {
+    match offline {
+        0 => format!("Every server has worker {version}."),
+        many => format!("Every server that is online has worker {version}; {} offline.", counted(many, "older one is", "older ones are")),
+    }
+}
+
+fn form(model: &RolloutModel, version: &str) -> Markup {
+    html! {
+        form.card.is-narrow method="post" action=(paths::ROLLOUT) {
+            header.card-head { h2 { "Update to " (version) } }
+            div.card-body.form {
+                (note::form_errors(&model.errors))
+                p {
+                    (counted(model.behind, "server has", "servers have")) " an older worker"
+                    @if model.offline > 0 { ". " (counted(model.offline, "more is", "more are")) " offline and left out" }
+                    ". One is updated first. Once it answers with the new version, the others follow. After a failure no other is begun."
+                }
+                (Field::number("at_once", "At a time").value(&model.at_once).unit("servers").error(model.errors.get("at_once"))
+                    .help("How many follow at a time, once the first is well."))
+            }
+            footer.card-foot {
+                (button::submit(Weight::Primary, "Update all"))
+                (button::link(Weight::Normal, None, "Cancel", paths::SERVERS))
+                (note::form_summary(&model.errors))
+            }
+        }
+    }
+}
+
+fn state(model: &RolloutModel) -> Fragment {
+    let html = html! {
+        div.stack #(STATE) {
+            @match &model.rollout {
+                Some(rollout) => (card(rollout, model.now)),
+                None if model.behind > 0 => {
+                    (empty_state::empty_state(Icon::History, "No rollout yet", "What is done here, and how each server took it, is shown here.", &layout::nothing()))
+                }
+                None => {}
+            }
+        }
+    };
+    Fragment::new(STATE, html)
+}
+
+fn card(rollout: &Rollout, now: Timestamp) -> Markup {
+    let rows = html! { @for row in &rollout.rows { (row_of(row)) } };
+    html! {
+        section.card {
+            header.card-head {
+                h2 { "To " (rollout.version) " " (rollout.badge) }
+                div.row {
+                    @if rollout.stopped { (button::post(Size::Small, Icon::RotateCw, "Resume", paths::ROLLOUT_RESUME)) }
+                    @if rollout.unfinished { (button::post(Size::Small, Icon::Ban, "Cancel", paths::ROLLOUT_CANCEL)) }
+                }
+            }
+            div.card-body {
+                p.muted.small {
+                    "Asked by " (rollout.asked_by) " " (time::ago(rollout.asked_at, now)) ", " (rollout.at_once) " at a time."
+                    @if rollout.stopped { " A server failed, so no other is begun. Resume tries it again and goes on." }
+                }
+            }
+            (table("Servers of the rollout", COLUMNS, None, &rows))
+        }
+    }
+}
+
+fn row_of(row: &RolloutRow) -> Markup {
+    let below = match &row.state {
+        RolloutRowState::UnderWay(Some(steps)) => Some(progress::progress(steps)),
+        RolloutRowState::Failed(Some(failure)) => Some(note::failure_line(failure)),
+        RolloutRowState::Waiting | RolloutRowState::UnderWay(None) | RolloutRowState::Done | RolloutRowState::Failed(None) => None,
+    };
+    html! {
+        tbody {
+            tr {
+                td.main { a.name href=(paths::server(row.id)) { (row.name) } }
+                td {
+                    (row.state.badge())
+                    @if let Some(operation) = row.operation { " " a.small.inline-link href=(paths::operation(operation)) { "What happened" } }
+                }
+                td data-label="Version" { (row.version) }
+            }
+            @if let Some(below) = below { (detail(COLUMNS.len(), &below)) }
+        }
+    }
+}

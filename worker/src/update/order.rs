@@ -1,0 +1,189 @@
+//! An update that has been ordered: what is to be installed, and how far it has come.
+//!
+//! **Each phase is on the disk before anything of it is done**, so that whoever is started next knows where to go on.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use shared::events::{StepReport, Verdict};
+use shared::ids::JobId;
+use shared::names::PackageVersion;
+use shared::release::Sha256Sum;
+
+/// What the worker has ordered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// The job that wants it.
+    pub job: JobId,
+    /// Its attempt.
+    pub attempt: u32,
+    /// The version that ordered it, to go back to.
+    pub from: PackageVersion,
+    /// The version wanted.
+    pub to: PackageVersion,
+    /// The package's file.
+    pub sha256: Sha256Sum,
+    /// The steps so far.
+    pub steps: Vec<StepReport>,
+    /// How far it has come.
+    pub phase: Phase,
+}
+
+/// How far an update has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// The new package is being installed.
+    Installing,
+    /// The old one is being put back.
+    PuttingBack {
+        /// Why.
+        reason: String,
+    },
+    /// It is over.
+    Ended {
+        /// How.
+        verdict: Verdict,
+    },
+}
+
+/// Where the files of an update lie: root's alone.
+#[derive(Debug, Clone)]
+pub struct Desk(PathBuf);
+
+impl Desk {
+    /// That of a worker with this state directory.
+    #[must_use]
+    pub fn within(state_dir: &Path) -> Self {
+        Self(state_dir.join("update"))
+    }
+
+    /// The new package.
+    #[must_use]
+    pub fn package(&self) -> PathBuf {
+        self.0.join("new.deb")
+    }
+
+    /// The package to go back to.
+    #[must_use]
+    pub fn previous(&self) -> PathBuf {
+        self.0.join("previous.deb")
+    }
+
+    /// The program that carries the update out: a copy of the old worker. The unit's `ExecStart` names it.
+    #[must_use]
+    pub fn program(&self) -> PathBuf {
+        self.0.join("updater")
+    }
+
+    /// Begins anew, with this program as the updater.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn clear(&self, program: &Path) -> io::Result<()> {
+        self.leave()?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+        fs::copy(program, self.program())?;
+        fs::set_permissions(self.program(), fs::Permissions::from_mode(0o700))?;
+        File::open(self.program())?.sync_all()?;
+        File::open(&self.0)?.sync_all()
+    }
+
+    /// Removes all of it: an update is over and told.
+    ///
+    /// # Errors
+    /// The directory cannot be removed.
+    pub fn leave(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The order, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn order(&self) -> io::Result<Option<Order>> {
+        match fs::read(self.0.join("order.json")) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the order, whole or not at all.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, order: &Order) -> io::Result<()> {
+        let (path, temporary) = (self.0.join("order.json"), self.0.join("order.new"));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(&serde_json::to_vec_pretty(order)?)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)?;
+        File::open(&self.0)?.sync_all()
+    }
+
+    /// Keeps the database as it is: a newer worker may change its form. The worker must not run.
+    ///
+    /// # Errors
+    /// It cannot be copied.
+    pub fn keep_database(&self, database: &Path) -> io::Result<()> {
+        for file in files_of(database) {
+            let kept = self.kept(&file);
+            match fs::copy(&file, &kept) {
+                Ok(_) => File::open(&kept)?.sync_all()?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => remove(&kept)?,
+                Err(error) => return Err(error),
+            }
+        }
+        File::open(&self.0)?.sync_all()
+    }
+
+    /// Whether a database was kept.
+    #[must_use]
+    pub fn has_database(&self, database: &Path) -> bool {
+        self.kept(database).exists()
+    }
+
+    /// Puts the database back as it was kept. The worker must not run.
+    ///
+    /// # Errors
+    /// It cannot be copied.
+    pub fn restore_database(&self, database: &Path) -> io::Result<()> {
+        for file in files_of(database) {
+            let kept = self.kept(&file);
+            if kept.exists() {
+                fs::copy(&kept, &file)?;
+                File::open(&file)?.sync_all()?;
+            } else {
+                remove(&file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn kept(&self, file: &Path) -> PathBuf {
+        self.0.join(file.file_name().unwrap_or_default())
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The database with its side files.
+fn files_of(database: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    })
+}
