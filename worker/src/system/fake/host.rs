@@ -9,7 +9,11 @@ use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 use shared::role::Role;
 
+<<<<<<< ours
 use super::{FakeSystem, Node, State, made, nginx};
+=======
+use super::{FakeSystem, Node, State, nginx};
+>>>>>>> theirs
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 use crate::system::{
     Check, LiveTest, NAME_IGNORED, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError,
