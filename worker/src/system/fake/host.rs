@@ -9,7 +9,7 @@ use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 use shared::role::Role;
 
-use super::{FakeSystem, Node, State, nginx};
+use super::{FakeSystem, Node, State, made, nginx};
 use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 use crate::system::{
     Check, LiveTest, NAME_IGNORED, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError,
@@ -216,17 +216,8 @@ impl System for FakeSystem {
     fn add_users(&self, users: &[&UserImage]) -> Result<(), SystemError> {
         self.lock().change(&names(users.iter().map(|user| &user.name)), |state| {
             for user in users {
-                let record = UserRecord {
-                    uid: user.uid,
-                    gid: user.uid,
-                    group: user.name.to_string(),
-                    comment: user.comment.clone(),
-                    groups: vec![user.member_of.clone()],
-                    password: "!*".to_owned(),
-                    expires: None,
-                };
                 state.host.groups.remove(user.name.as_str());
-                state.host.users.entry(user.name.to_string()).or_insert(record);
+                state.host.users.entry(user.name.to_string()).or_insert_with(|| made(user));
             }
             Ok(())
         })
@@ -258,7 +249,7 @@ impl System for FakeSystem {
         })
     }
 
-    fn end_processes(&self, _uid: u32) -> Result<(), SystemError> {
+    fn end_processes(&self, _uids: &[u32]) -> Result<(), SystemError> {
         self.lock().change("processes", |_| Ok(()))
     }
 
