@@ -22,13 +22,11 @@ deb_of() { printf '%s/%s_%s_%s.deb' "$DEBS" "$1" "$VERSION" "$ARCHITECTURE"; }
 
 check_machine() {
     [[ $(id -u) == 0 ]] || die 'make install installs packages: run it as root.'
-    local ID='' VERSION_ID='' PRETTY_NAME='an unknown system'
+    local system
+    # In a shell of its own: the file sets names that mean something else here.
     # shellcheck disable=SC1091
-    [[ ! -r /etc/os-release ]] || . /etc/os-release
-    case $ID:$VERSION_ID in
-        debian:12 | debian:13) ;;
-        *) die "This machine runs $PRETTY_NAME. Gantry needs Debian 12 or 13." ;;
-    esac
+    system=$(. /etc/os-release && echo "$ID $VERSION_ID") || system='an unknown system'
+    [[ $system == 'debian 12' || $system == 'debian 13' ]] || die "This machine runs $system. Gantry needs Debian 12 or 13."
     [[ -d /run/systemd/system ]] || die 'This machine was not started by systemd. Gantry needs one that was.'
 }
 

@@ -105,7 +105,7 @@ packages mmdebstrap=mmdebstrap systemd-nspawn=systemd-container ip=iproute2 nsen
 if [[ ${1:-run} == test ]]; then
     axe
     packages chromium=chromium chromedriver=chromium-driver sftp=openssh-client sshpass=sshpass \
-        strace=strace faketime=faketime
+        strace=strace faketime=faketime mkfs.btrfs=btrfs-progs mkfs.ext4=e2fsprogs
     # A server that is already installed is used as it is; the tests start one of their own on a port of its own.
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || packages /nonexistent=postgresql
 fi

@@ -145,6 +145,11 @@ def people(host, accounts):
     for group, entry in groups.items():
         if FIRST_UID <= int(entry[2]) <= LAST_UID and group not in wanted_users:
             found.append(f"group {group} belongs to no account")
+    for user in sorted(set(shadow) - {entry[0] for entry in passwd}):
+        found.append(f"{user} is in the shadow file and no user")
+    secrets = {line.split(":")[0] for line in host.read("/etc/gshadow").decode().splitlines()}
+    for group in sorted(secrets - set(groups)):
+        found.append(f"{group} is in the gshadow file and no group")
     if len({entry[2] for entry in ours.values()}) != len(ours):
         found.append("two users share a uid")
     return found
@@ -267,7 +272,9 @@ def php(host, accounts, sites, pools):
     for line in units.splitlines():
         unit = line.split()[0]
         match = re.search(r"@([a-z0-9]+)\.(service|socket)$", unit)
-        if match and match[1] not in users:
+        # What is only remembered by systemd, without a file and a process, is forgotten when it next reads its units.
+        is_memory = line.split()[2:4] == ["inactive", "dead"]
+        if match and match[1] not in users and not is_memory:
             found.append(f"the unit {unit} belongs to no account ({' '.join(line.split()[1:4])})")
         if match and "failed" in line.split()[2:4] and f"{match[1]}" in users:
             found.append(f"the unit {unit} has failed")

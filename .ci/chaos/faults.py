@@ -3,6 +3,7 @@
 import http.client
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import time
@@ -146,7 +147,7 @@ def faults(world, prober):
         """What came since is dropped, and what was delivered before comes again: late, double, and after what is newer."""
         world.patience_s = SENT_AGAIN_S
         with world.bus_stopped() as streams:
-            subprocess.check_call(["cp", "-a", streams, streams + ".old"])
+            run("cp", "-a", streams, streams + ".old")
         time.sleep(seconds)
         with world.bus_stopped() as streams:
             shutil.rmtree(streams)
@@ -168,22 +169,61 @@ def faults(world, prober):
                     file.seek(at)
                     file.write(bytes([byte ^ 1 << random.randrange(8)]))
 
+    def run(*command):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def move_out(streams, *mount):
+        """Mounts something in place of the bus's store, with all that is there."""
+        run("cp", "-a", streams, streams + ".kept")
+        run("mount", "-o", *mount, streams)
+        run("cp", "-a", streams + ".kept/.", streams)
+        shutil.rmtree(streams + ".kept")
+
+    def move_back(streams):
+        run("cp", "-a", streams, streams + ".kept")
+        run("umount", streams)
+        shutil.rmtree(streams)
+        shutil.rmtree(streams + ".kept/lost+found", ignore_errors=True)
+        os.rename(streams + ".kept", streams)
+
     def bus_disk_full(seconds):
         world.patience_s = SENT_AGAIN_S
         with world.bus_stopped() as streams:
-            subprocess.check_call(["cp", "-a", streams, streams + ".kept"])
             used = int(subprocess.check_output(["du", "-sk", streams], text=True).split()[0])
-            subprocess.check_call(["mount", "-t", "tmpfs", "-o", f"size={used + 256}k", "full", streams])
-            subprocess.check_call(["cp", "-a", streams + ".kept/.", streams])
+            move_out(streams, f"size={used + 256}k", "-t", "tmpfs", "full")
             subprocess.run(["dd", "if=/dev/zero", f"of={streams}/.fill", "bs=1k"], stderr=subprocess.DEVNULL, check=False)
         time.sleep(seconds)
         with world.bus_stopped() as streams:
             os.remove(f"{streams}/.fill")
-            shutil.rmtree(streams + ".kept")
-            subprocess.check_call(["cp", "-a", streams, streams + ".kept"])
-            subprocess.check_call(["umount", streams])
-            shutil.rmtree(streams)
-            os.rename(streams + ".kept", streams)
+            move_back(streams)
+
+    def bus_power_cut(seconds):
+        """The bus on a disk that forgets what was not flushed: a file system in a file on btrfs, a reflink of which holds what has
+        been written to it, without what the kernel still keeps in memory."""
+        world.patience_s = SENT_AGAIN_S
+        below = os.path.join(os.path.dirname(world.bus), "power")
+
+        os.mkdir(below)
+        run("truncate", "--size=1G", below + ".img")
+        run("mkfs.btrfs", "--quiet", below + ".img")
+        run("mount", "-o", "loop", below + ".img", below)
+        run("truncate", "--size=256M", f"{below}/disk")
+        run("mkfs.ext4", "-q", f"{below}/disk")
+        with world.bus_stopped() as streams:
+            move_out(streams, "loop", f"{below}/disk")
+        time.sleep(seconds)
+        for pid in world.children("nats-server"):
+            os.kill(pid, signal.SIGSTOP)
+        run("cp", "--reflink=always", f"{below}/disk", f"{below}/rest")
+        with world.bus_stopped() as streams:
+            run("umount", streams)
+            run("mount", "-o", "loop", f"{below}/rest", streams)
+        time.sleep(2)
+        with world.bus_stopped() as streams:
+            move_back(streams)
+        run("umount", below)
+        os.rmdir(below)
+        os.remove(below + ".img")
 
     # ---------------------------------------------------------------------------------------------- the panel
 
@@ -241,6 +281,7 @@ def faults(world, prober):
         ("bus store taken back", 1, lambda r: store_taken_back(r.uniform(1, 6))),
         ("bit flipped in the bus's store", 1, bit_flipped),
         ("bus's disk full", 1, lambda r: bus_disk_full(r.uniform(2, 6))),
+        ("bus's power cut", 1, lambda r: bus_power_cut(r.uniform(3, 8))),
         ("database locked", 2, lambda r: database_locked(r.uniform(1, 14))),
         ("flood of jobs", 2, lambda r: flood(r.randrange(20, 60))),
     ]

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use shared::bus::BusError;
 use shared::bus::worker::{Command, WorkerBus};
 use shared::events::{Event, Outdated};
@@ -23,16 +24,20 @@ pub(crate) async fn receive(worker: &Worker, bus: &WorkerBus) {
             Ok(commands) => {
                 let mut commands = Box::pin(commands);
                 while let Some(chunk) = commands.next().await {
-                    let mut broken = false;
+                    let (mut broken, mut kept) = (false, Vec::new());
                     for command in chunk {
                         match command {
-                            Ok(command) => take(worker, &command).await,
+                            Ok(command) => match take(worker, &command).await {
+                                Taken::Kept => kept.push(command),
+                                Taken::Not => {}
+                            },
                             Err(error) => {
                                 tracing::debug!(error = %error, "the stream of jobs was interrupted");
                                 broken = true;
                             }
                         }
                     }
+                    acknowledge(&kept).await;
                     if broken {
                         break;
                     }
@@ -44,29 +49,46 @@ pub(crate) async fn receive(worker: &Worker, bus: &WorkerBus) {
     }
 }
 
-/// Keeps one job and acknowledges it; drops what is none.
-async fn take(worker: &Worker, command: &Command) {
+/// What became of a message.
+enum Taken {
+    /// It is done with, and to be acknowledged.
+    Kept,
+    /// It was refused, or comes again.
+    Not,
+}
+
+/// Acknowledges jobs, all at once: a bus that has lost its store never confirms what it delivered before, and each would be
+/// waited for in turn.
+async fn acknowledge(kept: &[Command]) {
+    let confirmed = join_all(kept.iter().map(Command::acknowledge)).await;
+    for error in confirmed.into_iter().filter_map(Result::err) {
+        tracing::debug!(error = %error, "a job comes again");
+    }
+}
+
+/// Keeps one job; drops what is none.
+async fn take(worker: &Worker, command: &Command) -> Taken {
     let opened = command.open(&worker.identity.panel_key);
     if let Some(header) = newer_than_us(worker, command, &opened) {
         tracing::error!(job.id = %header.id, version = header.v, "a job is newer than this worker: upgrade it");
         let outdated = Outdated { job: header.id, attempt: header.attempt, version: header.v };
-        if send(worker, Event::Outdated(outdated)).await.is_ok() {
-            let _ = command.acknowledge().await;
-        }
-        return;
+        return match send(worker, Event::Outdated(outdated)).await {
+            Ok(()) => Taken::Kept,
+            Err(_) => Taken::Not,
+        };
     }
     let envelope = match opened {
         Ok(envelope) => envelope,
         Err(error) => {
             tracing::error!(error = %error, "SECURITY: a message that the panel did not sign, or that this worker cannot read, was dropped");
             let _ = command.refuse().await;
-            return;
+            return Taken::Not;
         }
     };
     if let Some(reason) = not_ours(worker, &envelope) {
         tracing::error!(job.id = %envelope.id, reason, "SECURITY: a job that is not for this worker was dropped");
         let _ = command.refuse().await;
-        return;
+        return Taken::Not;
     }
     match inbox_receive(&worker.store.pool, &envelope).await {
         Ok(Received::Kept) => worker.job_came.notify_one(),
@@ -74,17 +96,15 @@ async fn take(worker: &Worker, command: &Command) {
         Ok(Received::Ended(outcome)) => {
             if let Err(error) = send(worker, Event::Outcome(*outcome)).await {
                 tracing::warn!(error = %error, "an outcome could not be repeated");
-                return;
+                return Taken::Not;
             }
         }
         Err(error) => {
             tracing::error!(error = %error, "a job could not be kept; it comes again");
-            return;
+            return Taken::Not;
         }
     }
-    if let Err(error) = command.acknowledge().await {
-        tracing::debug!(error = %error, "a job comes again");
-    }
+    Taken::Kept
 }
 
 fn not_ours(worker: &Worker, envelope: &JobEnvelope) -> Option<&'static str> {

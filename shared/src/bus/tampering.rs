@@ -74,6 +74,26 @@ impl Tamperer {
         Ok(kept)
     }
 
+    /// How many messages of a stream a consumer has been given and has not acknowledged.
+    ///
+    /// # Errors
+    /// The bus does not answer.
+    pub async fn unacknowledged(&self, stream: &str, consumer: &str) -> Result<usize, BusError> {
+        let found = self.context.get_stream(stream).await.map_err(|source| BusError::refused("show a stream", source))?;
+        let info = found.consumer_info(consumer).await.map_err(|source| BusError::refused("show a consumer", source))?;
+        Ok(info.num_ack_pending)
+    }
+
+    /// Removes a consumer: what it has delivered is not confirmed any more.
+    ///
+    /// # Errors
+    /// The bus refuses.
+    pub async fn remove_consumer(&self, stream: &str, consumer: &str) -> Result<(), BusError> {
+        let found = self.context.get_stream(stream).await.map_err(|source| BusError::refused("show a stream", source))?;
+        found.delete_consumer(consumer).await.map_err(|source| BusError::refused("remove a consumer", source))?;
+        Ok(())
+    }
+
     /// Removes a message.
     ///
     /// # Errors

@@ -241,6 +241,35 @@ async fn f20_outcomes_dropped_repeated_delayed_damaged_and_replayed_end_each_job
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f14_acknowledgements_that_are_never_confirmed_do_not_hold_up_the_jobs_one_by_one() {
+    // Each would be waited for five seconds.
+    const SITES: usize = 14;
+    let mut whole = Whole::start().await;
+    let account = whole.account("unconfirmed").await;
+    let first = whole.site(&account, "first.example.org").await;
+    whole.until_state(first, ResourceState::Active).await;
+    whole.worker.stop().await;
+    for number in 0..SITES {
+        whole.site(&account, &format!("unconfirmed{number}.example.org")).await;
+    }
+    until_sent(&whole).await;
+    // The worker is given all of them, and can keep the first only when nobody else has its database any more.
+    let mut lock = worker_database(&whole).await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut lock).await.unwrap();
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    let tamperer = tamperer(&whole).await;
+    let consumer = whole.identity.server.as_str();
+    until("the worker is given the jobs", async || {
+        (tamperer.unacknowledged(FIRST_COMMAND_STREAM, consumer).await.unwrap() == SITES).then_some(())
+    })
+    .await;
+    tamperer.remove_consumer(FIRST_COMMAND_STREAM, consumer).await.unwrap();
+    sqlx::query("ROLLBACK").execute(&mut lock).await.unwrap();
+    until("all sites are active", async || (count(&whole, "SELECT COUNT(*) FROM sites WHERE state <> 'active'").await == 0).then_some(()))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f23_what_is_no_job_for_this_worker_is_dropped_and_holds_up_nothing() {
     let mut whole = Whole::start().await;
     let account = whole.account("poisoned").await;

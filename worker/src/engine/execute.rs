@@ -147,7 +147,6 @@ impl<'a> Member<'a> {
 
     fn apply(&mut self, action: &Action, system: &dyn System) -> Result<(), StepError> {
         match action {
-            Action::EndProcesses { uid } => system.end_processes(*uid)?,
             Action::EnsureDirectory(image) => system.ensure_directory(image)?,
             Action::CreateFile(image) => system.create_file(image)?,
             Action::WriteFile(image) => system.write_file(image)?,
@@ -164,6 +163,7 @@ impl<'a> Member<'a> {
             Action::EnsureUser(_)
             | Action::SetPassword { .. }
             | Action::SetSignIn { .. }
+            | Action::EndProcesses { .. }
             | Action::StartUnit { .. }
             | Action::StopUnit { .. }
             | Action::LoadUnits

@@ -1,4 +1,4 @@
-//! What remains of jobs after the commit point: each by itself, but users are removed together.
+//! What remains of jobs after the commit point, done for all of them together.
 //!
 //! **Only ever carried forward.** Every step is safe to repeat, so a cut in between costs nothing but time.
 
@@ -10,7 +10,6 @@ use shared::names::LinuxUser;
 
 use super::error::{StepError, chain};
 use super::execute::{End, Executed, Failure};
-use super::parallel::side_by_side;
 use super::plan::{FinishAction, FinishStep};
 use super::progress::Progress;
 use crate::system::{System, SystemError};
@@ -38,17 +37,10 @@ impl<'a> Remainder<'a> {
         self.steps.get(self.at).filter(|_| self.error.is_none())
     }
 
-    /// The user it waits to have removed.
-    fn leaver(&self) -> Option<(&'a LinuxUser, u32)> {
-        match &self.next()?.action {
-            FinishAction::RemoveUser { user, uid } => Some((user, *uid)),
-            FinishAction::EndProcesses { .. } => None,
-        }
-    }
-
-    fn begin(&mut self) {
+    fn begin(&mut self, others: usize) {
         if let (Some(step), Some(progress)) = (self.next(), &mut self.progress) {
             progress.begin(&step.name);
+            progress.share(others);
         }
     }
 
@@ -56,14 +48,6 @@ impl<'a> Remainder<'a> {
         match done {
             Ok(()) => self.at += 1,
             Err(error) => self.error = Some(Arc::new(error)),
-        }
-    }
-
-    /// Goes on until a user is to be removed.
-    fn go(&mut self, system: &dyn System) {
-        while let Some(FinishStep { action: FinishAction::EndProcesses { uid }, .. }) = self.next() {
-            self.begin();
-            self.take(system.end_processes(*uid));
         }
     }
 
@@ -82,28 +66,54 @@ impl<'a> Remainder<'a> {
 }
 
 /// Carries out all that remains.
-pub(crate) fn finish(jobs: &mut [Remainder<'_>], system: &dyn System, threads: usize) {
-    loop {
-        side_by_side(threads, jobs.iter_mut().collect(), |job: &mut Remainder<'_>| job.go(system));
-        let mut waiting: Vec<&mut Remainder<'_>> = jobs.iter_mut().filter(|job| job.leaver().is_some()).collect();
-        if waiting.is_empty() {
-            return;
-        }
+pub(crate) fn finish(jobs: &mut [Remainder<'_>], system: &dyn System) {
+    while let Some(what) = jobs.iter().filter_map(Remainder::next).map(Kind::of).min() {
+        let is_one = |job: &&mut Remainder<'_>| job.next().is_some_and(|step| Kind::of(step) == what);
+        let mut waiting: Vec<&mut Remainder<'_>> = jobs.iter_mut().filter(is_one).collect();
         let others = waiting.len() - 1;
-        for job in &mut waiting {
-            job.begin();
-            if let Some(progress) = &mut job.progress {
-                progress.share(others);
-            }
-        }
-        let leavers: Vec<_> = waiting.iter().filter_map(|job| job.leaver()).collect();
-        match remove_users(&leavers, system) {
-            Ok(()) => waiting.iter_mut().for_each(|job| job.at += 1),
+        waiting.iter_mut().for_each(|job| job.begin(others));
+        let actions: Vec<&FinishAction> = waiting.iter().filter_map(|job| job.next()).map(|step| &step.action).collect();
+        match act(&actions, system) {
+            Ok(()) => waiting.iter_mut().for_each(|job| job.take(Ok(()))),
             Err(SystemError::Interrupted) => waiting.iter_mut().for_each(|job| job.take(Err(SystemError::Interrupted))),
             // One of them may be to blame.
-            Err(_) => waiting.iter_mut().zip(leavers).for_each(|(job, leaver)| job.take(remove_users(&[leaver], system))),
+            Err(_) => waiting.iter_mut().zip(actions).for_each(|(job, action)| job.take(act(&[action], system))),
         }
     }
+}
+
+/// What is done in one call, in the order in which those that wait at different ones go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Processes,
+    Users,
+}
+
+impl Kind {
+    const fn of(step: &FinishStep) -> Self {
+        match step.action {
+            FinishAction::EndProcesses { .. } => Self::Processes,
+            FinishAction::RemoveUser { .. } => Self::Users,
+        }
+    }
+}
+
+/// Does actions of one kind in one call.
+fn act(actions: &[&FinishAction], system: &dyn System) -> Result<(), SystemError> {
+    let (mut uids, mut leavers) = (Vec::new(), Vec::new());
+    for action in actions {
+        match action {
+            FinishAction::EndProcesses { uid } => uids.push(*uid),
+            FinishAction::RemoveUser { user, uid } => leavers.push((user, *uid)),
+        }
+    }
+    if !uids.is_empty() {
+        system.end_processes(&uids)?;
+    }
+    if !leavers.is_empty() {
+        remove_users(&leavers, system)?;
+    }
+    Ok(())
 }
 
 /// Removes users that have the numbers they should: a later user of a name is safe.

@@ -159,7 +159,7 @@ fn settle_all(jobs: &[InFlight], system: &dyn System, threads: usize) -> Vec<Vec
         return errors;
     }
     let mut remainders: Vec<Remainder<'_>> = jobs.iter().map(|job| Remainder::new(&job.finish, None)).collect();
-    finish(&mut remainders, system, threads);
+    finish(&mut remainders, system);
     for (remainder, errors) in remainders.iter().zip(&mut errors) {
         errors.extend(remainder.error().cloned());
     }

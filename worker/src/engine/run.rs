@@ -74,12 +74,12 @@ async fn finish_steps(
     begun: Vec<(usize, Vec<StepReport>)>,
     progress: &mut Told<'_>,
 ) -> Result<Vec<Executed>, StoreError> {
-    let (plans, threads) = (Arc::clone(plans), engine.threads);
+    let plans = Arc::clone(plans);
     on_thread(engine, progress, move |system, tell| {
         let remainder =
             |(job, steps): (usize, Vec<StepReport>)| Remainder::new(&plans[job].finish, Some(Progress::resume(job, steps, tell)));
         let mut jobs: Vec<Remainder<'_>> = begun.into_iter().map(remainder).collect();
-        finish(&mut jobs, system, threads);
+        finish(&mut jobs, system);
         jobs.into_iter().filter_map(Remainder::end).collect()
     })
     .await

@@ -27,6 +27,7 @@ pub(crate) enum Together {
     Stop,
     Reload,
     Compare,
+    Processes,
     Units,
     SshdTest,
 }
@@ -38,6 +39,7 @@ impl Together {
             Action::EnsureUser(_) => Some(Self::Users),
             Action::SetPassword { .. } => Some(Self::Passwords),
             Action::SetSignIn { .. } => Some(Self::SignIns),
+            Action::EndProcesses { .. } => Some(Self::Processes),
             Action::TestPhp { version, .. } => Some(Self::PhpTest(*version)),
             Action::RememberNeighbour { .. } => Some(Self::Neighbours),
             Action::TestNginx => Some(Self::NginxTest),
@@ -47,8 +49,7 @@ impl Together {
             Action::CompareNeighbour { .. } => Some(Self::Compare),
             Action::LoadUnits => Some(Self::Units),
             Action::TestSshd => Some(Self::SshdTest),
-            Action::EndProcesses { .. }
-            | Action::EnsureDirectory(_)
+            Action::EnsureDirectory(_)
             | Action::CreateFile(_)
             | Action::WriteFile(_)
             | Action::Remove { .. }
@@ -67,6 +68,7 @@ impl Together {
             Self::Users
             | Self::Passwords
             | Self::SignIns
+            | Self::Processes
             | Self::PhpTest(_)
             | Self::NginxTest
             | Self::Start
@@ -97,6 +99,7 @@ impl<'a> Meeting<'_, 'a> {
             Together::Users
             | Together::Passwords
             | Together::SignIns
+            | Together::Processes
             | Together::PhpTest(_)
             | Together::Start
             | Together::Stop
@@ -227,19 +230,19 @@ impl<'a> Meeting<'_, 'a> {
 /// Does actions of one kind in one call. What a daemon said about them.
 fn act(actions: &[&Action], system: &dyn System) -> Result<String, StepError> {
     let (mut users, mut passwords, mut expiries) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut starts, mut stops, mut pools) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut uids, mut starts, mut stops, mut pools) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut said = String::new();
     for action in actions {
         match action {
             Action::EnsureUser(image) => users.push(image),
             Action::SetPassword { user, password } => passwords.push((user, password.field())),
             Action::SetSignIn { user, sign_in } => expiries.push((user, sign_in.expiry_day())),
+            Action::EndProcesses { uid } => uids.push(*uid),
             Action::StartUnit { unit } => starts.push(unit.as_str()),
             Action::StopUnit { unit } => stops.push(unit.as_str()),
             Action::TestPhp { version, user, uid, config } => pools.push(PhpTest { version: *version, user, uid: *uid, config }),
             Action::TestSshd => check::accepted(system.test_sshd()?, StepError::SshdRefused)?,
-            Action::EndProcesses { .. }
-            | Action::EnsureDirectory(_)
+            Action::EnsureDirectory(_)
             | Action::CreateFile(_)
             | Action::WriteFile(_)
             | Action::Remove { .. }
@@ -264,6 +267,9 @@ fn act(actions: &[&Action], system: &dyn System) -> Result<String, StepError> {
     }
     if !expiries.is_empty() {
         system.set_expiries(&expiries)?;
+    }
+    if !uids.is_empty() {
+        system.end_processes(&uids)?;
     }
     if !starts.is_empty() {
         system.start_units(&starts)?;

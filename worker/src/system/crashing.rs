@@ -99,7 +99,7 @@ forward! {
         fn remove_users(&self, names: &[&LinuxUser]) -> Result<(), SystemError>;
         fn set_passwords(&self, fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError>;
         fn set_expiries(&self, days: &[(&LinuxUser, Option<i64>)]) -> Result<(), SystemError>;
-        fn end_processes(&self, uid: u32) -> Result<(), SystemError>;
+        fn end_processes(&self, uids: &[u32]) -> Result<(), SystemError>;
         fn start_units(&self, units: &[&str]) -> Result<(), SystemError>;
         fn stop_units(&self, units: &[&str]) -> Result<(), SystemError>;
         fn reload_unit(&self, unit: &str) -> Result<(), SystemError>;

@@ -110,8 +110,8 @@ impl System for Host {
         users::set_expiries(days)
     }
 
-    fn end_processes(&self, uid: u32) -> Result<(), SystemError> {
-        users::end_processes(uid)
+    fn end_processes(&self, uids: &[u32]) -> Result<(), SystemError> {
+        users::end_processes(uids)
     }
 
     fn units(&self, units: &[&str]) -> Result<Vec<UnitState>, SystemError> {

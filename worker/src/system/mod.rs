@@ -94,8 +94,8 @@ pub trait System: Send + Sync {
     fn set_passwords(&self, fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError>;
     /// Sets or clears the expiry days of users.
     fn set_expiries(&self, days: &[(&LinuxUser, Option<i64>)]) -> Result<(), SystemError>;
-    /// Ends every process of a user, and returns when none is left.
-    fn end_processes(&self, uid: u32) -> Result<(), SystemError>;
+    /// Ends every process of users, and returns when none is left.
+    fn end_processes(&self, uids: &[u32]) -> Result<(), SystemError>;
 
     /// Whether units run, in the order asked.
     fn units(&self, units: &[&str]) -> Result<Vec<UnitState>, SystemError>;

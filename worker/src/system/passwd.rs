@@ -44,6 +44,18 @@ pub(super) fn remove(etc: &Path, names: &BTreeSet<&str>) -> Result<(), SystemErr
     Ok(())
 }
 
+/// Removes what whoever was interrupted while adding or removing users has left of some that are no users: systemd-sysusers refuses
+/// to add a name that one of the files of secrets has.
+pub(super) fn remove_left(etc: &Path, names: &BTreeSet<&str>) -> Result<(), SystemError> {
+    let found = |file: &str| -> Result<BTreeSet<String>, SystemError> {
+        Ok(read(etc, file)?.lines().map(first).filter(|name| names.contains(name)).map(str::to_owned).collect())
+    };
+    let users = found("passwd")?;
+    let secrets = &found("shadow")? | &found("gshadow")?;
+    let left: BTreeSet<&str> = secrets.difference(&users).map(String::as_str).collect();
+    if left.is_empty() { Ok(()) } else { remove(etc, &left) }
+}
+
 /// Sets or clears the expiry days of users.
 pub(super) fn set_expiries(etc: &Path, days: &BTreeMap<&str, Option<i64>>) -> Result<(), SystemError> {
     let _lock = Lock::take(etc)?;
@@ -136,7 +148,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::{remove, set_expiries};
+    use super::{remove, remove_left, set_expiries};
 
     const FILES: [(&str, &str, u32); 5] = [
         (
@@ -178,6 +190,18 @@ mod tests {
         }
         let left = fs::read_dir(etc.path()).unwrap().count();
         assert_eq!(left, FILES.len() + 1, "the files and the lock");
+    }
+
+    #[test]
+    fn what_a_half_added_user_has_left_goes_and_users_stay() {
+        let etc = etc();
+        let append = |file: &str, line: &str| fs::write(etc.path().join(file), text(&etc, file) + line).unwrap();
+        append("shadow", "half:!*:19000::::::\n");
+        append("gshadow", "half:!::\n");
+        remove_left(etc.path(), &BTreeSet::from(["half", "one", "nobody-there"])).unwrap();
+        for (name, content, _) in FILES {
+            assert_eq!(text(&etc, name), content, "{name}");
+        }
     }
 
     #[test]

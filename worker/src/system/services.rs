@@ -130,7 +130,7 @@ pub(super) fn load_units() -> Result<(), SystemError> {
 pub(super) fn children(unit: &str, uid: u32) -> Result<usize, SystemError> {
     let shown = Program::new(SYSTEMCTL).arg("show").arg("--property=MainPID").arg("--value").arg("--").arg(unit).run()?;
     let Some(main) = shown.stdout.trim().parse().ok().and_then(Pid::from_raw) else { return Ok(0) };
-    Ok(child_ids(main).into_iter().filter(|pid| users::runs_as(*pid, uid)).count())
+    Ok(child_ids(main).into_iter().filter(|pid| users::runs_as(*pid, &[uid])).count())
 }
 
 pub(super) fn child_ids(parent: Pid) -> Vec<i32> {

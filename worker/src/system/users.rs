@@ -110,6 +110,7 @@ pub(super) fn add_users(wanted: &[&UserImage]) -> Result<(), SystemError> {
         let (home, shell) = (home.display(), shell.display());
         let _ = write!(lines, "g {member_of} -\ng {name} {uid}\nu {name} {uid}:{uid} \"{comment}\" {home} {shell}\nm {name} {member_of}\n");
     }
+    passwd::remove_left(Path::new(passwd::ETC), &wanted.iter().map(|image| image.name.as_str()).collect())?;
     Program::new("/usr/bin/systemd-sysusers").arg("-").input(lines).run()?;
     let made = users()?;
     // All are checked, so that nothing wrong stays; the first of them is the error.
@@ -152,11 +153,11 @@ pub(super) fn set_expiries(days: &[(&LinuxUser, Option<i64>)]) -> Result<(), Sys
 /// How often the process list is read again for what was started in between.
 const ROUNDS: u32 = 50;
 
-pub(super) fn end_processes(uid: u32) -> Result<(), SystemError> {
+pub(super) fn end_processes(uids: &[u32]) -> Result<(), SystemError> {
     for round in 0..ROUNDS {
         let mut found = false;
         for pid in process_ids()? {
-            found |= end_if_owned(pid, uid);
+            found |= end_if_owned(pid, uids);
         }
         if !found {
             return Ok(());
@@ -172,24 +173,24 @@ fn process_ids() -> Result<Vec<i32>, SystemError> {
     Ok(listed.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// Whether a process is alive and one of its uids is the given one.
-pub(super) fn runs_as(number: i32, uid: u32) -> bool {
+/// Whether a process is alive and one of its uids is among those given.
+pub(super) fn runs_as(number: i32, uids: &[u32]) -> bool {
     let Ok(status) = fs::read_to_string(format!("/proc/{number}/status")) else { return false };
     // A zombie is dead already; its parent has to take notice.
     let zombie = status.lines().any(|line| line.starts_with("State:") && line.contains('Z'));
     let owned = status
         .lines()
         .find_map(|line| line.strip_prefix("Uid:"))
-        .is_some_and(|uids| uids.split_whitespace().take(3).any(|field| field.parse() == Ok(uid)));
+        .is_some_and(|fields| fields.split_whitespace().take(3).any(|field| field.parse().is_ok_and(|uid| uids.contains(&uid))));
     !zombie && owned
 }
 
-/// Kills a process if one of its uids is the given one. The descriptor is taken first, so the number cannot be reused
+/// Kills a process if one of its uids is among those given. The descriptor is taken first, so the number cannot be reused
 /// for somebody else's process in between.
-fn end_if_owned(number: i32, uid: u32) -> bool {
+fn end_if_owned(number: i32, uids: &[u32]) -> bool {
     let Some(pid) = Pid::from_raw(number) else { return false };
     let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
-    if !runs_as(number, uid) {
+    if !runs_as(number, uids) {
         return false;
     }
     let _ = pidfd_send_signal(&descriptor, Signal::KILL);

@@ -13,7 +13,8 @@ const PATIENCE: Duration = Duration::from_mins(3);
 const NAME: &str = "ciupd";
 
 /// The panel's own packages, among which these tests put theirs; they go when this is dropped.
-struct Packages {
+struct Packages<'a> {
+    panel: &'a Panel,
     directory: PathBuf,
     made: Vec<PathBuf>,
 }
@@ -27,14 +28,14 @@ fn shown(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
 
-impl Packages {
-    fn open() -> Self {
+impl<'a> Packages<'a> {
+    fn open(panel: &'a Panel) -> Self {
         let up = std::env::var("GANTRY_UP").expect("GANTRY_UP is the panel's state");
-        Self { directory: Path::new(&up).join("packages"), made: Vec::new() }
+        Self { panel, directory: Path::new(&up).join("packages"), made: Vec::new() }
     }
 
     /// Makes a package out of the panel's own: of another version, and otherwise changed; and has the panel find it.
-    fn offer(&mut self, panel: &Panel, version: &str, signed: bool, change: impl FnOnce(&Path)) {
+    fn offer(&mut self, version: &str, signed: bool, change: impl FnOnce(&Path)) {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let root = scratch.path().join("root");
         let own = format!("gantry-worker_{}_", env!("CARGO_PKG_VERSION"));
@@ -56,18 +57,23 @@ impl Packages {
         if signed {
             self.made.push(sign(&package, version, scratch.path()));
         }
+        self.restart();
+    }
+
+    /// The panel looks at its packages when it starts.
+    fn restart(&self) {
         restart_part("serve");
-        panel.until_answers();
+        self.panel.until_answers();
     }
 }
 
-impl Drop for Packages {
+impl Drop for Packages<'_> {
     fn drop(&mut self) {
         for file in self.made.drain(..) {
             let _ = std::fs::remove_file(file);
         }
         if !std::thread::panicking() {
-            restart_part("serve");
+            self.restart();
         }
     }
 }
@@ -95,7 +101,6 @@ fn sign(package: &Path, version: &str, scratch: &Path) -> PathBuf {
 fn joined(panel: &Panel) -> (Lab, String) {
     let host = Lab::start(NAME, "bookworm");
     let hostname = format!("{NAME}.servers.example.org");
-    // It takes no accounts: these tests' own are on it all the same, by its name.
     let fields = [("name", NAME), ("hostname", &hostname), ("address", &host.address), ("role_web", "on"), ("active", "on")];
     let added = panel.post("/servers", &fields);
     let (done, said) = host.tell(&["sh", "-c", &added.secret()]);
@@ -124,12 +129,12 @@ fn workers_are_updated_in_turn_and_back_from_a_broken_package_and_never_to_an_un
     panel.until_state(&account, "Active");
     let site = panel.site(account.trim_start_matches("/accounts/"), "updated.localhost", "8.2");
     panel.until_state(&format!("/sites/{site}"), "Active");
-    let mut packages = Packages::open();
+    let mut packages = Packages::open(panel);
     let prober = Prober::start(&host.address, &["updated.localhost"]);
 
     // All servers, one first.
     let newer = concat!(env!("CARGO_PKG_VERSION"), "+1");
-    packages.offer(panel, newer, true, |_| {});
+    packages.offer(newer, true, |_| {});
     until_shows(&host, panel, &page, &format!("Worker {newer} is available."));
     assert_eq!(panel.submit("/servers/updates", &[("at_once", "1")]), "/servers/updates");
     until_shows(&host, panel, "/servers/updates", &format!("Every server has worker {newer}."));
@@ -140,7 +145,7 @@ fn workers_are_updated_in_turn_and_back_from_a_broken_package_and_never_to_an_un
 
     // One whose worker does not stay.
     let broken = concat!(env!("CARGO_PKG_VERSION"), "+2");
-    packages.offer(panel, broken, true, |root| {
+    packages.offer(broken, true, |root| {
         std::fs::write(root.join("usr/bin/gantry-worker"), "#!/bin/sh\necho 'nothing works here' >&2\nexit 1\n").expect("the program");
     });
     panel.submit(&format!("{page}/update"), &[]);
@@ -152,7 +157,7 @@ fn workers_are_updated_in_turn_and_back_from_a_broken_package_and_never_to_an_un
 
     // One that nobody vouches for.
     let unsigned = concat!(env!("CARGO_PKG_VERSION"), "+3");
-    packages.offer(panel, unsigned, false, |_| {});
+    packages.offer(unsigned, false, |_| {});
     panel.submit(&format!("{page}/update"), &[]);
     until_shows(&host, panel, &page, "The worker does not install this package of itself. Nothing was changed.");
     assert!(panel.get(&page).text().contains(&format!("gantry-worker_{unsigned}_amd64.deb is not signed")));
@@ -161,7 +166,7 @@ fn workers_are_updated_in_turn_and_back_from_a_broken_package_and_never_to_an_un
     // Power that goes in the middle.
     prober.assert_nothing_lost();
     let newest = concat!(env!("CARGO_PKG_VERSION"), "+4");
-    packages.offer(panel, newest, true, |_| {});
+    packages.offer(newest, true, |_| {});
     panel.submit(&format!("{page}/update"), &[]);
     host.until("the update is ordered", PATIENCE, || host.succeeds(&["test", "-e", "/var/lib/gantry-worker/update/previous.deb"]));
     host.run("cut", &[]);

@@ -9,8 +9,8 @@ use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 use shared::role::Role;
 
-use super::{FakeSystem, Node, State, nginx};
-use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
+use super::{FakeSystem, Node, State, made, nginx};
+use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 use crate::system::{
     Check, LiveTest, NAME_IGNORED, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError,
 };
@@ -216,17 +216,8 @@ impl System for FakeSystem {
     fn add_users(&self, users: &[&UserImage]) -> Result<(), SystemError> {
         self.lock().change(&names(users.iter().map(|user| &user.name)), |state| {
             for user in users {
-                let record = UserRecord {
-                    uid: user.uid,
-                    gid: user.uid,
-                    group: user.name.to_string(),
-                    comment: user.comment.clone(),
-                    groups: vec![user.member_of.clone()],
-                    password: "!*".to_owned(),
-                    expires: None,
-                };
                 state.host.groups.remove(user.name.as_str());
-                state.host.users.entry(user.name.to_string()).or_insert(record);
+                state.host.users.entry(user.name.to_string()).or_insert_with(|| made(user));
             }
             Ok(())
         })
@@ -258,7 +249,7 @@ impl System for FakeSystem {
         })
     }
 
-    fn end_processes(&self, _uid: u32) -> Result<(), SystemError> {
+    fn end_processes(&self, _uids: &[u32]) -> Result<(), SystemError> {
         self.lock().change("processes", |_| Ok(()))
     }
 
@@ -390,5 +381,14 @@ impl System for FakeSystem {
 
     fn host_facts(&self) -> HostFacts {
         HostFacts { os: "Debian GNU/Linux 12 (bookworm)".to_owned(), cpus: 2, ..HostFacts::default() }
+    }
+}
+
+/// Kept beside the other attributes of a directory that tests put by hand.
+impl Node {
+    /// A directory of root's.
+    #[must_use]
+    pub fn directory() -> Self {
+        Self::Directory { owner: crate::engine::image::Owner::ROOT, mode: 0o755, acl: Acl::default() }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use shared::names::PhpVersion;
 
 use super::SystemError;
-use crate::engine::image::{Acl, Owner, UserRecord};
+use crate::engine::image::{Acl, Owner, UserImage, UserRecord};
 
 /// A host in memory.
 #[derive(Debug)]
@@ -112,14 +112,6 @@ struct State {
 impl Default for FakeSystem {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Node {
-    /// A directory of root's.
-    #[must_use]
-    pub fn directory() -> Self {
-        Self::Directory { owner: Owner::ROOT, mode: 0o755, acl: Acl::default() }
     }
 }
 
@@ -342,6 +334,19 @@ const DIRECTORIES: &[&str] = &[
     "/usr/lib",
     "/usr/sbin",
 ];
+
+/// A user as systemd-sysusers makes one.
+fn made(user: &UserImage) -> UserRecord {
+    UserRecord {
+        uid: user.uid,
+        gid: user.uid,
+        group: user.name.to_string(),
+        comment: user.comment.clone(),
+        groups: vec![user.member_of.clone()],
+        password: "!*".to_owned(),
+        expires: None,
+    }
+}
 
 impl Planned {
     /// What happens to a change of this subject.
