@@ -9,12 +9,8 @@ use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 use shared::role::Role;
 
-<<<<<<< ours
 use super::{FakeSystem, Node, State, made, nginx};
-=======
-use super::{FakeSystem, Node, State, nginx};
->>>>>>> theirs
-use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
+use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 use crate::system::{
     Check, LiveTest, NAME_IGNORED, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError,
 };
@@ -385,5 +381,14 @@ impl System for FakeSystem {
 
     fn host_facts(&self) -> HostFacts {
         HostFacts { os: "Debian GNU/Linux 12 (bookworm)".to_owned(), cpus: 2, ..HostFacts::default() }
+    }
+}
+
+/// Kept beside the other attributes of a directory that tests put by hand.
+impl Node {
+    /// A directory of root's.
+    #[must_use]
+    pub fn directory() -> Self {
+        Self::Directory { owner: crate::engine::image::Owner::ROOT, mode: 0o755, acl: Acl::default() }
     }
 }

@@ -117,14 +117,6 @@ impl Default for FakeSystem {
     }
 }
 
-impl Node {
-    /// A directory of root's.
-    #[must_use]
-    pub fn directory() -> Self {
-        Self::Directory { owner: Owner::ROOT, mode: 0o755, acl: Acl::default() }
-    }
-}
-
 impl FakeSystem {
     /// A Debian host with nginx, sshd and PHP 8.2 and 8.4, as its packages leave it.
     #[must_use]
