@@ -102,6 +102,7 @@ struct State {
     refuses_php: bool,
     refuses_php_of: BTreeSet<String>,
     busy: BTreeMap<String, usize>,
+    waking: BTreeMap<String, usize>,
     deaf: bool,
     flushed: bool,
     tests: usize,
@@ -157,6 +158,7 @@ impl FakeSystem {
             refuses_php: false,
             refuses_php_of: BTreeSet::new(),
             busy: BTreeMap::new(),
+            waking: BTreeMap::new(),
             deaf: false,
             flushed: false,
             tests: 0,
@@ -283,6 +285,13 @@ impl FakeSystem {
     /// From now on a pool (`shop-8.2`) takes requests and answers none; so many children are at work.
     pub fn keep_busy(&self, pool: &str, children: usize) {
         self.lock().busy.insert(pool.to_owned(), children);
+    }
+
+    /// The master of an account's pools of a version is being started, and answers nothing to so many questions.
+    pub fn wake_slowly(&self, user: &str, version: &str, questions: usize) {
+        let mut state = self.lock();
+        state.host.active.insert(format!("gantry-php{version}@{user}.service"));
+        state.waking.insert(format!("{user}-{version}"), questions);
     }
 
     /// Throws all packet filter rules away, as an administrator's own rules that begin with that do.
