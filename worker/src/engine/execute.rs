@@ -11,6 +11,7 @@ use shared::names::DomainName;
 
 use super::check;
 use super::error::{StepError, chain};
+use super::image::UnitState;
 use super::plan::{Action, Expect, Plan};
 use super::progress::{Progress, Tell};
 use super::together::Together;
@@ -194,7 +195,14 @@ impl<'a> Member<'a> {
             let wanted = ProbeAnswer::Serving { generation: generation.0, uid: Some(*uid) };
             let at_work = || Ok::<_, SystemError>(system.children(service, *uid)? > 0);
             let good = |answer: &ProbeAnswer| Ok(*answer == wanted || (*answer == ProbeAnswer::Silent && at_work()?));
-            let met = ask(domain, Question::Php, system, good)?;
+            let mut met = ask(domain, Question::Php, system, good)?;
+            // Many masters that are started at once on a busy host keep each other waiting; systemd ends one that does not come up.
+            for _ in 0..STARTING_ASKS {
+                if met != Err(ProbeAnswer::Silent) || system.units(&[service])? != [UnitState::Active] {
+                    break;
+                }
+                met = ask(domain, Question::Php, system, good)?;
+            }
             self.progress.note(&format!("PHP answered {:?}", met.as_ref().unwrap_or_else(|last| last)));
             if met.map_err(unmet)? == wanted {
                 return Ok(());
@@ -285,5 +293,7 @@ pub(crate) fn ask(
 /// Between two questions, milliseconds: 6 s in all. nginx has taken up its configuration before the first question; what takes
 /// time is a pool's first start, a quarter of a second, or its restart after a crash, a second (measured).
 const PAUSES: [u64; 18] = [2, 4, 8, 16, 32, 64, 100, 150, 200, 250, 300, 400, 500, 600, 700, 800, 900, 1000];
+/// A master that starts has twenty seconds (`TimeoutStartSec=`): it is asked so often again, [`PATIENCE`] each.
+const STARTING_ASKS: u32 = 2;
 /// All questions together. A tenant whose PHP never answers holds up everybody's jobs for no longer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -291,6 +291,15 @@ async fn a_site_whose_php_is_busy_can_be_changed_suspended_and_made_active_again
     .await;
 }
 
+/// Of a hundred masters started at once on a busy machine, four sites were called dead before theirs were up.
+#[tokio::test]
+async fn a_master_that_is_still_being_started_is_waited_for() {
+    let lab = lab().await;
+    // More than are asked in a row.
+    lab.host.wake_slowly("shop", "8.2", 25);
+    lab.applied(&[site(30, "shop.example", 1, |_| ())]).await;
+}
+
 #[tokio::test]
 async fn a_silent_pool_that_is_not_at_work_proves_nothing() {
     let lab = lab().await;

@@ -349,9 +349,15 @@ impl System for FakeSystem {
     }
 
     fn probe(&self, domain: &DomainName, question: Question) -> Result<ProbeAnswer, SystemError> {
-        let state = if question == Question::Php { self.lock_once_free(&[domain.as_str()]) } else { self.lock() };
+        let mut state = if question == Question::Php { self.lock_once_free(&[domain.as_str()]) } else { self.lock() };
         state.alive()?;
-        Ok(nginx::probe(&state.host, &state.busy, domain.as_str(), question))
+        let silent = state.busy.keys().chain(state.waking.keys()).cloned().collect();
+        let answer = nginx::probe(&state.host, &silent, domain.as_str(), question);
+        if answer == ProbeAnswer::Silent {
+            state.waking.values_mut().for_each(|left| *left -= 1);
+            state.waking.retain(|_, left| *left > 0);
+        }
+        Ok(answer)
     }
 
     fn children(&self, unit: &str, _uid: u32) -> Result<usize, SystemError> {

@@ -104,6 +104,7 @@ struct State {
     refuses_php_of: BTreeSet<String>,
     busy: BTreeMap<String, usize>,
     held: BTreeSet<String>,
+    waking: BTreeMap<String, usize>,
     deaf: bool,
     flushed: bool,
     tests: usize,
@@ -160,6 +161,7 @@ impl FakeSystem {
             refuses_php_of: BTreeSet::new(),
             busy: BTreeMap::new(),
             held: BTreeSet::new(),
+            waking: BTreeMap::new(),
             deaf: false,
             flushed: false,
             tests: 0,
@@ -320,6 +322,13 @@ impl FakeSystem {
     fn lock_once_free(&self, subjects: &[&str]) -> MutexGuard<'_, State> {
         let held = |state: &mut State| subjects.iter().any(|subject| state.held.contains(*subject));
         self.let_go.wait_while(self.lock(), held).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The master of an account's pools of a version is being started, and answers nothing to so many questions.
+    pub fn wake_slowly(&self, user: &str, version: &str, questions: usize) {
+        let mut state = self.lock();
+        state.host.active.insert(format!("gantry-php{version}@{user}.service"));
+        state.waking.insert(format!("{user}-{version}"), questions);
     }
 
     /// Throws all packet filter rules away, as an administrator's own rules that begin with that do.

@@ -135,7 +135,7 @@ fn resolve(link: &Path, target: &Path) -> PathBuf {
 }
 
 /// What the running nginx answers.
-pub(super) fn probe(host: &Snapshot, busy: &BTreeMap<String, usize>, domain: &str, question: Question) -> ProbeAnswer {
+pub(super) fn probe(host: &Snapshot, silent: &BTreeSet<String>, domain: &str, question: Question) -> ProbeAnswer {
     if !host.active.contains("nginx.service") {
         return ProbeAnswer::Other("no answer: connection refused".to_owned());
     }
@@ -146,7 +146,7 @@ pub(super) fn probe(host: &Snapshot, busy: &BTreeMap<String, usize>, domain: &st
         return ProbeAnswer::Serving { generation: vhost.generation, uid: None };
     }
     let Some(socket) = &vhost.socket else { return ProbeAnswer::Other("HTTP/1.1 404 Not Found".to_owned()) };
-    if busy.keys().any(|pool| socket.ends_with(&format!("/{pool}.sock"))) {
+    if silent.iter().any(|pool| socket.ends_with(&format!("/{pool}.sock"))) {
         return ProbeAnswer::Silent;
     }
     match pool_uid(host, socket) {
