@@ -12,8 +12,8 @@ use super::BusError;
 use super::subjects;
 use crate::names::ServerName;
 
-/// The stream that carries the jobs of the first 500 servers. A work queue's acknowledgements cost time in proportion
-/// to its consumers, so a stream takes no more than that; later servers go to `CMD_1` and so on.
+/// The stream that carries the jobs of all servers so far. A work queue's acknowledgements cost time in proportion to its
+/// consumers: 0.9 ms for 1,000 servers, 7 ms for 10,000. Each server has its stream in the database, so that others can follow.
 pub const FIRST_COMMAND_STREAM: &str = "CMD_0";
 /// The stream that carries the workers' events.
 pub const EVENT_STREAM: &str = "EVT";

@@ -3,6 +3,7 @@
 //! - `authority/`: who vouches for the nodes. Stays where it was made.
 //! - `dispatch/bus-keys.json`: every signing key; for each `gantry dispatch`, and nobody else.
 //! - `serve/bus.json`: the way into the bus; for each `gantry serve`.
+//! - `postgres/password`: the database's, and `pgpass` beside the files of dispatch and serve, where their programs look for it.
 //! - `tls/`: the panel's certificate, one for all of them; for each `gantry serve`.
 //! - `bus-authority.crt`: for both.
 //! - `nodes/<name>/`: configuration and certificate of one node.
@@ -24,6 +25,7 @@ use shared::names::ServerName;
 use super::admin::print_line;
 use super::authority::{load_or_create, now_s};
 use super::up::layout::{BUS, DISPATCH, Identity, SERVE, own};
+use crate::auth::token::token_new;
 use crate::dispatch::keys;
 use crate::store::now_ms;
 use crate::tls::{TlsFiles, write};
@@ -112,6 +114,7 @@ impl Init {
             ("dispatch", DISPATCH, 0o700),
             ("serve", SERVE, 0o700),
             ("tls", SERVE, 0o700),
+            ("postgres", ROOT, 0o700),
             ("nodes", ROOT, 0o711),
         ] {
             self.directory(directory, owner, mode)?;
@@ -120,6 +123,7 @@ impl Init {
         self.file("bus-authority.crt", authority.certificate(), ROOT, 0o644)?;
         let keys = self.keys()?;
         self.panel_certificate()?;
+        self.database_password()?;
         for node in &self.nodes {
             self.node(node, &authority, &keys)?;
         }
@@ -138,6 +142,17 @@ impl Init {
         }
         give(&credentials, SERVE, 0o600)?;
         Ok(keys)
+    }
+
+    /// The password of PostgreSQL's user `gantry`, in the files that PostgreSQL's own tools take.
+    fn database_password(&self) -> anyhow::Result<()> {
+        let path = self.dir.join("postgres/password");
+        if !path.exists() {
+            write(&path, token_new().expose().as_bytes(), 0o600)?;
+        }
+        let line = format!("*:*:*:gantry:{}\n", std::fs::read_to_string(&path)?.trim());
+        self.file("dispatch/pgpass", &line, DISPATCH, 0o600)?;
+        self.file("serve/pgpass", &line, SERVE, 0o600)
     }
 
     fn panel_certificate(&self) -> anyhow::Result<()> {

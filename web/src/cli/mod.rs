@@ -56,7 +56,7 @@ enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseArgs {
     /// `sqlite:/path/to/panel.db` or `postgres://user@host/name`.
-    #[arg(long, env = "GANTRY_DATABASE", default_value = "sqlite:/var/lib/gantry/panel/panel.db")]
+    #[arg(long, env = "GANTRY_DATABASE", hide_env_values = true, default_value = "sqlite:/var/lib/gantry/panel/panel.db")]
     pub database: String,
 }
 

@@ -31,6 +31,9 @@ pub(super) struct Up {
     /// Everything is kept here.
     #[arg(long, default_value = "/var/lib/gantry")]
     state_dir: PathBuf,
+    /// The database, if it is not the SQLite file in the state directory, such as `postgres://user@host/name`.
+    #[arg(long, env = "GANTRY_DATABASE", hide_env_values = true)]
+    database: Option<String>,
     /// Where the panel listens.
     #[arg(long, env = "GANTRY_LISTEN", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
@@ -69,7 +72,7 @@ impl Up {
         let certificate = BusCertificate::new(&layout, drop_rights);
         certificate.renew()?;
         self.write_bus_config(&layout, drop_rights)?;
-        migrate(&layout, drop_rights).await?;
+        migrate(self.database(&layout), drop_rights).await?;
         let mut parts = tokio::task::JoinSet::new();
         let reload = Arc::new(Notify::new());
         for part in self.parts(&layout, drop_rights)? {
@@ -115,6 +118,10 @@ impl Up {
         own(&file, BUS, 0o600, drop_rights)
     }
 
+    fn database(&self, layout: &Layout) -> String {
+        self.database.clone().unwrap_or_else(|| format!("sqlite:{}", layout.database().display()))
+    }
+
     /// The bus as this machine's own processes reach it.
     fn bus_url(&self) -> String {
         let mut address = self.bus_listen;
@@ -140,7 +147,7 @@ impl Up {
 
     fn parts(&self, layout: &Layout, drop_rights: bool) -> anyhow::Result<Vec<Part>> {
         let gantry = std::env::current_exe().context("the path of gantry itself")?;
-        let database = format!("sqlite:{}", layout.database().display());
+        let database = self.database(layout);
         let bus_url = self.bus_url();
         let text = |path: PathBuf| path.display().to_string();
         let part = |name, program: &Path, identity: Identity, arguments: Vec<String>| Part {
@@ -148,12 +155,11 @@ impl Up {
             program: program.to_owned(),
             identity: drop_rights.then_some(identity),
             arguments,
+            database: (name != "bus").then(|| database.clone()),
         };
-        let serve = self.serve_arguments(layout, &database, &bus_url);
+        let serve = self.serve_arguments(layout, &bus_url);
         let dispatch = vec![
             "dispatch".into(),
-            "--database".into(),
-            database.clone(),
             "--bus-url".into(),
             bus_url,
             "--bus-url-for-workers".into(),
@@ -173,18 +179,16 @@ impl Up {
             part("serve", &gantry, SERVE, serve),
         ];
         if let Some(listen) = self.forward_sites {
-            let arguments = vec!["forward-sites".into(), "--database".into(), database, "--listen".into(), listen.to_string()];
+            let arguments = vec!["forward-sites".into(), "--listen".into(), listen.to_string()];
             parts.push(part("forward-sites", &gantry, SERVE, arguments));
         }
         Ok(parts)
     }
 
-    fn serve_arguments(&self, layout: &Layout, database: &str, bus_url: &str) -> Vec<String> {
+    fn serve_arguments(&self, layout: &Layout, bus_url: &str) -> Vec<String> {
         let text = |path: PathBuf| path.display().to_string();
         let mut arguments = vec![
             "serve".into(),
-            "--database".into(),
-            database.to_owned(),
             "--listen".into(),
             self.listen.to_string(),
             "--tls-dir".into(),
@@ -215,12 +219,13 @@ impl Up {
 }
 
 /// Brings the schema up to date before several processes open the database at once.
-async fn migrate(layout: &Layout, drop_rights: bool) -> anyhow::Result<()> {
+async fn migrate(database: String, drop_rights: bool) -> anyhow::Result<()> {
     let part = Part {
         name: "migrate",
         program: std::env::current_exe().context("the path of gantry itself")?,
         identity: drop_rights.then_some(SERVE),
-        arguments: vec!["migrate".into(), "--database".into(), format!("sqlite:{}", layout.database().display())],
+        arguments: vec!["migrate".into()],
+        database: Some(database),
     };
     let status = part.spawn()?.wait().await?;
     if !status.success() {

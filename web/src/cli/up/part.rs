@@ -19,6 +19,8 @@ pub(super) struct Part {
     pub(super) program: PathBuf,
     pub(super) identity: Option<Identity>,
     pub(super) arguments: Vec<String>,
+    /// The database, for those that have one. Not an argument: everybody on this machine sees those.
+    pub(super) database: Option<String>,
 }
 
 impl Part {
@@ -30,6 +32,10 @@ impl Part {
             command.args([format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".into(), "--inh-caps=-all".into()]);
         }
         command.arg("--").arg(&self.program).args(&self.arguments);
+        match &self.database {
+            Some(database) => command.env("GANTRY_DATABASE", database),
+            None => command.env_remove("GANTRY_DATABASE"),
+        };
         // A Ctrl-C at the terminal goes to this process alone, which stops the others in order.
         command.stdin(Stdio::null()).process_group(0);
         if self.name == "bus" {

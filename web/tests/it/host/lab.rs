@@ -79,10 +79,19 @@ impl Lab {
 
     /// Fetches a page of a site from the host's own nginx: status and body. Status 0 means no answer.
     pub(crate) fn fetch(&self, domain: &str, path: &str) -> (u16, String) {
+        self.fetch_from(&self.address, domain, path)
+    }
+
+    /// The same over IPv6.
+    pub(crate) fn fetch_ipv6(&self, domain: &str, path: &str) -> (u16, String) {
+        self.fetch_from(&format!("[{}]", self.run("address", &["6"]).trim()), domain, path)
+    }
+
+    fn fetch_from(&self, address: &str, domain: &str, path: &str) -> (u16, String) {
         let output = Command::new("curl")
             .args(["--silent", "--max-time", "10", "--noproxy", "*", "--write-out", "\n%{http_code}", "--header"])
             .arg(format!("Host: {domain}"))
-            .arg(format!("http://{}{path}", self.address))
+            .args(["--globoff", &format!("http://{address}{path}")])
             .output()
             .expect("curl runs");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -25,6 +25,7 @@ fn a_site_serves_is_edited_suspended_and_deleted_while_its_neighbours_lose_nothi
     let page = format!("/sites/{site}");
     panel.until_state(&page, "Active");
     assert_eq!(lab.fetch("shop.localhost", "/").0, 200, "the placeholder answers");
+    assert_eq!(lab.fetch_ipv6("shop.localhost", "/").0, 200, "also by IPv6");
 
     panel.submit(
         &format!("{page}/edit"),

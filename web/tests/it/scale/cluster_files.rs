@@ -44,7 +44,15 @@ fn the_files_of_a_cluster_are_made_once_but_for_the_nodes_certificates() {
     let changed: Vec<&str> = before.iter().filter(|(name, bytes)| after[*name] != **bytes).map(|(name, _)| name.as_str()).collect();
     assert!(changed.iter().all(|name| name.contains("/nodes/")), "{changed:?}");
     assert!(changed.iter().filter(|name| name.ends_with("/bus.crt")).count() == 3, "{changed:?}");
-    for secret in ["dispatch/bus-keys.json", "serve/bus.json", "tls/panel.key", "nodes/bus1/bus.key", "authority/authority.key"] {
+    for secret in [
+        "dispatch/bus-keys.json",
+        "serve/bus.json",
+        "tls/panel.key",
+        "nodes/bus1/bus.key",
+        "authority/authority.key",
+        "postgres/password",
+        "serve/pgpass",
+    ] {
         let mode = std::fs::metadata(directory.path().join(secret)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{secret}");
     }
