@@ -5,6 +5,10 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 STATE=${GANTRY_UP:-/var/lib/gantry-up}
 "$HERE/lab/lab.sh" clean
 case "$STATE" in
-    /var/lib/gantry-up* | /tmp/*) rm -rf --one-file-system "$STATE" ;;
+    /var/lib/gantry-up* | /tmp/*)
+        # What a fault that was interrupted has mounted there.
+        awk -v below="$STATE/" 'index($2, below) == 1 { print $2 }' /proc/mounts | tac | xargs --no-run-if-empty --max-args=1 umount
+        rm -rf --one-file-system "$STATE"
+        ;;
     *) echo "left as it is: $STATE" >&2 ;;
 esac

@@ -172,6 +172,14 @@ def faults(world, prober):
     def run(*command):
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    def unmount(path):
+        """A process that was killed lets go of its files a moment later."""
+        deadline = time.monotonic() + 20
+        while subprocess.run(["umount", path], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{path} is busy")
+            time.sleep(0.1)
+
     def move_out(streams, *mount):
         """Mounts something in place of the bus's store, with all that is there."""
         run("cp", "-a", streams, streams + ".kept")
@@ -181,7 +189,7 @@ def faults(world, prober):
 
     def move_back(streams):
         run("cp", "-a", streams, streams + ".kept")
-        run("umount", streams)
+        unmount(streams)
         shutil.rmtree(streams)
         shutil.rmtree(streams + ".kept/lost+found", ignore_errors=True)
         os.rename(streams + ".kept", streams)
@@ -216,12 +224,12 @@ def faults(world, prober):
             os.kill(pid, signal.SIGSTOP)
         run("cp", "--reflink=always", f"{below}/disk", f"{below}/rest")
         with world.bus_stopped() as streams:
-            run("umount", streams)
+            unmount(streams)
             run("mount", "-o", "loop", f"{below}/rest", streams)
         time.sleep(2)
         with world.bus_stopped() as streams:
             move_back(streams)
-        run("umount", below)
+        unmount(below)
         os.rmdir(below)
         os.remove(below + ".img")
 

@@ -38,8 +38,8 @@ READS = "openat openat2 socket".split()
 ERRORS = "ENOSPC EIO EROFS EMFILE EINTR ENOMEM EAGAIN".split()
 PASSWORD = "$6$saltsalt$" + "a" * 86
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4Yb0yVw8jYkT0o1Yp2rSQqJm8a5L0yS9Jx3X5cV0aB me@laptop"
-# What systemd lets a worker hang (WatchdogSec of its unit) before it kills it and starts another.
-WATCHDOG_S = 60
+# A worker that hangs is killed and started again, as its unit's watchdog does after 60 s. Longer than any program it runs may take.
+WATCHDOG_S = 40
 
 
 def log(text):

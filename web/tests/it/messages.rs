@@ -117,7 +117,7 @@ async fn let_time_pass(whole: &Whole) {
     tx.commit().await.unwrap();
 }
 
-async fn until_nothing_is_under_way(whole: &Whole) {
+pub(crate) async fn until_nothing_is_under_way(whole: &Whole) {
     until("nothing is under way", async || {
         (count(whole, "SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'sent', 'working', 'blocked')").await == 0).then_some(())
     })
