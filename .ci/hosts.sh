@@ -16,6 +16,8 @@ start_installation
 export GANTRY_E2E=https://$GANTRY_PANEL GANTRY_E2E_SITES=$GANTRY_SITES GANTRY_E2E_HOST=${GANTRY_HOST_PREFIX}1
 export GANTRY_E2E_UP_PID=$UP_PID GANTRY_E2E_PASSWORD=$ONCE GANTRY_AXE=$REPO/.gantry/axe/axe.min.js
 cd "$REPO"
+# What `make install` installs, for its test. Built here: within a test cargo would build every dependency again.
+GANTRY_PROFILE=${GANTRY_PROFILE:-dev} "$HERE/deb.sh"
 # The host tests come first: they sign in with the one-time password. Then the browser finds the installation in use.
 for part in ${*:-host:: browser::}; do
     cargo test --workspace --features "$GANTRY_FEATURES" --quiet --test it -- --test-threads=1 --nocapture "$part"

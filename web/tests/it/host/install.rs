@@ -1,7 +1,6 @@
 //! `make install` on a fresh Debian: a panel and its first server, on one machine, from the packages.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use super::lab::Lab;
@@ -12,11 +11,9 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const NAME: &str = "ciinst";
 const CHECKOUT: &str = "/root/gantry";
 
-/// Builds the packages as this run builds all else, and puts them and what installs them into the host.
+/// Puts the packages, which `.ci/hosts.sh` has built, and what installs them into the host.
 fn bring(host: &Lab) {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let built = Command::new(repository.join(".ci/deb.sh")).env("GANTRY_PROFILE", "dev").output().expect("deb.sh runs");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
     host.exec(&["mkdir", "-p", &format!("{CHECKOUT}/.ci"), &format!("{CHECKOUT}/target/deb")]);
     let put = |from: PathBuf, to: &str, mode: &str| drop(host.run("put", &[from.to_str().expect("a plain path"), to, mode]));
