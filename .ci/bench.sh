@@ -3,7 +3,8 @@
 # kept in target/bench/<part>.json: {"name","value","unit","floor","ratio"}. A missed aim is printed and fails nothing.
 #
 #   ONLY=page     pages per second, beside a bare page with the same queries       (aim: at least half)
-#   ONLY=sse      memory of an open page; how long a change takes to 1,000 of them
+#   ONLY=sse      memory of an open page; how long a change takes to 1,000 and to 10,000 of them  (aim: 25 KiB; at most twice a broadcast)
+#   ONLY=fleet    processor, memory, jobs, pages and live rows of a panel with 1,000 servers, whose workers are simulated; only when asked for
 #   ONLY=assets   what a browser loads that was never here                          (aim: at most 100 KiB)
 #   ONLY=click    from sending the form until PHP answers through nginx, beside a script that does the same by hand; as root
 #   ONLY=batch    one site and 1,000 together by the worker's engine alone, beside a script that does the same by hand; as root
@@ -20,19 +21,20 @@ PARTS=${ONLY:-assets page sse click batch reconcile}
 
 say() { printf 'bench: %s\n' "$*" >&2; }
 
-if [[ " $PARTS " == *' page '* ]] && ! command -v wrk >/dev/null; then
+if [[ " $PARTS " == *' page '* || " $PARTS " == *' fleet '* ]] && ! command -v wrk >/dev/null; then
     [[ $(id -u) == 0 ]] || { say 'as root: apt-get install wrk'; exit 1; }
     say 'installing wrk'
     apt-get -qq update </dev/null >&2
     DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install wrk </dev/null >&2
 fi
 
-# A thousand viewers are two thousand descriptors.
+# Ten thousand viewers are ten thousand descriptors on each side.
 ulimit -n 16384 2>/dev/null || say 'the limit of open files could not be raised'
 say "$(nproc) processors, load $(cut -d' ' -f1-3 /proc/loadavg)"
 cd "$REPO"
 for part in $PARTS; do
     case $part in
+        fleet) "$HERE/tools.sh" run && cargo bench --quiet -p web --bench panel -- fleet ;;
         page | sse | assets) cargo bench --quiet -p web --bench panel -- "$part" ;;
         click | batch | fairness | reconcile) "$HERE/bench/$part.sh" ;;
         *) say "no such part: $part"; exit 1 ;;

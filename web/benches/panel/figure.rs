@@ -28,6 +28,8 @@ pub(crate) enum Aim {
     RatioAtLeast(f64),
     /// At most this many times the floor.
     RatioAtMost(f64),
+    /// At least this value.
+    AtLeast(f64),
     /// At most this value.
     AtMost(f64),
 }
@@ -43,6 +45,7 @@ impl Aim {
         match self {
             Self::RatioAtLeast(least) => figure.ratio.is_some_and(|ratio| ratio >= least),
             Self::RatioAtMost(most) => figure.ratio.is_some_and(|ratio| ratio <= most),
+            Self::AtLeast(least) => figure.value >= least,
             Self::AtMost(most) => figure.value <= most,
         }
     }
@@ -51,6 +54,7 @@ impl Aim {
         match self {
             Self::RatioAtLeast(least) => format!("at least {least} of the floor"),
             Self::RatioAtMost(most) => format!("at most {most} times the floor"),
+            Self::AtLeast(least) => format!("at least {least}"),
             Self::AtMost(most) => format!("at most {most}"),
         }
     }

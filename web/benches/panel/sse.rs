@@ -20,7 +20,6 @@ use crate::figure::{Aim, Figure, median, report};
 use crate::served::{Helper, Served, serve};
 use crate::world::{World, panel};
 
-const VIEWERS: usize = 1000;
 const ROUNDS: usize = 7;
 /// The panel groups what happens within 40 ms, twice on the way; a round begins when that is over.
 const REST: Duration = Duration::from_millis(400);
@@ -37,27 +36,29 @@ struct Measured {
 
 pub(crate) async fn run() -> anyhow::Result<()> {
     let world = World::seed().await?;
-    let panel = Served::start(&["panel", &world.database]).await?;
-    let panel = measure(panel, "/live?page=%2Fsites", &world.admin_cookie, |round| ["suspended", "active"][round % 2].to_owned()).await?;
-    let floor = Served::start(&["sse-floor"]).await?;
-    let floor = measure(floor, "/", "", |_| panel.bytes.to_string()).await?;
-    println!("an event has {} bytes, of the floor {}", panel.bytes, floor.bytes);
-    report(
-        "sse",
-        &[
-            (Figure::new("sse.bytes_per_viewer", panel.per_viewer, "bytes", Some(floor.per_viewer)), Aim::AtMost(65_536.0)),
-            (Figure::new("sse.reach_1000", panel.reach, "ms", Some(floor.reach)), Aim::RatioAtMost(10.0)),
-        ],
-    )
+    let mut figures = Vec::new();
+    for (viewers, memory, reach, times) in
+        [(1000, "sse.bytes_per_viewer", "sse.reach_1000", 10.0), (10_000, "sse.bytes_per_viewer_10000", "sse.reach_10000", 2.0)]
+    {
+        let panel = Served::start(&["panel", &world.database]).await?;
+        let event = |round: usize| ["suspended", "active"][round % 2].to_owned();
+        let panel = measure(panel, "/live?page=%2Fsites", &world.admin_cookie, viewers, event).await?;
+        let floor = Served::start(&["sse-floor"]).await?;
+        let floor = measure(floor, "/", "", viewers, |_| panel.bytes.to_string()).await?;
+        println!("{viewers} viewers: an event has {} bytes, of the floor {}", panel.bytes, floor.bytes);
+        figures.push((Figure::new(memory, panel.per_viewer, "bytes", Some(floor.per_viewer)), Aim::AtMost(25.0 * 1024.0)));
+        figures.push((Figure::new(reach, panel.reach, "ms", Some(floor.reach)), Aim::RatioAtMost(times)));
+    }
+    report("sse", &figures)
 }
 
-async fn measure(mut server: Served, path: &str, cookie: &str, event: impl Fn(usize) -> String) -> anyhow::Result<Measured> {
+async fn measure(mut server: Served, path: &str, cookie: &str, count: u32, event: impl Fn(usize) -> String) -> anyhow::Result<Measured> {
     let address = server.address.to_string();
     // One viewer first, so that what is there once is not counted a thousand times.
     let warm = Viewers::start(&address, path, cookie, 1).await?;
     let before = server.resident().await?;
-    let mut viewers = Viewers::start(&address, path, cookie, VIEWERS).await?;
-    let per_viewer = (server.resident().await? - before) / 1000.0;
+    let mut viewers = Viewers::start(&address, path, cookie, count).await?;
+    let per_viewer = (server.resident().await? - before) / f64::from(count);
     let (mut reach, mut bytes) = (Vec::new(), 0);
     for round in 0..ROUNDS {
         viewers.arm().await?;
@@ -118,7 +119,7 @@ struct Viewers(Helper);
 
 impl Viewers {
     /// Opens the streams; returns when each has had its first event and the server has come to rest.
-    async fn start(address: &str, path: &str, cookie: &str, count: usize) -> anyhow::Result<Self> {
+    async fn start(address: &str, path: &str, cookie: &str, count: u32) -> anyhow::Result<Self> {
         let mut viewers = Self(Helper::start(&["viewers", address, path, cookie, &count.to_string()])?);
         anyhow::ensure!(viewers.0.line().await? == "ready", "the viewers did not get their first event");
         tokio::time::sleep(REST).await;

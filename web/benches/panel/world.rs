@@ -6,6 +6,7 @@ use anyhow::Context;
 use axum::Router;
 use shared::events::{Heartbeat, HostFacts, RoleHealth};
 use shared::ids::UserId;
+use shared::names::ServerName;
 use shared::role::Role;
 use shared::secret::Secret;
 use web::app::account::{AccountCreate, account_create};
@@ -55,25 +56,36 @@ impl World {
         panel_epoch(&db).await?;
         let state = AppState::new(db.clone(), Config::new("https://panel.example"), Arc::new(NoSignals))?;
         let app = state.app.clone();
-        let login: Login = "admin".parse()?;
-        admin_add(&app, &login, "Admin").await?;
-        let admin = user_fetch_by_login(&db, &login).await?.context("the admin")?.id;
-        let actor = Actor {
-            user: admin,
-            login,
-            name: "Admin".to_owned(),
-            role: UserRole::Admin,
-            session: SessionId::new(),
-            address: String::new(),
-            must_change_password: false,
-        };
+        let actor = admin(&app).await?;
         let client = fill(&app, &actor).await?;
         settle(&db).await?;
-        let (admin_cookie, _) = session(&db, admin).await?;
+        let (admin_cookie, _) = session(&db, actor.user).await?;
         let (client_cookie, client_hash) = session(&db, client).await?;
         db.close().await;
         Ok(Self { database, admin_cookie, client_cookie, client_hash, _directory: directory })
     }
+}
+
+/// The first admin.
+pub(crate) async fn admin(app: &App) -> anyhow::Result<Actor> {
+    let login: Login = "admin".parse()?;
+    admin_add(app, &login, "Admin").await?;
+    let user = user_fetch_by_login(&app.db, &login).await?.context("the admin")?.id;
+    Ok(Actor {
+        user,
+        login,
+        name: "Admin".to_owned(),
+        role: UserRole::Admin,
+        session: SessionId::new(),
+        address: String::new(),
+        must_change_password: false,
+    })
+}
+
+/// The one client.
+pub(crate) async fn client(app: &App, actor: &Actor) -> anyhow::Result<UserId> {
+    let form = ClientCreate { name: "Client".to_owned(), login: "client".to_owned(), role: String::new() };
+    Ok(client_create(app, actor, &form).await?.0)
 }
 
 /// The whole panel over a database, as `gantry serve` has it, without TLS.
@@ -89,11 +101,10 @@ async fn fill(app: &App, actor: &Actor) -> anyhow::Result<UserId> {
     let form = ServerForm { name: "web1".to_owned(), hostname: "web1.example.com".to_owned(), ..ServerForm::fresh() };
     let server = server_add(app, actor, &form).await?.id;
     let mut tx = app.db.write().await?;
-    server_heartbeat_in_tx(&mut tx, server, &heartbeat()?).await?;
+    server_heartbeat_in_tx(&mut tx, server, &heartbeat("web1".parse()?)?).await?;
     sqlx::query("UPDATE servers SET public_key = 'U', seal_key = 'X' WHERE id = $1").bind(server.to_string()).execute(&mut *tx).await?;
     tx.commit().await?;
-    let form = ClientCreate { name: "Client".to_owned(), login: "client".to_owned(), role: String::new() };
-    let (client, _) = client_create(app, actor, &form).await?;
+    let client = client(app, actor).await?;
     for account in 0..ACCOUNTS {
         let form = AccountCreate { owner: client.to_string(), user: format!("user{account:02}"), ..AccountCreate::default() };
         let shared::jobs::ResourceKey::Account(id) = account_create(app, actor, &form).await?.resource else { anyhow::bail!("no account") };
@@ -107,9 +118,10 @@ async fn fill(app: &App, actor: &Actor) -> anyhow::Result<UserId> {
     Ok(client)
 }
 
-fn heartbeat() -> anyhow::Result<Heartbeat> {
+/// What a worker says of its server.
+pub(crate) fn heartbeat(server: ServerName) -> anyhow::Result<Heartbeat> {
     Ok(Heartbeat {
-        server: "web1".parse()?,
+        server,
         at_ms: now_ms(),
         boot: "b".to_owned(),
         version: "0.1.0".to_owned(),
@@ -140,7 +152,7 @@ async fn settle(db: &Db) -> anyhow::Result<()> {
 }
 
 /// A session as signing in makes it: the cookie, and the hash in the table.
-async fn session(db: &Db, user: UserId) -> anyhow::Result<(String, String)> {
+pub(crate) async fn session(db: &Db, user: UserId) -> anyhow::Result<(String, String)> {
     let token: Secret<String> = token_new();
     let hash = token_hash(token.expose());
     let mut tx = db.write().await?;
