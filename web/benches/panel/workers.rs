@@ -128,6 +128,7 @@ async fn carry_out(crew: &Crew, bus: &WorkerBus, seed: &str, command: &Command, 
         steps: steps(StepState::Done),
         started_ms: now_ms(),
         finished_ms: now_ms() + 1,
+        record: None,
     };
     let envelope =
         EventEnvelope { v: ENVELOPE_VERSION, id: EventId::new(), epoch: crew.epoch, server: job.server, event: Event::Outcome(outcome) };

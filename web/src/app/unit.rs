@@ -74,6 +74,7 @@ const fn cap_of(kind: OperationKind) -> Option<i64> {
         | OperationKind::PhpUpdate
         | OperationKind::SiteCreate
         | OperationKind::SiteUpdate
+        | OperationKind::SiteRollback
         | OperationKind::SiteSuspend
         | OperationKind::SiteUnsuspend
         | OperationKind::SiteDelete => Some(OPEN_PER_ACCOUNT),

@@ -83,11 +83,13 @@ impl Heard {
             Signal::OperationChanged { operation, account, owner: _ } => {
                 Some(Hint { operation: Some(operation), account: Some(account), ..Hint::default() })
             }
+            Signal::Audited => Some(Hint { audit: true, ..Hint::default() }),
             // The scheduler's own look at the queue comes within a second.
             Signal::JobsQueued(_)
             | Signal::EnrolmentRequested
             | Signal::ServerChanged(_)
             | Signal::UserChanged(_)
+            | Signal::SecuritySeen
             | Signal::SessionsEnded(_) => None,
         };
         signals.into_iter().filter_map(hint).collect()

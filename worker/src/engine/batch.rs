@@ -60,6 +60,7 @@ pub(crate) fn execute<'a>(
                 return;
             }
             batch.members.push(back);
+            batch.members.extend(batch.outside.others());
             batch.put_back();
         }
     });

@@ -87,6 +87,15 @@ impl<'scope, 'a> Outside<'scope, 'a> {
         Some(self.welcome(returned))
     }
 
+    /// Who else is back by now: they go on together.
+    pub(crate) fn others(&mut self) -> Vec<Member<'a>> {
+        let mut others = Vec::new();
+        while let Ok(returned) = self.receiver.try_recv() {
+            others.push(self.welcome(returned));
+        }
+        others
+    }
+
     fn begin(&mut self, mut member: Member<'a>) {
         self.since.insert(member.job, Instant::now());
         let (system, sender) = (self.system, self.sender.clone());
