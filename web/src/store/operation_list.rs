@@ -236,9 +236,14 @@ pub struct Retried {
 pub async fn operation_retry_in_tx(tx: &mut Tx, id: OperationId) -> Result<Retried, StoreError> {
     let mut retried = Retried::default();
     let mut operations = BTreeSet::from([id]);
+    // What a job builds on may be of the same operation.
+    let mut seen = BTreeSet::new();
     let mut failed = job_list_of_operation_in_tx(tx, id).await?;
     failed.retain(|job| job.state == JobState::Failed);
     while let Some(job) = failed.pop() {
+        if !seen.insert(job.id) {
+            continue;
+        }
         operations.insert(job.operation_id);
         if resource_is_newest_in_tx(tx, job.resource, job.generation).await? {
             job_retry_in_tx(tx, &job).await?;
