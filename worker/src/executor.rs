@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use shared::events::{Configured, Event, Outcome, Progress, SiteConfiguration, StepReport, Verdict};
-use shared::failure::{FailureCode, RetryPolicy};
+use shared::events::{Configured, Event, Outcome, SiteConfiguration, StepReport, Verdict};
 use shared::ids::{AccountId, JobId};
 use shared::jobs::{Job, JobEnvelope, WorkerSpec};
 use tokio::sync::mpsc;
@@ -25,9 +24,11 @@ use crate::roles::web::site::vhost_file;
 use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
 use crate::system::LiveTest;
+use crate::teller::Teller;
 use crate::turns::{Choice, LONGEST_PAUSE_MS, Moment, Size, choose};
 use crate::update::report;
 use crate::update::request::Standing;
+use crate::verdict::{is_passing, log_end, refusal};
 
 /// A job whose requirement has not come yet is looked at again after this pause.
 const REQUIREMENT_PAUSE_MS: i64 = 1_000;
@@ -371,67 +372,10 @@ enum Chosen {
     Nothing(Duration),
 }
 
-/// Sends each change of the jobs' steps; what the bus cannot take in time is dropped.
-struct Teller<'a> {
-    worker: &'a Worker,
-    jobs: &'a [JobEnvelope],
-    sequences: Vec<u32>,
-}
-
-impl<'a> Teller<'a> {
-    fn new(worker: &'a Worker, jobs: &'a [JobEnvelope]) -> Self {
-        Self { worker, jobs, sequences: jobs.iter().map(|_| 0).collect() }
-    }
-
-    fn tell(&mut self, job: usize, steps: Vec<StepReport>, blocked: Option<String>) {
-        let envelope = &self.jobs[job];
-        // Counted in hundredths of a second of the job's life, so that it goes on counting when the job is begun again, by this
-        // process or by the next.
-        let age = u32::try_from((now_ms() - envelope.id.made_ms()) / 10).unwrap_or(0);
-        self.sequences[job] = age.max(self.sequences[job] + 1);
-        let _ = self.worker.progress.try_send(Progress {
-            server: envelope.server.clone(),
-            job: envelope.id,
-            operation: envelope.operation,
-            attempt: envelope.attempt,
-            sequence: self.sequences[job],
-            steps,
-            blocked: blocked.map(|said| crate::system::cut(said, 4096)),
-        });
-    }
-}
-
 /// The version of the worker that a job wants, if that is what it is about.
 const fn update_in(turn: &Turn) -> Option<&WorkerSpec> {
     match &turn.envelope.job {
         Job::Worker(spec) => Some(spec),
         Job::Account(_) | Job::PhpPool(_) | Job::Site(_) => None,
     }
-}
-
-fn is_passing(outcome: &Outcome) -> bool {
-    match &outcome.verdict {
-        Verdict::Failed { code, .. } => code.retry_policy() == RetryPolicy::Again,
-        Verdict::Applied | Verdict::Superseded => false,
-    }
-}
-
-/// What nginx said of a job that it refused; empty otherwise.
-fn refusal(outcome: &Outcome) -> &str {
-    match &outcome.verdict {
-        Verdict::Failed { code: FailureCode::WebServerRefused, detail, effect: _ } => detail,
-        Verdict::Failed { .. } | Verdict::Applied | Verdict::Superseded => "",
-    }
-}
-
-fn log_end(envelope: &JobEnvelope, outcome: &Outcome) {
-    let verdict = match outcome.verdict {
-        Verdict::Applied => "applied",
-        Verdict::Superseded => "superseded",
-        Verdict::Failed { .. } => "failed",
-    };
-    tracing::info!(
-        operation.id = %envelope.operation, job.id = %envelope.id, job.kind = %envelope.job.kind(), job.attempt = envelope.attempt,
-        resource.generation = %envelope.generation, verdict, duration_ms = outcome.finished_ms - outcome.started_ms, "a job has ended"
-    );
 }

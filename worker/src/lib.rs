@@ -39,6 +39,8 @@ pub mod run;
 pub mod store;
 pub mod system;
 mod tasks;
+mod teller;
 pub mod trash;
 mod turns;
 pub mod update;
+mod verdict;

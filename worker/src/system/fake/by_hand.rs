@@ -1,0 +1,64 @@
+//! What somebody does on the fake host by hand, past the worker.
+
+use std::path::Path;
+
+use super::{FakeSystem, Node};
+use crate::engine::image::{Owner, UserRecord};
+
+impl FakeSystem {
+    /// Puts something there, as an admin or a tenant would.
+    pub fn put(&self, path: &str, node: Node) {
+        self.lock().host.nodes.insert(path.into(), node);
+    }
+
+    /// Puts a file of root's there.
+    pub fn put_file(&self, path: &str, content: &str) {
+        self.put(path, Node::File { owner: Owner::ROOT, mode: 0o644, content: content.as_bytes().to_vec() });
+    }
+
+    /// Takes something away.
+    pub fn take(&self, path: &str) {
+        self.lock().host.nodes.remove(Path::new(path));
+    }
+
+    /// Adds a user that Gantry did not make.
+    pub fn put_user(&self, name: &str, uid: u32) {
+        let record = UserRecord {
+            uid,
+            gid: uid,
+            group: name.to_owned(),
+            comment: String::new(),
+            groups: Vec::new(),
+            password: "!".to_owned(),
+            expires: None,
+        };
+        self.lock().host.users.insert(name.to_owned(), record);
+    }
+
+    /// Has a unit stop, as an admin's hand does.
+    pub fn stop(&self, unit: &str) {
+        self.lock().host.active.remove(unit);
+    }
+
+    /// Gives a user another password field, as an admin's hand does.
+    pub fn set_password(&self, user: &str, field: &str) {
+        if let Some(record) = self.lock().host.users.get_mut(user) {
+            field.clone_into(&mut record.password);
+        }
+    }
+
+    /// Removes a user, as an admin's hand does.
+    pub fn remove_user_by_hand(&self, user: &str) {
+        self.lock().host.users.remove(user);
+    }
+
+    /// Adds a group without a user, such as is left where a user was half made or half removed.
+    pub fn put_group(&self, name: &str, gid: u32) {
+        self.lock().host.groups.insert(name.to_owned(), gid);
+    }
+
+    /// Has a unit run, as a first request starts a sleeping pool.
+    pub fn start(&self, unit: &str) {
+        self.lock().host.active.insert(unit.to_owned());
+    }
+}
