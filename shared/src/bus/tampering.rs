@@ -34,6 +34,12 @@ impl Kept {
         &self.message.subject
     }
 
+    /// Whether its payload contains a text.
+    #[must_use]
+    pub fn contains(&self, text: &str) -> bool {
+        self.message.payload.windows(text.len().max(1)).any(|part| part == text.as_bytes())
+    }
+
     /// The same message with one bit of its payload changed.
     #[must_use]
     pub fn with_bit_flipped(&self, bit: usize) -> Self {
