@@ -48,8 +48,8 @@ fn a_hand_on_a_vhost_a_pool_and_a_cell_is_found_with_its_diff_and_repair_cures_i
     lab.exec(&["chmod", "0755", "/home/driftuser"]);
     until_drift_says(&world, "all three are found", |text| {
         [
-            "-    server_tokens on;",
-            "+    server_tokens off;",
+            "- server_tokens on;",
+            "+ server_tokens off;",
             "/etc/gantry-worker/php/driftuser-8.2.conf",
             "has the mode 0755, and should have 0750",
         ]
