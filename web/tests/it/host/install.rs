@@ -40,6 +40,7 @@ fn make_install_makes_a_fresh_debian_13_a_panel_with_its_first_server_and_may_be
     let panel = Panel::sign_in_with(&format!("https://{}:8443", host.address), None, &once);
     host.until("the machine is its own first server", PATIENCE, || panel.get("/servers").text().contains("Online"));
     let server = panel.id_of("/servers?q=", NAME, "/servers/");
+    host.until("it has told which PHP it has", PATIENCE, || panel.get(&format!("/servers/{server}")).text().contains("8.4"));
     let client = panel.client("firstclient");
     let account = panel.submit("/accounts", &[("owner", &client), ("user", "firstuser"), ("server", &server)]);
     panel.until_state(&account, "Active");
