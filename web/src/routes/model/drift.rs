@@ -118,10 +118,10 @@ async fn noted(state: &AppState, actor: &Actor, found: Option<&Stored>) -> Resul
     Ok(Some(plain))
 }
 
-/// When a server was last compared with what was applied.
+/// When a server was last compared with what was applied, if the thing was there by then.
 #[must_use]
-pub fn watched_at(server: &ServerRow) -> Option<jiff::Timestamp> {
-    server.heartbeat.as_ref()?.look.map(|look| at(look.at_ms))
+pub fn watched_at(server: &ServerRow, created_ms: i64) -> Option<jiff::Timestamp> {
+    server.heartbeat.as_ref()?.look.filter(|look| look.at_ms >= created_ms).map(|look| at(look.at_ms))
 }
 
 /// What a change would do, in the words of one viewer.

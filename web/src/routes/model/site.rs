@@ -170,7 +170,7 @@ pub async fn site_show_model(state: &AppState, actor: &Actor, id: SiteId, live: 
             ready: account.sftp_password.is_some() || !keys.is_empty(),
         }),
         drift: drifted_of(state, actor, ResourceKey::Site(id)).await?,
-        watched_at: watched_at(&server),
+        watched_at: watched_at(&server, site.created_ms),
         operations: operation_rows(state, actor, &operations).await?,
         site: row(state, actor, &site).await?,
         visit_url: state.config.site_url(&site.domain),

@@ -68,7 +68,7 @@ const COLUMNS: &[Column] = &[
     Column::sorted("Reachable", "reach"),
     Column::sorted("Update", "update").class("wide"),
     Column::sorted("Active", "active"),
-    Column::new("").class("act"),
+    Column::actions(),
 ];
 
 /// The page.

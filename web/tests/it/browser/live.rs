@@ -179,7 +179,10 @@ async fn connected(person: &Person) {
 /// What one reads, without what passes with time.
 async fn visible(person: &Person) -> String {
     person
-        .ask("[...document.querySelectorAll('main .page-head h1, main .status-slot, main .kv')].map((part) => part.innerText).join('\\n')")
+        .ask(
+            "[...document.querySelectorAll('main .page-head h1, main .status-slot, main .kv')]\
+             .map((part) => part.innerText.replaceAll(/\\d+ (s|min) ago|just now/g, '')).join('\\n')",
+        )
         .await
         .as_str()
         .unwrap_or_default()

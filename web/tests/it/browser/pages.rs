@@ -56,7 +56,11 @@ fn every_page_is_sound_at_every_width_in_both_themes_for_admins_and_for_clients(
             ("client-new", "/clients/new".to_owned()),
             ("client-delete", format!("{client}/delete")),
             ("servers", "/servers".to_owned()),
+            ("server-queue", format!("{server}/queue")),
             ("server", server),
+            ("updates", "/servers/updates".to_owned()),
+            ("drift", "/drift".to_owned()),
+            ("security", "/security".to_owned()),
             ("server-new", "/servers/new".to_owned()),
         ];
         for (name, path) in shared.iter().chain(&admins) {
