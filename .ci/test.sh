@@ -50,6 +50,8 @@ count() {
         PASSED=$((PASSED + ${passed:-0})) FAILED=$((FAILED + ${failed:-0}))
     else
         FAILED=$((FAILED + 1))
+        # Once more what went wrong, so that the end of a long output says it.
+        grep -aE 'VIOLATION|panicked at|^error|^test .* FAILED|make up failed' "$log" | cut -c1-300 | head -n 15 || true
         echo "FAILED: $name"
         rm -f "$log"
         exit 1

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bus::authority::{Authority, BusAddress};
 use crate::bus::credentials::BusKeys;
-use crate::bus::server_config::{ClusterConfig, ServerConfig, render};
+use crate::bus::server_config::{ClusterConfig, ServerConfig, accounts_dir, render, streams_dir};
 
 /// Where the nats-server binary lies: `GANTRY_NATS_SERVER`, or `.gantry/bin/nats-server` in the checkout.
 #[must_use]
@@ -78,6 +78,12 @@ impl NatsServer {
         self.address()
     }
 
+    /// Where its configuration (`nats.conf`) and all it keeps lie.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Kills the server without warning.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -94,8 +100,8 @@ impl NatsServer {
     #[expect(clippy::expect_used, reason = "a test that cannot have its server must fail loudly")]
     pub fn restart_empty(&mut self) {
         self.kill();
-        for kept in ["streams", "accounts"] {
-            std::fs::remove_dir_all(self.dir.path().join(kept)).expect("what it keeps");
+        for kept in [streams_dir(self.dir.path()), accounts_dir(self.dir.path())] {
+            std::fs::remove_dir_all(kept).expect("what it keeps");
         }
         (self.child, _) = launch(self.dir.path(), &self.keys, self.listens.ip(), Some(self.listens.port()));
     }

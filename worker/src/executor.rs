@@ -4,26 +4,25 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use shared::events::{Configured, Event, Outcome, SiteConfiguration, StepReport, Verdict};
+use futures::{FutureExt, StreamExt};
+use shared::events::{Configured, Event, Outcome, SiteConfiguration, Verdict};
 use shared::ids::{AccountId, JobId};
 use shared::jobs::{Job, JobEnvelope, WorkerSpec};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::drift::report_set_aside;
-use crate::engine::blocking;
-use crate::engine::check::plain;
 use crate::inbox::{Turn, inbox_end, inbox_postpone, inbox_step_back, inbox_waiting};
 use crate::includes::set_aside_cause;
 use crate::ledger::Ledger;
+use crate::obstacle::Obstacle;
 use crate::outbox::outbox_insert;
 use crate::registry::{Carried, News, carry_out_in_rounds};
 use crate::roles::web::site::vhost_file;
 use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
-use crate::system::LiveTest;
 use crate::teller::Teller;
 use crate::turns::{Choice, LONGEST_PAUSE_MS, Moment, Size, choose};
 use crate::update::report;
@@ -54,6 +53,8 @@ pub(crate) struct Executor<'a> {
     news: mpsc::UnboundedSender<Word>,
     /// Whether a batch has the turn: none begins before it lets others pass.
     busy: bool,
+    /// So many batches are not over.
+    batches: usize,
     /// Not before.
     rest_until: Instant,
 }
@@ -64,47 +65,66 @@ struct UnderWay {
     tries: u32,
 }
 
+/// A batch that is carried out.
+type Batch<'a> = BoxFuture<'a, ()>;
+
+/// Carries batches out until none is left and none will come.
+///
+/// **Beside whoever chooses them, never in a loop with it**: they use the one connection to the database that it uses, and one
+/// that is not polled while it has the connection would never let go of it.
+async fn keep_going(mut begun: mpsc::UnboundedReceiver<Batch<'_>>) {
+    let (mut batches, mut more) = (FuturesUnordered::new(), true);
+    while more || !batches.is_empty() {
+        tokio::select! {
+            batch = begun.recv(), if more => match batch {
+                Some(batch) => batches.push(batch),
+                None => more = false,
+            },
+            Some(()) = batches.next(), if !batches.is_empty() => {}
+        }
+    }
+}
+
 /// What a batch says.
 enum Word {
     Ended(Box<(JobEnvelope, Carried)>),
-    /// The next may begin; or all is over. With how many jobs it had, and since when.
+    /// The next may begin. With how many jobs it had, and since when.
     Passes(usize, Instant),
+    /// All its jobs have ended.
+    Over,
 }
-
-/// A configuration that somebody's hand has broken, and the jobs that wait until it is mended.
-struct Obstacle {
-    /// What nginx says.
-    said: String,
-    jobs: HashMap<JobId, (JobEnvelope, Vec<StepReport>)>,
-    /// The next look.
-    look_at: Instant,
-    /// When the panel was last told; progress may be lost.
-    told_at: Instant,
-}
-
-/// A broken configuration is looked at this often, and not so often that the looking costs more than a twentieth of the time.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
-const LOOK_SHARE: u32 = 20;
-/// The panel is told again after this.
-const TELL_AGAIN: Duration = Duration::from_secs(15);
 
 impl<'a> Executor<'a> {
     /// An executor, and what its batches say.
     fn new(worker: &'a Worker) -> (Self, mpsc::UnboundedReceiver<Word>) {
         let (news, words) = mpsc::unbounded_channel();
         let (obstacle, under_way) = (None, HashMap::new());
-        (Self { worker, size: Size::default(), obstacle, under_way, news, busy: false, rest_until: Instant::now() }, words)
+        (Self { worker, size: Size::default(), obstacle, under_way, news, busy: false, batches: 0, rest_until: Instant::now() }, words)
     }
 
     /// Works until `shutdown`. Batches under way are finished first.
     pub(crate) async fn run(worker: &'a Worker, shutdown: &CancellationToken) {
-        let (mut executor, mut words) = Self::new(worker);
-        let mut batches = FuturesUnordered::new();
+        let (executor, words) = Self::new(worker);
+        let (begin, begun) = mpsc::unbounded_channel();
+        tokio::join!(executor.decide(words, begin, shutdown), keep_going(begun));
+    }
+
+    /// Chooses the batches, and hears what they say.
+    async fn decide(
+        mut self,
+        mut words: mpsc::UnboundedReceiver<Word>,
+        begin: mpsc::UnboundedSender<Batch<'a>>,
+        shutdown: &CancellationToken,
+    ) {
         loop {
             let mut pause = IDLE;
-            if !executor.busy && !shutdown.is_cancelled() {
-                match executor.choose_next().await {
-                    Ok(Chosen::Batch(batch)) => batches.push(executor.carry_out(batch)),
+            if !self.busy && !shutdown.is_cancelled() {
+                match self.choose_next().await {
+                    Ok(Chosen::Batch(batch)) => {
+                        self.batches += 1;
+                        // They are taken for as long as somebody may send one.
+                        drop(begin.send(self.carry_out(batch)));
+                    }
                     Ok(Chosen::Nothing(until)) => pause = until,
                     Err(error) => {
                         tracing::error!(error = %error, "the inbox could not be worked; trying again");
@@ -112,19 +132,18 @@ impl<'a> Executor<'a> {
                     }
                 }
             }
-            if shutdown.is_cancelled() && batches.is_empty() {
+            if shutdown.is_cancelled() && self.batches == 0 {
                 return;
             }
             tokio::select! {
-                Some(()) = batches.next(), if !batches.is_empty() => {}
                 Some(word) = words.recv() => {
-                    if let Err(error) = executor.hear(word, &mut words).await {
+                    if let Err(error) = self.hear(word, &mut words).await {
                         tracing::error!(error = %error, "the end of a job could not be kept; trying again");
                     }
                 }
                 () = shutdown.cancelled(), if !shutdown.is_cancelled() => {}
-                () = worker.job_came.notified(), if !executor.busy => {}
-                () = tokio::time::sleep(pause), if !executor.busy => {}
+                () = self.worker.job_came.notified(), if !self.busy => {}
+                () = tokio::time::sleep(pause), if !self.busy => {}
             }
         }
     }
@@ -135,7 +154,7 @@ impl<'a> Executor<'a> {
         if !rest.is_zero() {
             return Ok(Chosen::Nothing(rest));
         }
-        self.look_at_obstacle().await?;
+        Obstacle::look(&mut self.obstacle, self.worker).await?;
         let pool = &self.worker.store.pool;
         let waiting = inbox_waiting(pool).await?;
         // Nothing else is begun before it is known which worker goes on.
@@ -145,7 +164,7 @@ impl<'a> Executor<'a> {
             }
             return self.update(&turn.envelope, spec).await;
         }
-        let blocked = self.obstacle.iter().flat_map(|obstacle| obstacle.jobs.keys().copied()).collect();
+        let blocked = self.obstacle.iter().flat_map(Obstacle::jobs).collect();
         let under_way = self.under_way.values().map(|job| job.account).collect();
         let rows = self.worker.engine.ledger().rows();
         let moment = Moment { now_ms: now_ms(), most: self.size.most(), rows: &rows, blocked, under_way };
@@ -156,7 +175,7 @@ impl<'a> Executor<'a> {
         if batch.is_empty() {
             let due = due_ms.map(|due| Duration::from_millis(u64::try_from(due - now_ms()).unwrap_or(0).max(10)));
             let due = if step_back.is_empty() { due } else { Some(Duration::from_millis(10)) };
-            let look = self.obstacle.as_ref().map(|obstacle| obstacle.look_at.saturating_duration_since(Instant::now()));
+            let look = self.obstacle.as_ref().map(Obstacle::next_look);
             return Ok(Chosen::Nothing([due, look].into_iter().flatten().min().unwrap_or(IDLE).min(IDLE)));
         }
         self.busy = true;
@@ -186,9 +205,9 @@ impl<'a> Executor<'a> {
     }
 
     /// Carries a batch out; what becomes of it comes as words.
-    fn carry_out(&self, jobs: Vec<JobEnvelope>) -> impl Future<Output = ()> + use<'a> {
+    fn carry_out(&self, jobs: Vec<JobEnvelope>) -> Batch<'a> {
         let (worker, news) = (self.worker, self.news.clone());
-        async move {
+        let batch = async move {
             let mut teller = Teller::new(worker, &jobs);
             let (began, mut passes) = (Instant::now(), true);
             // The executor hears for as long as there is a batch.
@@ -206,7 +225,9 @@ impl<'a> Executor<'a> {
             if passes {
                 say(Word::Passes(jobs.len(), began));
             }
-        }
+            say(Word::Over);
+        };
+        batch.boxed()
     }
 
     /// Takes what the batches say, and all that has been said by now.
@@ -221,6 +242,7 @@ impl<'a> Executor<'a> {
                     self.busy = false;
                     tracing::info!(jobs, duration_ms = took.as_millis(), "a batch has ended, or lets the next one pass");
                 }
+                Word::Over => self.batches -= 1,
                 Word::Ended(ended_job) => {
                     let (envelope, carried) = *ended_job;
                     let tries = self.under_way.remove(&envelope.id).map_or(0, |job| job.tries);
@@ -257,7 +279,7 @@ impl<'a> Executor<'a> {
         // Without the file that nginx refuses they go on at once.
         let said = blocked.first().map(|(said, _, _)| said.clone()).unwrap_or_default();
         if !self.sets_aside(&said).await? {
-            self.block(blocked);
+            Obstacle::meet(&mut self.obstacle, self.worker, blocked);
         }
         Ok(())
     }
@@ -316,53 +338,6 @@ impl<'a> Executor<'a> {
         self.worker.job_ended.notify_one();
         Ok(())
     }
-
-    /// Jobs wait for a broken configuration to be mended, and the panel is told.
-    fn block(&mut self, blocked: Vec<(String, JobEnvelope, Vec<StepReport>)>) {
-        let Some((said, _, _)) = blocked.first() else { return };
-        let now = Instant::now();
-        let mut obstacle = self.obstacle.take().unwrap_or_else(|| {
-            tracing::error!(detail = said, "nginx's configuration has been broken by hand; jobs wait until it is mended");
-            Obstacle { said: said.clone(), jobs: HashMap::new(), look_at: now + LOOK_AGAIN, told_at: now }
-        });
-        for (said, envelope, steps) in blocked {
-            Teller::new(self.worker, std::slice::from_ref(&envelope)).tell(0, steps.clone(), Some(said.clone()));
-            obstacle.jobs.insert(envelope.id, (envelope, steps));
-            obstacle.said = said;
-        }
-        self.obstacle = Some(obstacle);
-    }
-
-    /// Once in a while: is it mended? Then what waits for it goes on by itself.
-    async fn look_at_obstacle(&mut self) -> Result<(), StoreError> {
-        let Some(obstacle) = &mut self.obstacle else { return Ok(()) };
-        let began = Instant::now();
-        if began < obstacle.look_at {
-            return Ok(());
-        }
-        let system = self.worker.engine.system().clone();
-        let test = blocking(move || system.test_nginx(&[], LiveTest::Never)).await?;
-        obstacle.look_at = Instant::now() + (began.elapsed() * LOOK_SHARE).max(LOOK_AGAIN);
-        let said = match test {
-            Ok(test) if test.candidate.accepted => {
-                tracing::info!(jobs = obstacle.jobs.len(), "nginx's configuration has been mended; jobs go on");
-                self.obstacle = None;
-                return Ok(());
-            }
-            Ok(test) => plain(&test.candidate.output),
-            Err(error) => {
-                tracing::warn!(error = %error, "nginx's configuration could not be tested");
-                return Ok(());
-            }
-        };
-        if said != obstacle.said || obstacle.told_at.elapsed() >= TELL_AGAIN {
-            (obstacle.said, obstacle.told_at) = (said.clone(), Instant::now());
-            for (envelope, steps) in obstacle.jobs.values() {
-                Teller::new(self.worker, std::slice::from_ref(envelope)).tell(0, steps.clone(), Some(said.clone()));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What to do next.
@@ -377,5 +352,40 @@ const fn update_in(turn: &Turn) -> Option<&WorkerSpec> {
     match &turn.envelope.job {
         Job::Worker(spec) => Some(spec),
         Job::Account(_) | Job::PhpPool(_) | Job::Site(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::keep_going;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_batch_lets_go_of_the_database_while_its_executor_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("worker.db")).await.unwrap();
+        let (begin, begun) = mpsc::unbounded_channel();
+        let (has_it, had) = oneshot::channel();
+        let pool = store.pool.clone();
+        let batch = async move {
+            let _connection = pool.acquire().await.unwrap();
+            has_it.send(()).unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let executor = async {
+            begin.send(batch.boxed()).unwrap();
+            had.await.unwrap();
+            // Without anybody who carries the batch on, this waits until the pool gives up.
+            let waits = store.pool.acquire();
+            drop(begin);
+            waits.await.map(drop)
+        };
+        let (waited, ()) = tokio::join!(executor, keep_going(begun));
+        waited.unwrap();
     }
 }

@@ -28,6 +28,7 @@ pub mod inbox;
 pub mod includes;
 pub mod join;
 pub mod ledger;
+mod obstacle;
 pub mod outbox;
 pub mod panel;
 mod questions;

@@ -1,10 +1,11 @@
 //! The configuration of the nats-server that Gantry starts itself, or of each node of a cluster of them.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::BusError;
 use super::credentials::BusKeys;
+use super::topology::STREAM_MAX_BYTES;
 
 /// The oldest nats-server that is safe: before it, forged acknowledgements delete other servers' jobs (2.9), and
 /// `sync_interval: always` misses the compaction of work queues (2.15.0).
@@ -67,6 +68,9 @@ impl ClusterConfig<'_> {
     }
 }
 
+/// What all streams together may grow to, in bytes: more than the sum of their own limits.
+const MAX_STORE_BYTES: i64 = 4 * STREAM_MAX_BYTES;
+
 /// The configuration file's text.
 ///
 /// # Errors
@@ -91,15 +95,30 @@ pub fn render(config: &ServerConfig<'_>, keys: &BusKeys, now_s: i64) -> Result<S
     if let Some(cluster) = &config.cluster {
         line(cluster.render(&certificate, &key));
     }
-    line(format!("jetstream {{ store_dir: {}, sync_interval: always }}", quoted(&config.data_dir.join("streams"))));
+    // Without a limit of our own the server takes three quarters of what is free when it starts, and with less than the streams may
+    // grow to it does not read them.
+    let streams = quoted(&streams_dir(config.data_dir));
+    line(format!("jetstream {{ store_dir: {streams}, max_file_store: {MAX_STORE_BYTES}, sync_interval: always }}"));
     line(format!("operator: \"{}\"", keys.operator_jwt(now_s)?));
     line(format!("system_account: {}", keys.system_account()?));
-    line(format!("resolver {{ type: full, dir: {}, allow_delete: false, interval: \"2m\" }}", quoted(&config.data_dir.join("accounts"))));
+    line(format!("resolver {{ type: full, dir: {}, allow_delete: false, interval: \"2m\" }}", quoted(&accounts_dir(config.data_dir))));
     line("resolver_preload {".to_owned());
     line(format!("  {}: \"{}\"", keys.system_account()?, keys.system_account_jwt(now_s)?));
     line(format!("  {}: \"{}\"", keys.panel_account()?, keys.panel_account_jwt(now_s)?));
     line("}".to_owned());
     Ok(text)
+}
+
+/// Where a server keeps its streams, beneath its [`ServerConfig::data_dir`].
+#[must_use]
+pub fn streams_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("streams")
+}
+
+/// Where a server keeps the JWTs of accounts, beneath its [`ServerConfig::data_dir`].
+#[must_use]
+pub fn accounts_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("accounts")
 }
 
 fn quoted(path: &Path) -> String {

@@ -29,7 +29,7 @@ const DUPLICATE_WINDOW: Duration = Duration::from_hours(1);
 /// Any explicit number lifts the default of 1,000 consumers per stream (nats-server 2.15).
 const MAX_CONSUMERS: i32 = 20_000;
 /// 1 GiB of waiting jobs at about 2 KiB each is half a million; publishing more fails and the queue keeps them.
-const COMMAND_MAX_BYTES: i64 = 1 << 30;
+pub(super) const STREAM_MAX_BYTES: i64 = 1 << 30;
 
 /// How many nodes of the bus keep each stream: 1, 3 or 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub async fn ensure(context: &Context, ingest_secret: &str, replicas: Replicas) 
         storage: StorageType::File,
         max_consumers: MAX_CONSUMERS,
         max_age: COMMAND_MAX_AGE,
-        max_bytes: COMMAND_MAX_BYTES,
+        max_bytes: STREAM_MAX_BYTES,
         duplicate_window: DUPLICATE_WINDOW,
         allow_direct: false,
         num_replicas,
@@ -91,7 +91,7 @@ pub async fn ensure(context: &Context, ingest_secret: &str, replicas: Replicas) 
         discard: DiscardPolicy::Old,
         storage: StorageType::File,
         max_age: EVENT_MAX_AGE,
-        max_bytes: COMMAND_MAX_BYTES,
+        max_bytes: STREAM_MAX_BYTES,
         duplicate_window: DUPLICATE_WINDOW,
         allow_direct: false,
         num_replicas,

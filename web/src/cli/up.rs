@@ -3,6 +3,7 @@
 //! This process holds no key and answers nobody: it makes the directories, starts the others, and starts again what ends.
 //! Started as root, nothing it starts stays root. All of them end with it, also if it is killed.
 
+mod bus_store;
 mod certificate;
 pub(super) mod layout;
 mod part;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::dispatch::keys::load_or_create;
 use crate::store::now_ms;
+use bus_store::BusStore;
 use certificate::BusCertificate;
 use layout::{BUS, DISPATCH, Identity, Layout, SERVE, own, prepare};
 use part::{Part, keep_running};
@@ -156,6 +158,7 @@ impl Up {
             identity: drop_rights.then_some(identity),
             arguments,
             database: (name != "bus").then(|| database.clone()),
+            store: (name == "bus").then(|| BusStore::new(layout.bus())),
         };
         let serve = self.serve_arguments(layout, &bus_url);
         let dispatch = vec![
@@ -226,6 +229,7 @@ async fn migrate(database: String, drop_rights: bool) -> anyhow::Result<()> {
         identity: drop_rights.then_some(SERVE),
         arguments: vec!["migrate".into()],
         database: Some(database),
+        store: None,
     };
     let status = part.spawn()?.wait().await?;
     if !status.success() {

@@ -118,8 +118,8 @@ pub enum Compared {
     Same,
     /// It is not.
     Different(Vec<Difference>),
-    /// It could not be compared: a secret of its state cannot be opened any more, or its account is not there, which is the
-    /// account's to say.
+    /// It could not be compared: a secret of its state cannot be opened any more, its account is not there, which is the
+    /// account's to say, or a job under way touches it.
     Unknown,
 }
 
@@ -134,7 +134,7 @@ pub async fn compare(engine: &Engine, resources: Vec<ResourceKey>) -> Result<Vec
     blocking(move || {
         let under_way = touched(outsiders.iter().map(|outsider| &outsider.envelope), &rows);
         let view = View::of_all(system.as_ref(), &rows);
-        let applied = resources.iter().filter(|key| !under_way.contains(key)).filter_map(|key| {
+        let applied = resources.iter().filter_map(|key| {
             let (generation, job) = rows.get(*key)?.applied.as_ref().filter(|(_, job)| !job.is_deletion())?;
             Some((*key, *generation, job.as_ref()))
         });
@@ -142,6 +142,9 @@ pub async fn compare(engine: &Engine, resources: Vec<ResourceKey>) -> Result<Vec
         let mut compared: Vec<Compared> = applied.iter().map(|_| Compared::Unknown).collect();
         let work = applied.iter().zip(&mut compared).collect();
         side_by_side(threads, work, |((key, generation, job), compared): (&(ResourceKey, Generation, &Job), &mut Compared)| {
+            if under_way.contains(key) {
+                return;
+            }
             *compared = match plan_state(*key, *generation, job, view.facts(), unsealer.as_ref()) {
                 Ok(plan) if plan.is_empty() => Compared::Same,
                 Ok(plan) => Compared::Different(differences(&plan, system.as_ref())),

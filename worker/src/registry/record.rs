@@ -2,15 +2,12 @@
 
 use std::path::Path;
 
+use shared::difference::unified;
 use shared::record::{JobRecord, PlannedAction};
-use similar::TextDiff;
 
 use crate::engine::facts::Facts;
 use crate::engine::image::FileImage;
 use crate::engine::plan::{Action, Expect, FinishAction, Password, Plan, SignIn};
-
-/// Lines around a change.
-const CONTEXT: usize = 3;
 
 /// The actions of a plan, in order.
 pub(super) fn describe(plan: &Plan, facts: Facts<'_>) -> Vec<PlannedAction> {
@@ -62,7 +59,7 @@ fn diff_of(action: &Action, facts: Facts<'_>) -> String {
     // What cannot be read is shown as if it were new; the step itself says what is wrong.
     let old = facts.content(path).unwrap_or_default();
     let (Ok(old), Ok(new)) = (String::from_utf8(old), std::str::from_utf8(new)) else { return "(not text)".to_owned() };
-    TextDiff::from_lines(old.as_str(), new).unified_diff().context_radius(CONTEXT).to_string()
+    unified(&old, new)
 }
 
 fn words(action: &Action) -> String {

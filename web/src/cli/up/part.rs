@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::bus_store::BusStore;
 use super::layout::Identity;
 
 /// A process to be kept running.
@@ -21,6 +22,8 @@ pub(super) struct Part {
     pub(super) arguments: Vec<String>,
     /// The database, for those that have one. Not an argument: everybody on this machine sees those.
     pub(super) database: Option<String>,
+    /// For the bus, whose output is not shown but what it says of its own end.
+    pub(super) store: Option<BusStore>,
 }
 
 impl Part {
@@ -38,8 +41,8 @@ impl Part {
         };
         // A Ctrl-C at the terminal goes to this process alone, which stops the others in order.
         command.stdin(Stdio::null()).process_group(0);
-        if self.name == "bus" {
-            command.stdout(Stdio::null()).stderr(Stdio::null());
+        if self.store.is_some() {
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
         }
         command.spawn()
     }
@@ -50,18 +53,24 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn keep_running(part: Part, reload: Arc<Notify>, shutdown: CancellationToken) {
+pub(super) async fn keep_running(mut part: Part, reload: Arc<Notify>, shutdown: CancellationToken) {
     let mut pause = FIRST_PAUSE;
     while !shutdown.is_cancelled() {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         match part.spawn() {
-            Ok(mut child) => loop {
-                tokio::select! {
-                    ended = child.wait() => break report_end(part.name, &ended),
-                    () = shutdown.cancelled() => break stop(&mut child).await,
-                    () = reload.notified(), if part.name == "bus" => signal(&child, Signal::SIGHUP),
+            Ok(mut child) => {
+                let last_words = part.store.is_some().then(|| BusStore::listen(&mut child));
+                loop {
+                    tokio::select! {
+                        ended = child.wait() => break report_end(part.name, &ended),
+                        () = shutdown.cancelled() => break stop(&mut child).await,
+                        () = reload.notified(), if part.store.is_some() => signal(&child, Signal::SIGHUP),
+                    }
                 }
-            },
+                if let (Some(store), Some(last_words), false) = (&mut part.store, last_words, shutdown.is_cancelled()) {
+                    store.ended(last_words, started.elapsed()).await;
+                }
+            }
             Err(error) => tracing::error!(part = part.name, error = %error, "a part could not be started"),
         }
         if shutdown.is_cancelled() {
