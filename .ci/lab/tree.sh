@@ -5,8 +5,8 @@
 # The Debian release: bookworm (12) or trixie (13).
 TREE_SUITE=${GANTRY_LAB_SUITE:-bookworm}
 case $TREE_SUITE in
-    bookworm) TREE_PHP=8.2 ;;
-    trixie) TREE_PHP=8.4 ;;
+    bookworm) TREE_PHP=8.2 TREE_OTHER_PHP= ;;
+    trixie) TREE_PHP=8.4 TREE_OTHER_PHP=8.2 ;;
     *) echo "no such release: $TREE_SUITE" >&2; exit 1 ;;
 esac
 
@@ -28,6 +28,8 @@ tree_build() {
     local -a packages=("${TREE_PACKAGES[@]}")
     # shellcheck disable=SC2206  # a list of words is what it is
     [[ -z $extra ]] || packages+=($extra)
+    local -a hooks=()
+    [[ -z $TREE_OTHER_PHP ]] || hooks=("--customize-hook=$(tree_other_php)")
     mmdebstrap --quiet --variant=minbase --mode=root \
         --include="$(IFS=,; echo "${packages[*]}")" \
         --aptopt='APT::Install-Recommends "false"' \
@@ -35,10 +37,29 @@ tree_build() {
         --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-        "$TREE_SUITE" "$dir"
+        "${hooks[@]}" "$TREE_SUITE" "$dir"
     tree_identity "$dir"
     tree_units "$dir"
     tree_services "$dir"
+}
+
+# A second PHP beside that of the release, as servers have it that take several from a repository: that of Debian 12, which apt
+# would not mix in. Run by mmdebstrap, with the tree as $1.
+tree_other_php() {
+    local php=php$TREE_OTHER_PHP
+    cat <<HOOK
+set -e
+list="\$1/etc/apt/sources.list.d/other.list" keep="\$1/var/tmp/other"
+export APT_CONFIG="\$MMDEBSTRAP_APT_CONFIG"
+echo 'deb http://deb.debian.org/debian bookworm main' > "\$list"
+apt-get -qq update
+mkdir "\$keep"
+(cd "\$keep" && apt-get -qq download -t bookworm $php-fpm $php-cli $php-common $php-opcache)
+for package in "\$keep"/*.deb; do dpkg-deb --fsys-tarfile "\$package" | tar -x -C "\$1" --keep-directory-symlink; done
+mkdir -p "\$1/etc/php/$TREE_OTHER_PHP/fpm/pool.d"
+rm -r "\$keep" "\$list"
+apt-get -qq update
+HOOK
 }
 
 # What every host must have for itself is not in the tree: machine id, host name, host keys.
@@ -98,7 +119,7 @@ UNIT
     chroot "$dir" systemctl --quiet enable gantry-lab-net.service gantry-lab-hostkeys.service nginx.service ssh.service
     # No console, nothing to download, and PHP-FPM masters are Gantry's own units.
     chroot "$dir" systemctl --quiet disable "php$TREE_PHP-fpm.service"
-    chroot "$dir" systemctl --quiet mask "php$TREE_PHP-fpm.service" console-getty.service getty@tty1.service \
+    chroot "$dir" systemctl --quiet mask "php$TREE_PHP-fpm.service" ${TREE_OTHER_PHP:+"php$TREE_OTHER_PHP-fpm.service"} console-getty.service getty@tty1.service \
         apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service
     chroot "$dir" systemctl --quiet set-default multi-user.target
 }

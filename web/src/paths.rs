@@ -124,6 +124,8 @@ pub const ROLLOUT: &str = "/servers/updates";
 pub const ROLLOUT_CANCEL: &str = "/servers/updates/cancel";
 /// Go on updating after a failure (POST).
 pub const ROLLOUT_RESUME: &str = "/servers/updates/resume";
+/// Shut out a server's worker: confirmation and its target.
+pub const SERVER_SHUT_OUT: &str = "/servers/{id}/shut-out";
 /// Delete a server: confirmation and its target.
 pub const SERVER_DELETE: &str = "/servers/{id}/delete";
 /// A server's queue.
@@ -249,6 +251,8 @@ with_id! {
     server(ServerId) => SERVER;
     /// [`SERVER_EDIT`] of one server.
     server_edit(ServerId) => SERVER_EDIT;
+    /// [`SERVER_SHUT_OUT`] of one server.
+    server_shut_out(ServerId) => SERVER_SHUT_OUT;
     /// [`SERVER_DELETE`] of one server.
     server_delete(ServerId) => SERVER_DELETE;
     /// [`SERVER_ACTIVE`] of one server.

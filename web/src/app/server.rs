@@ -18,6 +18,7 @@ use crate::store::placement::placement_lock_in_tx;
 use crate::store::server::{
     NewServer, ServerRow, ServerSettings, server_fetch, server_insert_in_tx, server_set_active_in_tx, server_update_in_tx,
 };
+use crate::store::shut_out::server_shut_out_in_tx;
 
 /// A token has to be used within so long.
 pub const TOKEN_MS: i64 = 60 * 60 * 1000;
@@ -141,6 +142,25 @@ pub async fn server_token(app: &App, actor: &Actor, id: ServerId) -> Result<Serv
     unit.signal(Signal::ServerChanged(id));
     unit.commit().await?;
     Ok(ServerToken { id, token })
+}
+
+/// Shuts out a server's worker: its key is worth nothing any more. What is on the host stays as it is.
+///
+/// # Errors
+/// [`AppError::Forbidden`] for clients; [`AppError::NotFound`]; [`AppError::Invalid`] on `confirm` unless the name was typed;
+/// [`AppError::Conflict`] if no worker has joined.
+pub async fn server_shut_out(app: &App, actor: &Actor, id: ServerId, form: &ConfirmDelete) -> Result<(), AppError> {
+    let server = server_get(app, actor, id).await?;
+    if form.confirm.trim() != server.name.as_str() {
+        return Err(AppError::invalid("confirm", format!("Type {} to confirm.", server.name)));
+    }
+    let mut unit = Unit::begin(app, actor).await?;
+    if !server_shut_out_in_tx(&mut unit.tx, id).await? {
+        return Err(AppError::conflict("No worker has joined as this server."));
+    }
+    unit.audit(AuditAction::ServerShutOut, server.name.as_str(), "").await?;
+    unit.signal(Signal::ServerChanged(id));
+    unit.commit().await
 }
 
 /// Deletes a server on which no account lives. Its worker is shut out of the bus; what is on the host stays as it is.

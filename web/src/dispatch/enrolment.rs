@@ -10,6 +10,7 @@ use super::{Dispatch, DispatchError, chain};
 use crate::store::ended_server::ended_server_list;
 use crate::store::enrolment::{EnrolmentRow, enrolment_answer_in_tx, enrolment_list_pending};
 use crate::store::server::{server_fetch, server_list};
+use crate::store::shut_out::{server_list_shut_out, server_mark_shut_out};
 use crate::store::{StoreError, now_ms, to_json};
 
 /// How often pending enrolments are looked for; a worker waits for its answer meanwhile.
@@ -39,6 +40,12 @@ async fn ensure_servers(dispatch: &Dispatch) -> Result<(), DispatchError> {
 async fn answer_all(dispatch: &Dispatch) -> Result<(), DispatchError> {
     for ended in ended_server_list(&dispatch.db).await?.iter().filter(|ended| !ended.closed) {
         dispatch.end_server(ended).await?;
+    }
+    for server in &server_list_shut_out(&dispatch.db).await? {
+        dispatch.workers.forget().await;
+        dispatch.ensure_server(server).await?;
+        server_mark_shut_out(&dispatch.db, server).await?;
+        tracing::info!(server.name = %server.name, "a worker is shut out of the bus");
     }
     for pending in enrolment_list_pending(&dispatch.db).await? {
         answer(dispatch, &pending).await?;

@@ -103,6 +103,8 @@ pub enum Flash {
     ClientDeleted,
     /// A server was removed.
     ServerDeleted,
+    /// A server's worker was shut out.
+    WorkerShutOut,
     /// A queue was paused.
     QueuePaused,
     /// A queue goes on.
@@ -122,7 +124,7 @@ pub enum Flash {
 }
 
 impl Flash {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
@@ -134,6 +136,7 @@ impl Flash {
         Self::ClientBack,
         Self::ClientDeleted,
         Self::ServerDeleted,
+        Self::WorkerShutOut,
         Self::QueuePaused,
         Self::QueueResumed,
         Self::QueueMoved,
@@ -157,6 +160,7 @@ impl Flash {
             Self::ClientBack => "client-back",
             Self::ClientDeleted => "client-deleted",
             Self::ServerDeleted => "server-deleted",
+            Self::WorkerShutOut => "worker-shut-out",
             Self::QueuePaused => "queue-paused",
             Self::QueueResumed => "queue-resumed",
             Self::QueueMoved => "queue-moved",
@@ -183,6 +187,7 @@ impl Flash {
             Self::ClientBack => "The client may sign in again; the accounts are being brought back.",
             Self::ClientDeleted => "The client is deleted.",
             Self::ServerDeleted => "The server is deleted. Its worker can no longer connect.",
+            Self::WorkerShutOut => "The worker is shut out. Another one joins with a new installation script.",
             Self::QueuePaused => "The queue is paused. What the server has, it finishes.",
             Self::QueueResumed => "The queue goes on.",
             Self::QueueMoved => "It was moved in the queue.",

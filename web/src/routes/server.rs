@@ -8,11 +8,12 @@ use shared::ids::ServerId;
 
 use super::model::server::{
     server_delete_model, server_edit_model, server_enrol_model, server_list_model, server_new_model, server_show_model,
+    server_shut_out_model,
 };
 use super::model::{ListQuery, live_url};
 use super::session::own_path;
 use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
-use crate::app::server::{server_add, server_delete, server_set_active, server_token, server_update};
+use crate::app::server::{server_add, server_delete, server_set_active, server_shut_out, server_token, server_update};
 use crate::app::server_form::ServerForm;
 use crate::app::site_change::ConfirmDelete;
 use crate::app::worker_update::{Offer, worker_update};
@@ -33,6 +34,8 @@ pub(super) const TABLE: &[Route] = &[
     post(paths::SERVER_ACTIVE, Access::Admin),
     post(paths::SERVER_TOKEN, Access::Admin),
     post(paths::SERVER_UPDATE, Access::Admin),
+    get(paths::SERVER_SHUT_OUT, Access::Admin),
+    post(paths::SERVER_SHUT_OUT, Access::Admin),
     get(paths::SERVER_DELETE, Access::Admin),
     post(paths::SERVER_DELETE, Access::Admin),
 ];
@@ -47,6 +50,7 @@ pub fn router() -> Router<AppState> {
         .route(paths::SERVER_ACTIVE, on_post(active))
         .route(paths::SERVER_TOKEN, on_post(token))
         .route(paths::SERVER_UPDATE, on_post(update_worker))
+        .route(paths::SERVER_SHUT_OUT, on_get(confirm_shut_out).post(shut_out))
         .route(paths::SERVER_DELETE, on_get(confirm).post(delete))
 }
 
@@ -145,6 +149,27 @@ async fn update_worker(State(state): State<AppState>, signed_in: SignedIn, Path(
     let offer = offered.as_ref().map(|worker| Offer { worker, public_url: &state.config.public_url });
     worker_update(&state.app, &signed_in.actor, id, offer).await?;
     Ok(go(&paths::server(id), Flash::Requested))
+}
+
+async fn confirm_shut_out(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
+    let model = server_shut_out_model(&state, &signed_in.actor, id, "", &FieldErrors::new()).await?;
+    Ok(view::shut_out_page(&signed_in.viewer, &model).into_response())
+}
+
+async fn shut_out(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<ServerId>,
+    Form(form): Form<ConfirmDelete>,
+) -> Result<Response, PageError> {
+    match server_shut_out(&state.app, &signed_in.actor, id, &form).await {
+        Ok(()) => Ok(go(&paths::server(id), Flash::WorkerShutOut)),
+        Err(AppError::Invalid(refusal)) => {
+            let model = server_shut_out_model(&state, &signed_in.actor, id, &form.confirm, &refusal).await?;
+            Ok(refused(view::shut_out_page(&signed_in.viewer, &model)))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn confirm(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {

@@ -45,6 +45,8 @@ pub enum AuditAction {
     ServerUpdate,
     /// A server's worker was given a token to join with.
     ServerToken,
+    /// A server's worker was shut out.
+    ServerShutOut,
     /// A server was deleted.
     ServerDelete,
     /// A server's queue was paused.
@@ -75,7 +77,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Those that are no operations.
-    const OTHERS: [Self; 27] = [
+    const OTHERS: [Self; 28] = [
         Self::OperationRetry,
         Self::SessionBegin,
         Self::SessionRefused,
@@ -90,6 +92,7 @@ impl AuditAction {
         Self::ServerAdd,
         Self::ServerUpdate,
         Self::ServerToken,
+        Self::ServerShutOut,
         Self::ServerDelete,
         Self::QueuePause,
         Self::QueueResume,
@@ -129,6 +132,7 @@ impl AuditAction {
             Self::ServerAdd => "server.add",
             Self::ServerUpdate => "server.update",
             Self::ServerToken => "server.token",
+            Self::ServerShutOut => "server.shut_out",
             Self::ServerDelete => "server.delete",
             Self::QueuePause => "queue.pause",
             Self::QueueResume => "queue.resume",
@@ -164,6 +168,7 @@ impl AuditAction {
             Self::ServerAdd => "Add server",
             Self::ServerUpdate => "Change server",
             Self::ServerToken => "New token for a worker",
+            Self::ServerShutOut => "Shut out worker",
             Self::ServerDelete => "Delete server",
             Self::QueuePause => "Pause queue",
             Self::QueueResume => "Resume queue",

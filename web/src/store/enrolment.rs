@@ -161,7 +161,7 @@ pub async fn enrolment_answer_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow, reply
         return Ok(false);
     }
     revoke_replaced_in_tx(tx, enrolment).await?;
-    sqlx::query("UPDATE servers SET public_key = $1, seal_key = $2 WHERE id = $3")
+    sqlx::query("UPDATE servers SET public_key = $1, seal_key = $2, shut_out_ms = NULL WHERE id = $3")
         .bind(enrolment.public_key.as_deref())
         .bind(enrolment.seal_key.as_deref())
         .bind(enrolment.server.to_string())

@@ -35,6 +35,7 @@ pub mod server;
 pub mod server_sample;
 pub mod session;
 pub mod sftp_key;
+pub mod shut_out;
 pub mod site;
 pub mod site_configuration;
 pub mod site_name;

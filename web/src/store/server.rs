@@ -68,6 +68,8 @@ pub struct ServerRow {
     pub created_ms: i64,
     /// Since when an admin has nothing new sent to it, if so.
     pub queue_paused_ms: Option<i64>,
+    /// Since when an admin has shut its worker out, if none has joined since.
+    pub shut_out_ms: Option<i64>,
 }
 
 impl ServerRow {
@@ -82,7 +84,7 @@ macro_rules! server_columns {
     () => {
         "id, name, hostname, roles, stream, max_accounts, active, address, mail_hostname, bus_url, panel_url, phpmyadmin_path, \
          roundcube_path, peer, public_key, seal_key, version, php_versions, heartbeat, online, \
-         last_seen_ms, changed_ms, created_ms, queue_paused_ms"
+         last_seen_ms, changed_ms, created_ms, queue_paused_ms, shut_out_ms"
     };
 }
 pub(crate) use server_columns;
@@ -120,6 +122,7 @@ impl TryFrom<&AnyRow> for ServerRow {
             changed_ms: row.try_get("changed_ms")?,
             created_ms: row.try_get("created_ms")?,
             queue_paused_ms: row.try_get("queue_paused_ms")?,
+            shut_out_ms: row.try_get("shut_out_ms")?,
         })
     }
 }
@@ -301,7 +304,7 @@ pub async fn server_fetch_by_name(db: &Db, name: &ServerName) -> Result<Option<S
 /// The database fails.
 pub async fn server_heartbeat_in_tx(tx: &mut Tx, id: ServerId, heartbeat: &Heartbeat) -> Result<bool, StoreError> {
     let now = now_ms();
-    let back = sqlx::query("UPDATE servers SET online = 1, changed_ms = $1 WHERE id = $2 AND online = 0")
+    let back = sqlx::query("UPDATE servers SET online = 1, changed_ms = $1 WHERE id = $2 AND online = 0 AND public_key IS NOT NULL")
         .bind(now)
         .bind(id.to_string())
         .execute(&mut **tx)

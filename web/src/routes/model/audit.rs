@@ -74,6 +74,7 @@ const fn is_for_clients(action: AuditAction) -> bool {
         | AuditAction::ServerAdd
         | AuditAction::ServerUpdate
         | AuditAction::ServerToken
+        | AuditAction::ServerShutOut
         | AuditAction::ServerDelete
         | AuditAction::DriftPolicySet
         | AuditAction::RolloutStart

@@ -26,8 +26,8 @@ use crate::store::server::{ServerRow, server_list};
 use crate::store::server_sample::{ServerSample, minute_of, server_sample_list};
 use crate::views::join::{command, config as join_config};
 use crate::views::server::{
-    Counts, DeleteModel, EditModel, EnrolModel, History, ListModel, Load, NewModel, Reach, Row, ServerForm as FormModel, ShowModel, Span,
-    Update,
+    Counts, DeleteModel, EditModel, EnrolModel, History, ListModel, Load, NewModel, Reach, Row, ServerForm as FormModel, ShowModel,
+    ShutOutModel, Span, Update,
 };
 
 /// What the lines of a list need besides the servers themselves.
@@ -76,6 +76,9 @@ async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<
 pub async fn reach(state: &AppState, server: &ServerRow) -> Result<Reach, PageError> {
     if server.online {
         return Ok(Reach::Online { seen_at: at(server.last_seen_ms) });
+    }
+    if let Some(since) = server.shut_out_ms {
+        return Ok(Reach::ShutOut { since: at(since) });
     }
     if server.last_seen_ms > 0 {
         return Ok(Reach::Offline { since: at(server.changed_ms) });
@@ -156,7 +159,7 @@ pub async fn server_list_model(state: &AppState, actor: &Actor, query: &ListQuer
 const fn group(row: &Row) -> &'static str {
     match row.reach {
         Reach::Online { .. } => "online",
-        Reach::Offline { .. } => "offline",
+        Reach::Offline { .. } | Reach::ShutOut { .. } => "offline",
         Reach::WaitingToEnrol { .. } => "waiting",
     }
 }
@@ -309,6 +312,21 @@ pub async fn server_delete_model(
     let server = server_get(&state.app, actor, id).await?;
     let accounts = count(server_account_count(state.db(), &server).await?);
     Ok(DeleteModel { id, name: server.name, accounts, typed: typed.to_owned(), errors: super::errors(refused) })
+}
+
+/// The question before a server's worker is shut out.
+///
+/// # Errors
+/// [`crate::app::AppError::Forbidden`] for clients, [`crate::app::AppError::NotFound`], or the database fails.
+pub async fn server_shut_out_model(
+    state: &AppState,
+    actor: &Actor,
+    id: ServerId,
+    typed: &str,
+    refused: &FieldErrors,
+) -> Result<ShutOutModel, PageError> {
+    let server = server_get(&state.app, actor, id).await?;
+    Ok(ShutOutModel { id, name: server.name, typed: typed.to_owned(), errors: super::errors(refused) })
 }
 
 /// The page that shows a server's token once.

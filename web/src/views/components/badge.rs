@@ -75,6 +75,8 @@ pub const DRIFTED: Badge = badge(Tone::Warn, Icon::TriangleAlert, "Drifted");
 pub const ONLINE: Badge = badge(Tone::Ok, Icon::Check, "Online");
 /// A server that does not.
 pub const OFFLINE: Badge = badge(Tone::Bad, Icon::Unplug, "Offline");
+/// A server whose worker an admin has shut out.
+pub const SHUT_OUT: Badge = badge(Tone::Bad, Icon::Unplug, "Shut out");
 /// A server whose worker has not called yet.
 pub const WAITING_TO_ENROL: Badge = badge(Tone::Warn, Icon::Clock, "Waiting to enrol");
 

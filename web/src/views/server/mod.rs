@@ -8,6 +8,7 @@ mod new;
 mod overview;
 mod rollout;
 mod show;
+mod shut_out;
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -23,6 +24,7 @@ pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragment, enrol_page, new_
 pub use overview::{row_fragment, table_of};
 pub use rollout::{Rollout, RolloutModel, RolloutRow, RolloutRowState, rollout_fragments, rollout_page};
 pub use show::{ShowModel, Update, show_fragments, show_page};
+pub use shut_out::{ShutOutModel, shut_out_page};
 
 use super::components::badge::{self, Tone};
 use super::components::stat::count;
@@ -39,6 +41,11 @@ pub enum Reach {
     /// It did.
     Offline {
         /// Since when it does not.
+        since: Timestamp,
+    },
+    /// Its worker was shut out, and none has joined since.
+    ShutOut {
+        /// Since when.
         since: Timestamp,
     },
     /// Its worker has not called yet.
@@ -115,6 +122,10 @@ pub fn reach(reach: Reach, jobs_waiting: u64, now: Timestamp) -> Markup {
             }
             Reach::Offline { since } => {
                 (badge::OFFLINE)
+                small { "since " (time::clock(since)) @if jobs_waiting > 0 { ", " (count(jobs_waiting)) " waiting" } }
+            }
+            Reach::ShutOut { since } => {
+                (badge::SHUT_OUT)
                 small { "since " (time::clock(since)) @if jobs_waiting > 0 { ", " (count(jobs_waiting)) " waiting" } }
             }
             Reach::WaitingToEnrol { token_expires_at } => {

@@ -119,6 +119,9 @@ fn head(model: &ShowModel) -> Fragment {
         span.reach { (reach(server.reach, 0, model.now)) }
         (button::link(Weight::Normal, Some(Icon::ListChecks), "Queue", &paths::server_queue(server.id)))
         (button::link(Weight::Normal, Some(Icon::Pencil), "Settings", &paths::server_edit(server.id)))
+        @if matches!(server.reach, Reach::Online { .. } | Reach::Offline { .. }) {
+            (button::link(Weight::Danger, None, "Shut out", &paths::server_shut_out(server.id)))
+        }
         (button::link(Weight::Danger, None, "Delete", &paths::server_delete(server.id)))
     };
     Fragment::new(HEAD, html! { div #(HEAD) { (layout::page_head(&title, &line, &state)) } })
@@ -144,6 +147,16 @@ fn status(model: &ShowModel) -> Fragment {
                             p { b { (server.name) " is offline since " (time::clock(since)) "." } }
                             p { "Changes for it wait and are applied in order when it returns. Its sites may still be serving." }
                             p { "If the host was made anew, it has to join again; that shuts out the keys it had." }
+                        }
+                        div.row { (button::post(Size::Small, Icon::KeyRound, "Generate installation script", &paths::server_token(server.id))) }
+                    }
+                }
+                Reach::ShutOut { since } => {
+                    div.note data-state=(Tone::Bad) role="status" {
+                        (Icon::Unplug)
+                        div {
+                            p { b { "The worker of " (server.name) " is shut out since " (time::clock(since)) "." } }
+                            p { "Changes for it wait and are applied in order when a worker has joined again. Its sites may still be serving." }
                         }
                         div.row { (button::post(Size::Small, Icon::KeyRound, "Generate installation script", &paths::server_token(server.id))) }
                     }

@@ -6,6 +6,7 @@ mod crash;
 mod drift;
 mod failure;
 mod fault;
+mod fleet;
 mod install;
 mod join;
 mod lab;
@@ -18,6 +19,7 @@ mod tenant;
 mod update;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use lab::Lab;
 use panel::Panel;
@@ -39,6 +41,19 @@ pub(crate) fn world() -> Option<MutexGuard<'static, World>> {
         Some(Mutex::new(World { panel: Panel::sign_in(&panel), lab: Lab::from_env() }))
     });
     world.as_ref().map(|world| world.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A further host that has joined by the panel's command, and its page.
+pub(crate) fn joined(panel: &Panel, name: &str, suite: &str) -> (Lab, String) {
+    let host = Lab::start(name, suite);
+    let hostname = format!("{name}.servers.example.org");
+    let fields = [("name", name), ("hostname", &hostname), ("address", &host.address), ("role_web", "on"), ("active", "on")];
+    let added = panel.post("/servers", &fields);
+    let (done, said) = host.tell(&["sh", "-c", &added.secret()]);
+    assert!(done, "{said}");
+    let page = format!("/servers/{}", panel.id_of("/servers?q=", name, "/servers/"));
+    host.until("the server is online", Duration::from_mins(3), || panel.get(&page).text().contains("Online"));
+    (host, page)
 }
 
 /// Kills a process that this `gantry up` started, by the name of its program or by its first argument; its parent starts it again.

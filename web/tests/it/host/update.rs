@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::lab::Lab;
 use super::panel::Panel;
 use super::prober::Prober;
-use super::{restart_part, world};
+use super::{joined, restart_part, world};
 
 const PATIENCE: Duration = Duration::from_mins(3);
 const NAME: &str = "ciupd";
@@ -97,19 +97,6 @@ fn sign(package: &Path, version: &str, scratch: &Path) -> PathBuf {
     beside
 }
 
-/// A further host that has joined.
-fn joined(panel: &Panel) -> (Lab, String) {
-    let host = Lab::start(NAME, "bookworm");
-    let hostname = format!("{NAME}.servers.example.org");
-    let fields = [("name", NAME), ("hostname", &hostname), ("address", &host.address), ("role_web", "on"), ("active", "on")];
-    let added = panel.post("/servers", &fields);
-    let (done, said) = host.tell(&["sh", "-c", &added.secret()]);
-    assert!(done, "{said}");
-    let page = format!("/servers/{}", panel.id_of("/servers?q=", NAME, "/servers/"));
-    host.until("the server is online", PATIENCE, || panel.get(&page).text().contains("Online"));
-    (host, page)
-}
-
 fn installed(host: &Lab) -> String {
     host.exec(&["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", "gantry-worker"]).trim().to_owned()
 }
@@ -122,7 +109,7 @@ fn until_shows(host: &Lab, panel: &Panel, page: &str, words: &str) {
 fn workers_are_updated_in_turn_and_back_from_a_broken_package_and_never_to_an_unsigned_one() {
     let Some(world) = world() else { return };
     let (panel, first) = (&world.panel, &world.lab);
-    let (host, page) = joined(panel);
+    let (host, page) = joined(panel, NAME, "bookworm");
     let client = panel.client("updateclient");
     let account =
         panel.submit("/accounts", &[("owner", &client), ("user", "updateuser"), ("server", page.trim_start_matches("/servers/"))]);

@@ -92,6 +92,12 @@ impl Samples {
             };
             self.add(viewer, &format!("server-{name}"), server::delete_page(viewer, &model));
         }
+        let model =
+            server::ShutOutModel { id: models::id(1), name: models::parse("web1"), typed: String::new(), errors: Errors::default() };
+        self.add(viewer, "server-shut-out", server::shut_out_page(viewer, &model));
+        let mut out = models::servers().remove(1);
+        out.reach = Reach::ShutOut { since: models::ago(409) };
+        self.add(viewer, "server-out", server::show_page(viewer, &server_show(out)));
         for (name, reach) in [("waiting", models::servers()[3].reach), ("online", Reach::Online { seen_at: models::ago(1) })] {
             let model = enrol(reach);
             self.add(viewer, &format!("server-enrol-{name}"), server::enrol_page(viewer, &model));
