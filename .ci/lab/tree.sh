@@ -56,7 +56,10 @@ apt-get -qq update
 mkdir "\$keep"
 (cd "\$keep" && apt-get -qq download -t bookworm $php-fpm $php-cli $php-common $php-opcache)
 for package in "\$keep"/*.deb; do dpkg-deb --fsys-tarfile "\$package" | tar -x -C "\$1" --keep-directory-symlink; done
-mkdir -p "\$1/etc/php/$TREE_OTHER_PHP/fpm/pool.d"
+mkdir -p "\$1/etc/php/$TREE_OTHER_PHP/fpm/pool.d" "\$1/etc/php/$TREE_OTHER_PHP/fpm/conf.d"
+for module in "\$1"/usr/share/$php-*/*/*.ini; do
+    if [ -e "\$module" ]; then cp "\$module" "\$1/etc/php/$TREE_OTHER_PHP/fpm/conf.d/20-\${module##*/}"; fi
+done
 rm -r "\$keep" "\$list"
 apt-get -qq update
 HOOK

@@ -35,6 +35,10 @@ fn three_hosts_share_the_accounts_and_one_that_is_cut_off_loses_power_or_is_shut
     let (third, third_page) = joined(panel, "cifleet3", "trixie");
     let client = panel.client("fleetclient");
 
+    let ours = panel.id_of("/servers?q=", first.exec(&["hostname"]).trim(), "/servers/");
+    let account = panel.submit("/accounts", &[("owner", &client), ("user", "fleetuser1"), ("server", &ours)]);
+    panel.until_state(&account, "Active");
+
     // The two new ones are empty: each gets one of the next two accounts.
     let mut chosen = [placed(panel, &client, "fleetuser2"), placed(panel, &client, "fleetuser3")];
     let (on_second, on_third) = if second_page.ends_with(&chosen[0]) { ("fleetuser2", "fleetuser3") } else { ("fleetuser3", "fleetuser2") };
@@ -42,9 +46,6 @@ fn three_hosts_share_the_accounts_and_one_that_is_cut_off_loses_power_or_is_shut
     let mut empty = [second_page.trim_start_matches("/servers/"), third_page.trim_start_matches("/servers/")];
     empty.sort_unstable();
     assert_eq!(chosen, empty);
-    let ours = panel.id_of("/servers?q=", first.exec(&["hostname"]).trim(), "/servers/");
-    let account = panel.submit("/accounts", &[("owner", &client), ("user", "fleetuser1"), ("server", &ours)]);
-    panel.until_state(&account, "Active");
 
     php_site(panel, first, "fleetuser1", "one.localhost", "8.2");
     php_site(panel, &second, on_second, "two.localhost", "8.2");
