@@ -38,6 +38,8 @@ pub const SITE_UNSUSPEND: &str = "/sites/{id}/unsuspend";
 pub const SITE_RETRY: &str = "/sites/{id}/retry";
 /// Delete a site: confirmation and its target.
 pub const SITE_DELETE: &str = "/sites/{id}/delete";
+/// What the deletion of a site would change (POST: the confirmation, typed or not).
+pub const SITE_DELETE_PREVIEW: &str = "/sites/{id}/delete/preview";
 /// What other settings of a site would change (POST: the form of its settings).
 pub const SITE_PREVIEW: &str = "/sites/{id}/preview";
 /// A site's configuration by generation (GET, fields `from` and `to`).
@@ -48,6 +50,8 @@ pub const SITE_ROLLBACK: &str = "/sites/{id}/rollback";
 pub const SITE_NEW_PREVIEW: &str = "/sites/new/preview";
 /// Accounts: list, and the target of the form for a new one.
 pub const ACCOUNTS: &str = "/accounts";
+/// What a new account would change (POST: the form for a new account).
+pub const ACCOUNT_NEW_PREVIEW: &str = "/accounts/new/preview";
 /// The form for a new account.
 pub const ACCOUNT_NEW: &str = "/accounts/new";
 /// An account.
@@ -74,6 +78,8 @@ pub const ACCOUNT_UNSUSPEND: &str = "/accounts/{id}/unsuspend";
 pub const ACCOUNT_RETRY: &str = "/accounts/{id}/retry";
 /// Delete an account: confirmation and its target.
 pub const ACCOUNT_DELETE: &str = "/accounts/{id}/delete";
+/// What the deletion of an account would change (POST: the confirmation, typed or not).
+pub const ACCOUNT_DELETE_PREVIEW: &str = "/accounts/{id}/delete/preview";
 /// Clients: list, and the target of the form for a new one.
 pub const CLIENTS: &str = "/clients";
 /// The form for a new client.
@@ -193,6 +199,8 @@ with_id! {
     site_retry(SiteId) => SITE_RETRY;
     /// [`SITE_DELETE`] of one site.
     site_delete(SiteId) => SITE_DELETE;
+    /// [`SITE_DELETE_PREVIEW`] of one site.
+    site_delete_preview(SiteId) => SITE_DELETE_PREVIEW;
     /// [`SITE_PREVIEW`] of one site.
     site_preview(SiteId) => SITE_PREVIEW;
     /// [`SITE_HISTORY`] of one site.
@@ -203,6 +211,8 @@ with_id! {
     account(AccountId) => ACCOUNT;
     /// [`ACCOUNT_LIMITS`] of one account.
     account_limits(AccountId) => ACCOUNT_LIMITS;
+    /// [`ACCOUNT_DELETE_PREVIEW`] of one account.
+    account_delete_preview(AccountId) => ACCOUNT_DELETE_PREVIEW;
     /// [`ACCOUNT_LIMITS_PREVIEW`] of one account.
     account_limits_preview(AccountId) => ACCOUNT_LIMITS_PREVIEW;
     /// [`ACCOUNT_SFTP_PASSWORD`] of one account.

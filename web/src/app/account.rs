@@ -7,9 +7,10 @@ use shared::names::{DomainName, InvalidName, LinuxUser};
 use shared::role::Role;
 
 use super::desired::account_job;
+use super::preview::{Preview, preview};
 use super::site::{Wanted, site_create_in};
 use super::site_rules::{check_reserved, parse_kind};
-use super::unit::{Asked, Place, Unit, once, settle};
+use super::unit::{Asked, Open, Place, Unit, once, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::store::account::{NewAccount, account_insert_in_tx, account_lock_in_tx};
 use crate::store::list::Visible;
@@ -71,6 +72,25 @@ async fn client_named(app: &App, text: &str) -> Result<Option<UserId>, AppError>
 }
 
 async fn create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Requested, AppError> {
+    let (mut unit, open) = create_open(app, actor, form).await?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
+/// What a new account would change on the server that it would get.
+///
+/// # Errors
+/// As [`account_create`].
+pub async fn account_create_preview(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Preview, AppError> {
+    actor.require_admin()?;
+    let form = AccountCreate { key: None, ..form.clone() };
+    let (unit, open) = create_open(app, actor, &form).await?;
+    preview(app, unit.propose(open).await?).await
+}
+
+/// The request, not committed.
+async fn create_open<'a>(app: &'a App, actor: &'a Actor, form: &AccountCreate) -> Result<(Unit<'a>, Open), AppError> {
     let mut errors = FieldErrors::new();
     let owner =
         errors.take("owner", client_named(app, &form.owner).await?.ok_or("No client signs in with this name. Choose one of the list."));
@@ -127,9 +147,7 @@ async fn create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Reques
         let wanted = Wanted { id: SiteId::new(), domain, aliases: Vec::new(), root, kind };
         site_create_in(&mut unit, &mut open, &row, wanted).await?;
     }
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    Ok((unit, open))
 }
 
 /// The server asked for, or the least loaded that takes accounts, has the role, is connected and has room. Locked, so

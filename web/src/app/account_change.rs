@@ -6,6 +6,7 @@ use shared::operation::{ResourceEvent, ResourceState};
 
 use super::account_access::keys_of;
 use super::desired::{account_job, account_presence, pool_job, site_job};
+use super::preview::{Preview, preview};
 use super::site::write as write_site;
 use super::site_change::{ConfirmDelete, Press};
 use super::unit::{Asked, Open, Place, Unit, settle};
@@ -133,14 +134,37 @@ pub async fn account_delete(app: &App, actor: &Actor, id: AccountId, form: &Conf
 }
 
 async fn delete(app: &App, actor: &Actor, id: AccountId, form: &ConfirmDelete) -> Result<Requested, AppError> {
+    let (mut unit, open) = delete_open(app, actor, id, Some(form)).await?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
+/// What the deletion of an account would change. Nothing has to be typed for it.
+///
+/// # Errors
+/// As [`account_delete`], but for `confirm`.
+pub async fn account_delete_preview(app: &App, actor: &Actor, id: AccountId) -> Result<Preview, AppError> {
+    actor.require_admin()?;
+    let (unit, open) = delete_open(app, actor, id, None).await?;
+    preview(app, unit.propose(open).await?).await
+}
+
+/// The request, not committed; `None` confirms nothing.
+async fn delete_open<'a>(
+    app: &'a App,
+    actor: &'a Actor,
+    id: AccountId,
+    form: Option<&ConfirmDelete>,
+) -> Result<(Unit<'a>, Open), AppError> {
     let mut unit = Unit::begin(app, actor).await?;
     let account = account_lock_in_tx(&mut unit.tx, actor.visible(), id).await?.ok_or(AppError::NotFound)?;
-    if form.confirm.trim() != account.linux_user.as_str() {
+    if form.is_some_and(|form| form.confirm.trim() != account.linux_user.as_str()) {
         return Err(AppError::invalid("confirm", format!("Type {} to confirm.", account.linux_user)));
     }
     let subject = account.linux_user.as_str().to_owned();
-    let asked =
-        Asked { kind: OperationKind::AccountDelete, resource: ResourceKey::Account(id), subject: &subject, key: form.key.as_deref() };
+    let key = form.and_then(|form| form.key.as_deref());
+    let asked = Asked { kind: OperationKind::AccountDelete, resource: ResourceKey::Account(id), subject: &subject, key };
     let mut open = unit.operation(Place::from(&account), asked).await?;
     let gone = || AppError::conflict("This account is being deleted already.");
     if account.state == ResourceState::Deleting {
@@ -152,9 +176,7 @@ async fn delete(app: &App, actor: &Actor, id: AccountId, form: &ConfirmDelete) -
     write(&mut unit, &account).await?;
     let empty = delete_contents(&mut unit, &account, &mut open).await?;
     unit.job(&mut open, &account_job(&account, Vec::new(), generation, empty)?).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    Ok((unit, open))
 }
 
 /// Queues the deletion of sites and pools; returns what the account's own deletion has to wait for.

@@ -40,11 +40,14 @@ pub struct Preview {
     pub server: ServerName,
     /// Each state with what it would change; `None` if the server did not say.
     pub parts: Option<Vec<(Job, Planned)>>,
+    /// How many further states the request has: a server is asked about [`MOST_PROPOSALS`] at once.
+    pub left_out: usize,
 }
 
 /// Asks a request's server what the request would change.
 pub(super) async fn preview(app: &App, proposed: Proposed) -> Result<Preview, AppError> {
     let server = server_named(app, proposed.server).await?;
+    let left_out = proposed.jobs.len().saturating_sub(MOST_PROPOSALS);
     let jobs = proposed.jobs.into_iter().take(MOST_PROPOSALS);
     let proposals: Vec<Proposal> = jobs.map(|job| Proposal { resource: job.resource, generation: job.generation, job: job.job }).collect();
     let jobs: Vec<Job> = proposals.iter().map(|proposal| proposal.job.clone()).collect();
@@ -53,7 +56,7 @@ pub(super) async fn preview(app: &App, proposed: Proposed) -> Result<Preview, Ap
         Some(Says::Plans { plans }) if plans.len() == jobs.len() => Some(jobs.into_iter().zip(plans).collect()),
         Some(Says::Plans { .. } | Says::Noted | Says::Unable) | None => None,
     };
-    Ok(Preview { server, parts })
+    Ok(Preview { server, parts, left_out })
 }
 
 /// A server's name on the bus.

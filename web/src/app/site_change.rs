@@ -7,8 +7,9 @@ use shared::operation::{ResourceEvent, ResourceState};
 
 use super::desired::{account_presence, site_job};
 use super::pool::pool_release;
+use super::preview::{Preview, preview};
 use super::site::{change_state, send, site_for_change, write};
-use super::unit::{Asked, Place, Unit, settle};
+use super::unit::{Asked, Open, Place, Unit, settle};
 use super::{Actor, App, AppError, Requested};
 use crate::store::operation::OperationKind;
 use crate::store::site::SiteRow;
@@ -84,14 +85,33 @@ pub async fn site_delete(app: &App, actor: &Actor, id: SiteId, form: &ConfirmDel
 }
 
 async fn delete(app: &App, actor: &Actor, id: SiteId, form: &ConfirmDelete) -> Result<Requested, AppError> {
+    let (mut unit, open) = delete_open(app, actor, id, Some(form)).await?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
+/// What the deletion of a site would change. Nothing has to be typed for it.
+///
+/// # Errors
+/// As [`site_delete`], but for `confirm`.
+pub async fn site_delete_preview(app: &App, actor: &Actor, id: SiteId) -> Result<Preview, AppError> {
+    let (unit, open) = delete_open(app, actor, id, None).await?;
+    preview(app, unit.propose(open).await?).await
+}
+
+/// The request, not committed; `None` confirms nothing.
+async fn delete_open<'a>(app: &'a App, actor: &'a Actor, id: SiteId, form: Option<&ConfirmDelete>) -> Result<(Unit<'a>, Open), AppError> {
     let mut unit = Unit::begin(app, actor).await?;
     let (account, site, sites) = site_for_change(&mut unit, actor, id).await?;
-    let typed = form.confirm.trim().to_lowercase();
-    if typed != site.domain.as_str() && typed != site.domain.to_unicode() {
-        return Err(AppError::invalid("confirm", format!("Type {} to confirm.", site.domain.to_unicode())));
+    if let Some(form) = form {
+        let typed = form.confirm.trim().to_lowercase();
+        if typed != site.domain.as_str() && typed != site.domain.to_unicode() {
+            return Err(AppError::invalid("confirm", format!("Type {} to confirm.", site.domain.to_unicode())));
+        }
     }
-    let asked =
-        Asked { kind: OperationKind::SiteDelete, resource: ResourceKey::Site(id), subject: site.domain.as_str(), key: form.key.as_deref() };
+    let key = form.and_then(|form| form.key.as_deref());
+    let asked = Asked { kind: OperationKind::SiteDelete, resource: ResourceKey::Site(id), subject: site.domain.as_str(), key };
     let mut open = unit.operation(Place::from(&account), asked).await?;
     let gone = || AppError::conflict("This site is being deleted already.");
     if site.state == ResourceState::Deleting {
@@ -106,7 +126,5 @@ async fn delete(app: &App, actor: &Actor, id: SiteId, form: &ConfirmDelete) -> R
     if let Some(version) = site.kind.php() {
         pool_release(&mut unit, &mut open, &account, version, &sites, (id, generation)).await?;
     }
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    Ok((unit, open))
 }

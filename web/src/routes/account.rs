@@ -13,11 +13,11 @@ use super::model::account::{
 use super::model::drift::preview_model;
 use super::model::{ListQuery, live_url};
 use super::{Access, Route, at_page, get, go, post, refusal_or, refused, shown, toast};
-use crate::app::account::{AccountCreate, LimitsForm, account_create};
+use crate::app::account::{AccountCreate, LimitsForm, account_create, account_create_preview};
 use crate::app::account_access::{
     SftpKeyForm, SftpPasswordForm, account_limits_preview, account_limits_set, sftp_key_add, sftp_key_remove, sftp_password_set,
 };
-use crate::app::account_change::{account_delete, account_suspend, account_unsuspend};
+use crate::app::account_change::{account_delete, account_delete_preview, account_suspend, account_unsuspend};
 use crate::app::operation::account_retry;
 use crate::app::php::{PhpForm, php_preview, php_update};
 use crate::app::site_change::{ConfirmDelete, Press};
@@ -32,6 +32,7 @@ pub(super) const TABLE: &[Route] = &[
     get(paths::ACCOUNTS, Access::SignedIn),
     post(paths::ACCOUNTS, Access::Admin),
     get(paths::ACCOUNT_NEW, Access::Admin),
+    post(paths::ACCOUNT_NEW_PREVIEW, Access::Admin),
     get(paths::ACCOUNT, Access::Owner),
     get(paths::ACCOUNT_LIMITS, Access::Admin),
     post(paths::ACCOUNT_LIMITS, Access::Admin),
@@ -47,6 +48,7 @@ pub(super) const TABLE: &[Route] = &[
     post(paths::ACCOUNT_RETRY, Access::Owner),
     get(paths::ACCOUNT_DELETE, Access::Admin),
     post(paths::ACCOUNT_DELETE, Access::Admin),
+    post(paths::ACCOUNT_DELETE_PREVIEW, Access::Admin),
 ];
 
 /// The routes.
@@ -56,6 +58,7 @@ pub fn router() -> Router<AppState> {
         .route(paths::ACCOUNT_NEW, on_get(new))
         .route(paths::ACCOUNT, on_get(show))
         .route(paths::ACCOUNT_LIMITS, on_get(limits).post(limits_set))
+        .route(paths::ACCOUNT_NEW_PREVIEW, on_post(create_preview))
         .route(paths::ACCOUNT_LIMITS_PREVIEW, on_post(limits_preview))
         .route(paths::ACCOUNT_PHP, on_get(php).post(php_set))
         .route(paths::ACCOUNT_PHP_PREVIEW, on_post(php_shown))
@@ -66,6 +69,7 @@ pub fn router() -> Router<AppState> {
         .route(paths::ACCOUNT_UNSUSPEND, on_post(unsuspend))
         .route(paths::ACCOUNT_RETRY, on_post(retry))
         .route(paths::ACCOUNT_DELETE, on_get(confirm).post(delete))
+        .route(paths::ACCOUNT_DELETE_PREVIEW, on_post(delete_preview))
 }
 
 async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): Query<ListQuery>) -> Result<Response, PageError> {
@@ -100,6 +104,19 @@ async fn create(State(state): State<AppState>, signed_in: SignedIn, Form(form): 
         }
         Err(error) => Err(error.into()),
     }
+}
+
+async fn create_preview(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Form(form): Form<AccountCreate>,
+) -> Result<Response, PageError> {
+    let (refusal, preview) = refusal_or(account_create_preview(&state.app, &signed_in.actor, &form).await)?;
+    let mut model = account_new_model(&state, &signed_in.actor, &form, &refusal).await?;
+    model.preview = preview.map(|preview| preview_model(&signed_in.actor, preview));
+    let shown = model.preview.is_some();
+    let page = view::new_page(&at_page(signed_in, paths::ACCOUNT_NEW.to_owned()), &model);
+    Ok(if shown { page.into_response() } else { refused(page) })
 }
 
 async fn show(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<AccountId>) -> Result<Response, PageError> {
@@ -277,4 +294,16 @@ async fn delete(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+async fn delete_preview(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<AccountId>,
+    Form(form): Form<ConfirmDelete>,
+) -> Result<Response, PageError> {
+    let preview = account_delete_preview(&state.app, &signed_in.actor, id).await?;
+    let mut model = account_delete_model(&state, &signed_in.actor, id, &form.confirm, &FieldErrors::new()).await?;
+    model.preview = Some(preview_model(&signed_in.actor, preview));
+    Ok(view::delete_page(&at_page(signed_in, paths::account_delete(id)), &model).into_response())
 }

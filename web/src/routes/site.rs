@@ -14,7 +14,7 @@ use super::model::{ListQuery, live_url};
 use super::{Access, Route, at_page, get, go, post, refusal_or, refused, shown, toast};
 use crate::app::operation::site_retry;
 use crate::app::site::{SiteCreate, SiteUpdate, site_create, site_create_preview, site_update, site_update_preview};
-use crate::app::site_change::{ConfirmDelete, Press, site_delete, site_suspend, site_unsuspend};
+use crate::app::site_change::{ConfirmDelete, Press, site_delete, site_delete_preview, site_suspend, site_unsuspend};
 use crate::app::site_history::{RollbackForm, site_rollback};
 use crate::app::{AppError, FieldErrors};
 use crate::error::PageError;
@@ -39,6 +39,7 @@ pub(super) const TABLE: &[Route] = &[
     post(paths::SITE_RETRY, Access::Owner),
     get(paths::SITE_DELETE, Access::Owner),
     post(paths::SITE_DELETE, Access::Owner),
+    post(paths::SITE_DELETE_PREVIEW, Access::Owner),
 ];
 
 /// The routes.
@@ -56,6 +57,7 @@ pub fn router() -> Router<AppState> {
         .route(paths::SITE_UNSUSPEND, on_post(unsuspend))
         .route(paths::SITE_RETRY, on_post(retry))
         .route(paths::SITE_DELETE, on_get(confirm).post(delete))
+        .route(paths::SITE_DELETE_PREVIEW, on_post(delete_preview))
 }
 
 async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): Query<ListQuery>) -> Result<Response, PageError> {
@@ -226,4 +228,16 @@ async fn delete(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+async fn delete_preview(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<SiteId>,
+    Form(form): Form<ConfirmDelete>,
+) -> Result<Response, PageError> {
+    let preview = site_delete_preview(&state.app, &signed_in.actor, id).await?;
+    let mut model = site_delete_model(&state, &signed_in.actor, id, &form.confirm, &FieldErrors::new()).await?;
+    model.preview = Some(preview_model(&signed_in.actor, preview));
+    Ok(view::delete_page(&at_page(signed_in, paths::site_delete(id)), &model).into_response())
 }

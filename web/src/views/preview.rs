@@ -6,7 +6,7 @@ use shared::names::ServerName;
 
 use super::components::badge::Tone;
 use super::components::icon::Icon;
-use super::components::{difference, note};
+use super::components::{difference, note, stat};
 
 /// The preview's model.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct PreviewModel {
     pub server: ServerName,
     /// What it says; `None` if it did not answer.
     pub parts: Option<Vec<Part>>,
+    /// How many further states the request has.
+    pub left_out: u64,
 }
 
 /// One state and what it would change.
@@ -47,6 +49,7 @@ pub fn card(model: &PreviewModel) -> Markup {
                     Some(parts) => {
                         p.muted.small { "On " (model.server) ": lines with − go, lines with + come." }
                         @for part in parts.iter().filter(|part| !part.is_quiet()) { (shown(part)) }
+                        @if model.left_out > 0 { p.muted { "And " (stat::counted(model.left_out, "further change", "further changes")) " of the same kind." } }
                     }
                 }
             }
@@ -61,7 +64,7 @@ impl Part {
 }
 
 fn silent(server: &ServerName) -> String {
-    format!("{server} does not answer. You can still save: the change is applied, and tested, when it returns.")
+    format!("{server} does not answer. You can still go on: the change is applied, and tested, when it returns.")
 }
 
 fn shown(part: &Part) -> Markup {

@@ -285,7 +285,7 @@ async fn a_preview_records_nothing_keeps_what_was_typed_and_is_calm_when_nobody_
         let fields = [("php", "static"), ("aliases", "www.shop.example.com"), ("document_root", "shop.example.com"), ("key", "k")];
         let page = town.alice.post(&format!("{site}/preview"), &fields).await;
         assert_eq!(page.status, 200, "{}", page.body);
-        assert!(page.body.contains("web1 does not answer") && page.body.contains("You can still save"), "{}", page.body);
+        assert!(page.body.contains("web1 does not answer") && page.body.contains("You can still go on"), "{}", page.body);
         assert_eq!(page.value("aliases").unwrap().trim(), "www.shop.example.com");
         let account = Town::id(&town.alpha).to_owned();
         let new = [("account", account.as_str()), ("domain", "new.example.com"), ("php", "8.3")];
@@ -297,6 +297,17 @@ async fn a_preview_records_nothing_keeps_what_was_typed_and_is_calm_when_nobody_
         let page = town.alice.post(&php, &[("pm", "static"), ("max_children", "x")]).await;
         assert_eq!(page.status, 422, "what is wrong is said before anybody is asked");
         assert_eq!(town.bob.post(&format!("{site}/preview"), &fields).await.status, 404);
+        let new = [("owner", "alice"), ("user", "previewed"), ("domain", "first.example.org"), ("php", "8.2")];
+        let page = town.admin.post("/accounts/new/preview", &new).await;
+        assert_eq!((page.status.as_u16(), page.value("user").as_deref()), (200, Some("previewed")), "{}", page.body);
+        assert_eq!(town.admin.post("/accounts/new/preview", &[("user", "x")]).await.status, 422);
+        assert_eq!(town.alice.post("/accounts/new/preview", &new).await.status, 403);
+        // Before something is deleted nothing has to be typed to see what goes; what was typed stays.
+        let page = town.alice.post(&format!("{site}/delete/preview"), &[("confirm", "shop")]).await;
+        assert_eq!((page.status.as_u16(), page.value("confirm").as_deref()), (200, Some("shop")));
+        assert_eq!(town.admin.post(&format!("/accounts/{account}/delete/preview"), &[]).await.status, 200);
+        assert_eq!(town.alice.post(&format!("/accounts/{account}/delete/preview"), &[]).await.status, 403);
+        assert_eq!(town.bob.post(&format!("{site}/delete/preview"), &[]).await.status, 404);
         assert_eq!((count().await, open_jobs(&db).await.len()), (before, 0));
         // The same form is saved afterwards, with the same key.
         assert_eq!(town.alice.post(&format!("{site}/edit"), &fields).await.status, 303);
@@ -328,6 +339,14 @@ async fn what_a_hand_changes_is_found_shown_and_repaired_and_a_preview_is_what_i
     assert_eq!(whole.admin.post("/drift/repair", &[("resource", &key)]).await.status, 303);
     until("the drift is repaired", async || drifted(&db).await.is_empty().then_some(())).await;
     whole.until_state(site, ResourceState::Active).await;
+
+    let gone = whole.admin.post(&format!("{page}/delete/preview"), &[]).await.body;
+    assert!(gone.contains("Remove /etc/nginx/sites-enabled/shop.example.org.conf.") && gone.contains("gantry-php8.2@shopuser"), "{gone}");
+    let all = whole.admin.post(&format!("/accounts/{account}/delete/preview"), &[]).await.body;
+    assert!(all.contains("Remove /etc/nginx/sites-enabled/shop.example.org.conf.") && all.contains("Remove user shopuser"), "{all}");
+    let fields = [("owner", "shopuserowner"), ("user", "nextuser"), ("domain", "next.example.net"), ("php", "8.2")];
+    let new = whole.admin.post("/accounts/new/preview", &fields).await.body;
+    assert!(new.contains("nextuser") && new.contains("+    server_name next.example.net;"), "{new}");
 
     let fields = [("php", "8.2"), ("aliases", "www.shop.example.org"), ("document_root", "")];
     let preview = whole.admin.post(&format!("{page}/preview"), &fields).await.body;

@@ -8,7 +8,7 @@ use shared::jobs::{Generation, Job, JobEnvelope, ResourceKey};
 use shared::live_read::{Planned, Proposal, Refused};
 use shared::record::PlannedAction;
 
-use super::record::describe;
+use super::record::{describe, proposed};
 use super::{PlanError, Readiness, readiness};
 use crate::engine::difference::{differences, fact};
 use crate::engine::error::chain;
@@ -174,7 +174,7 @@ pub async fn propose(engine: &Engine, proposals: Vec<Proposal>) -> Result<Vec<Pl
             view.facts(),
             unsealer.as_ref(),
         ) {
-            Ok(plan) => Planned { resource, differences: differences(&plan, system.as_ref()), refused: None },
+            Ok(plan) => Planned { resource, differences: proposed(&plan, view.facts()), refused: None },
             Err(error) => {
                 let refused = Refused { code: error.code(), detail: crate::system::cut(chain(&error), 4096) };
                 Planned { resource, differences: Vec::new(), refused: Some(refused) }

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use shared::difference::unified;
+use shared::difference::{Difference, bounded, unified};
 use shared::record::{JobRecord, PlannedAction};
 
 use crate::engine::facts::Facts;
 use crate::engine::image::FileImage;
 use crate::engine::plan::{Action, Expect, FinishAction, Password, Plan, SignIn};
+
+/// What one state would do is cut here, in bytes.
+const MOST_PROPOSED: usize = 16 * 1024;
 
 /// The actions of a plan, in order.
 pub(super) fn describe(plan: &Plan, facts: Facts<'_>) -> Vec<PlannedAction> {
@@ -28,6 +31,55 @@ pub(super) fn describe(plan: &Plan, facts: Facts<'_>) -> Vec<PlannedAction> {
         diff: String::new(),
     }));
     described
+}
+
+/// What a plan would do: files as diffs, all else in words. Tests, reloads and probes change nothing and are left out.
+pub(super) fn proposed(plan: &Plan, facts: Facts<'_>) -> Vec<Difference> {
+    let steps = plan.steps.iter().filter(|step| changes(&step.action)).map(|step| {
+        let diff = diff_of(&step.action, facts);
+        match &step.action {
+            Action::WriteFile(image) | Action::CreateFile(image) if !diff.is_empty() => {
+                Difference::File { path: image.path.display().to_string(), diff }
+            }
+            action => sentence(&words(action)),
+        }
+    });
+    let finish = plan.finish.iter().map(|step| sentence(&last_words(&step.action)));
+    bounded(steps.chain(finish).collect(), MOST_PROPOSED)
+}
+
+fn sentence(words: &str) -> Difference {
+    let mut letters = words.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    Difference::Fact { text: format!("{first}{}.", letters.as_str()) }
+}
+
+const fn changes(action: &Action) -> bool {
+    match action {
+        Action::EnsureUser(_)
+        | Action::SetPassword { .. }
+        | Action::SetSignIn { .. }
+        | Action::EndProcesses { .. }
+        | Action::EnsureDirectory(_)
+        | Action::CreateFile(_)
+        | Action::WriteFile(_)
+        | Action::Remove { .. }
+        | Action::RemoveDirectory { .. }
+        | Action::Link { .. }
+        | Action::MoveAside { .. }
+        | Action::StartUnit { .. }
+        | Action::StopUnit { .. } => true,
+        Action::LoadUnits
+        | Action::ReloadUnit { .. }
+        | Action::TestNginx
+        | Action::ReloadNginx
+        | Action::TestPhp { .. }
+        | Action::TestPacketFilter { .. }
+        | Action::TestSshd
+        | Action::RememberNeighbour { .. }
+        | Action::CompareNeighbour { .. }
+        | Action::Probe { .. } => false,
+    }
 }
 
 /// How a file changes.

@@ -246,6 +246,7 @@ pub async fn account_new_model(
         owners: owners.collect(),
         servers: servers.collect(),
         php_versions: newest_first(versions),
+        preview: None,
     })
 }
 
@@ -309,6 +310,7 @@ pub async fn account_delete_model(
         key: form_key(),
         typed: typed.to_owned(),
         errors: super::errors(refused),
+        preview: None,
     })
 }
 

@@ -128,7 +128,7 @@ pub fn watched_at(server: &ServerRow, created_ms: i64) -> Option<jiff::Timestamp
 #[must_use]
 pub fn preview_model(actor: &Actor, preview: Preview) -> PreviewModel {
     let parts = preview.parts.map(|parts| parts.into_iter().map(|(job, planned)| part(actor, &job, planned)).collect());
-    PreviewModel { server: preview.server, parts }
+    PreviewModel { server: preview.server, parts, left_out: preview.left_out as u64 }
 }
 
 fn part(actor: &Actor, job: &Job, planned: Planned) -> Part {

@@ -286,5 +286,6 @@ pub async fn site_delete_model(
         key: form_key(),
         typed: typed.to_owned(),
         errors: super::errors(refused),
+        preview: None,
     })
 }

@@ -12,6 +12,7 @@ use crate::views::components::icon::Icon;
 use crate::views::components::{empty_state, note};
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::model::{Errors, FormKey};
+use crate::views::preview::{self, PreviewModel};
 
 /// What is typed, as it was typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct NewModel {
     pub servers: Vec<Choice>,
     /// The PHP versions for the first site, newest first. Empty hides the first site.
     pub php_versions: Vec<PhpVersion>,
+    /// What it would change, if that was asked.
+    pub preview: Option<PreviewModel>,
 }
 
 /// The page.
@@ -59,6 +62,7 @@ pub fn new_page(viewer: &Viewer, model: &NewModel) -> Markup {
             section.card { (no_client()) }
         } @else {
             (form(model))
+            @if let Some(shown) = &model.preview { (preview::card(shown)) }
         }
     };
     layout::page(viewer, &Page::new("Create an account", Nav::Accounts, body).below("Accounts", paths::ACCOUNTS))
@@ -100,6 +104,7 @@ fn form(model: &NewModel) -> Markup {
             }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Create account"))
+                (button::submit_to("Preview", paths::ACCOUNT_NEW_PREVIEW))
                 (button::link(Weight::Normal, None, "Cancel", paths::ACCOUNTS))
                 (note::form_summary(&model.errors))
             }

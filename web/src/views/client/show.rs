@@ -204,6 +204,7 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
             button: "Delete client",
             action: &paths::client_delete(model.id),
             cancel: &paths::client(model.id),
+            preview: None,
             key: None,
             typed: &model.typed,
             errors: &model.errors,

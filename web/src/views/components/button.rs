@@ -52,6 +52,12 @@ pub fn submit_to(label: &str, action: &str) -> Markup {
     html! { button class=(classes(Weight::Normal, false)) type="submit" formaction=(action) { (label) } }
 }
 
+/// The same, without the browser looking at the fields first: what is sent is a question, not the form.
+#[must_use]
+pub fn ask_by(label: &str, action: &str) -> Markup {
+    html! { button class=(classes(Weight::Normal, false)) type="submit" formaction=(action) formnovalidate { (label) } }
+}
+
 /// A form of one button, for an action without questions.
 #[must_use]
 pub fn post(size: Size, icon: Icon, label: &str, action: &str) -> Markup {

@@ -26,6 +26,8 @@ pub struct Confirm<'a> {
     pub action: &'a str,
     /// Where Cancel leads.
     pub cancel: &'a str,
+    /// Where the question what would go is posted to, if a server can be asked.
+    pub preview: Option<&'a str>,
     /// Makes a repeated post the same request, if the use case knows keys.
     pub key: Option<&'a FormKey>,
     /// What was typed before.
@@ -52,6 +54,7 @@ pub fn confirm(confirm: &Confirm<'_>) -> Markup {
             }
             footer.card-foot {
                 (button::submit(Weight::Danger, confirm.button))
+                @if let Some(preview) = confirm.preview { (button::ask_by("Preview", preview)) }
                 (button::link(Weight::Normal, None, "Cancel", confirm.cancel))
                 span.muted { "This cannot be undone." }
             }

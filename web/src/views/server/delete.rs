@@ -48,6 +48,7 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
             button: "Delete server",
             action: &paths::server_delete(model.id),
             cancel: &paths::server(model.id),
+            preview: None,
             key: None,
             typed: &model.typed,
             errors: &model.errors,

@@ -40,6 +40,7 @@ pub fn shut_out_page(viewer: &Viewer, model: &ShutOutModel) -> Markup {
         button: "Shut out",
         action: &paths::server_shut_out(model.id),
         cancel: &paths::server(model.id),
+        preview: None,
         key: None,
         typed: &model.typed,
         errors: &model.errors,

@@ -9,6 +9,7 @@ use crate::paths;
 use crate::views::components::confirm::{Confirm, confirm};
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::model::{Errors, FormKey};
+use crate::views::preview::{self, PreviewModel};
 
 /// The question's model.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct DeleteModel {
     pub typed: String,
     /// Why it was refused: field `confirm`.
     pub errors: Errors,
+    /// What would go, if that was asked.
+    pub preview: Option<PreviewModel>,
 }
 
 /// The page.
@@ -46,11 +49,12 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
         button: "Delete site",
         action: &paths::site_delete(model.id),
         cancel: &paths::site(model.id),
+        preview: Some(&paths::site_delete_preview(model.id)),
         key: Some(&model.key),
         typed: &model.typed,
         errors: &model.errors,
     });
-    let body = html! { (layout::page_head(&html! { "Delete site" }, &html! { (name) }, &layout::nothing())) (card) };
+    let body = html! { (layout::page_head(&html! { "Delete site" }, &html! { (name) }, &layout::nothing())) (card) @if let Some(shown) = &model.preview { (preview::card(shown)) } };
     let page = Page::new("Delete", Nav::Sites, body).below("Sites", paths::SITES).below(name, paths::site(model.id));
     layout::page(viewer, &page)
 }

@@ -84,11 +84,12 @@ pub(super) fn preview(admin: bool) -> PreviewModel {
     PreviewModel {
         server: models::parse("web1"),
         parts: Some(vec![part("Site fjordbikes.example", differences()), refused, part("quiet", vec![])]),
+        left_out: 3,
     }
 }
 
 pub(super) fn nobody_answers() -> PreviewModel {
-    PreviewModel { server: models::parse("web2"), parts: None }
+    PreviewModel { server: models::parse("web2"), parts: None, left_out: 0 }
 }
 
 impl Samples {

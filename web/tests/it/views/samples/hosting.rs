@@ -85,6 +85,7 @@ impl Samples {
             key: FormKey::new("k"),
             typed: "fjord".to_owned(),
             errors: Errors::one("confirm", "That is not the domain of this site."),
+            preview: Some(preview(viewer.audience == Audience::Admin)),
         };
         self.add(viewer, "site-delete", site::delete_page(viewer, &delete));
     }
@@ -135,6 +136,7 @@ impl Samples {
             owners: vec![Choice::new("1", "Maja Lindqvist"), Choice::new("2", models::LONG)],
             servers: vec![choice("1", "web1", "412 of 500 accounts"), choice("3", "web3", "offline")],
             php_versions: php(),
+            preview: None,
         };
         self.add(viewer, "account-new", account::new_page(viewer, &new));
         self.add(viewer, "account-new-no-client", account::new_page(viewer, &account::NewModel { owners: vec![], ..new.clone() }));
@@ -169,6 +171,7 @@ impl Samples {
             key: FormKey::new("k"),
             typed: String::new(),
             errors: Errors::default(),
+            preview: None,
         };
         self.add(viewer, "account-delete", account::delete_page(viewer, &delete));
     }
