@@ -346,7 +346,7 @@ async fn what_a_hand_changes_is_found_shown_and_repaired_and_a_preview_is_what_i
     assert!(all.contains("Remove /etc/nginx/sites-enabled/shop.example.org.conf.") && all.contains("Remove user shopuser"), "{all}");
     let fields = [("owner", "shopuserowner"), ("user", "nextuser"), ("domain", "next.example.net"), ("php", "8.2")];
     let new = whole.admin.post("/accounts/new/preview", &fields).await.body;
-    assert!(new.contains("nextuser") && new.contains("+    server_name next.example.net;"), "{new}");
+    assert!(new.contains("Make user nextuser") && new.contains("Set up once its account is there"), "{new}");
 
     let fields = [("php", "8.2"), ("aliases", "www.shop.example.org"), ("document_root", "")];
     let preview = whole.admin.post(&format!("{page}/preview"), &fields).await.body;

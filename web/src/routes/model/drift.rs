@@ -1,6 +1,7 @@
 //! Drift, previews and history as pages show them.
 
-use shared::difference::unified;
+use shared::difference::{Difference, unified};
+use shared::failure::FailureCode;
 use shared::ids::{AccountId, SiteId};
 use shared::jobs::{Generation, Job, ResourceKey};
 use shared::live_read::Planned;
@@ -132,11 +133,17 @@ pub fn preview_model(actor: &Actor, preview: Preview) -> PreviewModel {
 }
 
 fn part(actor: &Actor, job: &Job, planned: Planned) -> Part {
+    let title = super::operation::title_of(job);
+    // The request makes what is missing first: a new account's site cannot be planned before the account is there.
+    if planned.refused.as_ref().is_some_and(|refused| refused.code == FailureCode::RequirementFailed) {
+        let text = "Set up once its account is there; what was done is on the request's own page then.".to_owned();
+        return Part { title, differences: vec![Difference::Fact { text }], refused: None, detail: None };
+    }
     let words = |refused: &shared::live_read::Refused| {
         if actor.is_admin() { refused.code.what_happened_for_admins() } else { refused.code.what_happened() }.to_owned()
     };
     Part {
-        title: super::operation::title_of(job),
+        title,
         refused: planned.refused.as_ref().map(words),
         detail: planned.refused.filter(|_| actor.is_admin()).map(|refused| refused.detail),
         differences: planned.differences,
