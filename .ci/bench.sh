@@ -36,7 +36,7 @@ for part in $PARTS; do
     case $part in
         fleet) "$HERE/tools.sh" run && cargo bench --quiet -p web --bench panel -- fleet ;;
         page | sse | assets) cargo bench --quiet -p web --bench panel -- "$part" ;;
-        click | batch | fairness | reconcile) "$HERE/bench/$part.sh" ;;
+        click | batch | fairness | reconcile) "$HERE/bench/hosts.sh" "$part" ;;
         *) say "no such part: $part"; exit 1 ;;
     esac
 done
