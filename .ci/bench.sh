@@ -11,6 +11,8 @@
 #                 (SITES, default 1000, of ACCOUNTS, default 100; SAMPLES, default 5; then one more beside LARGE, default 5000, or 0)
 #   ONLY=fairness how long one account's change takes while another floods the server and a third one's PHP starts slowly, beside
 #                 the same with nothing else going on; as root; not among the default parts   (aim: at most 2,000 ms more)
+#   ONLY=join     from the command that a new server is joined by, on a fresh host, to its first site, beside dpkg and a script; as root;
+#                 not among the default parts                                               (aim: at most 120 s)
 #   ONLY=reconcile  a look for drift at 1,000 sites that finds none, beside a script that reads and compares the same files; as root
 #
 # SAMPLES (default 100) is how many sites `click` makes at each size, SIZES (default 0,100) how many others there are.
@@ -36,7 +38,7 @@ for part in $PARTS; do
     case $part in
         fleet) "$HERE/tools.sh" run && cargo bench --quiet -p web --bench panel -- fleet ;;
         page | sse | assets) cargo bench --quiet -p web --bench panel -- "$part" ;;
-        click | batch | fairness | reconcile) "$HERE/bench/hosts.sh" "$part" ;;
+        click | batch | fairness | join | reconcile) "$HERE/bench/hosts.sh" "$part" ;;
         *) say "no such part: $part"; exit 1 ;;
     esac
 done

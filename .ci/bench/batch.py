@@ -9,7 +9,6 @@ hand, together, with nothing that makes it safe. A prober asks two other sites o
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from common import Figures, median, serves  # noqa: E402
 from jobs import Jobs  # noqa: E402
 
 
@@ -63,18 +63,10 @@ class Prober:
         while not self.stopped.is_set():
             for domain in self.domains:
                 began = time.monotonic()
-                self.lost += not self.ask(domain)
+                self.lost += not serves(self.host, domain)
                 self.asked += 1
                 self.gap_ms = max(self.gap_ms, (time.monotonic() - began) * 1000)
                 time.sleep(max(0.0, 0.01 - (time.monotonic() - began)))
-
-    def ask(self, domain):
-        try:
-            with socket.create_connection((self.host, 80), timeout=10) as stream:
-                stream.sendall(f"GET / HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\n\r\n".encode())
-                return stream.recv(16).startswith(b"HTTP/1.1 200")
-        except OSError:
-            return False
 
     def lap(self):
         """How many questions were asked and lost since the last lap, and the longest wait for an answer."""
@@ -91,22 +83,12 @@ class Prober:
 POOL = {"process_manager": {"pm": "ondemand", "max_children": 10, "idle_timeout_s": 600, "max_requests": 500}}
 
 
-class Bench:
+class Bench(Figures):
     """The run, and its figures."""
 
     def __init__(self, host, out):
-        self.host, self.out, self.jobs, self.lines, self.prober = host, out, Jobs("bench"), [], None
-
-    def figure(self, name, value, unit, floor=None, aim=None):
-        figure = {"name": name, "value": round(value, 1), "unit": unit}
-        if floor is not None:
-            figure |= {"floor": round(floor, 1), "ratio": round(value / floor, 3)}
-        self.lines.append(json.dumps(figure))
-        print(self.lines[-1], flush=True)
-        if aim is not None and not aim[0](value):
-            print(f"missed: {name} should be {aim[1]}")
-        with open(self.out, "w", encoding="utf-8") as out:
-            out.write("\n".join(self.lines) + "\n")
+        super().__init__(out)
+        self.host, self.jobs, self.prober = host, Jobs("bench"), None
 
     def disturbed(self, name):
         """What others noticed of it, on fresh connections."""
@@ -139,10 +121,6 @@ class Bench:
         self.figure(f"one_site.sites_{size}", median(ours), "ms", median(floors))
         self.disturbed(f"one_site.sites_{size}")
         return size, median(firsts), median(seconds)
-
-
-def median(values):
-    return sorted(values)[len(values) // 2]
 
 
 class Sites:

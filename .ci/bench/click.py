@@ -7,18 +7,16 @@ that the number of other sites stays what the figure's name says. p50 and p99 of
 """
 
 import argparse
-import json
 import os
-import socket
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from common import Figures, rank, serves, until  # noqa: E402
 from panel import Panel  # noqa: E402
 
 POLL_S = 0.002
-PATIENCE_S = 60
 # The panel may take this many times the floor: it is durable, signed, staged, validated and probed; the floor is none of it.
 AIM = 2.0
 
@@ -33,24 +31,6 @@ class Clicker(Panel):
     def delete(self, path, user):
         self.submit(f"{path}/delete", {"confirm": user})
         until(lambda: self.request("GET", path)[0] == 404, f"{path} is gone", 0.02)
-
-
-def until(holds, what, pause=POLL_S):
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not within {PATIENCE_S} s: {what}")
-        time.sleep(pause)
-
-
-def serves(host, domain):
-    """Whether the site answers 200 on a fresh connection. PHP says who it is, so 200 means PHP."""
-    try:
-        with socket.create_connection((host, 80), timeout=5) as stream:
-            stream.sendall(f"GET /index.php HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\n\r\n".encode())
-            return stream.recv(16).startswith(b"HTTP/1.1 200")
-    except OSError:
-        return False
 
 
 class Floor:
@@ -74,22 +54,18 @@ def measure(panel, floor, owner, host, samples, first):
         user, domain = f"click{number}", f"click{number}.com"
         began = time.monotonic()
         path = panel.account_with_site(owner, user, domain)
-        until(lambda: serves(host, domain), f"{domain} serves")
+        until(lambda: serves(host, domain, "/index.php"), f"{domain} serves", POLL_S)
         ours.append((time.monotonic() - began) * 1000)
         panel.delete(path, user)
 
         began = time.monotonic()
         floor.tell("add", number)
-        until(lambda: serves(host, f"floor{number}.com"), f"floor{number}.com serves")
+        until(lambda: serves(host, f"floor{number}.com", "/index.php"), f"floor{number}.com serves", POLL_S)
         floors.append((time.monotonic() - began) * 1000)
         floor.heard()
         floor.tell("remove", number)
         floor.heard()
     return ours, floors
-
-
-def rank(values, part):
-    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
 def main():
@@ -106,13 +82,13 @@ def main():
     owner = panel.client("clicker")
     until(lambda: "is-live" in panel.request("GET", "/servers")[2], "the server is online", 0.2)
     floor = Floor(arguments.floor)
-    lines, there = [], 0
+    figures, there = Figures(arguments.out), 0
     for size in map(int, arguments.sizes.split(",")):
         began = time.monotonic()
         for number in range(there, size):
             panel.account_with_site(owner, f"other{number}", f"other{number}.com")
         for number in range(there, size):
-            until(lambda: serves(arguments.host, f"other{number}.com"), f"other{number}.com serves", 0.05)
+            until(lambda: serves(arguments.host, f"other{number}.com", "/index.php"), f"other{number}.com serves", 0.05)
         if size > there:
             print(f"{size - there} sites asked for at once served after {time.monotonic() - began:.1f} s", flush=True)
         there = size
@@ -124,14 +100,9 @@ def main():
             if part == 0.99 and len(ours) < 100:
                 print(f"skipped: {name}.sites_{size}: it needs 100 samples")
                 continue
-            value, bare = round(rank(ours, part), 1), round(rank(floors, part), 1)
-            figure = {"name": f"click_to_serving.{name}.sites_{size}", "value": value, "unit": "ms", "floor": bare, "ratio": round(value / bare, 3)}
-            lines.append(json.dumps(figure))
-            print(lines[-1], flush=True)
-            if figure["ratio"] > AIM:
-                print(f"missed: {figure['name']} should be at most {AIM} times the floor")
-            with open(arguments.out, "w", encoding="utf-8") as out:
-                out.write("\n".join(lines) + "\n")
+            value, bare = rank(ours, part), rank(floors, part)
+            aim = (lambda ms, most=AIM * bare: ms <= most, f"at most {AIM} times the floor")
+            figures.figure(f"click_to_serving.{name}.sites_{size}", value, "ms", bare, aim)
 
 
 main()

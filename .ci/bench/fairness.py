@@ -13,12 +13,11 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from common import Figures, rank, until  # noqa: E402
 from panel import Panel  # noqa: E402
 
-PATIENCE_S = 120
 # PHP of one account, as a script that is preloaded for long makes it.
 SLOW_PHP = """mkdir -p /etc/systemd/system/gantry-php8.2@slowuser.service.d
 printf '[Service]\\nExecStartPre=/bin/sleep 15\\n' > /etc/systemd/system/gantry-php8.2@slowuser.service.d/slow.conf
@@ -51,18 +50,6 @@ class Asker(Panel):
         if record["state"] != "succeeded":
             raise SystemExit(f"{record['subject']}: {record['state']}")
         return record["finished_ms"] - record["created_ms"]
-
-
-def until(holds, what):
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not within {PATIENCE_S} s: {what}")
-        time.sleep(0.02)
-
-
-def rank(values, part):
-    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
 def main():
@@ -98,12 +85,8 @@ def main():
     print(f"{len(busy)} samples: {min(busy)} to {max(busy)} ms, alone {min(idle)} to {max(idle)} ms", flush=True)
     part, name = (0.99, "p99") if len(busy) >= 100 else (0.5, "p50")
     value, floor = rank(busy, part), rank(idle, part)
-    figure = {"name": f"fairness.wait_{name}_ms", "value": value, "unit": "ms", "floor": floor, "ratio": round(value / max(floor, 1), 3)}
-    print(json.dumps(figure), flush=True)
-    if value - floor > AIM_MS:
-        print(f"missed: {figure['name']} should be at most {AIM_MS} ms above the floor")
-    with open(arguments.out, "w", encoding="utf-8") as out:
-        out.write(json.dumps(figure) + "\n")
+    aim = (lambda ms: ms - floor <= AIM_MS, f"at most {AIM_MS} ms above the floor")
+    Figures(arguments.out).figure(f"fairness.wait_{name}_ms", value, "ms", floor, aim)
 
 
 main()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The measurements that need hosts of their own, which are removed afterwards: hosts.sh click|fairness|batch|reconcile. What each
+# The measurements that need hosts of their own, which are removed afterwards: hosts.sh click|fairness|join|batch|reconcile. What each
 # measures, and the variables they take, say .ci/bench.sh and the Python file of the same name.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -39,6 +39,12 @@ case $PART in
     fairness)
         whole fair 96 3
         PASSWORD=$ONCE python3 "$HERE/fairness.py" --panel "$GANTRY_PANEL" --samples "${SAMPLES:-100}" --out "$OUT" -- "$LAB" "$HOST"
+        ;;
+    join)
+        whole joined 93 4
+        # Fresh hosts, as they come from a tree.
+        PASSWORD=$ONCE python3 "$HERE/join.py" --panel "$GANTRY_PANEL" --samples "${SAMPLES:-3}" --out "$OUT" --lab "$LAB" --script "$HERE/floor.sh" \
+            --package "$(echo "$GANTRY_UP"/packages/gantry-worker_*.deb)"
         ;;
     batch)
         engine batch 95

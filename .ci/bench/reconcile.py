@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from batch import Bench, Host, median  # noqa: E402
+from batch import Bench, Host  # noqa: E402
+from common import median  # noqa: E402
 
 # How often a worker looks, in seconds.
 PERIOD = 300

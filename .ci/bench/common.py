@@ -1,0 +1,52 @@
+"""What the measurements share: figures, ranks, and looking at sites."""
+
+import json
+import socket
+import time
+
+PATIENCE_S = 120
+
+
+class Figures:
+    """The figures of one part, printed and kept in its file as they come."""
+
+    def __init__(self, out):
+        self.out, self.lines = out, []
+
+    def figure(self, name, value, unit, floor=None, aim=None):
+        """`aim` is whether a value is good, and what would be, in words."""
+        figure = {"name": name, "value": round(value, 1), "unit": unit}
+        if floor is not None:
+            figure |= {"floor": round(floor, 1), "ratio": round(value / max(floor, 0.1), 3)}
+        self.lines.append(json.dumps(figure))
+        print(self.lines[-1], flush=True)
+        if aim is not None and not aim[0](value):
+            print(f"missed: {name} should be {aim[1]}", flush=True)
+        with open(self.out, "w", encoding="utf-8") as out:
+            out.write("\n".join(self.lines) + "\n")
+
+
+def rank(values, part):
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+def median(values):
+    return rank(values, 0.5)
+
+
+def until(holds, what, pause_s=0.02):
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not within {PATIENCE_S} s: {what}")
+        time.sleep(pause_s)
+
+
+def serves(host, domain, path="/", timeout_s=10):
+    """Whether a site answers 200 on a fresh connection."""
+    try:
+        with socket.create_connection((host, 80), timeout=timeout_s) as stream:
+            stream.sendall(f"GET {path} HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\n\r\n".encode())
+            return stream.recv(16).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
