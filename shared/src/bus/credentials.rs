@@ -256,7 +256,7 @@ impl BusKeys {
             PanelUser::Dispatch => ("dispatch", json!([">"]), json!([">"])),
             PanelUser::Serve => {
                 let publish = json!([super::subjects::WAKE, super::subjects::HINT, super::subjects::ASK]);
-                ("serve", publish, json!([super::subjects::HINT, "_INBOX.serve.>"]))
+                ("serve", publish, json!([super::subjects::HINT, format!("{}>", super::subjects::SERVE_INBOX)]))
             }
         };
         let nats = json!({
@@ -293,7 +293,6 @@ fn worker_template() -> Value {
             "ans.{{name()}}.*",
         ]},
         "sub": {"allow": ["_INBOX.{{name()}}.>", "req.{{name()}}.>"]},
-        "resp": {"max": 1, "ttl": 30_000_000_000_i64},
         "subs": 100,
         "data": -1,
         // 1 MiB: the server's own limit for a message.

@@ -15,7 +15,7 @@ use shared::bus::worker::WorkerBus;
 use shared::events::{Event, EventEnvelope, Resync};
 use shared::ids::{AccountId, Epoch, EventId, JobId, OperationId, QuestionId};
 use shared::jobs::{AccountLimits, AccountSpec, ENVELOPE_VERSION, Generation, Job, JobEnvelope, Presence, ResourceKey, SftpAccess};
-use shared::live_read::{About, Answer, Question, Says};
+use shared::live_read::{About, Answer, Question, Says, Told};
 use shared::names::{ServerName, Uid};
 use shared::security::SecurityKind;
 use shared::testing::{NatsServer, now_s};
@@ -348,6 +348,36 @@ async fn serve_can_wake_dispatch_and_hear_hints_and_nothing_else() {
     let hint = Hint { account: Some(account), ..Hint::default() };
     bus.hint(&hint).await.unwrap();
     assert_eq!(tokio::time::timeout(PATIENCE, hints.next()).await.unwrap(), Some(hint));
+}
+
+#[tokio::test]
+async fn an_answer_to_serve_goes_where_serve_hears_and_nowhere_else() {
+    let nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let admin = nats.keys.panel_credentials(PanelUser::Dispatch, now_s()).unwrap();
+    let admin = connect(&Connection { bus: &nats.address(), name: "admin", credentials: &admin }).await.unwrap();
+    let mut asks = bus.asks().await.unwrap();
+    let credentials = nats.keys.panel_credentials(PanelUser::Serve, now_s()).unwrap();
+    let serve = connect(&Connection { bus: &nats.address(), name: "serve", credentials: &credentials }).await.unwrap();
+    let mut heard = admin.subscribe(">").await.unwrap();
+    admin.flush().await.unwrap();
+    // Dispatch's own requests prove that its subscription has reached the server.
+    bus.ensure_streams().await.unwrap();
+    for reply in ["evt.web1.event", "req.web1.question", "$JS.API.STREAM.PURGE.CMD_0", "_INBOX.dispatch.x", "_INBOX.serve.last"] {
+        serve.publish_with_reply("ui.ask", reply, "{}".into()).await.unwrap();
+        let ask = tokio::time::timeout(PATIENCE, asks.next()).await.unwrap().unwrap();
+        ask.tell(&Told::Silent).await.unwrap();
+    }
+    let answer = serde_json::to_vec(&Told::Silent).unwrap();
+    let first = async {
+        loop {
+            let message = heard.next().await.unwrap();
+            if message.payload == answer {
+                return message.subject.to_string();
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, first).await.unwrap(), "_INBOX.serve.last");
 }
 
 #[tokio::test]
