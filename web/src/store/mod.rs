@@ -49,7 +49,7 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, Connection, Executor, Transaction};
 
-pub use error::StoreError;
+pub use error::{Again, StoreError};
 
 /// Which database it is, for the few places where the two differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

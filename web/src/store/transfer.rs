@@ -237,7 +237,8 @@ async fn insert(tx: &mut Tx, table: &Table, into: &str, rows: &[AnyRow]) -> Resu
             query = match (row.try_get_raw(at)?.is_null(), column.is_text) {
                 (true, true) => query.bind(None::<String>),
                 (true, false) => query.bind(None::<i64>),
-                (false, true) => query.bind(row.try_get::<String, _>(at)?),
+                // SQLite keeps a NUL in a text, PostgreSQL does not.
+                (false, true) => query.bind(row.try_get::<String, _>(at)?.replace('\0', "")),
                 (false, false) => query.bind(row.try_get::<i64, _>(at)?),
             };
         }

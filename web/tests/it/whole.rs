@@ -363,15 +363,15 @@ async fn another_servers_worker_cannot_end_this_servers_job() {
     whole.until_state(site, ResourceState::Failed).await;
     // Each was refused, and admins are told by whom.
     let told = security_events(&whole.app).await;
-    let lies = told.iter().filter(|(kind, server, _)| kind == "misdirected_event" && server == "web2").count();
+    let lies = told.iter().filter(|(kind, server, ..)| kind == "misdirected_event" && server == "web2").map(|told| told.3).sum::<i64>();
     assert_eq!(lies, 2, "{told:?}");
     let page = whole.admin.get("/security?state=unseen").await.body;
-    assert!(page.contains("Message in another") && page.contains("in the name of web1"), "{page}");
+    assert!(page.contains("Message in another") && page.contains("web2"), "{page}");
 }
 
-/// What admins were told: the kind, the server, the detail.
-async fn security_events(app: &TestApp) -> Vec<(String, String, String)> {
-    sqlx::query_as("SELECT kind, server_name, detail FROM security_events ORDER BY id").fetch_all(app.db().read()).await.unwrap()
+/// What admins were told: the kind, the server, the detail, how often.
+async fn security_events(app: &TestApp) -> Vec<(String, String, String, i64)> {
+    sqlx::query_as("SELECT kind, server_name, detail, times FROM security_events ORDER BY id").fetch_all(app.db().read()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
