@@ -1,5 +1,7 @@
 //! What can go wrong with the database.
 
+use std::path::PathBuf;
+
 use sqlx::error::DatabaseError;
 
 /// A failure of the database. The message names what was attempted; the cause is the source.
@@ -23,6 +25,15 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("a migration failed")]
     Migration(#[source] sqlx::migrate::MigrateError),
+    /// The SQLite file is what a panel left behind that was moved to PostgreSQL.
+    #[error(
+        "this panel was moved to PostgreSQL. Use its database there, which GANTRY_DATABASE in /etc/gantry/gantry.env names; to go back to \
+         this file as it was before the move, remove {}", mark.display()
+    )]
+    Moved {
+        /// The mark beside the file.
+        mark: PathBuf,
+    },
     /// A row changed between reading and writing it, or two transactions waited for each other. Trying again finds what is true
     /// by then.
     #[error("another transaction was quicker")]
@@ -82,7 +93,7 @@ impl StoreError {
             Self::Duplicate { .. } | Self::Corrupt { .. } => Again::Never,
             Self::Database(sqlx::Error::Database(error)) if is_of_the_data(error.as_ref()) => Again::Never,
             Self::Database(sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }) => Again::Never,
-            Self::Migration(_) | Self::Database(_) => Again::Later,
+            Self::Moved { .. } | Self::Migration(_) | Self::Database(_) => Again::Later,
         }
     }
 
@@ -94,7 +105,7 @@ impl StoreError {
             Self::Duplicate { constraint } => {
                 constraint == &format!("{table}_{column}_key") || constraint.split(", ").any(|part| part == format!("{table}.{column}"))
             }
-            Self::Corrupt { .. } | Self::Migration(_) | Self::Raced | Self::Database(_) => false,
+            Self::Corrupt { .. } | Self::Migration(_) | Self::Moved { .. } | Self::Raced | Self::Database(_) => false,
         }
     }
 }

@@ -43,6 +43,7 @@ pub mod transfer;
 pub mod user;
 pub mod worker_update;
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -93,6 +94,9 @@ impl Db {
     }
 
     async fn open_sqlite(url: &str) -> Result<Self, StoreError> {
+        if let Some(mark) = moved_mark(url).filter(|mark| mark.exists()) {
+            return Err(StoreError::Moved { mark });
+        }
         let create = if url.contains('?') { format!("{url}&mode=rwc") } else { format!("{url}?mode=rwc") };
         let options = AnyConnectOptions::from_str(&create)?;
         let write = AnyPoolOptions::new()
@@ -177,6 +181,13 @@ impl Db {
         self.read.close().await;
         self.write.close().await;
     }
+}
+
+/// The file beside a SQLite database that says that the panel was moved away; `None` if it is in no file.
+fn moved_mark(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?.split('?').next()?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    (!path.is_empty() && !path.contains(":memory:")).then(|| PathBuf::from(format!("{path}.moved")))
 }
 
 /// The present moment in epoch milliseconds. The one clock of the web crate.
