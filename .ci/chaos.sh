@@ -3,7 +3,7 @@
 #
 #   ONLY=random      faults at random while people work, then calm, then an audit; over and over, on an installation of its own
 #   ONLY=syscalls    the k-th system call of each kind of job goes wrong, for every k, on a host of its own
-#   FAULTS=a,b       of the random ones only these (their names are in .ci/chaos/chaos.py)
+#   FAULTS=a,b       of the random ones only these (their names are in .ci/chaos/faults.py); `quick`: those that are over in seconds
 #   SECONDS_LONG=n   how long each part may take (default 1800)
 #   POINTS=n         so many system calls at most (default all)
 #   SEED=n           the same faults again in the same order; without it each run has a seed of its own, and prints it

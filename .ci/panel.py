@@ -10,6 +10,10 @@ PATIENCE_S = 60
 CHOSEN = "seven-quiet-herons-42"
 
 
+class Refused(Exception):
+    """The panel answered something else than was expected."""
+
+
 class Panel:
     """A signed-in admin on one kept connection."""
 
@@ -41,7 +45,7 @@ class Panel:
     def submit(self, path, fields, status=303):
         answer = self.request("POST", path, fields)
         if answer[0] != status:
-            raise SystemExit(f"{path} answered {answer[0]}: {answer[2][:2000]}")
+            raise Refused(f"{path} answered {answer[0]}: {answer[2][:2000]}")
         return answer
 
     def sign_in(self, once):

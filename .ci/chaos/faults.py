@@ -7,17 +7,29 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import auditor
-from panel import Panel
+from panel import Panel, Refused
 
 # The panel sends again what it heard nothing of for two minutes, and looks for that every quarter of a minute.
 SENT_AGAIN_S = 180
 BUS_PORT = 4222
 
 
+@dataclass(frozen=True)
+class Fault:
+    """`quick`: it and what comes of it are over within seconds."""
+
+    name: str
+    weight: int
+    strike: Callable
+    quick: bool = False
+
+
 def faults(world, prober):
-    """Name, weight, what it does."""
+    """All of them."""
     host, lab = world.host, world.host.ask
     made = [0]
 
@@ -110,12 +122,19 @@ def faults(world, prober):
         time.sleep(seconds)
         shell("rm -r /run/systemd/system/gantry-worker.service.d; systemctl daemon-reload; systemctl restart --no-block gantry-worker")
 
-    def php_killed():
-        shell("pkill -KILL -u $(ls /home | grep ^chaos | shuf -n 1) || true")
+    def tenant(random):
+        """One of the actors' users; none if there is none."""
+        users = [user for user in host.names("/home") if user.startswith("chaos")]
+        return random.choice(users) if users else None
 
-    def hostile_tenant(seconds):
+    def php_killed(random):
+        user = tenant(random)
+        if user:
+            host.run("pkill", "-KILL", "-u", user)
+
+    def hostile_tenant(random):
         """A tenant puts links, pipes and folders in root's way, everywhere he can, while jobs of his run."""
-        user = shell("ls /home | grep ^chaos | shuf -n 1")[1].strip()
+        user, seconds = tenant(random), random.uniform(2, 5)
         if not user:
             return
         lab("put", os.path.join(os.path.dirname(os.path.abspath(__file__)), "fight.php"), "/srv/fight.php", "0644")
@@ -220,8 +239,7 @@ def faults(world, prober):
         with world.bus_stopped() as streams:
             move_out(streams, "loop", f"{below}/disk")
         time.sleep(seconds)
-        for pid in world.children("nats-server"):
-            os.kill(pid, signal.SIGSTOP)
+        world.kill("nats-server", sent=signal.SIGSTOP)
         run("cp", "--reflink=always", f"{below}/disk", f"{below}/rest")
         with world.bus_stopped() as streams:
             unmount(streams)
@@ -262,34 +280,34 @@ def faults(world, prober):
                 fields = {"account": account.rsplit("/", 1)[1], "domain": f"s{number}.{user}.example", "php": "static"}
                 panel.request("POST", "/sites", fields)
             panel.request("POST", f"{account}/delete", {"confirm": user})
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, Refused):
             # Whatever was taken is audited; the account stays.
             pass
 
     return [
-        ("kill worker", 6, lambda r: worker("kill -s KILL")),
-        ("kill worker in a loop", 2, killed_in_a_loop),
-        ("stall worker", 2, lambda r: stalled(r.uniform(2, 8))),
-        ("kill dispatch", 3, lambda r: world.kill("bin/gantry", "dispatch")),
-        ("kill serve", 2, lambda r: world.kill("bin/gantry", "serve")),
-        ("kill bus", 3, lambda r: world.kill("nats-server")),
-        ("cut network", 2, lambda r: host_gone(lambda: lab("net-cut"), lambda: lab("net-heal"), r.uniform(2, 10))),
-        ("cut power", 1, lambda r: host_gone(lambda: lab("cut"), lambda: lab("up"), r.uniform(0, 2))),
-        ("nginx broken by hand", 2, lambda r: broken_by_hand(r.uniform(1, 6))),
-        ("disk full", 2, lambda r: full(r.choice(["/etc/nginx/sites-available", "/etc/gantry-worker"]), r.uniform(1, 4))),
-        ("worker's disk full", 1, lambda r: full_database(r.uniform(1, 4))),
-        ("disk read-only", 2, lambda r: read_only(r.choice(["/etc/nginx", "/etc/gantry-worker", "/home"]), r.uniform(1, 4))),
-        ("users locked", 1, lambda r: locked(r.uniform(1, 5))),
-        ("clock wrong", 2, lambda r: wrong_clock(r.choice([-1, 1]), r.uniform(3, 8))),
-        ("kill a tenant's processes", 2, lambda r: php_killed()),
-        ("hostile tenant", 3, lambda r: hostile_tenant(r.uniform(2, 5))),
-        ("bus cut off in silence", 2, lambda r: bus_cut("drop", r.uniform(2, 12))),
-        ("bus refuses one in three", 2, lambda r: bus_cut("numgen random mod 3 0 reject with tcp reset", r.uniform(2, 8))),
-        ("bus store lost", 1, lambda r: store_lost()),
-        ("bus store taken back", 1, lambda r: store_taken_back(r.uniform(1, 6))),
-        ("bit flipped in the bus's store", 1, bit_flipped),
-        ("bus's disk full", 1, lambda r: bus_disk_full(r.uniform(2, 6))),
-        ("bus's power cut", 1, lambda r: bus_power_cut(r.uniform(3, 8))),
-        ("database locked", 2, lambda r: database_locked(r.uniform(1, 14))),
-        ("flood of jobs", 2, lambda r: flood(r.randrange(20, 60))),
+        Fault("kill worker", 6, lambda r: worker("kill -s KILL"), quick=True),
+        Fault("kill worker in a loop", 2, killed_in_a_loop),
+        Fault("stall worker", 2, lambda r: stalled(r.uniform(2, 8)), quick=True),
+        Fault("kill dispatch", 3, lambda r: world.kill("bin/gantry", "dispatch"), quick=True),
+        Fault("kill serve", 2, lambda r: world.kill("bin/gantry", "serve"), quick=True),
+        Fault("kill bus", 3, lambda r: world.kill("nats-server"), quick=True),
+        Fault("cut network", 2, lambda r: host_gone(lambda: lab("net-cut"), lambda: lab("net-heal"), r.uniform(2, 10))),
+        Fault("cut power", 1, lambda r: host_gone(lambda: lab("cut"), lambda: lab("up"), r.uniform(0, 2))),
+        Fault("nginx broken by hand", 2, lambda r: broken_by_hand(r.uniform(1, 6)), quick=True),
+        Fault("disk full", 2, lambda r: full(r.choice(["/etc/nginx/sites-available", "/etc/gantry-worker"]), r.uniform(1, 4)), quick=True),
+        Fault("worker's disk full", 1, lambda r: full_database(r.uniform(1, 4))),
+        Fault("disk read-only", 2, lambda r: read_only(r.choice(["/etc/nginx", "/etc/gantry-worker", "/home"]), r.uniform(1, 4)), quick=True),
+        Fault("users locked", 1, lambda r: locked(r.uniform(1, 5)), quick=True),
+        Fault("clock wrong", 2, lambda r: wrong_clock(r.choice([-1, 1]), r.uniform(3, 8))),
+        Fault("kill a tenant's processes", 2, php_killed, quick=True),
+        Fault("hostile tenant", 3, hostile_tenant, quick=True),
+        Fault("bus cut off in silence", 2, lambda r: bus_cut("drop", r.uniform(2, 12))),
+        Fault("bus refuses one in three", 2, lambda r: bus_cut("numgen random mod 3 0 reject with tcp reset", r.uniform(2, 8))),
+        Fault("bus store lost", 1, lambda r: store_lost()),
+        Fault("bus store taken back", 1, lambda r: store_taken_back(r.uniform(1, 6))),
+        Fault("bit flipped in the bus's store", 1, bit_flipped),
+        Fault("bus's disk full", 1, lambda r: bus_disk_full(r.uniform(2, 6))),
+        Fault("bus's power cut", 1, lambda r: bus_power_cut(r.uniform(3, 8))),
+        Fault("database locked", 2, lambda r: database_locked(r.uniform(1, 14))),
+        Fault("flood of jobs", 2, lambda r: flood(r.randrange(20, 60)), quick=True),
     ]

@@ -25,6 +25,8 @@ pub enum SecurityKind {
     ForeignEvent,
     /// A message in the name of a server that does not exist or has not joined.
     UnknownServer,
+    /// A server sent a message that can never be kept.
+    UnusableMessage,
     /// A second connection with the identity of a server that is connected.
     SecondConnection,
     /// A connection with credentials that were revoked, or never were good.
@@ -38,7 +40,7 @@ pub struct UnknownSecurityKind;
 
 impl SecurityKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ForgedJob,
         Self::MisdirectedJob,
         Self::ForeignJob,
@@ -46,6 +48,7 @@ impl SecurityKind {
         Self::MisdirectedEvent,
         Self::ForeignEvent,
         Self::UnknownServer,
+        Self::UnusableMessage,
         Self::SecondConnection,
         Self::RefusedCredentials,
     ];
@@ -61,6 +64,7 @@ impl SecurityKind {
             Self::MisdirectedEvent => "misdirected_event",
             Self::ForeignEvent => "foreign_event",
             Self::UnknownServer => "unknown_server",
+            Self::UnusableMessage => "unusable_message",
             Self::SecondConnection => "second_connection",
             Self::RefusedCredentials => "refused_credentials",
         }
@@ -77,6 +81,7 @@ impl SecurityKind {
             Self::MisdirectedEvent => "Message in another's name dropped",
             Self::ForeignEvent => "Message for another panel dropped",
             Self::UnknownServer => "Message of an unknown server dropped",
+            Self::UnusableMessage => "Unusable message dropped",
             Self::SecondConnection => "Second connection refused",
             Self::RefusedCredentials => "Credentials refused",
         }
@@ -99,6 +104,9 @@ impl SecurityKind {
             Self::MisdirectedEvent => "This server speaks for another. Nothing was believed. Look at the host; it may be in foreign hands.",
             Self::ForeignEvent => "The server serves another panel, or a copy of this one. Let it join again.",
             Self::UnknownServer => "A server that was deleted, or never was, still speaks. Nothing was believed.",
+            Self::UnusableMessage => {
+                "This server sent something that the panel can never keep. It was dropped. Look at the host; it may be in foreign hands."
+            }
             Self::SecondConnection => {
                 "The host, or its keys, were copied. The first connection stays. If the copy is the one to keep, let it join again."
             }

@@ -184,6 +184,12 @@ impl NatsCluster {
     #[must_use]
     #[expect(clippy::expect_used, reason = "a test that cannot have its servers must fail loudly")]
     pub fn start() -> Self {
+        // A port that was free a moment ago may be somebody else's by now.
+        (0..5).find_map(|_| Self::try_start()).expect("six free ports")
+    }
+
+    #[expect(clippy::expect_used, reason = "a test that cannot have its servers must fail loudly")]
+    fn try_start() -> Option<Self> {
         let dir = tempfile::tempdir().expect("a scratch directory");
         let keys = BusKeys::generate().expect("keys");
         let authority = Authority::generate(epoch_s()).expect("an authority");
@@ -205,11 +211,8 @@ impl NatsCluster {
             Node { child: run_node(&dir, number, client, route, &routes, &keys), dir, client, route }
         });
         let nodes = nodes.collect();
-        let cluster = Self { nodes, authority, keys, _dir: dir };
-        for number in 0..3 {
-            cluster.until_it_listens(number);
-        }
-        cluster
+        let mut cluster = Self { nodes, authority, keys, _dir: dir };
+        (0..3).all(|number| cluster.listens(number)).then_some(cluster)
     }
 
     /// Where clients connect: any of these nodes.
@@ -237,11 +240,18 @@ impl NatsCluster {
         let routes: Vec<String> = self.nodes.iter().map(|node| node.route.to_string()).collect();
         let Node { dir, client, route, .. } = &self.nodes[node];
         self.nodes[node].child = run_node(dir, node, *client, *route, &routes, &self.keys);
-        self.until_it_listens(node);
+        assert!(self.listens(node), "the node does not start again");
     }
 
-    fn until_it_listens(&self, node: usize) {
-        until("a node listens", || TcpStream::connect(self.nodes[node].client).is_ok());
+    /// Waits until a node listens; false if it has ended instead.
+    fn listens(&mut self, node: usize) -> bool {
+        let Node { child, client, .. } = &mut self.nodes[node];
+        let mut ended = false;
+        until("a node listens", || {
+            ended = child.try_wait().is_ok_and(|status| status.is_some());
+            ended || TcpStream::connect(*client).is_ok()
+        });
+        !ended
     }
 }
 

@@ -3,7 +3,7 @@
 //! - [`routes`]: HTTP in, one use case, one view. [`paths`]: every address. [`router`]: all of them, with the stack around.
 //! - [`app`]: use cases, one transaction each. [`auth`]: proofs of who somebody is. [`store`]: the database.
 //! - [`views`]: HTML as pure functions. [`live`]: changed parts of a page over one stream.
-//! - [`worker_package`]: what hosts that join install. [`tls`]: the panel's certificate.
+//! - [`worker_package`]: what hosts that join install. [`tls`]: the panel's certificate. `private_file`: files that others must not read.
 //! - [`dispatch`]: the other process, which holds the keys. [`cli`]: the commands.
 
 pub mod app;
@@ -17,6 +17,7 @@ pub mod extract;
 pub mod live;
 pub mod middleware;
 pub mod paths;
+mod private_file;
 pub mod router;
 pub mod routes;
 pub mod state;

@@ -1,6 +1,5 @@
 //! The panel's certificate: self-signed from the first start, until a better one is put in its place.
 
-use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use sha2::{Digest, Sha256};
 
+use crate::private_file::{WriteError, write};
 use crate::views::join::PanelTrust;
 
 /// Where the certificate and its key lie.
@@ -58,6 +58,12 @@ pub enum TlsError {
     },
 }
 
+impl From<WriteError> for TlsError {
+    fn from(WriteError { path, source }: WriteError) -> Self {
+        Self::File { path, source }
+    }
+}
+
 impl TlsFiles {
     /// The files in a directory.
     #[must_use]
@@ -85,7 +91,8 @@ impl TlsFiles {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.self_signed(&key).map_err(TlsError::Generate)?;
         write(&self.key, key.serialize_pem().as_bytes(), 0o600)?;
-        write(&self.certificate, certificate.pem().as_bytes(), 0o644)
+        write(&self.certificate, certificate.pem().as_bytes(), 0o644)?;
+        Ok(())
     }
 
     /// Waits until no other process makes a certificate here; none does until what is returned is dropped.
@@ -138,16 +145,6 @@ fn is_vouched_for(chain: &[CertificateDer<'_>], host: &str, authorities: RootCer
     WebPkiServerVerifier::builder_with_provider(authorities.into(), provider.into())
         .build()
         .is_ok_and(|verifier| verifier.verify_server_cert(leaf, between, &name, &[], UnixTime::now()).is_ok())
-}
-
-/// Writes a file with a mode from its first moment, whole or not at all.
-pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), TlsError> {
-    let file = |source| TlsError::File { path: path.to_owned(), source };
-    let temporary = path.with_extension("new");
-    let _ = std::fs::remove_file(&temporary);
-    let mut new = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(file)?;
-    new.write_all(bytes).and_then(|()| new.sync_all()).map_err(file)?;
-    std::fs::rename(&temporary, path).map_err(file)
 }
 
 #[cfg(test)]

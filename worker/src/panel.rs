@@ -10,12 +10,9 @@ use data_encoding::HEXLOWER;
 use hyper::body::Body;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName as TlsName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
-use sha2::{Digest, Sha256};
-use shared::tls::{SYSTEM_AUTHORITIES, authorities};
+use rustls::CertificateError;
+use rustls::pki_types::ServerName as TlsName;
+use shared::tls::{Is, SYSTEM_AUTHORITIES, authorities, client_config, provider};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -136,66 +133,16 @@ fn tls_error(address: &str, source: std::io::Error) -> PanelError {
 }
 
 fn tls_config(fingerprint: &str) -> Result<rustls::ClientConfig, PanelError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(PanelError::http)?;
     if fingerprint.trim().is_empty() {
         let trusted = authorities(&std::fs::read(SYSTEM_AUTHORITIES).unwrap_or_default());
-        return Ok(versions.with_root_certificates(trusted).with_no_client_auth());
+        let versions = rustls::ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        return Ok(versions.map_err(PanelError::http)?.with_root_certificates(trusted).with_no_client_auth());
     }
     let digits: String = fingerprint.trim().chars().filter(|c| *c != ':').collect::<String>().to_ascii_lowercase();
     let pinned = HEXLOWER
         .decode(digits.as_bytes())
         .ok()
-        .filter(|bytes| bytes.len() == 32)
+        .and_then(|bytes| bytes.try_into().ok())
         .ok_or_else(|| PanelError::Command("the fingerprint has 64 hexadecimal digits".to_owned()))?;
-    let verifier = Pinned { fingerprint: pinned, provider };
-    Ok(versions.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
-}
-
-/// Accepts the one certificate whose fingerprint the command carries.
-#[derive(Debug)]
-struct Pinned {
-    fingerprint: Vec<u8>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &TlsName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if Sha256::digest(end_entity.as_ref()).as_slice() == self.fingerprint {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    client_config(Is::Pinned(pinned)).map_err(PanelError::http)
 }

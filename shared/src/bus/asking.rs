@@ -17,8 +17,8 @@ use crate::live_read::{Answer, Ask, Question, Says, Told};
 
 /// A worker may be at work for about a second before it looks at a question.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
-/// Dispatch answers in any case: with the worker's answer or without.
-const ASK_PATIENCE: Duration = Duration::from_secs(7);
+/// So long a process that serves pages waits. Dispatch answers in any case: with the worker's answer or without.
+pub const ASK_PATIENCE: Duration = Duration::from_secs(7);
 
 fn encoded<T: Serialize>(what: &'static str, message: &T) -> Result<Vec<u8>, BusError> {
     serde_json::to_vec(message).map_err(|source| BusError::Undecodable { what, source })
@@ -66,12 +66,17 @@ impl AskMessage {
         serde_json::from_slice(&self.message.payload).map_err(|source| BusError::Undecodable { what: "question", source })
     }
 
-    /// Tells whoever asked.
+    /// Tells whoever asked. **Only a process that serves pages is told**: dispatch may publish anywhere, and must not do so in the
+    /// name of one that may not.
     ///
     /// # Errors
     /// The client is closed.
     pub async fn tell(&self, told: &Told) -> Result<(), BusError> {
         let Some(reply) = self.message.reply.clone() else { return Ok(()) };
+        if !reply.as_str().starts_with(subjects::SERVE_INBOX) {
+            tracing::error!(bus.subject = %reply, "SECURITY: an answer was to go where none is heard, and was dropped");
+            return Ok(());
+        }
         let payload = encoded("answer", told)?;
         self.client.publish(reply, payload.into()).await.map_err(|source| BusError::refused("take an answer", source))
     }

@@ -4,16 +4,13 @@
 //! The certificate is for the one name [`BUS_NAME`], whatever address a client uses, so an address that changes needs no new
 //! certificate. The nodes of a cluster ask each other for their own host's name besides; the authority signs nothing else.
 
-use std::sync::Arc;
-
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rustls::ClientConfig;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
-use crate::tls::authorities;
+use crate::tls::{Is, authorities, provider};
 
 /// The name in the bus's certificate.
 const BUS_NAME: &str = "bus.gantry.internal";
@@ -145,54 +142,11 @@ fn last(params: &mut CertificateParams, now_s: u64, days: u64) {
     params.not_after = at(now_s + days * DAY_S);
 }
 
-/// TLS for a client of the bus: the authority, and nobody else, vouches for the server.
+/// TLS for a client of the bus: the authority, and nobody else, vouches for the server under [`BUS_NAME`].
 pub(super) fn client_config(authority: &str) -> Result<ClientConfig, AuthorityError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let inner = WebPkiServerVerifier::builder_with_provider(authorities(authority.as_bytes()).into(), Arc::clone(&provider))
+    let authorities = WebPkiServerVerifier::builder_with_provider(authorities(authority.as_bytes()).into(), provider())
         .build()
         .map_err(AuthorityError::Verifier)?;
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(versions.dangerous().with_custom_certificate_verifier(Arc::new(IsBus { inner })).with_no_client_auth())
-}
-
-/// Asks for [`BUS_NAME`], whatever address was connected to.
-#[derive(Debug)]
-struct IsBus {
-    inner: Arc<WebPkiServerVerifier>,
-}
-
-impl ServerCertVerifier for IsBus {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let name = ServerName::try_from(BUS_NAME).map_err(|error| rustls::Error::General(error.to_string()))?;
-        self.inner.verify_server_cert(end_entity, intermediates, &name, ocsp, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
+    let name = ServerName::try_from(BUS_NAME).map_err(|error| rustls::Error::General(error.to_string()))?;
+    Ok(crate::tls::client_config(Is::Named { name, authorities })?)
 }

@@ -8,16 +8,16 @@
 //! signing key, whose template in the account's JWT holds the permissions, spelled with the server's name. So a stolen
 //! signing key makes workers and nothing else. A worker's account needs no key that is kept: it is derived.
 //!
-//! The encoding is NATS's JWT version 2 (ADR-14); only what is needed of it is written here.
+//! Their encoding: [`super::jwt`].
 
-use data_encoding::{BASE32HEX_NOPAD, BASE64URL_NOPAD};
 use nkeys::{KeyPair, KeyPairType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::BusError;
-use super::subjects::WORKER_API;
+use super::jwt::{Claims, encode};
+use super::subjects::{self, WORKER_API};
 use crate::names::ServerName;
 
 /// The seeds of everything that signs on the panel's side. Held by dispatch alone, in a file only it can read.
@@ -252,18 +252,16 @@ impl BusKeys {
     /// A stored seed is damaged.
     pub fn panel_credentials(&self, user: PanelUser, now_s: i64) -> Result<Credentials, BusError> {
         let (seed, public_key) = new_user_key()?;
-        let (name, publish, subscribe) = match user {
-            PanelUser::Dispatch => ("dispatch", json!([">"]), json!([">"])),
-            PanelUser::Serve => {
-                let publish = json!([super::subjects::WAKE, super::subjects::HINT, super::subjects::ASK]);
-                ("serve", publish, json!([super::subjects::HINT, "_INBOX.serve.>"]))
-            }
-        };
-        let nats = json!({
-            "type": "user", "version": 2, "pub": {"allow": publish}, "sub": {"allow": subscribe}, "subs": -1, "data": -1, "payload": -1,
-        });
+        let (name, nats) = rights(user);
         let jwt = encode(&key("the panel account's seed", &self.panel_account)?, &public_key, name, now_s, nats)?;
         Ok(Credentials { jwt, seed })
+    }
+
+    /// Whether these credentials are what [`Self::panel_credentials`] would give today, but for their key.
+    #[must_use]
+    pub fn gives(&self, user: PanelUser, credentials: &Credentials) -> bool {
+        let claims = Claims::of(&credentials.jwt);
+        claims.is_some_and(|claims| claims.nats == rights(user).1 && self.panel_account().is_ok_and(|account| account == claims.issuer))
     }
 
     /// New credentials in the system account, for presence and for pushing account JWTs.
@@ -276,6 +274,21 @@ impl BusKeys {
         let jwt = encode(&key("the system account's seed", &self.system_account)?, &public_key, "dispatch", now_s, nats)?;
         Ok(Credentials { jwt, seed })
     }
+}
+
+/// The name of one of the panel's own programs, and what it may do.
+fn rights(user: PanelUser) -> (&'static str, Value) {
+    let (name, publish, subscribe) = match user {
+        PanelUser::Dispatch => ("dispatch", json!([">"]), json!([">"])),
+        PanelUser::Serve => {
+            let publish = json!([subjects::WAKE, subjects::HINT, subjects::ASK]);
+            ("serve", publish, json!([subjects::HINT, format!("{}>", subjects::SERVE_INBOX)]))
+        }
+    };
+    let nats = json!({
+        "type": "user", "version": 2, "pub": {"allow": publish}, "sub": {"allow": subscribe}, "subs": -1, "data": -1, "payload": -1,
+    });
+    (name, nats)
 }
 
 /// What a worker may do within its account, by its name. Proved against a real server, each right and each denial, in
@@ -293,7 +306,6 @@ fn worker_template() -> Value {
             "ans.{{name()}}.*",
         ]},
         "sub": {"allow": ["_INBOX.{{name()}}.>", "req.{{name()}}.>"]},
-        "resp": {"max": 1, "ttl": 30_000_000_000_i64},
         "subs": 100,
         "data": -1,
         // 1 MiB: the server's own limit for a message.
@@ -360,33 +372,4 @@ fn limits(jetstream: &Value) -> Value {
         all.extend(jetstream.clone());
     }
     all
-}
-
-/// What an account's JWT says.
-pub(crate) struct AccountClaims {
-    /// Epoch seconds.
-    pub(crate) issued_s: i64,
-    /// Limits, exports, imports, signing keys, revocations.
-    pub(crate) nats: Value,
-}
-
-impl AccountClaims {
-    /// Reads a JWT, of which nothing is verified: it comes from the bus's own store.
-    pub(crate) fn of(jwt: &str) -> Option<Self> {
-        let claims = BASE64URL_NOPAD.decode(jwt.split('.').nth(1)?.as_bytes()).ok()?;
-        let mut claims: Value = serde_json::from_slice(&claims).ok()?;
-        Some(Self { issued_s: claims["iat"].as_i64()?, nats: claims["nats"].take() })
-    }
-}
-
-fn encode(issuer: &KeyPair, subject: &str, name: &str, now_s: i64, nats: Value) -> Result<String, BusError> {
-    let mut claims = json!({"iat": now_s, "iss": issuer.public_key(), "name": name, "sub": subject, "nats": nats});
-    let id = BASE32HEX_NOPAD.encode(&Sha256::digest(claims.to_string()));
-    if let Some(claims) = claims.as_object_mut() {
-        claims.insert("jti".to_owned(), Value::String(id));
-    }
-    let header = BASE64URL_NOPAD.encode(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
-    let signed = format!("{header}.{}", BASE64URL_NOPAD.encode(claims.to_string().as_bytes()));
-    let signature = issuer.sign(signed.as_bytes()).map_err(|source| BusError::Key { what: "the issuer's key", source })?;
-    Ok(format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature)))
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`subjects`]: the only place where a subject is spelled.
 //! - [`topology`]: streams and consumers; made and updated here, never deleted.
-//! - [`credentials`]: operator, account and user JWTs, and the permissions of each kind of client.
+//! - [`credentials`]: operator, account and user JWTs, and the permissions of each kind of client. `jwt`: their encoding.
 //! - [`authority`]: the certificate authority that vouches for the bus; every connection is encrypted.
 //! - [`signing`]: jobs are signed by dispatch and events by workers, so a client of the bus can forge neither.
 //! - [`sealing`]: secrets only one worker can read.
@@ -18,6 +18,7 @@ pub mod authority;
 mod census;
 pub mod client;
 pub mod credentials;
+mod jwt;
 pub mod panel;
 pub mod refusals;
 pub mod sealing;

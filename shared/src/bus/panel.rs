@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::BusError;
 use super::authority::BusAddress;
 use super::client::{Connection, REQUEST_TIMEOUT, connect};
-use super::credentials::{AccountClaims, BusKeys, Credentials, PanelUser, WorkerAccount};
+use super::credentials::{BusKeys, Credentials, PanelUser, WorkerAccount};
+use super::jwt::Claims;
 use super::signing::{Purpose, SIGNATURE_HEADER, open, sign};
 use super::topology::Replicas;
 use super::{subjects, topology};
@@ -115,7 +116,7 @@ impl DispatchBus {
         // The bus keeps the newer of two, by their seconds.
         let now_s = stored.as_ref().map_or(now_s, |stored| now_s.max(stored.issued_s + 1));
         let jwt = jwt(now_s)?;
-        if stored.is_some_and(|stored| AccountClaims::of(&jwt).is_some_and(|wanted| wanted.nats == stored.nats)) {
+        if stored.is_some_and(|stored| Claims::of(&jwt).is_some_and(|wanted| wanted.nats == stored.nats)) {
             return Ok(());
         }
         self.push_account(jwt).await
@@ -244,9 +245,9 @@ impl DispatchBus {
         }
     }
 
-    async fn stored_account(&self, account: &str) -> Result<Option<AccountClaims>, BusError> {
+    async fn stored_account(&self, account: &str) -> Result<Option<Claims>, BusError> {
         let jwt = self.ask_system(&format!("$SYS.REQ.ACCOUNT.{account}.CLAIMS.LOOKUP"), String::new()).await?;
-        Ok(std::str::from_utf8(&jwt.payload).ok().and_then(AccountClaims::of))
+        Ok(std::str::from_utf8(&jwt.payload).ok().and_then(Claims::of))
     }
 
     pub(super) async fn ask_system(&self, subject: &str, payload: String) -> Result<async_nats::Message, BusError> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::BusError;
 use super::credentials::BusKeys;
+use super::jwt::Claims;
 use super::topology::STREAM_MAX_BYTES;
 
 /// The oldest nats-server that is safe: before it, forged acknowledgements delete other servers' jobs (2.9), and
@@ -107,6 +108,19 @@ pub fn render(config: &ServerConfig<'_>, keys: &BusKeys, now_s: i64) -> Result<S
     line(format!("  {}: \"{}\"", keys.panel_account()?, keys.panel_account_jwt(now_s)?));
     line("}".to_owned());
     Ok(text)
+}
+
+/// When the JWTs of a configuration were issued, if they say what these keys would have them say today.
+///
+/// A server that runs takes up another configuration only if its operator's JWT has not changed by a letter.
+///
+/// # Errors
+/// A stored key is damaged.
+pub fn issued_s(config: &str, keys: &BusKeys) -> Result<Option<i64>, BusError> {
+    let operator = config.lines().find_map(|line| line.strip_prefix("operator: \"")?.strip_suffix('"'));
+    let Some(issued_s) = operator.and_then(Claims::of).map(|claims| claims.issued_s) else { return Ok(None) };
+    let today = [keys.operator_jwt(issued_s)?, keys.system_account_jwt(issued_s)?, keys.panel_account_jwt(issued_s)?];
+    Ok(today.iter().all(|jwt| config.contains(jwt.as_str())).then_some(issued_s))
 }
 
 /// Where a server keeps its streams, beneath its [`ServerConfig::data_dir`].

@@ -2,11 +2,15 @@
 //!
 //! What is signed is a context line and the payload's bytes, so that a signature made for one purpose proves nothing
 //! for another. There is no expiry: a server may be offline for days. Generation and epoch fence replays.
+//!
+//! **What a worker signed holds no control characters but line ends and tabs once it is opened**: PostgreSQL stores no NUL, and no
+//! terminal that shows a log is given an escape.
 
 use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::BusError;
 
@@ -53,6 +57,15 @@ impl Purpose {
         }
     }
 
+    /// Whether a worker signs it: its host decides what its texts hold.
+    const fn is_of_a_worker(self) -> bool {
+        match self {
+            Self::Event | Self::Progress | Self::Heartbeat | Self::Answer => true,
+            // A job is carried out as it was signed.
+            Self::Job | Self::Question => false,
+        }
+    }
+
     fn message(self, payload: &[u8]) -> Vec<u8> {
         [self.context().as_bytes(), payload].concat()
     }
@@ -89,7 +102,30 @@ pub fn open<T: DeserializeOwned>(purpose: Purpose, public_key: &str, payload: &[
         return Err(bad());
     }
     key.verify(&purpose.message(payload), &signature).map_err(|_| bad())?;
-    serde_json::from_slice(payload).map_err(|source| BusError::Undecodable { what: purpose.name(), source })
+    let decoded = if purpose.is_of_a_worker() {
+        serde_json::from_slice::<Value>(payload).and_then(|mut message| {
+            clean(&mut message);
+            serde_json::from_value(message)
+        })
+    } else {
+        serde_json::from_slice(payload)
+    };
+    decoded.map_err(|source| BusError::Undecodable { what: purpose.name(), source })
+}
+
+/// Puts U+FFFD in the place of each control character that is neither a line end nor a tab.
+fn clean(message: &mut Value) {
+    match message {
+        Value::String(text) => {
+            let is_unwanted = |c: char| c.is_control() && c != '\n' && c != '\t';
+            if text.contains(is_unwanted) {
+                *text = text.replace(is_unwanted, "\u{fffd}");
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(clean),
+        Value::Object(fields) => fields.values_mut().for_each(clean),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 #[cfg(test)]
@@ -110,5 +146,17 @@ mod tests {
         assert!(read(Purpose::Event, &key.public_key(), b"\"hallo\"", Some(&signed.signature)).is_err());
         assert!(read(Purpose::Event, &key.public_key(), &signed.payload, None).is_err());
         assert!(read(Purpose::Event, &key.public_key(), &signed.payload, Some("AAAA")).is_err());
+    }
+
+    #[test]
+    fn control_characters_of_a_worker_are_replaced_and_a_job_is_opened_as_it_was_signed() {
+        let key = KeyPair::new_user();
+        let said = ["a\0b\u{1b}[31m\r\u{85}\n\tc".to_owned()];
+        for purpose in [Purpose::Event, Purpose::Progress, Purpose::Heartbeat, Purpose::Answer, Purpose::Job, Purpose::Question] {
+            let signed = sign(purpose, &key, &said).unwrap();
+            let opened: [String; 1] = open(purpose, &key.public_key(), &signed.payload, Some(&signed.signature)).unwrap();
+            let expected = if purpose.is_of_a_worker() { "a\u{fffd}b\u{fffd}[31m\u{fffd}\u{fffd}\n\tc" } else { &said[0] };
+            assert_eq!(opened[0], expected, "{purpose:?}");
+        }
     }
 }

@@ -26,6 +26,8 @@ pub const WAKE: &str = "ui.wake";
 pub const HINT: &str = "ui.hint";
 /// "Ask a worker this." Answered.
 pub const ASK: &str = "ui.ask";
+/// Where processes that serve pages hear answers.
+pub const SERVE_INBOX: &str = "_INBOX.serve.";
 /// All events of all workers.
 pub const ALL_EVENTS: &str = "evt.>";
 /// All progress of all workers.

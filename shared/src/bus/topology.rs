@@ -26,6 +26,9 @@ const COMMAND_MAX_AGE: Duration = Duration::from_hours(14 * 24);
 const EVENT_MAX_AGE: Duration = Duration::from_hours(7 * 24);
 /// Longer than the pause after which a silent job is sent again (see the sweeper), so a repeat is recognised.
 const DUPLICATE_WINDOW: Duration = Duration::from_hours(1);
+/// Who was killed with messages in its hands leaves them to the next one after this long. Both workers and dispatch acknowledge
+/// after a small transaction, some milliseconds each for a batch of 128, and a message that comes twice changes nothing.
+const ACK_WAIT: Duration = Duration::from_secs(10);
 /// Any explicit number lifts the default of 1,000 consumers per stream (nats-server 2.15).
 const MAX_CONSUMERS: i32 = 20_000;
 /// 1 GiB of waiting jobs at about 2 KiB each is half a million; publishing more fails and the queue keeps them.
@@ -111,7 +114,7 @@ pub async fn ensure(context: &Context, ingest_secret: &str, replicas: Replicas) 
         durable_name: Some(EVENT_CONSUMER.to_owned()),
         ack_policy: AckPolicy::Explicit,
         deliver_policy: DeliverPolicy::All,
-        ack_wait: Duration::from_secs(30),
+        ack_wait: ACK_WAIT,
         max_deliver: -1,
         max_ack_pending: 1024,
         ..pull::Config::default()
@@ -155,7 +158,7 @@ pub async fn ensure_server(context: &Context, stream: &str, server: &ServerName)
         ack_policy: AckPolicy::Explicit,
         deliver_policy: DeliverPolicy::All,
         // The worker acknowledges as soon as the job is in its inbox, not when it is done.
-        ack_wait: Duration::from_secs(30),
+        ack_wait: ACK_WAIT,
         max_deliver: -1,
         max_ack_pending: 1024,
         max_waiting: 8,

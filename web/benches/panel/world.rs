@@ -102,7 +102,7 @@ async fn fill(app: &App, actor: &Actor) -> anyhow::Result<UserId> {
     let server = server_add(app, actor, &form).await?.id;
     let mut tx = app.db.write().await?;
     sqlx::query("UPDATE servers SET public_key = 'U', seal_key = 'X' WHERE id = $1").bind(server.to_string()).execute(&mut *tx).await?;
-    server_heartbeat_in_tx(&mut tx, server, &heartbeat("web1".parse()?)?).await?;
+    server_heartbeat_in_tx(&mut tx, server, &heartbeat("web1".parse()?)?, now_ms()).await?;
     tx.commit().await?;
     let client = client(app, actor).await?;
     for account in 0..ACCOUNTS {

@@ -95,7 +95,9 @@ impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Database(_) | StoreError::Raced => Self::Unavailable(error),
-            StoreError::Duplicate { .. } | StoreError::Corrupt { .. } | StoreError::Migration(_) => Self::Internal(Box::new(error)),
+            StoreError::Duplicate { .. } | StoreError::Corrupt { .. } | StoreError::Migration(_) | StoreError::Moved { .. } => {
+                Self::Internal(Box::new(error))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! **A signal is a hint**: losing one costs time, not truth. It carries ids only.
 
+use shared::bus::panel::Hint;
 use shared::ids::{AccountId, OperationId, ServerId, UserId};
 
 /// Something has changed.
@@ -30,6 +31,24 @@ pub enum Signal {
     SecuritySeen,
     /// Sessions of a person have ended; streams of theirs must look whether their own still exists.
     SessionsEnded(UserId),
+}
+
+impl Signal {
+    /// What it tells open pages. `None`: it is for dispatch, which looks at the tables again.
+    #[must_use]
+    pub fn hint(&self) -> Option<Hint> {
+        let hint = match self {
+            Self::JobsQueued(_) | Self::EnrolmentRequested => return None,
+            Self::OperationChanged { operation, account, owner: _ } => {
+                Hint { operation: Some(*operation), account: Some(*account), ..Hint::default() }
+            }
+            Self::ServerChanged(server) => Hint { server: Some(*server), ..Hint::default() },
+            Self::UserChanged(user) | Self::SessionsEnded(user) => Hint { user: Some(*user), ..Hint::default() },
+            Self::Audited => Hint { audit: true, ..Hint::default() },
+            Self::SecuritySeen => Hint { security: true, ..Hint::default() },
+        };
+        Some(hint)
+    }
 }
 
 /// Takes signals. **Never fails and never waits**: the request is committed whatever becomes of the hint.

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Context;
 use shared::bus::authority::Authority;
 
+use crate::private_file::write;
 use crate::store::now_ms;
-use crate::tls::write;
 
 /// Reads the authority, or makes it if there is none. A damaged one is never replaced: workers trust it.
 pub(super) fn load_or_create(key: &Path, certificate: &Path) -> anyhow::Result<Authority> {

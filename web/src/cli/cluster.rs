@@ -8,7 +8,8 @@
 //! - `bus-authority.crt`: for both.
 //! - `nodes/<name>/`: configuration and certificate of one node.
 //!
-//! **Safe to repeat**: keys and authority are made once; configurations and the nodes' certificates are made anew each time.
+//! **Safe to repeat**: keys and authority are made once, the nodes' certificates anew each time; a configuration changes only if it
+//! says something else, so that a node takes up its new certificate without being started again.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use clap::{Args, Subcommand};
 use nix::unistd::geteuid;
 use shared::bus::authority::Authority;
 use shared::bus::credentials::{BusKeys, PanelUser};
-use shared::bus::server_config::{ClusterConfig, ServerConfig, render};
+use shared::bus::server_config::{ClusterConfig, ServerConfig, issued_s, render};
 use shared::names::ServerName;
 
 use super::admin::print_line;
@@ -27,8 +28,9 @@ use super::authority::{load_or_create, now_s};
 use super::up::layout::{BUS, DISPATCH, Identity, SERVE, own};
 use crate::auth::token::token_new;
 use crate::dispatch::keys;
+use crate::private_file::write;
 use crate::store::now_ms;
-use crate::tls::{TlsFiles, write};
+use crate::tls::TlsFiles;
 
 #[derive(Debug, Args)]
 pub(super) struct Cluster {
@@ -137,7 +139,9 @@ impl Init {
         let keys = keys::load_or_create(&path)?;
         give(&path, DISPATCH, 0o600)?;
         let credentials = self.dir.join("serve/bus.json");
-        if !credentials.exists() {
+        // Another release may give other rights.
+        let is_good = keys::read_credentials(&credentials).is_ok_and(|found| keys.gives(PanelUser::Serve, &found));
+        if !is_good {
             keys::write_credentials(&credentials, &keys.panel_credentials(PanelUser::Serve, now_ms() / 1000)?)?;
         }
         give(&credentials, SERVE, 0o600)?;
@@ -181,11 +185,14 @@ impl Init {
             key: &self.node_dir.join("bus.key"),
             cluster: Some(ClusterConfig { listen: &listen, nodes: &routes, authority: &self.node_dir.join("bus-authority.crt") }),
         };
+        // A server that runs takes up new certificates, but no new word of its operator.
+        let before = std::fs::read_to_string(self.dir.join(&directory).join("nats.conf")).unwrap_or_default();
+        let issued_s = issued_s(&before, keys)?.unwrap_or(now_ms() / 1000);
         for (file, text, mode) in [
             ("bus.key", issued.key.as_str(), 0o600),
             ("bus.crt", issued.certificate.as_str(), 0o644),
             ("bus-authority.crt", authority.certificate(), 0o644),
-            ("nats.conf", render(&config, keys, now_ms() / 1000)?.as_str(), 0o600),
+            ("nats.conf", render(&config, keys, issued_s)?.as_str(), 0o600),
         ] {
             self.file(&format!("{directory}/{file}"), text, BUS, mode)?;
         }

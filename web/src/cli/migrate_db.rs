@@ -20,7 +20,10 @@ impl MigrateDb {
         for moved in transfer(&self.from, &self.to).await? {
             print_line(&format!("{:>10}  {}", moved.rows, moved.table));
         }
-        print_line("All of it arrived. Start the panel with the new database; the old one is as it was.");
+        print_line(
+            "All of it arrived. Set GANTRY_DATABASE in /etc/gantry/gantry.env and start the panel. The old database is as it was, with a \
+             mark beside it that keeps it from being used by mistake.",
+        );
         Ok(())
     }
 }

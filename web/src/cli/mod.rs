@@ -56,9 +56,25 @@ enum Command {
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseArgs {
-    /// `sqlite:/path/to/panel.db` or `postgres://user@host/name`.
-    #[arg(long, env = "GANTRY_DATABASE", hide_env_values = true, default_value = "sqlite:/var/lib/gantry/panel/panel.db")]
+    /// `sqlite:/path/to/panel.db` or `postgres://user@host/name`; what /etc/gantry/gantry.env says if not given, or else the SQLite
+    /// file in /var/lib/gantry.
+    #[arg(long, env = "GANTRY_DATABASE", hide_env_values = true, default_value_t = installed_database(), hide_default_value = true)]
     pub database: String,
+}
+
+/// The settings of the panel that is installed as a service.
+const SETTINGS: &str = "/etc/gantry/gantry.env";
+
+/// The database of the installed panel, so that a command in somebody's shell means the one that the service uses.
+fn installed_database() -> String {
+    let settings = std::fs::read_to_string(SETTINGS).unwrap_or_default();
+    database_in(&settings).unwrap_or("sqlite:/var/lib/gantry/panel/panel.db").to_owned()
+}
+
+/// What a file of settings, as systemd reads it, says of the database.
+fn database_in(settings: &str) -> Option<&str> {
+    let mut values = settings.lines().filter_map(|line| line.trim().strip_prefix("GANTRY_DATABASE="));
+    values.next_back().map(|value| value.trim().trim_matches(['"', '\''])).filter(|value| !value.is_empty())
 }
 
 /// Who vouches for the bus.
@@ -140,5 +156,24 @@ pub fn install_log() {
         registry.with(lines.json()).init();
     } else {
         registry.with(lines.with_ansi(std::io::stderr().is_terminal())).init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::database_in;
+
+    #[test]
+    fn the_database_of_the_installed_panel_is_read_from_its_settings() {
+        let url = "postgres://gantry@db.example.org/gantry";
+        for (settings, expected) in [
+            (format!("GANTRY_LISTEN=[::]:8443\nGANTRY_DATABASE={url}\n"), Some(url)),
+            (format!("GANTRY_DATABASE=sqlite:/old\n  GANTRY_DATABASE=\"{url}\"\n"), Some(url)),
+            (format!("#GANTRY_DATABASE={url}\n"), None),
+            ("GANTRY_DATABASE=\n".to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(database_in(&settings), expected, "{settings}");
+        }
     }
 }

@@ -153,16 +153,7 @@ impl BusSignals {
 
 impl Signals for BusSignals {
     fn send(&self, signal: Signal) {
-        let message = match signal {
-            Signal::JobsQueued(_) | Signal::EnrolmentRequested => Message::Wake,
-            Signal::OperationChanged { operation, account, owner: _ } => {
-                Message::Hint(Hint { operation: Some(operation), account: Some(account), ..Hint::default() })
-            }
-            Signal::Audited => Message::Hint(Hint { audit: true, ..Hint::default() }),
-            Signal::SecuritySeen => Message::Hint(Hint { security: true, ..Hint::default() }),
-            Signal::ServerChanged(server) => Message::Hint(Hint { server: Some(server), ..Hint::default() }),
-            Signal::UserChanged(user) | Signal::SessionsEnded(user) => Message::Hint(Hint { user: Some(user), ..Hint::default() }),
-        };
+        let message = signal.hint().map_or(Message::Wake, Message::Hint);
         if let Message::Hint(hint) = &message {
             self.hub.hint(hint.clone());
         }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use nix::unistd::geteuid;
+use nix::unistd::{geteuid, gethostname};
 use shared::bus::server_config::{ServerConfig, is_new_enough, render};
 use tokio::process::Command;
 use tokio::sync::Notify;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::dispatch::keys::load_or_create;
+use crate::private_file::write;
 use crate::store::now_ms;
 use bus_store::BusStore;
 use certificate::BusCertificate;
@@ -116,12 +117,20 @@ impl Up {
             cluster: None,
         };
         let file = bus.join("nats.conf");
-        std::fs::write(&file, render(&config, &keys, now_ms() / 1000)?)?;
+        write(&file, render(&config, &keys, now_ms() / 1000)?.as_bytes(), 0o600)?;
         own(&file, BUS, 0o600, drop_rights)
     }
 
     fn database(&self, layout: &Layout) -> String {
         self.database.clone().unwrap_or_else(|| format!("sqlite:{}", layout.database().display()))
+    }
+
+    /// The name that dispatch leads under. The next one of this installation leads at once; one of another machine, or of another
+    /// directory, with the same database waits for its turn.
+    fn dispatch_name(&self) -> String {
+        let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        let host = gethostname().unwrap_or_default();
+        format!("{}:{}:{}", host.display(), machine.trim(), self.state_dir.display())
     }
 
     /// The bus as this machine's own processes reach it.
@@ -174,7 +183,7 @@ impl Up {
             "--serve-credentials".into(),
             text(layout.credentials()),
             "--name".into(),
-            "up".into(),
+            self.dispatch_name(),
         ];
         let mut parts = vec![
             part("bus", &self.nats_server, BUS, vec!["-c".into(), text(layout.bus().join("nats.conf"))]),

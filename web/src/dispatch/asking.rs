@@ -1,16 +1,32 @@
 //! Questions of pages to workers: signed here, answered at once or not at all.
+//!
+//! **A silent server holds up no other**: one that is offline is not asked, and one that has not answered yet is asked nothing else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use shared::bus::asking::AskMessage;
+use shared::bus::asking::{ASK_PATIENCE, AskMessage};
 use shared::ids::QuestionId;
 use shared::live_read::{Ask, Question, Told};
-use tokio::sync::Semaphore;
+use shared::names::ServerName;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Dispatch, DispatchError, chain};
+use crate::store::server::server_fetch;
 
-/// Questions under way at a time; of more, those who ask wait.
-const MOST: usize = 32;
+/// Questions held at a time; of more, those who ask are told at once that nobody answers.
+const MOST: usize = 256;
+
+/// Each server's turn.
+#[derive(Default)]
+struct Turns(Mutex<HashMap<ServerName, Arc<Mutex<()>>>>);
+
+impl Turns {
+    async fn of(&self, server: &ServerName) -> Arc<Mutex<()>> {
+        Arc::clone(self.0.lock().await.entry(server.clone()).or_default())
+    }
+}
 
 /// Passes questions on until the client is closed.
 pub(crate) async fn run(dispatch: Arc<Dispatch>) {
@@ -18,32 +34,46 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
         Ok(asks) => asks,
         Err(error) => return tracing::error!(error = %chain(&error), "questions cannot be heard"),
     };
-    let places = Arc::new(Semaphore::new(MOST));
+    let (places, turns) = (Arc::new(Semaphore::new(MOST)), Arc::new(Turns::default()));
     while let Some(message) = asks.next().await {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let dispatch = Arc::clone(&dispatch);
+        // Whoever asks gives up by then.
+        let until = Instant::now() + ASK_PATIENCE;
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            tell(&message, &Told::Silent).await;
+            continue;
+        };
+        let (dispatch, turns) = (Arc::clone(&dispatch), Arc::clone(&turns));
         tokio::spawn(async move {
-            answer(&dispatch, &message).await;
+            answer(&dispatch, &turns, &message, until).await;
             drop(place);
         });
     }
 }
 
-async fn answer(dispatch: &Dispatch, message: &AskMessage) {
+async fn answer(dispatch: &Dispatch, turns: &Turns, message: &AskMessage, until: Instant) {
     let told = match message.open() {
-        Ok(ask) => put(dispatch, ask).await.unwrap_or_else(|error| {
+        Ok(ask) => put(dispatch, turns, ask, until).await.unwrap_or_else(|error| {
             tracing::warn!(error = %chain(&error), "a question could not be asked");
             Told::Silent
         }),
         Err(error) => return tracing::error!(error = %chain(&error), "a question does not decode"),
     };
-    if let Err(error) = message.tell(&told).await {
+    tell(message, &told).await;
+}
+
+async fn tell(message: &AskMessage, told: &Told) {
+    if let Err(error) = message.tell(told).await {
         tracing::debug!(error = %chain(&error), "an answer was not passed on");
     }
 }
 
-async fn put(dispatch: &Dispatch, ask: Ask) -> Result<Told, DispatchError> {
+async fn put(dispatch: &Dispatch, turns: &Turns, ask: Ask, until: Instant) -> Result<Told, DispatchError> {
     let Some(worker) = dispatch.workers.find(&dispatch.db, &ask.server).await? else { return Ok(Told::Silent) };
+    let turn = turns.of(&ask.server).await;
+    let Ok(_turn) = timeout_at(until, turn.lock()).await else { return Ok(Told::Silent) };
+    if !server_fetch(&dispatch.db, worker.id).await?.is_some_and(|server| server.online) {
+        return Ok(Told::Silent);
+    }
     let question = Question { id: QuestionId::new(), epoch: dispatch.epoch, server: ask.server, about: ask.about };
     let says = dispatch.bus.ask(&question, &worker.public_key).await?;
     Ok(says.map_or(Told::Silent, |says| Told::Answered { says }))

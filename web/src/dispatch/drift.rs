@@ -60,13 +60,16 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
         if let Err(error) = repair_by_policy(&dispatch.db, &signals).await {
             tracing::warn!(error = %chain(&error), "drift could not be repaired by itself; the next look tries again");
         }
-        for hint in signals.hints() {
-            dispatch.hint(&hint).await;
+        for signal in signals.taken() {
+            match signal.hint() {
+                Some(hint) => dispatch.hint(&hint).await,
+                None => dispatch.wake.notify_one(),
+            }
         }
     }
 }
 
-/// What was signalled, to be hinted at.
+/// What was signalled, to be passed on.
 #[derive(Default)]
 struct Heard(std::sync::Mutex<Vec<Signal>>);
 
@@ -77,21 +80,7 @@ impl Signals for Heard {
 }
 
 impl Heard {
-    fn hints(self) -> Vec<Hint> {
-        let signals = self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let hint = |signal: Signal| match signal {
-            Signal::OperationChanged { operation, account, owner: _ } => {
-                Some(Hint { operation: Some(operation), account: Some(account), ..Hint::default() })
-            }
-            Signal::Audited => Some(Hint { audit: true, ..Hint::default() }),
-            // The scheduler's own look at the queue comes within a second.
-            Signal::JobsQueued(_)
-            | Signal::EnrolmentRequested
-            | Signal::ServerChanged(_)
-            | Signal::UserChanged(_)
-            | Signal::SecuritySeen
-            | Signal::SessionsEnded(_) => None,
-        };
-        signals.into_iter().filter_map(hint).collect()
+    fn taken(self) -> Vec<Signal> {
+        self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

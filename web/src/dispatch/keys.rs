@@ -1,11 +1,10 @@
 //! The file that holds every signing key: made at the first start, readable by dispatch alone.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use shared::bus::credentials::{BusKeys, Credentials};
-use shared::ids::EventId;
+
+use crate::private_file::{WriteError, write, write_first};
 
 /// Why a key file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +32,12 @@ pub enum KeyFileError {
     Generate(#[source] shared::bus::BusError),
 }
 
+impl From<WriteError> for KeyFileError {
+    fn from(WriteError { path, source }: WriteError) -> Self {
+        Self::File { path, source }
+    }
+}
+
 /// Reads the keys, or makes them if there are none.
 ///
 /// # Errors
@@ -46,8 +51,8 @@ pub fn load_or_create(path: &Path) -> Result<BusKeys, KeyFileError> {
             match write_first(path, &serde_json::to_vec_pretty(&keys).map_err(|e| file(e.into()))?, 0o600) {
                 Ok(()) => Ok(keys),
                 // Another process was quicker; there is one set of keys.
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => load_or_create(path),
-                Err(error) => Err(file(error)),
+                Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => load_or_create(path),
+                Err(error) => Err(error.into()),
             }
         }
         Err(error) => Err(file(error)),
@@ -60,7 +65,8 @@ pub fn load_or_create(path: &Path) -> Result<BusKeys, KeyFileError> {
 /// The file cannot be written.
 pub fn write_credentials(path: &Path, credentials: &Credentials) -> Result<(), KeyFileError> {
     let file = |source| KeyFileError::File { path: path.to_owned(), source };
-    write_private(path, &serde_json::to_vec(credentials).map_err(|e| file(e.into()))?, 0o640).map_err(file)
+    write(path, &serde_json::to_vec(credentials).map_err(|e| file(e.into()))?, 0o640)?;
+    Ok(())
 }
 
 /// Reads credentials.
@@ -70,38 +76,6 @@ pub fn write_credentials(path: &Path, credentials: &Credentials) -> Result<(), K
 pub fn read_credentials(path: &Path) -> Result<Credentials, KeyFileError> {
     let bytes = std::fs::read(path).map_err(|source| KeyFileError::File { path: path.to_owned(), source })?;
     serde_json::from_slice(&bytes).map_err(|source| KeyFileError::Damaged { path: path.to_owned(), source })
-}
-
-/// Writes a file with a mode from its first moment, whole or not at all, in the place of one that is there.
-fn write_private(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
-    let temporary = write_beside(path, bytes, mode)?;
-    std::fs::rename(&temporary, path)?;
-    sync_directory(path)
-}
-
-/// As [`write_private`], but only if there is none: of several processes that write at once, one succeeds.
-fn write_first(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
-    let temporary = write_beside(path, bytes, mode)?;
-    let linked = std::fs::hard_link(&temporary, path);
-    std::fs::remove_file(&temporary)?;
-    linked?;
-    sync_directory(path)
-}
-
-/// A file of a name that no other process uses.
-fn write_beside(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<PathBuf> {
-    let temporary = path.with_extension(format!("{}.new", EventId::new()));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    Ok(temporary)
-}
-
-fn sync_directory(path: &Path) -> std::io::Result<()> {
-    if let Some(directory) = path.parent() {
-        std::fs::File::open(directory)?.sync_all()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

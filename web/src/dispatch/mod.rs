@@ -43,9 +43,9 @@ use crate::store::ended_server::{EndedServer, ended_server_mark_closed};
 use crate::store::enrolment::revocation_list;
 use crate::store::lease::{lease_release, lease_take};
 use crate::store::panel::panel_epoch;
-use crate::store::security_event::{NewSecurityEvent, security_event_insert_in_tx};
+use crate::store::security_event::{NewSecurityEvent, Told, security_event_tell_in_tx};
 use crate::store::server::ServerRow;
-use crate::store::{Db, StoreError, now_ms};
+use crate::store::{Db, StoreError, Tx, now_ms};
 use workers::Workers;
 
 /// What dispatch is started with.
@@ -108,13 +108,13 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Something was refused as a matter of security: it is logged, and once a minute of each kind and server told to admins.
+    /// Something was refused as a matter of security: once a minute of each kind and server it is told to admins.
     pub(crate) async fn refused(&self, kind: SecurityKind, server_name: &str, detail: &str) {
-        tracing::error!(security.kind = %kind, server.name = server_name, security.detail = detail, "SECURITY: a message or a connection was refused");
+        // A flood of it does not even reach the database.
         let Some(times) = self.tally.lock().await.count((kind, server_name.to_owned()), now_ms()) else { return };
         let kept = async {
             let mut tx = self.db.write().await?;
-            security_event_insert_in_tx(&mut tx, &NewSecurityEvent { server_name, kind, detail, times }).await?;
+            tell_in_tx(&mut tx, &NewSecurityEvent { server_name, kind, detail, times }).await?;
             tx.commit().await.map_err(StoreError::from)
         };
         match kept.await {
@@ -129,6 +129,15 @@ impl Dispatch {
             tracing::debug!(error = %error, "a hint was not sent");
         }
     }
+}
+
+/// Tells admins of what was refused, in the log too if it has a line of its own.
+pub(crate) async fn tell_in_tx(tx: &mut Tx, new: &NewSecurityEvent<'_>) -> Result<(), StoreError> {
+    if security_event_tell_in_tx(tx, new).await? == Told::Anew {
+        let NewSecurityEvent { server_name, kind, detail, times } = new;
+        tracing::error!(security.kind = %kind, server.name = server_name, security.detail = detail, security.times = times, "SECURITY: something was refused");
+    }
+    Ok(())
 }
 
 const LEASE: &str = "dispatch";

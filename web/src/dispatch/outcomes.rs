@@ -12,15 +12,15 @@ use shared::operation::{JobEvent, JobState};
 use shared::security::{Refused, SecurityKind};
 
 use super::drift::{configured_apply_in_tx, drift_report_apply_in_tx};
-use super::{Dispatch, DispatchError, chain};
+use super::{Dispatch, chain, tell_in_tx};
 use crate::store::event::event_first_seen_in_tx;
 use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_retry_in_tx};
 use crate::store::job_queue::{job_list_applied, job_resend_in_tx};
 use crate::store::operation::operation_settle_in_tx;
 use crate::store::resource::{resource_applied_in_tx, resource_failed_in_tx, resource_is_newest_in_tx};
-use crate::store::security_event::{NewSecurityEvent, security_event_insert_in_tx};
+use crate::store::security_event::NewSecurityEvent;
 use crate::store::server::server_name_in_tx;
-use crate::store::{StoreError, Tx};
+use crate::store::{Again, StoreError, Tx};
 
 /// Applies events as they come, and takes up a broken stream again.
 pub(crate) async fn run(dispatch: Arc<Dispatch>) {
@@ -73,19 +73,32 @@ async fn take(dispatch: &Dispatch, messages: Vec<EventMessage>) {
         Ok(hints) => settle(dispatch, &events, hints).await,
         // One that cannot be applied holds up no other.
         Err(_) if events.len() > 1 => {
-            for one in events.chunks(1) {
-                match apply_soon(dispatch, one).await {
-                    Ok(hints) => settle(dispatch, one, hints).await,
-                    Err(error) => refused(&error),
+            for one in &events {
+                match apply_soon(dispatch, std::slice::from_ref(one)).await {
+                    Ok(hints) => settle(dispatch, std::slice::from_ref(one), hints).await,
+                    Err(error) => give_up(dispatch, one, &error).await,
                 }
             }
         }
-        Err(error) => refused(&error),
+        Err(error) => {
+            if let [one] = events.as_slice() {
+                give_up(dispatch, one, &error).await;
+            }
+        }
     }
 }
 
-fn refused(error: &DispatchError) {
-    tracing::error!(error = %chain(error), "an event could not be applied; it comes again");
+/// One that can never be applied is dropped, for it would come again for ever, and enough of its like would leave no place for any
+/// other. What a dropped outcome has ended, the sweeper asks for again.
+async fn give_up(dispatch: &Dispatch, Known { message, event, .. }: &Known, error: &StoreError) {
+    match error.again() {
+        Again::Later | Again::AtOnce => tracing::error!(error = %chain(error), "an event could not be applied; it comes again"),
+        Again::Never => {
+            let detail = format!("event {}: {}", event.id, chain(error));
+            dispatch.refused(SecurityKind::UnusableMessage, event.server.as_str(), &detail).await;
+            drop(message.refuse().await);
+        }
+    }
 }
 
 async fn settle(dispatch: &Dispatch, events: &[Known], hints: Vec<Hint>) {
@@ -125,13 +138,13 @@ async fn identify(dispatch: &Dispatch, message: &EventMessage) -> Result<Option<
     }
 }
 
-/// Another transaction that was quicker is over by the next try.
+/// Another transaction that was quicker, or took away a row in between, is over by the next try.
 const TRIES: u32 = 3;
 
-async fn apply_soon(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, DispatchError> {
+async fn apply_soon(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, StoreError> {
     for _ in 1..TRIES {
         match apply(dispatch, events).await {
-            Err(DispatchError::Store(StoreError::Raced)) => {}
+            Err(error) if error.again() != Again::Later => {}
             result => return result,
         }
     }
@@ -139,7 +152,7 @@ async fn apply_soon(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, 
 }
 
 /// Applies events in one transaction. A repeated one changes nothing.
-async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, DispatchError> {
+async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, StoreError> {
     let mut hints = Vec::with_capacity(events.len());
     let mut tx = dispatch.db.write().await?;
     for Known { server, event, .. } in events {
@@ -150,7 +163,7 @@ async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, Dispa
                 Event::Refused(refused) => {
                     let Refused { kind, detail, times, at_ms: _ } = refused;
                     let new = NewSecurityEvent { server_name: event.server.as_str(), kind: *kind, detail, times: *times };
-                    security_event_insert_in_tx(&mut tx, &new).await?;
+                    tell_in_tx(&mut tx, &new).await?;
                     hints.push(Hint { security: true, ..Hint::default() });
                 }
                 Event::Drift(report) => hints.extend(drift_report_apply_in_tx(&mut tx, *server, report).await?),
@@ -159,7 +172,7 @@ async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, Dispa
             }
         }
     }
-    tx.commit().await.map_err(StoreError::from)?;
+    tx.commit().await?;
     Ok(hints)
 }
 
@@ -173,11 +186,10 @@ pub async fn outcome_apply_in_tx(tx: &mut Tx, server: ServerId, outcome: &Outcom
         return Ok(None);
     };
     if job.server_id != server || job.resource != outcome.resource || job.generation != outcome.generation {
-        tracing::error!(job.id = %outcome.job, "SECURITY: an outcome that does not fit its job was dropped");
         let detail = format!("an outcome of job {}, which is not its own", outcome.job);
         let name = server_name_in_tx(tx, server).await?;
         let new = NewSecurityEvent { server_name: &name, kind: SecurityKind::MisdirectedEvent, detail: &detail, times: 1 };
-        security_event_insert_in_tx(tx, &new).await?;
+        tell_in_tx(tx, &new).await?;
         return Ok(Some(Hint { security: true, ..Hint::default() }));
     }
     let event = match outcome.verdict {
@@ -210,7 +222,7 @@ pub async fn outcome_apply_in_tx(tx: &mut Tx, server: ServerId, outcome: &Outcom
     let operation = operation_settle_in_tx(tx, job.operation_id).await?;
     tracing::info!(
         operation.id = %job.operation_id, operation.state = %operation, job.id = %job.id, job.kind = %job.job.kind(), job.state = %state,
-        job.attempt = job.attempt, duration_ms = outcome.finished_ms - outcome.started_ms, "a job has ended"
+        job.attempt = job.attempt, duration_ms = took_ms(outcome), "a job has ended"
     );
     Ok(Some(hint_of(&job)))
 }
@@ -258,7 +270,12 @@ fn ending(state: JobState, outcome: &Outcome) -> Ending<'_> {
         Verdict::Applied | Verdict::Superseded => (None, None, ""),
     };
     let record = outcome.record.as_ref();
-    Ending { state, steps: &outcome.steps, failure, effect, detail, record, took_ms: outcome.finished_ms - outcome.started_ms }
+    Ending { state, steps: &outcome.steps, failure, effect, detail, record, took_ms: took_ms(outcome) }
+}
+
+/// By the worker's clock, which may say anything.
+const fn took_ms(outcome: &Outcome) -> i64 {
+    outcome.finished_ms.saturating_sub(outcome.started_ms)
 }
 
 /// The hint that a job has moved.

@@ -12,9 +12,9 @@ use shared::ids::ServerId;
 use shared::security::SecurityKind;
 
 use super::{Dispatch, chain};
-use crate::store::server::{server_heartbeat_in_tx, server_list_silent, server_mark_offline, server_set_peer};
+use crate::store::server::{HeardOf, server_heartbeat_in_tx, server_list_silent, server_mark_offline, server_set_peer};
 use crate::store::server_sample::{minute_of, server_sample_keep_in_tx};
-use crate::store::{StoreError, now_ms};
+use crate::store::{Again, StoreError};
 
 /// Heartbeats are written together, this often.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -31,7 +31,7 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
         }
     };
     let mut pending = HashMap::new();
-    let mut sampled = HashMap::new();
+    let mut sampled = Sampled::new();
     let mut tick = tokio::time::interval(PAUSE);
     loop {
         tokio::select! {
@@ -147,32 +147,66 @@ async fn receive(dispatch: &Dispatch, signal: &Signal, pending: &mut HashMap<Ser
     }
 }
 
-/// `sampled` has the minute of the last sample of each server.
-async fn write(
-    dispatch: &Dispatch,
-    pending: &mut HashMap<ServerId, Heartbeat>,
-    sampled: &mut HashMap<ServerId, i64>,
-) -> Result<(), StoreError> {
-    for server in server_list_silent(&dispatch.db, now_ms(), SILENCE_MS).await? {
+/// The minute of the last sample of each server.
+type Sampled = HashMap<ServerId, i64>;
+
+/// Marks silent servers offline, and keeps what was heard: all together, or one by one, so that what can never be kept of one server
+/// takes no other's with it.
+async fn write(dispatch: &Dispatch, pending: &mut HashMap<ServerId, Heartbeat>, sampled: &mut Sampled) -> Result<(), StoreError> {
+    // The one clock of all who write the same rows; theirs may differ.
+    let now = dispatch.db.clock_ms().await?;
+    for server in server_list_silent(&dispatch.db, now, SILENCE_MS).await? {
         mark_offline(dispatch, server).await;
     }
     if pending.is_empty() {
         return Ok(());
     }
+    let mut beats: Vec<_> = pending.drain().collect();
+    // In one order always, so that two transactions do not wait for each other's servers.
+    beats.sort_unstable_by_key(|(server, _)| *server);
+    let Err(error) = keep(dispatch, &beats, sampled, now).await else { return Ok(()) };
+    if error.again() == Again::Later {
+        return Err(error);
+    }
+    for beat in &beats {
+        if let Err(error) = keep(dispatch, std::slice::from_ref(beat), sampled, now).await {
+            drop_one(dispatch, beat, &error).await;
+        }
+    }
+    Ok(())
+}
+
+/// The next heartbeat comes in ten seconds; one that can never be kept is a matter of security.
+async fn drop_one(dispatch: &Dispatch, (_, heartbeat): &(ServerId, Heartbeat), error: &StoreError) {
+    match error.again() {
+        Again::Later | Again::AtOnce => {
+            tracing::warn!(server.name = %heartbeat.server, error = %chain(error), "a heartbeat was not kept");
+        }
+        Again::Never => {
+            let detail = format!("a heartbeat: {}", chain(error));
+            dispatch.refused(SecurityKind::UnusableMessage, heartbeat.server.as_str(), &detail).await;
+        }
+    }
+}
+
+async fn keep(dispatch: &Dispatch, beats: &[(ServerId, Heartbeat)], sampled: &mut Sampled, now: i64) -> Result<(), StoreError> {
+    let minute = minute_of(now);
+    let mut seen = Vec::with_capacity(beats.len());
     let mut tx = dispatch.db.write().await?;
-    let minute = minute_of(now_ms());
-    let mut seen = Vec::new();
-    for (server, heartbeat) in pending.drain() {
-        if server_heartbeat_in_tx(&mut tx, server, &heartbeat).await? {
-            tracing::info!(server.name = %heartbeat.server, "a server is online");
+    for (server, heartbeat) in beats {
+        match server_heartbeat_in_tx(&mut tx, *server, heartbeat, now).await? {
+            HeardOf::Nobody => continue,
+            HeardOf::Back => tracing::info!(server.name = %heartbeat.server, "a server is online"),
+            HeardOf::Online => {}
         }
-        if sampled.insert(server, minute) != Some(minute) {
-            server_sample_keep_in_tx(&mut tx, server, minute, &heartbeat.host).await?;
+        if sampled.get(server) != Some(&minute) {
+            server_sample_keep_in_tx(&mut tx, *server, minute, &heartbeat.host).await?;
         }
-        seen.push(server);
+        seen.push(*server);
     }
     tx.commit().await?;
     for server in seen {
+        sampled.insert(server, minute);
         dispatch.hint(&hint_of(server)).await;
     }
     Ok(())

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::outcomes::hint_of;
 use super::{Dispatch, chain};
-use crate::store::StoreError;
 use crate::store::job::job_fetch_in_tx;
 use crate::store::job_progress::job_progress_in_tx;
 use crate::store::operation::operation_settle_in_tx;
+use crate::store::{Again, StoreError};
 
 /// The pause between two writes. Less than a frame's worth of waiting for the eye, more than a write costs.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -44,9 +44,7 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
                 receive(&dispatch, &signal, &mut pending).await;
             }
             () = wait_until(due) => {
-                if let Err(error) = write(&dispatch, &mut pending).await {
-                    tracing::warn!(error = %chain(&error), "progress was not kept");
-                }
+                write(&dispatch, &mut pending).await;
                 next_write = Instant::now() + PAUSE;
             }
         }
@@ -73,15 +71,28 @@ async fn receive(dispatch: &Dispatch, signal: &Signal, pending: &mut Pending) {
     }
 }
 
-async fn write(dispatch: &Dispatch, pending: &mut Pending) -> Result<(), StoreError> {
+/// Keeps all together, or one by one, so that what can never be kept of one job takes no other's with it.
+async fn write(dispatch: &Dispatch, pending: &mut Pending) {
+    let mut newest: Vec<_> = pending.drain().map(|(_, news)| news).collect();
+    // Two transactions of this kind do not wait for each other's jobs. One with an outcome may, and is tried again.
+    newest.sort_unstable_by_key(|(_, progress)| progress.job);
+    let Err(error) = keep(dispatch, &newest).await else { return };
+    if error.again() == Again::Later {
+        return tracing::warn!(error = %chain(&error), "progress was not kept");
+    }
+    for one in &newest {
+        if let Err(error) = keep(dispatch, std::slice::from_ref(one)).await {
+            tracing::warn!(error = %chain(&error), job.id = %one.1.job, "progress was not kept");
+        }
+    }
+}
+
+async fn keep(dispatch: &Dispatch, newest: &[(ServerId, Progress)]) -> Result<(), StoreError> {
     let mut hints = Vec::new();
     let mut tx = dispatch.db.write().await?;
-    // In one order always, so that two transactions do not wait for each other's jobs.
-    let mut newest: Vec<_> = pending.drain().collect();
-    newest.sort_unstable_by_key(|(id, _)| *id);
-    for (id, (server, progress)) in newest {
-        let Some(job) = job_fetch_in_tx(&mut tx, id).await? else { continue };
-        if job.server_id == server && job_progress_in_tx(&mut tx, &progress).await? {
+    for (server, progress) in newest {
+        let Some(job) = job_fetch_in_tx(&mut tx, progress.job).await? else { continue };
+        if job.server_id == *server && job_progress_in_tx(&mut tx, progress).await? {
             operation_settle_in_tx(&mut tx, job.operation_id).await?;
             hints.push(hint_of(&job));
         }

@@ -13,6 +13,7 @@ use crate::store::ended_server::ended_server_list;
 use crate::store::event::event_forget_before;
 use crate::store::job::{job_advance_in_tx, job_fetch_in_tx};
 use crate::store::job_queue::job_list_silent;
+use crate::store::security_event::security_event_forget_seen_in_tx;
 use crate::store::server::{server_fetch, server_list};
 use crate::store::session::session_delete_expired;
 use crate::store::throttle::throttle_delete_older_in_tx;
@@ -28,6 +29,8 @@ const MEMORY_MS: i64 = 10 * 24 * 3600 * 1000;
 
 /// Failed sign-ins weigh on nobody after a day.
 const THROTTLE_MEMORY_MS: i64 = 24 * 3600 * 1000;
+/// So long admins can look up what was refused once they have seen it.
+const SECURITY_MEMORY_MS: i64 = 90 * 24 * 3600 * 1000;
 
 /// What is there is compared with what it should be with every twentieth sweep, five minutes apart: it takes some requests for
 /// each server. Whatever changes it on purpose does so at once.
@@ -98,13 +101,14 @@ async fn sweep(dispatch: &Dispatch) -> Result<(), DispatchError> {
     Ok(())
 }
 
-/// Forgets what nobody asks about any more: old events, ended sessions, old failed sign-ins.
+/// Forgets what nobody asks about any more: old events, ended sessions, old failed sign-ins, security events that were seen.
 async fn forget(dispatch: &Dispatch) -> Result<(), StoreError> {
     let now = now_ms();
     event_forget_before(&dispatch.db, now - MEMORY_MS).await?;
     session_delete_expired(&dispatch.db, now - IDLE_MS).await?;
     let mut tx = dispatch.db.write().await?;
     throttle_delete_older_in_tx(&mut tx, now - THROTTLE_MEMORY_MS).await?;
+    security_event_forget_seen_in_tx(&mut tx, now - SECURITY_MEMORY_MS).await?;
     tx.commit().await?;
     Ok(())
 }

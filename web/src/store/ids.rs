@@ -17,7 +17,11 @@ pub struct InvalidRowId;
 fn row_id() -> String {
     let mut random = [0_u8; 10];
     rand::rng().fill_bytes(&mut random);
-    format!("{:012x}{}", now_ms(), HEXLOWER.encode(&random))
+    row_id_of(now_ms(), random)
+}
+
+fn row_id_of(ms: i64, random: [u8; 10]) -> String {
+    format!("{ms:012x}{}", HEXLOWER.encode(&random))
 }
 
 fn check(text: &str) -> Result<String, InvalidRowId> {
@@ -86,3 +90,11 @@ row_id!(
     /// Something that was refused as a matter of security.
     SecurityEventId
 );
+
+impl SecurityEventId {
+    /// The first that could have been made at a moment, epoch milliseconds.
+    #[must_use]
+    pub fn earliest(ms: i64) -> Self {
+        Self(row_id_of(ms.max(0), [0; 10]))
+    }
+}

@@ -44,13 +44,14 @@ pub mod transfer;
 pub mod user;
 pub mod worker_update;
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, Connection, Executor, Transaction};
 
-pub use error::StoreError;
+pub use error::{Again, StoreError};
 
 /// Which database it is, for the few places where the two differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,9 @@ impl Db {
     }
 
     async fn open_sqlite(url: &str) -> Result<Self, StoreError> {
+        if let Some(mark) = moved_mark(url).filter(|mark| mark.exists()) {
+            return Err(StoreError::Moved { mark });
+        }
         let create = if url.contains('?') { format!("{url}&mode=rwc") } else { format!("{url}?mode=rwc") };
         let options = AnyConnectOptions::from_str(&create)?;
         let write = AnyPoolOptions::new()
@@ -178,6 +182,13 @@ impl Db {
         self.read.close().await;
         self.write.close().await;
     }
+}
+
+/// The file beside a SQLite database that says that the panel was moved away; `None` if it is in no file.
+fn moved_mark(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?.split('?').next()?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    (!path.is_empty() && !path.contains(":memory:")).then(|| PathBuf::from(format!("{path}.moved")))
 }
 
 /// The present moment in epoch milliseconds. The one clock of the web crate.

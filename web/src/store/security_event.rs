@@ -1,4 +1,5 @@
-//! What workers, dispatch and the bus refused as a matter of security. **Lines are only added, and marked as seen.**
+//! What workers, dispatch and the bus refused as a matter of security. **Lines are added, counted up within their minute, and
+//! marked as seen; those that were seen are forgotten in the end.**
 
 use shared::security::SecurityKind;
 use sqlx::any::AnyRow;
@@ -21,6 +22,41 @@ pub struct NewSecurityEvent<'a> {
     pub times: u32,
 }
 
+/// Within so long what is refused again, of one kind and server, is counted on its line.
+const LINE_MS: i64 = 60_000;
+/// What is kept of a detail: whoever is refused may have written it.
+const DETAIL_CHARACTERS: usize = 1000;
+
+/// What became of something that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// It has a line of its own.
+    Anew,
+    /// It was counted on a line of the last minute that nobody has seen.
+    Counted,
+}
+
+/// Tells admins, with at most one new line a minute of each kind and server however much is refused.
+///
+/// # Errors
+/// The database fails.
+pub async fn security_event_tell_in_tx(tx: &mut Tx, new: &NewSecurityEvent<'_>) -> Result<Told, StoreError> {
+    // Ids sort by time, so that this looks at the last minute's lines alone.
+    let counted =
+        sqlx::query("UPDATE security_events SET times = times + $1 WHERE id >= $2 AND seen_ms IS NULL AND server_name = $3 AND kind = $4")
+            .bind(i64::from(new.times))
+            .bind(SecurityEventId::earliest(now_ms() - LINE_MS).as_str())
+            .bind(new.server_name)
+            .bind(new.kind.as_str())
+            .execute(&mut **tx)
+            .await?;
+    if counted.rows_affected() > 0 {
+        return Ok(Told::Counted);
+    }
+    security_event_insert_in_tx(tx, new).await?;
+    Ok(Told::Anew)
+}
+
 /// Adds a line.
 ///
 /// # Errors
@@ -31,8 +67,20 @@ pub async fn security_event_insert_in_tx(tx: &mut Tx, new: &NewSecurityEvent<'_>
         .bind(now_ms())
         .bind(new.server_name)
         .bind(new.kind.as_str())
-        .bind(new.detail)
+        .bind(new.detail.chars().take(DETAIL_CHARACTERS).collect::<String>())
         .bind(i64::from(new.times))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Forgets lines from before a moment that were seen.
+///
+/// # Errors
+/// The database fails.
+pub async fn security_event_forget_seen_in_tx(tx: &mut Tx, before_ms: i64) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM security_events WHERE id < $1 AND seen_ms IS NOT NULL")
+        .bind(SecurityEventId::earliest(before_ms).as_str())
         .execute(&mut **tx)
         .await?;
     Ok(())

@@ -298,18 +298,28 @@ pub async fn server_fetch_by_name(db: &Db, name: &ServerName) -> Result<Option<S
     row.as_ref().map(ServerRow::try_from).transpose()
 }
 
-/// Keeps a heartbeat. True if the server was offline before.
+/// Of whom a heartbeat came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeardOf {
+    /// A server that was online before.
+    Online,
+    /// A server that was offline before.
+    Back,
+    /// Nobody: the server was deleted. Nothing was kept.
+    Nobody,
+}
+
+/// Keeps a heartbeat that came at a moment.
 ///
 /// # Errors
 /// The database fails.
-pub async fn server_heartbeat_in_tx(tx: &mut Tx, id: ServerId, heartbeat: &Heartbeat) -> Result<bool, StoreError> {
-    let now = now_ms();
+pub async fn server_heartbeat_in_tx(tx: &mut Tx, id: ServerId, heartbeat: &Heartbeat, now: i64) -> Result<HeardOf, StoreError> {
     let back = sqlx::query("UPDATE servers SET online = 1, changed_ms = $1 WHERE id = $2 AND online = 0 AND public_key IS NOT NULL")
         .bind(now)
         .bind(id.to_string())
         .execute(&mut **tx)
         .await?;
-    sqlx::query("UPDATE servers SET version = $1, php_versions = $2, heartbeat = $3, last_seen_ms = $4 WHERE id = $5")
+    let kept = sqlx::query("UPDATE servers SET version = $1, php_versions = $2, heartbeat = $3, last_seen_ms = $4 WHERE id = $5")
         .bind(&heartbeat.version)
         .bind(to_json("servers.php_versions", &heartbeat.php_versions)?)
         .bind(to_json("servers.heartbeat", heartbeat)?)
@@ -317,7 +327,11 @@ pub async fn server_heartbeat_in_tx(tx: &mut Tx, id: ServerId, heartbeat: &Heart
         .bind(id.to_string())
         .execute(&mut **tx)
         .await?;
-    Ok(back.rows_affected() == 1)
+    Ok(match (kept.rows_affected(), back.rows_affected()) {
+        (0, _) => HeardOf::Nobody,
+        (_, 0) => HeardOf::Online,
+        (_, _) => HeardOf::Back,
+    })
 }
 
 /// Marks a server offline. True if it was online.

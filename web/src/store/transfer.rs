@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use sqlx::any::{AnyConnectOptions, AnyRow};
 use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row, ValueRef as _};
 
-use super::{Backend, Db, StoreError, Tx, now_ms};
+use super::{Backend, Db, StoreError, Tx, moved_mark, now_ms};
 
 /// A table that was moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +94,8 @@ struct Column {
     is_text: bool,
 }
 
-/// Moves everything. Both schemas are brought up to date first.
+/// Moves everything. Both schemas are brought up to date first. From then on the source is not opened any more, unless the mark that
+/// is left beside it is removed.
 ///
 /// # Errors
 /// See [`TransferError`]. The source is as it was, the target holds an empty schema.
@@ -111,11 +112,28 @@ pub async fn transfer(from: &str, to: &str) -> Result<Vec<Moved>, TransferError>
     let tables = in_order(tables(&mut source).await?);
     let moved = fill(&mut source, &target, &tables).await;
     target.close().await;
+    // Whatever becomes of the source now, what has arrived has arrived.
+    if let Err(error) = release(source).await {
+        tracing::warn!(error = %error, "the old database could not be closed in order; it is as it was");
+    }
+    let moved = moved?;
+    if let Some(mark) = moved_mark(from)
+        && let Err(error) = std::fs::write(&mark, MARK)
+    {
+        tracing::warn!(file = %mark.display(), error = %error, "nothing says that the old database is not in use any more; put it aside");
+    }
+    Ok(moved)
+}
+
+/// What is left beside the source.
+const MARK: &str = "The panel in this database was moved to PostgreSQL, and goes on there. To go back to what it was before the move, \
+                    stop the panel, remove this file, and take GANTRY_DATABASE out of /etc/gantry/gantry.env.\n";
+
+async fn release(mut source: AnyConnection) -> Result<(), sqlx::Error> {
     source.execute("ROLLBACK").await?;
     // As the panel has it; it makes it so itself at each start.
     source.execute("PRAGMA journal_mode=WAL").await?;
-    source.close().await?;
-    moved
+    source.close().await
 }
 
 /// Opens the source for this process alone, until the connection is closed.
@@ -237,7 +255,8 @@ async fn insert(tx: &mut Tx, table: &Table, into: &str, rows: &[AnyRow]) -> Resu
             query = match (row.try_get_raw(at)?.is_null(), column.is_text) {
                 (true, true) => query.bind(None::<String>),
                 (true, false) => query.bind(None::<i64>),
-                (false, true) => query.bind(row.try_get::<String, _>(at)?),
+                // SQLite keeps a NUL in a text, PostgreSQL does not.
+                (false, true) => query.bind(row.try_get::<String, _>(at)?.replace('\0', "")),
                 (false, false) => query.bind(row.try_get::<i64, _>(at)?),
             };
         }

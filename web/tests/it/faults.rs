@@ -114,7 +114,7 @@ async fn f32_two_dispatches_that_both_believe_to_lead_do_nothing_twice() {
         whole.until_state(site, ResourceState::Active).await;
         sites.push(site);
     }
-    // An outcome that was given to the one of them which then gave up is given to the other after half a minute.
+    // An outcome that was given to the one of them which then gave up is given to the other after ten seconds.
     until_nothing_is_under_way(&whole).await;
     let rows = sqlx::query("SELECT attempt, state FROM jobs").fetch_all(whole.app.db().read()).await.unwrap();
     assert!(rows.iter().all(|row| (row.get::<i64, _>(0), row.get::<String, _>(1)) == (1, "done".to_owned())));

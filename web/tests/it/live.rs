@@ -5,6 +5,7 @@ use shared::events::{StepReport, StepState};
 use shared::ids::{SiteId, UserId};
 use shared::jobs::ResourceKey;
 use web::store::job_progress::job_progress_in_tx;
+use web::store::now_ms;
 use web::store::server::server_heartbeat_in_tx;
 
 use crate::support::app::{Browser, Stream};
@@ -128,7 +129,7 @@ async fn the_page_with_the_command_for_a_new_server_turns_green_when_its_worker_
     assert!(message(&mut stream).await.contains("Waiting for web2 to call"));
     let mut tx = town.app.db().write().await.unwrap();
     sqlx::query("UPDATE servers SET public_key = 'UWEB2' WHERE id = $1").bind(&id).execute(&mut *tx).await.unwrap();
-    server_heartbeat_in_tx(&mut tx, id.parse().unwrap(), &heartbeat("web2")).await.unwrap();
+    server_heartbeat_in_tx(&mut tx, id.parse().unwrap(), &heartbeat("web2"), now_ms()).await.unwrap();
     tx.commit().await.unwrap();
     town.app.hub.hint(Hint { server: Some(id.parse().unwrap()), ..Hint::default() });
     let news = message(&mut stream).await;

@@ -12,6 +12,7 @@ mod database;
 mod drift;
 mod faults;
 mod host;
+mod hostile_worker;
 mod join;
 mod live;
 mod messages;

@@ -3,6 +3,7 @@
 use shared::bus::panel::Hint;
 use shared::security::SecurityKind;
 use web::app::signal::Signal;
+use web::store::now_ms;
 use web::store::security_event::{NewSecurityEvent, security_event_insert_in_tx};
 use web::store::server::server_heartbeat_in_tx;
 
@@ -31,7 +32,7 @@ async fn a_thousand_servers_are_counted_and_those_in_trouble_come_first() {
         let mut sick = heartbeat("web1");
         sick.roles[0].healthy = false;
         let mut tx = db.write().await.unwrap();
-        server_heartbeat_in_tx(&mut tx, town.server, &sick).await.unwrap();
+        server_heartbeat_in_tx(&mut tx, town.server, &sick, now_ms()).await.unwrap();
         tx.commit().await.unwrap();
         let page = town.admin.get("/").await.body;
         assert_eq!(page.matches("<tbody id=\"server-").count(), 12, "no more than can be looked at");

@@ -1,7 +1,15 @@
 //! What other panels got wrong, as tests. Numbers are those of the security catalogue.
 
 use axum::http::Method;
+use shared::security::SecurityKind;
+use web::store::list::Paging;
+use web::store::security_event::{
+    NewSecurityEvent, SecurityEventFilter, Told, security_event_forget_seen_in_tx, security_event_list, security_event_mark_seen_in_tx,
+    security_event_tell_in_tx,
+};
+use web::store::{Db, now_ms};
 
+use crate::support::db::on_each;
 use crate::support::fleet::Town;
 
 /// Everything but the clock, the page's own address and the random parts.
@@ -183,4 +191,37 @@ async fn s45_a_foreign_host_header_changes_nothing_in_any_answer() {
     let fields = [("name", "web2"), ("hostname", "web2.servers.example.org"), ("role_web", "on"), ("active", "on")];
     let added = town.admin.send(Method::POST, "/servers", Some(&fields), foreign).await;
     assert!(added.body.contains("https://panel.example.org:8443/join") && !added.body.contains("evil.example"), "{}", added.body);
+}
+
+#[tokio::test]
+async fn what_is_refused_again_is_counted_until_it_was_seen_and_forgotten_after_that() {
+    on_each(async |db| {
+        let lines = async |db: &Db| {
+            let page = security_event_list(db, &SecurityEventFilter::default(), Paging::page(1, 50)).await.unwrap();
+            page.rows.into_iter().map(|row| (row.id, row.server_name, row.times)).collect::<Vec<_>>()
+        };
+        let tell = async |server: &str, times: u32| {
+            let new = NewSecurityEvent { server_name: server, kind: SecurityKind::ForgedJob, detail: "", times };
+            let mut tx = db.write().await.unwrap();
+            let told = security_event_tell_in_tx(&mut tx, &new).await.unwrap();
+            tx.commit().await.unwrap();
+            told
+        };
+        assert_eq!((tell("web1", 1).await, tell("web1", 4).await), (Told::Anew, Told::Counted));
+        assert_eq!(tell("web2", 1).await, Told::Anew, "another server has a line of its own");
+        let told = lines(&db).await;
+        assert_eq!(told.iter().map(|line| (line.1.as_str(), line.2)).collect::<Vec<_>>(), [("web2", 1), ("web1", 5)]);
+
+        let mut tx = db.write().await.unwrap();
+        security_event_mark_seen_in_tx(&mut tx, &told[1].0).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(tell("web1", 1).await, Told::Anew, "what was seen says no more");
+        for (before_ms, left) in [(now_ms() - 60_000, 3), (now_ms() + 60_000, 2)] {
+            let mut tx = db.write().await.unwrap();
+            security_event_forget_seen_in_tx(&mut tx, before_ms).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(lines(&db).await.len(), left);
+        }
+    })
+    .await;
 }

@@ -293,7 +293,7 @@ async fn a_worker_that_is_shut_out_is_nobody_until_another_one_joins() {
     assert_eq!(revoked.iter().map(|one| one.public_key.as_str()).collect::<Vec<_>>(), [key.as_str()]);
     // What it said last, and what was heard too late, brings nobody back.
     let mut tx = town.app.db().write().await.unwrap();
-    server_heartbeat_in_tx(&mut tx, town.server, &heartbeat("web1")).await.unwrap();
+    server_heartbeat_in_tx(&mut tx, town.server, &heartbeat("web1"), now_ms()).await.unwrap();
     tx.commit().await.unwrap();
     let row = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
     assert!(!row.online && row.public_key.is_none() && row.shut_out_ms.is_some());

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use web::config::Config;
 use web::dispatch::{DispatchConfig, run as dispatch};
 use web::store::job::JobRow;
+use web::store::now_ms;
 use web::store::rollout::{Rollout, RolloutState, RolloutStep, rollout_newest};
 use web::store::server::{server_fetch, server_heartbeat_in_tx};
 use web::worker_package::WorkerPackage;
@@ -48,7 +49,7 @@ async fn reports(town: &Town, id: ServerId, version: &str) {
     let name = server_fetch(town.app.db(), id).await.unwrap().unwrap().name;
     let mut tx = town.app.db().write().await.unwrap();
     let beat = shared::events::Heartbeat { version: version.to_owned(), ..heartbeat(name.as_str()) };
-    server_heartbeat_in_tx(&mut tx, id, &beat).await.unwrap();
+    server_heartbeat_in_tx(&mut tx, id, &beat, now_ms()).await.unwrap();
     tx.commit().await.unwrap();
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::layout::{BUS, Identity, Layout, own};
 use crate::cli::authority::{load_or_create, now_s};
-use crate::tls::write;
+use crate::private_file::write;
 
 /// What renews the bus's certificate.
 pub(super) struct BusCertificate {

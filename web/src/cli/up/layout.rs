@@ -1,9 +1,10 @@
 //! Where everything of an installation lies, and which user owns it.
 
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+
+use crate::private_file::{give, write_first};
 
 /// A user and group of numbers that no package uses and no login has.
 #[derive(Debug, Clone, Copy)]
@@ -87,14 +88,36 @@ pub(super) fn prepare(layout: &Layout, drop_rights: bool) -> anyhow::Result<()> 
     }
     // SQLite gives its companion files the mode of the database.
     let database = layout.database();
-    std::fs::OpenOptions::new().create(true).append(true).open(&database)?;
-    own(&database, SERVE, 0o660, drop_rights)
+    match write_first(&database, b"", 0o660) {
+        Err(error) if error.source.kind() != std::io::ErrorKind::AlreadyExists => Err(error.into()),
+        Ok(()) | Err(_) => own(&database, SERVE, 0o660, drop_rights),
+    }
 }
 
 pub(in crate::cli) fn own(path: &Path, identity: Identity, mode: u32, drop_rights: bool) -> anyhow::Result<()> {
-    if drop_rights {
-        chown(path, Some(identity.uid), Some(identity.gid)).with_context(|| format!("{} could not be given away", path.display()))?;
+    let owner = drop_rights.then_some((identity.uid, identity.gid));
+    give(path, owner, mode).with_context(|| format!("{} could not be given to its user", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::{Layout, prepare};
+
+    #[test]
+    fn a_database_that_serve_replaced_by_a_link_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout { root: directory.path().join("state") };
+        prepare(&layout, false).unwrap();
+        prepare(&layout, false).unwrap();
+        let shadow = directory.path().join("shadow");
+        std::fs::write(&shadow, "root:*").unwrap();
+        std::fs::set_permissions(&shadow, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::remove_file(layout.database()).unwrap();
+        symlink(&shadow, layout.database()).unwrap();
+        let error = prepare(&layout, false).unwrap_err();
+        assert!(error.to_string().contains("panel.db could not be given"), "{error:#}");
+        assert_eq!(std::fs::metadata(&shadow).unwrap().permissions().mode() & 0o777, 0o600);
     }
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        .with_context(|| format!("the mode of {} could not be set", path.display()))
 }

@@ -143,11 +143,13 @@ fn workers_are_updated_in_turn_and_back_from_a_broken_package_and_never_to_an_un
     until_shows(&host, panel, &page, "Online");
 
     // One that nobody vouches for.
+    let architecture = host.exec(&["dpkg", "--print-architecture"]);
+    let architecture = architecture.trim();
     let unsigned = concat!(env!("CARGO_PKG_VERSION"), "+3");
     packages.offer(unsigned, false, |_| {});
     panel.submit(&format!("{page}/update"), &[]);
     until_shows(&host, panel, &page, "The worker does not install this package of itself. Nothing was changed.");
-    assert!(panel.get(&page).text().contains(&format!("gantry-worker_{unsigned}_amd64.deb is not signed")));
+    assert!(panel.get(&page).text().contains(&format!("gantry-worker_{unsigned}_{architecture}.deb is not signed")));
     assert_eq!(installed(&host), format!("installed {newer}"));
 
     // Power that goes in the middle.

@@ -1,22 +1,49 @@
 //! `gantry cluster init`: what it makes is what the programs take.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, ChildStderr, Command, Stdio};
 
+use shared::bus::credentials::{BusKeys, PanelUser};
 use shared::testing::nats_server_binary;
 use tempfile::TempDir;
-use web::dispatch::keys::{load_or_create, read_credentials};
+use web::dispatch::keys::{load_or_create, read_credentials, write_credentials};
 use web::tls::TlsFiles;
 
 use super::process::{refused, run};
 
 /// Makes the files of a cluster whose nodes find theirs where they are made.
 fn init(directory: &Path) {
+    init_at(directory, IpAddr::V4(Ipv4Addr::LOCALHOST));
+}
+
+/// As [`init`], for nodes that listen there.
+fn init_at(directory: &Path, ip: IpAddr) {
+    let (listen, listen_nodes) = (format!("{ip}:4222"), format!("{ip}:6222"));
     let (dir, node_dir) = (directory.display().to_string(), directory.join("nodes/bus1").display().to_string());
     let nodes = "bus1=127.0.0.1,bus2=[::1],bus3=bus3.example.org";
-    run(&["cluster", "init", "--dir", &dir, "--node", nodes, "--node-dir", &node_dir, "--data-dir", &dir, "--name", "panel.example.org"]);
+    let data_dir = directory.join("data").display().to_string();
+    run(&[
+        "cluster",
+        "init",
+        "--dir",
+        &dir,
+        "--node",
+        nodes,
+        "--node-dir",
+        &node_dir,
+        "--data-dir",
+        &data_dir,
+        "--name",
+        "panel.example.org",
+        "--listen",
+        &listen,
+        "--listen-nodes",
+        &listen_nodes,
+    ]);
 }
 
 /// Every file with its bytes.
@@ -42,8 +69,8 @@ fn the_files_of_a_cluster_are_made_once_but_for_the_nodes_certificates() {
     let after = files(directory.path());
     assert!(before.keys().eq(after.keys()));
     let changed: Vec<&str> = before.iter().filter(|(name, bytes)| after[*name] != **bytes).map(|(name, _)| name.as_str()).collect();
-    assert!(changed.iter().all(|name| name.contains("/nodes/")), "{changed:?}");
-    assert!(changed.iter().filter(|name| name.ends_with("/bus.crt")).count() == 3, "{changed:?}");
+    assert_eq!(changed.len(), 6, "{changed:?}");
+    assert!(changed.iter().all(|name| name.ends_with("/bus.crt") || name.ends_with("/bus.key")), "{changed:?}");
     for secret in [
         "dispatch/bus-keys.json",
         "serve/bus.json",
@@ -70,6 +97,65 @@ fn each_program_takes_its_files_of_a_cluster() {
     TlsFiles::within(&directory.path().join("tls")).fingerprint().unwrap();
     let conf = std::fs::read_to_string(directory.path().join("nodes/bus2/nats.conf")).unwrap();
     assert!(conf.contains("nats-route://[::1]:6222") && conf.contains("server_name: \"bus2\""), "{conf}");
+}
+
+/// A node that runs; it ends when dropped.
+struct Node {
+    child: Child,
+    log: std::io::Lines<BufReader<ChildStderr>>,
+}
+
+impl Node {
+    fn start(config: &Path) -> Self {
+        let mut child = Command::new(nats_server_binary()).arg("-c").arg(config).stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, log }
+    }
+
+    /// Waits for a line with one of these words; which of them.
+    fn says<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        let heard = self.log.by_ref().map_while(Result::ok).find_map(|line| words.iter().find(|words| line.contains(**words)).copied());
+        heard.expect("the node ended")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_node_that_runs_takes_up_its_renewed_certificate() {
+    let directory = TempDir::new().unwrap();
+    // An address of its own, on which every port is free.
+    let [high, low] = u16::try_from(std::process::id() % 0xffff).unwrap().to_be_bytes();
+    let ip = IpAddr::V4(Ipv4Addr::new(127, 94, high, low));
+    init_at(directory.path(), ip);
+    let mut node = Node::start(&directory.path().join("nodes/bus1/nats.conf"));
+    node.says(&["Server is ready"]);
+    init_at(directory.path(), ip);
+    let told = Command::new(nats_server_binary()).args(["--signal", &format!("reload={}", node.child.id())]).status().unwrap();
+    assert!(told.success());
+    let said = node.says(&["Reloaded server configuration", "Failed to reload"]);
+    assert_eq!(said, "Reloaded server configuration");
+}
+
+#[test]
+fn serve_gets_new_credentials_when_its_rights_are_others_and_keeps_them_otherwise() {
+    let directory = TempDir::new().unwrap();
+    init(directory.path());
+    let file = directory.path().join("serve/bus.json");
+    let keys = load_or_create(&directory.path().join("dispatch/bus-keys.json")).unwrap();
+    let before = std::fs::read(&file).unwrap();
+    init(directory.path());
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    for other in [keys.panel_credentials(PanelUser::Dispatch, 1), BusKeys::generate().unwrap().panel_credentials(PanelUser::Serve, 1)] {
+        write_credentials(&file, &other.unwrap()).unwrap();
+        init(directory.path());
+        assert!(keys.gives(PanelUser::Serve, &read_credentials(&file).unwrap()));
+    }
 }
 
 #[test]

@@ -245,15 +245,19 @@ impl Listener {
         listener
     }
 
-    /// Waits for words. Every page is read again after 30 s without any hint, so a hint must come sooner.
+    /// Waits for a line that holds words. Every page is read again after 30 s without any hint, so a hint must come sooner.
     fn hears(&self, words: &str) {
+        self.hears_that(words, |line| line.contains(words));
+    }
+
+    fn hears_that(&self, what: &str, is_it: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while let Ok(line) = self.1.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            if line.contains(words) {
+            if is_it(&line) {
                 return;
             }
         }
-        panic!("{words:?} was not heard");
+        panic!("{what:?} was not heard");
     }
 }
 
@@ -285,7 +289,11 @@ async fn two_panels_and_two_dispatchers_work_as_one_and_any_of_them_may_die() {
     let owner = first.client("owner");
     let account = first.account(&owner, "shopuser");
     listener.hears("shopuser");
-    listener.hears("Active");
+    // In the cell beside its name: the page says "Active" elsewhere too.
+    listener.hears_that("shopuser's badge says Active", |line| {
+        let cell = line.split_once(">shopuser</a></td><td>").and_then(|(_, rest)| rest.split_once("</td>"));
+        cell.is_some_and(|(badge, _)| badge.contains("Active"))
+    });
     drop(listener);
     assert_eq!(second.get(&format!("/accounts/{account}")).badge(), "Active");
 

@@ -63,11 +63,12 @@ async fn a_panel_on_sqlite_moves_to_postgresql_with_every_row_and_goes_on() {
     let Some(target) = database().await else { return };
     let directory = TempDir::new().unwrap();
     let source = panel(&directory).await;
-    let printed = run(&["migrate-db", "--from", &source, "--to", &target]);
-    assert!(printed.contains("71  sites") && printed.contains("All of it arrived."), "{printed}");
     let tables = tables(&source).await;
     assert!(tables.len() >= 18, "{tables:?}");
-    let (before, after) = (rows(&source, &tables).await, rows(&target, &tables).await);
+    let before = rows(&source, &tables).await;
+    let printed = run(&["migrate-db", "--from", &source, "--to", &target]);
+    assert!(printed.contains("71  sites") && printed.contains("All of it arrived."), "{printed}");
+    let after = rows(&target, &tables).await;
     assert!(before.len() > 200);
     assert_eq!(before, after);
 
@@ -126,4 +127,34 @@ async fn a_move_that_is_interrupted_leaves_the_target_empty_and_is_made_again() 
     tx.commit().await.unwrap();
     db.close().await;
     run(&["migrate-db", "--from", &source, "--to", &target]);
+}
+
+#[tokio::test]
+async fn a_panel_that_was_moved_is_not_used_by_mistake_and_can_be_gone_back_to() {
+    let Some(target) = database().await else { return };
+    let directory = TempDir::new().unwrap();
+    let source = panel(&directory).await;
+    run(&["migrate-db", "--from", &source, "--to", &target]);
+    let said = refused(&["admin", "reset", "--login", "root", "--database", &source]);
+    assert!(said.contains("was moved to PostgreSQL") && said.contains("panel.db.moved"), "{said}");
+    assert!(refused(&["migrate-db", "--from", &source, "--to", &target]).contains("was moved to PostgreSQL"));
+    std::fs::remove_file(directory.path().join("panel.db.moved")).unwrap();
+    run(&["admin", "reset", "--login", "root", "--database", &source]);
+}
+
+#[tokio::test]
+async fn a_nul_that_sqlite_kept_does_not_hinder_the_move() {
+    let Some(target) = database().await else { return };
+    let directory = TempDir::new().unwrap();
+    let source = panel(&directory).await;
+    let db = Db::open(&source).await.unwrap();
+    let mut tx = db.write().await.unwrap();
+    sqlx::query("UPDATE servers SET version = $1").bind("1.0\0").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    db.close().await;
+    run(&["migrate-db", "--from", &source, "--to", &target]);
+    let db = Db::open(&target).await.unwrap();
+    let version: String = sqlx::query_scalar("SELECT version FROM servers").fetch_one(db.read()).await.unwrap();
+    assert_eq!(version, "1.0");
+    db.close().await;
 }

@@ -5,11 +5,11 @@ use shared::events::{Heartbeat, HostFacts, Progress, RoleHealth, StepReport};
 use shared::ids::{ServerId, UserId};
 use shared::jobs::{Generation, ResourceKey};
 use shared::role::Role;
-use web::store::Db;
 use web::store::job::{JobRow, job_list_of_operation_in_tx};
 use web::store::resource::resource_applied_in_tx;
 use web::store::server::{NewServer, server_heartbeat_in_tx, server_insert_in_tx};
 use web::store::user::{NewUser, PasswordLife, UserRole, user_insert_in_tx, user_set_password_in_tx};
+use web::store::{Db, now_ms};
 
 use super::app::{Browser, PASSWORD, TestApp, password_hash};
 
@@ -31,7 +31,7 @@ pub(crate) async fn server(db: &Db, name: &str, max_accounts: Option<i64>) -> Se
         .execute(&mut *tx)
         .await
         .unwrap();
-    server_heartbeat_in_tx(&mut tx, id, &heartbeat(name)).await.unwrap();
+    server_heartbeat_in_tx(&mut tx, id, &heartbeat(name), now_ms()).await.unwrap();
     tx.commit().await.unwrap();
     id
 }
