@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::drift::report_set_aside;
 use crate::inbox::{Turn, inbox_end, inbox_postpone, inbox_step_back, inbox_waiting};
-use crate::includes::set_aside_cause;
+use crate::includes::{Looked, set_aside_cause};
 use crate::ledger::Ledger;
 use crate::obstacle::Obstacle;
 use crate::outbox::outbox_insert;
@@ -287,10 +287,10 @@ impl<'a> Executor<'a> {
     /// Sets the include file aside that nginx refuses, if it is one, and has the panel told.
     async fn sets_aside(&self, said: &str) -> Result<bool, StoreError> {
         let aside = set_aside_cause(&self.worker.engine, &self.worker.store.pool, said).await?;
-        if aside {
+        if aside == Some(Looked::Changed) {
             report_set_aside(self.worker).await?;
         }
-        Ok(aside)
+        Ok(aside.is_some())
     }
 
     /// What a site's state has become.
