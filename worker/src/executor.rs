@@ -94,8 +94,12 @@ enum Word {
     Ended(Box<(JobEnvelope, Carried)>),
     /// The next may begin. With how many jobs it had, and since when.
     Passes(usize, Instant),
-    /// All its jobs have ended.
-    Over,
+    /// So many of its jobs failed together, and are to come again in smaller batches.
+    Parted(usize),
+    /// It is over. Whether there was nothing that it could do: what it has deferred is in the way of a job outside.
+    Over {
+        fruitless: bool,
+    },
     /// The package of a newer worker has come, or has not.
     Fetched(Fetched),
 }
@@ -193,12 +197,16 @@ impl<'a> Executor<'a> {
         let (worker, news) = (self.worker, self.news.clone());
         let batch = async move {
             let mut teller = Teller::new(worker, &jobs);
-            let (began, mut passes) = (Instant::now(), true);
+            let (began, mut passes, mut fruitless) = (Instant::now(), true, true);
             // The executor hears for as long as there is a batch.
             let say = |word| drop(news.send(word));
             carry_out_in_rounds(&worker.engine, &jobs, &mut |news| match news {
                 News::Steps(job, steps) => teller.tell(job, steps, None),
-                News::Ended(job, carried) => say(Word::Ended(Box::new((jobs[job].clone(), carried)))),
+                News::Ended(job, carried) => {
+                    fruitless &= carried == Carried::Deferred;
+                    say(Word::Ended(Box::new((jobs[job].clone(), carried))));
+                }
+                News::Parted(jobs) => say(Word::Parted(jobs)),
                 News::LetsPass => {
                     if std::mem::take(&mut passes) {
                         say(Word::Passes(jobs.len(), began));
@@ -209,14 +217,14 @@ impl<'a> Executor<'a> {
             if passes {
                 say(Word::Passes(jobs.len(), began));
             }
-            say(Word::Over);
+            say(Word::Over { fruitless });
         };
         batch.boxed()
     }
 
     /// Takes what the batches say, and all that has been said by now.
     async fn hear(&mut self, word: Word, words: &mut mpsc::UnboundedReceiver<Word>) -> Result<(), StoreError> {
-        let (mut outcomes, mut blocked, mut configured, mut ended) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut outcomes, mut blocked, mut configured) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = Some(word);
         while let Some(word) = next {
             match word {
@@ -227,18 +235,22 @@ impl<'a> Executor<'a> {
                     tracing::info!(jobs, duration_ms = took.as_millis(), "a batch has ended, or lets the next one pass");
                 }
                 Word::Fetched(fetched) => self.has_fetched(fetched),
-                Word::Over => self.batches -= 1,
+                Word::Parted(jobs) => self.size.part(jobs),
+                Word::Over { fruitless } => {
+                    self.batches -= 1;
+                    if fruitless && !self.under_way.is_empty() {
+                        self.rest_until = Instant::now() + DEFERRED_PAUSE;
+                    }
+                }
                 Word::Ended(ended_job) => {
                     let (envelope, carried) = *ended_job;
                     let tries = self.under_way.remove(&envelope.id).map_or(0, |job| job.tries);
                     match carried {
                         Carried::Ended(outcome) if is_passing(&outcome) && tries < PASSING_TRIES => {
                             self.postpone(&envelope, tries).await?;
-                            ended += 1;
                         }
                         Carried::Ended(outcome) if tries < PASSING_TRIES && self.sets_aside(refusal(&outcome)).await? => {
                             self.postpone(&envelope, tries).await?;
-                            ended += 1;
                         }
                         Carried::Ended(mut outcome) => {
                             log_end(&envelope, &outcome);
@@ -247,13 +259,8 @@ impl<'a> Executor<'a> {
                                 record.begun = tries + 1;
                             }
                             outcomes.push(outcome);
-                            ended += 1;
                         }
-                        Carried::Blocked { said, steps } => {
-                            blocked.push((said, envelope, steps));
-                            ended += 1;
-                        }
-                        Carried::Deferred if ended == 0 && !self.under_way.is_empty() => self.rest_until = Instant::now() + DEFERRED_PAUSE,
+                        Carried::Blocked { said, steps } => blocked.push((said, envelope, steps)),
                         Carried::Deferred => {}
                     }
                 }

@@ -104,6 +104,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/002_inbox.sql"),
     include_str!("store/003_resync.sql"),
     include_str!("store/004_drift.sql"),
+    include_str!("store/005_waits.sql"),
 ];
 
 impl Store {
