@@ -3,6 +3,8 @@
 //! **Everything applied is planned again; a plan that is not empty is drift.** Nothing is repaired here: that is a new desired
 //! state, which the panel sends. A state that failed is not looked at, what serves instead of it is.
 //! **Jobs go first**: a look goes in short parts, each of which waits for the batch under way, with a pause in between.
+//! **A newer worker that renders something in another way finds all of it different**, and says so: whether that is repaired is
+//! the panel's to decide, whose brake leaves so much at once to an admin.
 //! **Each change is reported once, durably**: what was reported is in the worker's own database, and the event leaves in the
 //! transaction that changes it. The first report after a start holds everything.
 
@@ -66,13 +68,14 @@ async fn look(worker: &Worker, scope: Scope) -> Result<(), StoreError> {
     let mut tx = worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
     let before = kept(&mut tx).await?;
     let findings = changes(&found, &before, scope, look.at_ms);
-    keep(&mut tx, &found, &findings).await?;
+    keep(&mut tx, &findings).await?;
     sqlx::query("INSERT OR REPLACE INTO looks (id, look) VALUES (1, ?)").bind(encode(&look)?).execute(&mut *tx).await?;
     let set_aside = match (scope, set_aside) {
         (Scope::Afresh, _) | (Scope::Changes, includes::Looked::Changed) => Some(includes::set_aside_list(&mut tx).await?),
         (Scope::Changes, includes::Looked::Same) => None,
     };
     let news = !findings.is_empty();
+    tracing::debug!(resources = look.resources, findings = findings.len(), "a look for drift has ended");
     report(&mut tx, &worker.identity, findings, set_aside, scope).await?;
     tx.commit().await?;
     worker.event_came.notify_one();
@@ -158,8 +161,8 @@ async fn kept(connection: &mut SqliteConnection) -> Result<Reported, StoreError>
     Ok(reported)
 }
 
-/// Keeps what is reported. What is not looked at any more is forgotten.
-async fn keep(connection: &mut SqliteConnection, found: &Found, findings: &[DriftFinding]) -> Result<(), StoreError> {
+/// Keeps what is reported as different, and forgets what is reported as cleared.
+async fn keep(connection: &mut SqliteConnection, findings: &[DriftFinding]) -> Result<(), StoreError> {
     for finding in findings {
         let resource = finding.resource.to_string();
         let query = if finding.differences.is_empty() {
@@ -173,7 +176,6 @@ async fn keep(connection: &mut SqliteConnection, found: &Found, findings: &[Drif
         };
         query.execute(&mut *connection).await?;
     }
-    tracing::debug!(resources = found.len(), findings = findings.len(), "a look for drift has ended");
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! Works the inbox off: a batch at a time, and beside it those jobs of earlier ones that wait for their tenants; jobs that fail
 //! in passing again, and those that a hand edit holds up when it is mended.
 
+mod update;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -9,13 +11,14 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use shared::events::{Configured, Event, Outcome, SiteConfiguration, Verdict};
 use shared::ids::{AccountId, JobId};
-use shared::jobs::{Job, JobEnvelope, WorkerSpec};
+use shared::jobs::{Job, JobEnvelope};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::update::{Download, is_update};
 use crate::drift::report_set_aside;
 use crate::inbox::{Turn, inbox_end, inbox_postpone, inbox_step_back, inbox_waiting};
-use crate::includes::set_aside_cause;
+use crate::includes::{Looked, set_aside_cause};
 use crate::ledger::Ledger;
 use crate::obstacle::Obstacle;
 use crate::outbox::outbox_insert;
@@ -25,8 +28,7 @@ use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
 use crate::teller::Teller;
 use crate::turns::{Choice, LONGEST_PAUSE_MS, Moment, Size, choose};
-use crate::update::report;
-use crate::update::request::Standing;
+use crate::update::request::Fetched;
 use crate::verdict::{is_passing, log_end, refusal};
 
 /// A job whose requirement has not come yet is looked at again after this pause.
@@ -39,9 +41,6 @@ const PER_EVENT: usize = 16;
 const IDLE: Duration = Duration::from_mins(1);
 /// What is in the way of a job that waits outside of its batch is looked at again after this pause.
 const DEFERRED_PAUSE: Duration = Duration::from_millis(200);
-
-/// An update is looked at this often.
-const UPDATE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Works the inbox off.
 pub(crate) struct Executor<'a> {
@@ -57,6 +56,11 @@ pub(crate) struct Executor<'a> {
     batches: usize,
     /// Not before.
     rest_until: Instant,
+    /// Takes what is to be carried on beside.
+    begin: mpsc::UnboundedSender<Batch<'a>>,
+    /// The package of a newer worker.
+    download: Option<Download>,
+    shutdown: CancellationToken,
 }
 
 /// A job in a batch.
@@ -65,7 +69,7 @@ struct UnderWay {
     tries: u32,
 }
 
-/// A batch that is carried out.
+/// A batch that is carried out, or something else beside.
 type Batch<'a> = BoxFuture<'a, ()>;
 
 /// Carries batches out until none is left and none will come.
@@ -90,32 +94,39 @@ enum Word {
     Ended(Box<(JobEnvelope, Carried)>),
     /// The next may begin. With how many jobs it had, and since when.
     Passes(usize, Instant),
-    /// All its jobs have ended.
-    Over,
+    /// So many of its jobs failed together, and are to come again in smaller batches.
+    Parted(usize),
+    /// It is over. Whether there was nothing that it could do: what it has deferred is in the way of a job outside.
+    Over {
+        fruitless: bool,
+    },
+    /// The package of a newer worker has come, or has not.
+    Fetched(Fetched),
 }
 
 impl<'a> Executor<'a> {
-    /// An executor, and what its batches say.
-    fn new(worker: &'a Worker) -> (Self, mpsc::UnboundedReceiver<Word>) {
-        let (news, words) = mpsc::unbounded_channel();
-        let (obstacle, under_way) = (None, HashMap::new());
-        (Self { worker, size: Size::default(), obstacle, under_way, news, busy: false, batches: 0, rest_until: Instant::now() }, words)
-    }
-
     /// Works until `shutdown`. Batches under way are finished first.
     pub(crate) async fn run(worker: &'a Worker, shutdown: &CancellationToken) {
-        let (executor, words) = Self::new(worker);
-        let (begin, begun) = mpsc::unbounded_channel();
-        tokio::join!(executor.decide(words, begin, shutdown), keep_going(begun));
+        let ((news, words), (begin, begun)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let executor = Self {
+            worker,
+            size: Size::default(),
+            obstacle: None,
+            under_way: HashMap::new(),
+            news,
+            busy: false,
+            batches: 0,
+            rest_until: Instant::now(),
+            begin,
+            download: None,
+            shutdown: shutdown.clone(),
+        };
+        tokio::join!(executor.decide(words), keep_going(begun));
     }
 
     /// Chooses the batches, and hears what they say.
-    async fn decide(
-        mut self,
-        mut words: mpsc::UnboundedReceiver<Word>,
-        begin: mpsc::UnboundedSender<Batch<'a>>,
-        shutdown: &CancellationToken,
-    ) {
+    async fn decide(mut self, mut words: mpsc::UnboundedReceiver<Word>) {
+        let shutdown = self.shutdown.clone();
         loop {
             let mut pause = IDLE;
             if !self.busy && !shutdown.is_cancelled() {
@@ -123,7 +134,7 @@ impl<'a> Executor<'a> {
                     Ok(Chosen::Batch(batch)) => {
                         self.batches += 1;
                         // They are taken for as long as somebody may send one.
-                        drop(begin.send(self.carry_out(batch)));
+                        drop(self.begin.send(self.carry_out(batch)));
                     }
                     Ok(Chosen::Nothing(until)) => pause = until,
                     Err(error) => {
@@ -156,13 +167,9 @@ impl<'a> Executor<'a> {
         }
         Obstacle::look(&mut self.obstacle, self.worker).await?;
         let pool = &self.worker.store.pool;
-        let waiting = inbox_waiting(pool).await?;
-        // Nothing else is begun before it is known which worker goes on.
-        if let Some((turn, spec)) = waiting.iter().find_map(|turn| Some((turn, update_in(turn)?))) {
-            if !self.under_way.is_empty() {
-                return Ok(Chosen::Nothing(UPDATE_PAUSE));
-            }
-            return self.update(&turn.envelope, spec).await;
+        let (updates, waiting): (Vec<Turn>, Vec<Turn>) = inbox_waiting(pool).await?.into_iter().partition(is_update);
+        if let Some(pause) = self.update(updates).await? {
+            return Ok(Chosen::Nothing(pause));
         }
         let blocked = self.obstacle.iter().flat_map(Obstacle::jobs).collect();
         let under_way = self.under_way.values().map(|job| job.account).collect();
@@ -185,36 +192,21 @@ impl<'a> Executor<'a> {
         Ok(Chosen::Batch(batch.into_iter().map(|turn| turn.envelope).collect()))
     }
 
-    /// Brings an update of the worker itself on its way, or looks how far it has come.
-    async fn update(&self, envelope: &JobEnvelope, spec: &WorkerSpec) -> Result<Chosen, StoreError> {
-        let mut teller = Teller::new(self.worker, std::slice::from_ref(envelope));
-        let (updates, system) = (&self.worker.updates, self.worker.engine.system());
-        match updates.carry_out(system, envelope, spec, &mut |steps| teller.tell(0, steps, None)).await? {
-            Standing::UnderWay(steps) => {
-                teller.tell(0, steps, None);
-                Ok(Chosen::Nothing(UPDATE_PAUSE))
-            }
-            Standing::Ended(verdict, steps) => {
-                let outcome = report(envelope, verdict, steps);
-                log_end(envelope, &outcome);
-                self.end(vec![outcome], Vec::new()).await?;
-                updates.forget();
-                Ok(Chosen::Nothing(Duration::ZERO))
-            }
-        }
-    }
-
     /// Carries a batch out; what becomes of it comes as words.
     fn carry_out(&self, jobs: Vec<JobEnvelope>) -> Batch<'a> {
         let (worker, news) = (self.worker, self.news.clone());
         let batch = async move {
             let mut teller = Teller::new(worker, &jobs);
-            let (began, mut passes) = (Instant::now(), true);
+            let (began, mut passes, mut fruitless) = (Instant::now(), true, true);
             // The executor hears for as long as there is a batch.
             let say = |word| drop(news.send(word));
             carry_out_in_rounds(&worker.engine, &jobs, &mut |news| match news {
                 News::Steps(job, steps) => teller.tell(job, steps, None),
-                News::Ended(job, carried) => say(Word::Ended(Box::new((jobs[job].clone(), carried)))),
+                News::Ended(job, carried) => {
+                    fruitless &= carried == Carried::Deferred;
+                    say(Word::Ended(Box::new((jobs[job].clone(), carried))));
+                }
+                News::Parted(jobs) => say(Word::Parted(jobs)),
                 News::LetsPass => {
                     if std::mem::take(&mut passes) {
                         say(Word::Passes(jobs.len(), began));
@@ -225,14 +217,14 @@ impl<'a> Executor<'a> {
             if passes {
                 say(Word::Passes(jobs.len(), began));
             }
-            say(Word::Over);
+            say(Word::Over { fruitless });
         };
         batch.boxed()
     }
 
     /// Takes what the batches say, and all that has been said by now.
     async fn hear(&mut self, word: Word, words: &mut mpsc::UnboundedReceiver<Word>) -> Result<(), StoreError> {
-        let (mut outcomes, mut blocked, mut configured, mut ended) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut outcomes, mut blocked, mut configured) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = Some(word);
         while let Some(word) = next {
             match word {
@@ -242,18 +234,23 @@ impl<'a> Executor<'a> {
                     self.busy = false;
                     tracing::info!(jobs, duration_ms = took.as_millis(), "a batch has ended, or lets the next one pass");
                 }
-                Word::Over => self.batches -= 1,
+                Word::Fetched(fetched) => self.has_fetched(fetched),
+                Word::Parted(jobs) => self.size.part(jobs),
+                Word::Over { fruitless } => {
+                    self.batches -= 1;
+                    if fruitless && !self.under_way.is_empty() {
+                        self.rest_until = Instant::now() + DEFERRED_PAUSE;
+                    }
+                }
                 Word::Ended(ended_job) => {
                     let (envelope, carried) = *ended_job;
                     let tries = self.under_way.remove(&envelope.id).map_or(0, |job| job.tries);
                     match carried {
                         Carried::Ended(outcome) if is_passing(&outcome) && tries < PASSING_TRIES => {
                             self.postpone(&envelope, tries).await?;
-                            ended += 1;
                         }
                         Carried::Ended(outcome) if tries < PASSING_TRIES && self.sets_aside(refusal(&outcome)).await? => {
                             self.postpone(&envelope, tries).await?;
-                            ended += 1;
                         }
                         Carried::Ended(mut outcome) => {
                             log_end(&envelope, &outcome);
@@ -262,13 +259,8 @@ impl<'a> Executor<'a> {
                                 record.begun = tries + 1;
                             }
                             outcomes.push(outcome);
-                            ended += 1;
                         }
-                        Carried::Blocked { said, steps } => {
-                            blocked.push((said, envelope, steps));
-                            ended += 1;
-                        }
-                        Carried::Deferred if ended == 0 && !self.under_way.is_empty() => self.rest_until = Instant::now() + DEFERRED_PAUSE,
+                        Carried::Blocked { said, steps } => blocked.push((said, envelope, steps)),
                         Carried::Deferred => {}
                     }
                 }
@@ -287,10 +279,10 @@ impl<'a> Executor<'a> {
     /// Sets the include file aside that nginx refuses, if it is one, and has the panel told.
     async fn sets_aside(&self, said: &str) -> Result<bool, StoreError> {
         let aside = set_aside_cause(&self.worker.engine, &self.worker.store.pool, said).await?;
-        if aside {
+        if aside == Some(Looked::Changed) {
             report_set_aside(self.worker).await?;
         }
-        Ok(aside)
+        Ok(aside.is_some())
     }
 
     /// What a site's state has become.
@@ -347,45 +339,5 @@ enum Chosen {
     Nothing(Duration),
 }
 
-/// The version of the worker that a job wants, if that is what it is about.
-const fn update_in(turn: &Turn) -> Option<&WorkerSpec> {
-    match &turn.envelope.job {
-        Job::Worker(spec) => Some(spec),
-        Job::Account(_) | Job::PhpPool(_) | Job::Site(_) => None,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use futures::FutureExt;
-    use tokio::sync::{mpsc, oneshot};
-
-    use super::keep_going;
-    use crate::store::Store;
-
-    #[tokio::test]
-    async fn a_batch_lets_go_of_the_database_while_its_executor_waits_for_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("worker.db")).await.unwrap();
-        let (begin, begun) = mpsc::unbounded_channel();
-        let (has_it, had) = oneshot::channel();
-        let pool = store.pool.clone();
-        let batch = async move {
-            let _connection = pool.acquire().await.unwrap();
-            has_it.send(()).unwrap();
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        };
-        let executor = async {
-            begin.send(batch.boxed()).unwrap();
-            had.await.unwrap();
-            // Without anybody who carries the batch on, this waits until the pool gives up.
-            let waits = store.pool.acquire();
-            drop(begin);
-            waits.await.map(drop)
-        };
-        let (waited, ()) = tokio::join!(executor, keep_going(begun));
-        waited.unwrap();
-    }
-}
+mod tests;

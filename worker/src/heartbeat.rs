@@ -43,7 +43,7 @@ impl<'a> Pulse<'a> {
                 last = Some(tokio::time::Instant::now());
                 match self.take().await {
                     Ok(heartbeat) => match bus.publish_heartbeat(&heartbeat).await {
-                        Ok(()) => self.leave_sign(&mut signed).await,
+                        Ok(()) => signed = signed || self.leave_sign().await,
                         Err(error) => tracing::debug!(error = %error, "a heartbeat was not sent"),
                     },
                     Err(error) => tracing::warn!(error = %error, "a heartbeat could not be made"),
@@ -54,17 +54,19 @@ impl<'a> Pulse<'a> {
         }
     }
 
-    /// Leaves a sign for the updater, once.
-    async fn leave_sign(&self, signed: &mut bool) {
-        let Some(path) = self.worker.sign.clone().filter(|_| !std::mem::replace(signed, true)) else { return };
+    /// Leaves a sign for the updater, if one looks for it. True if none is left to be left.
+    async fn leave_sign(&self) -> bool {
+        let Some(path) = self.worker.sign.clone() else { return true };
         let content = Content(serde_json::to_vec(&Sign::of_this_process(&self.worker.updates.version)).unwrap_or_default());
-        let file = FileImage { path, owner: Owner { uid: 0, gid: 0 }, mode: 0o600, content };
+        let file = FileImage { path, owner: Owner::ROOT, mode: 0o600, content };
         let system = Arc::clone(self.worker.engine.system());
-        match blocking(move || system.write_file(&file)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = chain(&error), "an updater cannot see that this worker has reached the bus"),
-            Err(error) => tracing::warn!(error = chain(&error), "an updater cannot see that this worker has reached the bus"),
-        }
+        let error = match blocking(move || system.write_file(&file)).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => chain(&error),
+            Err(error) => chain(&error),
+        };
+        tracing::warn!(error, "an updater cannot see yet that this worker has reached the bus");
+        false
     }
 
     async fn take(&self) -> Result<Heartbeat, StoreError> {

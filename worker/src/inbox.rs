@@ -39,7 +39,7 @@ pub async fn inbox_receive(pool: &SqlitePool, envelope: &JobEnvelope) -> Result<
     let text = serde_json::to_string(envelope).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let done = sqlx::query(
         "INSERT INTO inbox (job, attempt, account, envelope) VALUES (?, ?, ?, ?) \
-         ON CONFLICT (job) DO UPDATE SET attempt = excluded.attempt, envelope = excluded.envelope, not_before_ms = 0, tries = 0 \
+         ON CONFLICT (job) DO UPDATE SET attempt = excluded.attempt, envelope = excluded.envelope, not_before_ms = 0, tries = 0, waits = 0 \
          WHERE excluded.attempt > inbox.attempt",
     )
     .bind(&job)
@@ -59,6 +59,8 @@ pub struct Turn {
     pub envelope: JobEnvelope,
     /// How often it failed in passing before.
     pub tries: u32,
+    /// How often it has let others pass, because what it builds on had not come.
+    pub waits: u32,
     /// When it may start, epoch milliseconds.
     pub not_before_ms: i64,
 }
@@ -74,7 +76,7 @@ const LOOK_AHEAD: i64 = 1024;
 /// The database fails.
 pub async fn inbox_waiting(pool: &SqlitePool) -> Result<Vec<Turn>, sqlx::Error> {
     let rows = sqlx::query(
-        "SELECT job, envelope, tries, not_before_ms FROM (SELECT job, envelope, tries, not_before_ms, sequence, \
+        "SELECT job, envelope, tries, waits, not_before_ms FROM (SELECT job, envelope, tries, waits, not_before_ms, sequence, \
          ROW_NUMBER() OVER (PARTITION BY account ORDER BY sequence) AS place FROM inbox) \
          WHERE place <= ? ORDER BY place, sequence LIMIT ?",
     )
@@ -86,8 +88,8 @@ pub async fn inbox_waiting(pool: &SqlitePool) -> Result<Vec<Turn>, sqlx::Error> 
     for row in rows {
         match serde_json::from_str(row.get("envelope")) {
             Ok(envelope) => {
-                let tries = u32::try_from(row.get::<i64, _>("tries")).unwrap_or(0);
-                turns.push(Turn { envelope, tries, not_before_ms: row.get("not_before_ms") });
+                let count = |column: &str| u32::try_from(row.get::<i64, _>(column)).unwrap_or(0);
+                turns.push(Turn { envelope, tries: count("tries"), waits: count("waits"), not_before_ms: row.get("not_before_ms") });
             }
             // Kept by a newer worker, before it was taken back: it must not hold up everything behind it.
             Err(error) => {
@@ -120,7 +122,7 @@ pub async fn inbox_postpone(pool: &SqlitePool, envelope: &JobEnvelope, not_befor
 /// The database fails.
 pub async fn inbox_step_back(pool: &SqlitePool, envelope: &JobEnvelope, not_before_ms: i64) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE inbox SET not_before_ms = ?, tries = tries + 1, sequence = (SELECT MAX(sequence) + 1 FROM inbox) \
+        "UPDATE inbox SET not_before_ms = ?, waits = waits + 1, sequence = (SELECT MAX(sequence) + 1 FROM inbox) \
          WHERE job = ? AND attempt = ?",
     )
     .bind(not_before_ms)

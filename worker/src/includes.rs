@@ -19,8 +19,8 @@ use crate::engine::error::chain;
 use crate::engine::image::Entry;
 use crate::engine::{Engine, blocking};
 use crate::roles::web::paths::{INCLUDE_GROUPS, INCLUDES, INCLUDES_OF_ALL};
-use crate::store::{StoreError, now_ms};
-use crate::system::{LiveTest, System, SystemError, cut};
+use crate::store::{StoreError, encode, now_ms};
+use crate::system::{LiveTest, StagedChange, System, SystemError, cut};
 
 /// Whether the set of files that are set aside is another than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,46 +41,70 @@ const MOST: usize = 50;
 pub async fn look(engine: &Engine, pool: &SqlitePool) -> Result<Looked, StoreError> {
     let forgotten = forget_mended(engine, pool).await?;
     let system = engine.system().clone();
-    let found = match blocking(move || digest(system.as_ref())).await? {
+    let found = match blocking(move || digests(system.as_ref())).await? {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(error = chain(&error), "the include files could not be read");
             return Ok(forgotten);
         }
     };
-    let read: Option<String> = sqlx::query_scalar("SELECT digest FROM includes_read WHERE id = 1").fetch_optional(pool).await?;
-    if read.unwrap_or_default() == found {
+    let read = read_before(pool).await?;
+    if read == found {
         return Ok(forgotten);
     }
     let _turn = engine.turn.lock().await;
     let system = engine.system().clone();
-    let (broken, taken) = blocking(move || take_up(system.as_ref())).await?;
+    let (broken, taken) = blocking(move || take_up(system.as_ref(), &read)).await?;
     for one in &broken {
         keep(pool, one).await?;
     }
     match taken {
-        Ok(digest) => {
-            sqlx::query("INSERT OR REPLACE INTO includes_read (id, digest) VALUES (1, ?)").bind(digest).execute(pool).await?;
+        Ok(digests) => {
+            let digests = encode(&digests)?;
+            sqlx::query("INSERT OR REPLACE INTO includes_read (id, digest) VALUES (1, ?)").bind(digests).execute(pool).await?;
         }
         Err(error) => tracing::warn!(error = chain(&error), "changed include files could not be taken up; the next look tries again"),
     }
     Ok(if broken.is_empty() { forgotten } else { Looked::Changed })
 }
 
-/// Sets the file aside that nginx names as the cause of a refusal, if it is one of these. True if it was.
-pub(crate) async fn set_aside_cause(engine: &Engine, pool: &SqlitePool, said: &str) -> Result<bool, StoreError> {
-    let Some(path) = cause(said) else { return Ok(false) };
+/// Sets the file aside that is the cause of a refusal, if it is one of these; `None` if it is not. Of several jobs that were
+/// refused for one file, the first has it set aside, and the others find it gone.
+pub(crate) async fn set_aside_cause(engine: &Engine, pool: &SqlitePool, said: &str) -> Result<Option<Looked>, StoreError> {
+    if said.is_empty() {
+        return Ok(None);
+    }
+    let read = read_before(pool).await?;
+    let _turn = engine.turn.lock().await;
     let (system, said) = (engine.system().clone(), said.to_owned());
-    match blocking(move || set_aside(system.as_ref(), &path, &said)).await? {
-        Ok(one) => {
-            keep(pool, &one).await?;
-            Ok(true)
+    let found = blocking(move || {
+        let system = system.as_ref();
+        let Some(path) = guilty(system, &read, &said)? else { return Ok(None) };
+        if system.entry(&path)? == Entry::Absent {
+            return Ok(Some(None));
         }
+        set_aside(system, &path, &said).map(|one| Some(Some(one)))
+    });
+    match found.await? {
+        Ok(Some(Some(one))) => {
+            keep(pool, &one).await?;
+            Ok(Some(Looked::Changed))
+        }
+        Ok(Some(None)) => Ok(Some(Looked::Same)),
+        Ok(None) => Ok(None),
         Err(error) => {
+            let error: SystemError = error;
             tracing::warn!(error = chain(&error), "a broken include file could not be set aside");
-            Ok(false)
+            Ok(None)
         }
     }
+}
+
+/// What nginx has read of the files.
+async fn read_before(pool: &SqlitePool) -> Result<Digests, StoreError> {
+    let read: Option<String> = sqlx::query_scalar("SELECT digest FROM includes_read WHERE id = 1").fetch_optional(pool).await?;
+    // An older worker kept one digest for all: then every file is read once more.
+    Ok(read.and_then(|read| serde_json::from_str(&read).ok()).unwrap_or_default())
 }
 
 /// Every file that is set aside.
@@ -118,30 +142,70 @@ async fn forget_mended(engine: &Engine, pool: &SqlitePool) -> Result<Looked, Sto
 }
 
 /// Tests the tree until nginx accepts it, each time without the file it refused; then lets nginx read it. What was set aside,
-/// and the digest of what nginx has read.
-fn take_up(system: &dyn System) -> (Vec<SetAside>, Result<String, SystemError>) {
+/// and what nginx has read.
+fn take_up(system: &dyn System, read: &Digests) -> (Vec<SetAside>, Result<Digests, SystemError>) {
     let mut broken = Vec::new();
-    loop {
-        let tested = (|| {
-            let test = system.test_nginx(&[], LiveTest::Never)?;
-            if test.candidate.accepted {
-                system.reload_nginx()?;
-                return digest(system).map(Ok);
-            }
-            Ok(Err(test.candidate.output))
-        })();
-        let said = match tested {
-            Ok(Ok(digest)) => return (broken, Ok(digest)),
-            Ok(Err(said)) => said,
-            Err(error) => return (broken, Err(error)),
-        };
-        let refused = || SystemError::Service { unit: "nginx.service".to_owned(), reason: format!("refuses its configuration: {said}") };
-        let Some(path) = cause(&said).filter(|_| broken.len() < MOST) else { return (broken, Err(refused())) };
-        match set_aside(system, &path, &said) {
-            Ok(one) => broken.push(one),
-            Err(error) => return (broken, Err(error)),
+    let taken = loop {
+        match try_to_take_up(system, read, broken.len()) {
+            Ok(Tried::TakenUp(digests)) => break Ok(digests),
+            Ok(Tried::SetAside(one)) => broken.push(one),
+            Err(error) => break Err(error),
+        }
+    };
+    (broken, taken)
+}
+
+/// What came of one try.
+enum Tried {
+    TakenUp(Digests),
+    SetAside(SetAside),
+}
+
+fn try_to_take_up(system: &dyn System, read: &Digests, broken: usize) -> Result<Tried, SystemError> {
+    // Before the test: what is saved from here on is for the next look.
+    let digests = digests(system)?;
+    let test = system.test_nginx(&[], LiveTest::Never)?.candidate;
+    if test.accepted {
+        system.reload_nginx()?;
+        return Ok(Tried::TakenUp(digests));
+    }
+    let guilty = if broken < MOST { guilty(system, read, &test.output)? } else { None };
+    let Some(path) = guilty else {
+        let reason = format!("refuses its configuration: {}", test.output);
+        return Err(SystemError::Service { unit: "nginx.service".to_owned(), reason });
+    };
+    set_aside(system, &path, &test.output).map(Tried::SetAside)
+}
+
+/// The file that nginx refuses: the one it names, or of those that have changed since nginx read them, the one without which it
+/// says something else. Of a variable, a zone or a certificate nginx does not say where it is used.
+fn guilty(system: &dyn System, read: &Digests, said: &str) -> Result<Option<PathBuf>, SystemError> {
+    let Some(fault) = fault(said) else { return Ok(None) };
+    if let Some(path) = named(&fault) {
+        return Ok(Some(path));
+    }
+    let changed = digests(system)?.into_iter().filter(|(path, digest)| read.get(path) != Some(digest)).map(|(path, _)| path);
+    for path in changed.take(MOST) {
+        let without = system.test_nginx(&[StagedChange::Remove { path: path.clone() }], LiveTest::Never)?.candidate;
+        if without.accepted || self::fault(&without.output) != Some(fault.clone()) {
+            return Ok(Some(path));
         }
     }
+    Ok(None)
+}
+
+/// What nginx refuses, without the time and process.
+fn fault(said: &str) -> Option<String> {
+    plain(said).lines().find(|line| line.contains("[emerg]")).map(str::to_owned)
+}
+
+/// The include file that a refusal names: `[emerg] ... in /etc/nginx/gantry.d/server/a.conf:3`.
+fn named(fault: &str) -> Option<PathBuf> {
+    let (_, place) = fault.rsplit_once(" in ")?;
+    let (file, line) = place.trim().rsplit_once(':')?;
+    let path = Path::new(file);
+    let plain = path.components().all(|part| matches!(part, std::path::Component::RootDir | std::path::Component::Normal(_)));
+    (plain && line.parse::<u32>().is_ok() && path.starts_with(INCLUDES) && is_read(path)).then(|| path.to_owned())
 }
 
 fn set_aside(system: &dyn System, path: &Path, said: &str) -> Result<SetAside, SystemError> {
@@ -163,46 +227,29 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The include file that nginx names in a refusal: `[emerg] ... in /etc/nginx/gantry.d/server/a.conf:3`.
-fn cause(said: &str) -> Option<PathBuf> {
-    let line = said.lines().find(|line| line.contains("[emerg]"))?;
-    let (_, place) = line.rsplit_once(" in ")?;
-    let (file, number) = place.trim().rsplit_once(':')?;
-    let path = Path::new(file);
-    let plain = path.components().all(|part| matches!(part, std::path::Component::RootDir | std::path::Component::Normal(_)));
-    (plain && number.parse::<u32>().is_ok() && path.starts_with(INCLUDES) && is_read(path)).then(|| path.to_owned())
-}
-
 fn is_read(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "conf")
 }
 
-/// A digest of every file that vhosts include; empty if there is none.
-fn digest(system: &dyn System) -> Result<String, SystemError> {
-    let mut files = BTreeMap::new();
+/// The SHA-256 of every file that vhosts include.
+type Digests = BTreeMap<PathBuf, String>;
+
+fn digests(system: &dyn System) -> Result<Digests, SystemError> {
+    let mut files = Digests::new();
     read(system, Path::new(INCLUDES_OF_ALL), &mut files)?;
     for group in INCLUDE_GROUPS {
         for name in list(system, Path::new(group))? {
             read(system, &Path::new(group).join(name), &mut files)?;
         }
     }
-    if files.is_empty() {
-        return Ok(String::new());
-    }
-    let mut hash = Sha256::new();
-    for (path, content) in &files {
-        hash.update(path.as_os_str().as_encoded_bytes());
-        hash.update(b"\0");
-        hash.update(content);
-    }
-    Ok(HEXLOWER.encode(&hash.finalize()))
+    Ok(files)
 }
 
-fn read(system: &dyn System, directory: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), SystemError> {
+fn read(system: &dyn System, directory: &Path, files: &mut Digests) -> Result<(), SystemError> {
     for path in list(system, directory)?.into_iter().map(|name| directory.join(name)).filter(|path| is_read(path)) {
         let content = match system.entry(&path)? {
-            Entry::File { .. } => Sha256::digest(system.content(&path)?).to_vec(),
-            Entry::Link { target } => target.into_os_string().into_encoded_bytes(),
+            Entry::File { .. } => HEXLOWER.encode(&Sha256::digest(system.content(&path)?)),
+            Entry::Link { target } => target.to_string_lossy().into_owned(),
             Entry::Absent | Entry::Directory { .. } | Entry::Other { .. } => continue,
         };
         files.insert(path, content);
@@ -219,24 +266,4 @@ fn list(system: &dyn System, directory: &Path) -> Result<Vec<String>, SystemErro
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::cause;
-
-    #[test]
-    fn only_an_include_file_is_blamed() {
-        let said = |place: &str| format!("2026/11/21 [warn] x in /etc/nginx/a.conf:1\nnginx: [emerg] unknown directive \"x\" in {place}\n");
-        let own = "/etc/nginx/gantry.d/site/shop.example/a.conf";
-        assert_eq!(cause(&said(&format!("{own}:3"))).as_deref(), Some(Path::new(own)));
-        for other in [
-            "/etc/nginx/sites-enabled/shop.example.conf:3",
-            "/etc/nginx/gantry.d/../nginx.conf:3",
-            "/etc/nginx/gantry.d/server/a.txt:3",
-            "/etc/nginx/gantry.d/server/a.conf",
-        ] {
-            assert_eq!(cause(&said(other)), None, "{other}");
-        }
-        assert_eq!(cause("nginx: configuration file test failed"), None);
-    }
-}
+mod tests;

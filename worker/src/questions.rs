@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use shared::bus::asking::QuestionMessage;
 use shared::bus::worker::WorkerBus;
 use shared::live_read::{About, Answer, MOST_PROPOSALS, Planned, Question, Says};
+use shared::security::SecurityKind;
 
 use crate::engine::error::chain;
+use crate::refused::refused;
 use crate::registry::propose;
 use crate::run::Worker;
 
@@ -17,7 +19,7 @@ pub(crate) async fn answer_all(worker: &Worker, bus: &WorkerBus) {
         Err(error) => return tracing::error!(error = %error, "questions cannot be heard"),
     };
     while let Some(message) = questions.next().await {
-        let Some(question) = opened(worker, &message) else { continue };
+        let Some(question) = opened(worker, &message).await else { continue };
         let says = says(worker, question.about).await;
         let answer = Answer { question: question.id, server: worker.identity.server.clone(), says };
         if let Err(error) = bus.answer(&answer).await {
@@ -27,19 +29,25 @@ pub(crate) async fn answer_all(worker: &Worker, bus: &WorkerBus) {
 }
 
 /// The question, if the panel signed it for this worker.
-fn opened(worker: &Worker, message: &QuestionMessage) -> Option<Question> {
+async fn opened(worker: &Worker, message: &QuestionMessage) -> Option<Question> {
     let identity = &worker.identity;
-    match message.open(&identity.panel_key) {
-        Ok(question) if question.server == identity.server && question.epoch == identity.epoch => Some(question),
-        Ok(_) => {
-            tracing::error!("SECURITY: a question that is not for this worker was dropped");
-            None
-        }
+    let question = match message.open(&identity.panel_key) {
+        Ok(question) => question,
         Err(error) => {
-            tracing::error!(error = %error, "SECURITY: a question that the panel did not sign, or that this worker cannot read, was dropped");
-            None
+            let detail = format!("a question that is not signed by the panel, or not readable: {}", chain(&error));
+            refused(worker, SecurityKind::ForgedJob, detail).await;
+            return None;
         }
+    };
+    if question.server != identity.server {
+        refused(worker, SecurityKind::MisdirectedJob, format!("a question for the server {}", question.server)).await;
+        return None;
     }
+    if question.epoch != identity.epoch {
+        refused(worker, SecurityKind::ForeignJob, format!("a question for workers of the panel {}", question.epoch)).await;
+        return None;
+    }
+    Some(question)
 }
 
 async fn says(worker: &Worker, about: About) -> Says {

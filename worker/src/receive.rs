@@ -20,8 +20,14 @@ use crate::refused::refused;
 use crate::run::Worker;
 use crate::store::StoreError;
 
-/// Takes jobs from the bus into the inbox, for ever.
+/// The end of an update is looked for this often.
+const UPDATE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Takes jobs from the bus into the inbox, for ever. A worker that an update has started takes none until that is over.
 pub(crate) async fn receive(worker: &Worker, bus: &WorkerBus) {
+    while worker.updates.are_under_way() {
+        tokio::time::sleep(UPDATE_PAUSE).await;
+    }
     loop {
         match bus.commands(&worker.identity.stream).await {
             Ok(commands) => {

@@ -20,12 +20,11 @@ use crate::engine::{Engine, Running, Turn, blocking};
 use crate::ledger::{RowState, Rows};
 use crate::roles::{PlanError, web};
 
+pub use crate::engine::BatchProgress;
 pub use planning::{Compared, Unplanned, compare, plan, propose};
 
 /// Who is told of each change of a visible step.
 pub type Progress<'a> = dyn FnMut(Vec<StepReport>) + Send + 'a;
-/// Who is told of each change of a visible step of a job of a batch: of which one, and how its steps stand.
-pub type BatchProgress<'a> = dyn FnMut(usize, Vec<StepReport>) + Send + 'a;
 
 /// What became of a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +39,8 @@ pub enum Carried {
         /// The steps, all waiting.
         steps: Vec<StepReport>,
     },
-    /// It was not begun, since it touches what another job of the batch touches: its turn is the next batch.
+    /// It is not under way: it touches what another job touches, or failed together with others while somebody waits outside. What
+    /// it had done has been put back; its turn is the next batch.
     Deferred,
 }
 
@@ -59,7 +59,7 @@ pub async fn carry_out_batch(engine: &Engine, envelopes: &[JobEnvelope], progres
     carry_out_in_rounds(engine, envelopes, &mut |news| match news {
         News::Steps(job, steps) => progress(job, steps),
         News::Ended(job, ended) => carried[job] = ended,
-        News::LetsPass => {}
+        News::LetsPass | News::Parted(_) => {}
     })
     .await;
     carried
@@ -75,6 +75,9 @@ pub enum News {
     /// The next batch may begin. What has not ended waits for something of its tenant's; give no other job of its account
     /// meanwhile.
     LetsPass,
+    /// So many jobs failed together, for nobody's fault in particular, and are deferred because others wait outside: the next
+    /// batch is to have fewer.
+    Parted(usize),
 }
 
 /// Who is told the news of a batch.
@@ -136,7 +139,15 @@ pub async fn prepare_host(engine: &Engine, progress: &mut Progress<'_>) -> Resul
         return Ok(prepared);
     }
     let mut running = Running::begin(engine, vec!["host".to_owned()], Arc::new(vec![plan]));
-    while let Some(round) = running.next(engine, &mut turn, &[None], &mut |_, steps| progress(steps)).await? {
+    loop {
+        let round = match running.next(engine, &mut turn, &[None], &mut |_, steps| progress(steps)).await {
+            Ok(Some(round)) => round,
+            Ok(None) => return Ok(prepared),
+            Err(error) => {
+                running.give_up(engine, &mut turn, || ()).await?;
+                return Err(error.into());
+            }
+        };
         for (_, Executed { steps, end }) in round.ended {
             prepared.steps = steps;
             prepared.failure = match end {
@@ -147,5 +158,4 @@ pub async fn prepare_host(engine: &Engine, progress: &mut Progress<'_>) -> Resul
             };
         }
     }
-    Ok(prepared)
 }

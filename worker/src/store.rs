@@ -90,6 +90,12 @@ impl StoreError {
             | Self::WorkerThread => FailureCode::Internal,
         }
     }
+
+    /// Whether the file is no database any more: SQLITE_CORRUPT (11) and SQLITE_NOTADB (26), too.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_))
+            || matches!(self, Self::Sql(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("11" | "26")))
+    }
 }
 
 /// Forward only; the position is the version (`PRAGMA user_version`). Never change one that has been released.
@@ -98,6 +104,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/002_inbox.sql"),
     include_str!("store/003_resync.sql"),
     include_str!("store/004_drift.sql"),
+    include_str!("store/005_waits.sql"),
 ];
 
 impl Store {
@@ -109,13 +116,19 @@ impl Store {
         let existed = path.exists();
         match connect(path).await {
             Ok(store) => Ok(store),
-            Err(error) if existed && is_damage(&error) => {
+            Err(error) if existed && error.is_damage() => {
                 move_aside(path)?;
                 tracing::error!(path = %path.display(), error = %error, "the worker's database was damaged; began a new one");
                 connect(path).await
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the database can be used as it is. Nothing is begun anew, whatever is found.
+    pub(crate) async fn check(path: &Path) -> Result<(), StoreError> {
+        connect(path).await?.pool.close().await;
+        Ok(())
     }
 }
 
@@ -170,12 +183,6 @@ async fn migrate(store: &Store) -> Result<(), StoreError> {
         tx.commit().await?;
     }
     Ok(())
-}
-
-/// SQLITE_CORRUPT (11) and SQLITE_NOTADB (26).
-fn is_damage(error: &StoreError) -> bool {
-    matches!(error, StoreError::Damaged(_))
-        || matches!(error, StoreError::Sql(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("11" | "26")))
 }
 
 fn move_aside(path: &Path) -> Result<(), StoreError> {

@@ -2,8 +2,8 @@
 //!
 //! **A job never waits for it**: what lies here has no user, no site and no name any more. A part of a tree goes at a time, with
 //! pauses, so that requests and jobs find the disk free; a worker that is cut off goes on at its next start.
-//! **What may still come back stays**: the trash is looked into between two batches, when nothing is in flight, and only the
-//! trees of accounts that the ledger knows as deleted are removed. Whatever else lies here, such as what a failed undo could
+//! **What may still come back stays**: the trash is looked into between two batches, and only the trees of accounts that the
+//! ledger knows as deleted are removed; a deletion that waits outside of its batch is not in the ledger. Whatever else lies here, such as what a failed undo could
 //! not bring back, is left to a person.
 
 use std::ffi::OsStr;

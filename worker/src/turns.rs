@@ -15,7 +15,7 @@ use crate::registry::{Readiness, readiness};
 
 /// A job whose requirement has not come yet is looked at again this often, before it fails: with the pause in between, for
 /// longer than the panel takes to send again what the bus has lost, which is two minutes and a quarter.
-const REQUIREMENT_TRIES: u32 = 180;
+const REQUIREMENT_WAITS: u32 = 180;
 
 /// The longest pause before a job is tried again. One that looks longer was written before the clock was set back, and is over.
 pub(crate) const LONGEST_PAUSE_MS: i64 = 8_000;
@@ -68,7 +68,7 @@ pub(crate) fn choose(waiting: Vec<Turn>, moment: Moment<'_>) -> Choice {
         }
         match readiness(rows, &turn.envelope) {
             Readiness::Waiting(requirement) if coming.contains(&requirement.resource) => drop(closed.insert(account)),
-            Readiness::Waiting(_) if turn.tries < REQUIREMENT_TRIES => choice.step_back.push(turn),
+            Readiness::Waiting(_) if turn.waits < REQUIREMENT_WAITS => choice.step_back.push(turn),
             Readiness::Ready | Readiness::Failed(_) | Readiness::Waiting(_) if coming.insert(resource) => choice.batch.push(turn),
             Readiness::Ready | Readiness::Failed(_) | Readiness::Waiting(_) => drop(closed.insert(account)),
         }
@@ -101,6 +101,11 @@ impl Size {
         self.most
     }
 
+    /// So many jobs failed together: the next batch has half as many, so that whoever is to blame is alone in the end.
+    pub(crate) fn part(&mut self, jobs: usize) {
+        self.most = (jobs / 2).max(1);
+    }
+
     /// Learns from a batch.
     pub(crate) fn learn(&mut self, jobs: usize, took: Duration) {
         if took > AIM {
@@ -126,7 +131,7 @@ mod tests {
     use crate::ledger::Rows;
 
     fn turn(envelope: &JobEnvelope) -> Turn {
-        Turn { envelope: envelope.clone(), tries: 0, not_before_ms: 0 }
+        Turn { envelope: envelope.clone(), tries: 0, waits: 0, not_before_ms: 0 }
     }
 
     fn ids(turns: &[Turn]) -> Vec<JobId> {
@@ -161,7 +166,7 @@ mod tests {
         let choice = chosen(&[turn(&waits), turn(&other)]);
         assert_eq!((ids(&choice.step_back), ids(&choice.batch)), (vec![waits.id], vec![other.id]));
         // After three minutes it has to fail.
-        let given_up = Turn { tries: 180, ..turn(&waits) };
+        let given_up = Turn { waits: 180, ..turn(&waits) };
         assert_eq!(ids(&chosen(&[given_up]).batch), [waits.id]);
     }
 
@@ -202,6 +207,21 @@ mod tests {
         let (account, other) = (AccountId::new(), AccountId::new());
         let (own, foreign) = (job(account), job(other));
         assert_eq!(ids(&with(&[turn(&own), turn(&foreign)], [], [account]).batch), [foreign.id]);
+    }
+
+    #[test]
+    fn whoever_fails_together_with_others_is_alone_in_the_end() {
+        let mut size = Size::default();
+        let mut batch = 100;
+        while batch > 1 {
+            // Whatever the time says about the batch.
+            size.learn(batch, Duration::from_secs(30));
+            size.part(batch);
+            assert!(size.most() < batch, "{} of {batch}", size.most());
+            batch = size.most();
+        }
+        size.learn(1, Duration::from_millis(300));
+        assert_eq!(size.most(), 2, "and from there it grows");
     }
 
     #[test]

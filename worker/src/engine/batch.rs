@@ -59,6 +59,8 @@ pub(crate) fn execute<'a>(
             if !rounds.begin() {
                 return;
             }
+            // Meanwhile others had the turn, and may have changed them.
+            batch.neighbours.clear();
             batch.members.push(back);
             batch.members.extend(batch.outside.others());
             batch.put_back();
@@ -197,3 +199,6 @@ impl<'a> Batch<'_, 'a> {
         std::mem::take(&mut self.members).into_iter().map(end).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

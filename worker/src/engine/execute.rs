@@ -295,5 +295,5 @@ pub(crate) fn ask(
 const PAUSES: [u64; 18] = [2, 4, 8, 16, 32, 64, 100, 150, 200, 250, 300, 400, 500, 600, 700, 800, 900, 1000];
 /// A master that starts has twenty seconds (`TimeoutStartSec=`): it is asked so often again, [`PATIENCE`] each.
 const STARTING_ASKS: u32 = 2;
-/// All questions together. A tenant whose PHP never answers holds up everybody's jobs for no longer.
+/// All questions of one asking together. A tenant whose PHP never answers holds up his own jobs for no longer, and nobody else's.
 const PATIENCE: Duration = Duration::from_secs(10);

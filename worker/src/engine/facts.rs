@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use shared::jobs::{Generation, Job, PhpPoolSpec, PoolPresence, Presence, ResourceKey, SiteSpec};
 use shared::names::{DomainName, LinuxUser, PhpVersion, SiteName};
 
-use super::image::{DirectoryImage, Entry, FileImage, UserRecord};
+use super::image::{DirectoryImage, Entry, FileImage, Owner, UserRecord};
 use crate::ledger::Rows;
 use crate::system::{System, SystemError};
 
@@ -17,11 +17,21 @@ pub struct View<'a> {
     ledger: &'a Rows,
     /// What is about to change: no witness of anything.
     batch: BTreeSet<ResourceKey>,
+    purpose: Purpose,
     /// Whether so many plans are made that reading every user at once is cheaper than asking for each.
     many: bool,
-    users: OnceLock<BTreeMap<String, UserRecord>>,
-    units: OnceLock<BTreeSet<String>>,
+    users: Memory<BTreeMap<String, UserRecord>>,
+    units: Memory<BTreeSet<String>>,
     neighbour: OnceLock<Option<DomainName>>,
+}
+
+/// What a look is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To bring the host to a state.
+    Change,
+    /// To tell how it differs from one.
+    Compare,
 }
 
 /// From so many plans on it is cheaper.
@@ -32,13 +42,14 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn new(system: &'a dyn System, ledger: &'a Rows, batch: BTreeSet<ResourceKey>) -> Self {
         let many = batch.len() >= MANY;
-        Self { system, ledger, batch, many, users: OnceLock::new(), units: OnceLock::new(), neighbour: OnceLock::new() }
+        let purpose = Purpose::Change;
+        Self { system, ledger, batch, purpose, many, users: OnceLock::new(), units: OnceLock::new(), neighbour: OnceLock::new() }
     }
 
     /// Looks at a host to compare it with all that was applied: nothing is about to change.
     #[must_use]
     pub fn of_all(system: &'a dyn System, ledger: &'a Rows) -> Self {
-        Self { many: true, ..Self::new(system, ledger, BTreeSet::new()) }
+        Self { many: true, purpose: Purpose::Compare, ..Self::new(system, ledger, BTreeSet::new()) }
     }
 
     /// What plans may know.
@@ -109,13 +120,18 @@ impl<'a> Facts<'a> {
         Ok(same_outside && self.system.content(&file.path)? == file.content.0)
     }
 
-    /// Whether a directory is exactly as wanted; what is in it does not matter.
+    /// Whether a directory is exactly as wanted; what is in it does not matter. When the host is compared with what was applied, a
+    /// tenant's own has any mode that keeps nobody out who has to come in: the mode is his to change.
     ///
     /// # Errors
     /// It cannot be looked at.
     pub fn holds_directory(&self, wanted: &DirectoryImage) -> Result<bool, SystemError> {
         let Entry::Directory { owner, mode, acl } = self.system.entry(&wanted.path)? else { return Ok(false) };
-        Ok(owner == wanted.owner && mode == wanted.mode && acl == wanted.acl)
+        let rights = match self.view.purpose {
+            Purpose::Compare if wanted.owner.uid != Owner::ROOT.uid => acl.lets_in_all_of(&wanted.acl),
+            Purpose::Change | Purpose::Compare => mode == wanted.mode && acl == wanted.acl,
+        };
+        Ok(owner == wanted.owner && rights)
     }
 
     /// Whether a link points where it should.
@@ -230,11 +246,14 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// What was read before, or is read now.
-fn remembered<T>(memory: &OnceLock<T>, read: impl FnOnce() -> Result<T, SystemError>) -> Result<&T, SystemError> {
-    if let Some(known) = memory.get() {
-        return Ok(known);
+/// What one look has read once, and why not if it could not.
+type Memory<T> = OnceLock<Result<T, Arc<SystemError>>>;
+
+/// What was read before, or is read now. What could not be read is not asked for again: each answer may take long to fail.
+fn remembered<T>(memory: &Memory<T>, read: impl FnOnce() -> Result<T, SystemError>) -> Result<&T, SystemError> {
+    match memory.get_or_init(|| read().map_err(Arc::new)) {
+        Ok(known) => Ok(known),
+        Err(error) if matches!(**error, SystemError::Interrupted) => Err(SystemError::Interrupted),
+        Err(error) => Err(SystemError::Remembered(Arc::clone(error))),
     }
-    let read = read()?;
-    Ok(memory.get_or_init(|| read))
 }

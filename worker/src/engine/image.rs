@@ -1,5 +1,6 @@
 //! What a thing on the host looks like: the words that planning, undoing and the host layer share.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64, HEXLOWER};
@@ -126,6 +127,13 @@ impl Acl {
         self.access.is_none() && self.default.is_none()
     }
 
+    /// Whether whoever is named in other lists may do at least as much with these.
+    #[must_use]
+    pub fn lets_in_all_of(&self, other: &Self) -> bool {
+        let here = given(self.access.as_deref());
+        given(other.access.as_deref()).iter().all(|(user, rights)| here.get(user).is_some_and(|given| given & rights == *rights))
+    }
+
     /// The lists of a directory with mode `0750` into which the web server's user may look as `rights` say.
     #[must_use]
     pub fn for_web_server(rights: WebRights, web_uid: u32) -> Self {
@@ -141,13 +149,28 @@ impl Acl {
 
 const READ: u16 = 4;
 const EXECUTE: u16 = 1;
+/// Tags of entries: a user by number, and the most that such entries give.
+const USER: u16 = 0x02;
+const MASK: u16 = 0x10;
+
+/// What a list gives to users by number.
+fn given(list: Option<&str>) -> BTreeMap<u32, u16> {
+    let bytes = list.and_then(|list| HEXLOWER.decode(list.as_bytes()).ok()).unwrap_or_default();
+    let (entries, _) = bytes.get(4..).unwrap_or_default().as_chunks::<8>();
+    let entries: Vec<(u16, u16, u32)> = entries
+        .iter()
+        .map(|[t0, t1, r0, r1, id @ ..]| (u16::from_le_bytes([*t0, *t1]), u16::from_le_bytes([*r0, *r1]), u32::from_le_bytes(*id)))
+        .collect();
+    let mask = entries.iter().find(|(tag, ..)| *tag == MASK).map_or(u16::MAX, |(_, rights, _)| *rights);
+    entries.into_iter().filter(|(tag, ..)| *tag == USER).map(|(_, rights, id)| (id, rights & mask)).collect()
+}
 
 /// `user::rwx, user:<web>:rights, group::r-x, mask::r-x, other::---` as `linux/posix_acl_xattr.h` lays it out: version
 /// 2, then tag, rights and id of each entry, little-endian, sorted by tag.
 fn encode(web_uid: u32, rights: u16) -> String {
     const NO_ID: u32 = u32::MAX;
     let entries =
-        [(0x01_u16, 7_u16, NO_ID), (0x02, rights, web_uid), (0x04, READ | EXECUTE, NO_ID), (0x10, READ | EXECUTE, NO_ID), (0x20, 0, NO_ID)];
+        [(0x01_u16, 7_u16, NO_ID), (USER, rights, web_uid), (0x04, READ | EXECUTE, NO_ID), (MASK, READ | EXECUTE, NO_ID), (0x20, 0, NO_ID)];
     let mut bytes = 2_u32.to_le_bytes().to_vec();
     for (tag, rights, id) in entries {
         bytes.extend(tag.to_le_bytes());

@@ -12,8 +12,8 @@
 //! So a job that is given again after a cut gets the very outcome it had, with its steps; and one that was cut off before
 //! the commit point finds the host as it was, because [`Engine::recover`] runs first.
 //!
-//! **One batch at a time; a single job is a batch of one.** No two jobs of a batch touch the same path or answer to the same
-//! name: that is the registry's to see to. A job that waits for something of its tenant's waits [`outside`], without the turn,
+//! **One batch has the turn at a time; a single job is a batch of one.** No two jobs that are under way touch the same path or
+//! answer to the same name: that is the registry's to see to. A job that waits for something of its tenant's waits [`outside`], without the turn,
 //! and touches nothing meanwhile; it is in the journal, and in the way of whatever would touch what it touches.
 
 pub(crate) mod batch;
@@ -35,6 +35,7 @@ pub(crate) mod together;
 pub(crate) mod undo;
 
 use std::collections::HashMap;
+use std::ops::Add;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ use crate::ledger::Ledger;
 use crate::store::{Store, StoreError};
 use crate::system::{System, SystemError};
 
-pub(crate) use run::{Round, Running};
+pub use run::BatchProgress;
+pub(crate) use run::Running;
 
 /// Opens what was sealed to this worker.
 pub trait Unsealer: Send + Sync {
@@ -85,7 +87,16 @@ pub struct Engine {
 /// A job that waits outside of its batch.
 pub(crate) struct Outsider {
     pub(crate) envelope: JobEnvelope,
-    pub(crate) plan: Plan,
+    /// Those of its batch.
+    pub(crate) plans: Arc<Vec<Plan>>,
+    /// Which of them is its own.
+    pub(crate) member: usize,
+}
+
+impl Outsider {
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plans[self.member]
+    }
 }
 
 /// The right to carry out a batch.
@@ -122,6 +133,14 @@ pub struct Recovery {
     pub finished: usize,
     /// Steps that could not be put back or carried out; they have been logged.
     pub errors: usize,
+}
+
+impl Add for Recovery {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { undone: self.undone + other.undone, finished: self.finished + other.finished, errors: self.errors + other.errors }
+    }
 }
 
 impl Engine {

@@ -2,7 +2,7 @@
 //! left outside: the others go on and are committed without it**, and it goes on when what it waits for has come.
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
@@ -16,7 +16,7 @@ use crate::system::System;
 pub(crate) struct Pace {
     /// How many things are done at once. With one, all is done in order, and nobody is left outside.
     pub(crate) threads: usize,
-    /// How long the others wait for one that waits.
+    /// How long the others wait for those that wait, all together.
     pub(crate) patience: Duration,
 }
 
@@ -33,19 +33,19 @@ pub(crate) struct Outside<'scope, 'a> {
     pace: Pace,
     sender: Sender<Back<'a>>,
     receiver: Receiver<Back<'a>>,
-    /// Since when, by the number of the job.
-    since: BTreeMap<usize, Instant>,
+    /// Who waits, by the number of the job.
+    jobs: BTreeSet<usize>,
 }
 
 impl<'scope, 'a> Outside<'scope, 'a> {
     pub(crate) fn new(scope: &'scope Scope<'scope, 'a>, system: &'a dyn System, pace: Pace) -> Self {
         let (sender, receiver) = channel();
-        Self { scope, system, pace, sender, receiver, since: BTreeMap::new() }
+        Self { scope, system, pace, sender, receiver, jobs: BTreeSet::new() }
     }
 
     /// Who waits.
     pub(crate) fn jobs(&self) -> Vec<usize> {
-        self.since.keys().copied().collect()
+        self.jobs.iter().copied().collect()
     }
 
     /// Lets members wait for what they have to. Those that are through soon, and any that went outside before and have come
@@ -56,23 +56,26 @@ impl<'scope, 'a> Outside<'scope, 'a> {
             return members;
         }
         let (mut queue, mut back) = (VecDeque::from(members), Vec::new());
-        // Who is within patience: whoever is not holds up nobody's thread.
-        let mut within: BTreeMap<usize, Instant> = BTreeMap::new();
+        let (deadline, mut ours) = (Instant::now() + self.pace.patience, BTreeSet::new());
         loop {
-            if self.since.len() - within.len() < MOST {
-                within.retain(|_, began| began.elapsed() < self.pace.patience);
-            }
-            while within.len() < self.pace.threads
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Whoever is not within patience holds up nobody's thread: then all begin, and are left outside.
+            let most = if left.is_zero() { MOST } else { self.pace.threads };
+            while ours.len() < most
+                && self.jobs.len() < MOST
                 && let Some(member) = queue.pop_front()
             {
-                within.insert(member.job, Instant::now());
+                ours.insert(member.job);
                 self.begin(member);
             }
-            let Some(oldest) = within.values().min() else { return back };
-            let left = self.pace.patience.saturating_sub(oldest.elapsed()).max(Duration::from_millis(1));
-            if let Ok(returned) = self.receiver.recv_timeout(left) {
+            if queue.is_empty() && (ours.is_empty() || left.is_zero()) {
+                return back;
+            }
+            // Past the deadline somebody waits for room, so somebody is there to come back.
+            let returned = if left.is_zero() { self.receiver.recv().ok() } else { self.receiver.recv_timeout(left).ok() };
+            if let Some(returned) = returned {
                 let member = self.welcome(returned);
-                within.remove(&member.job);
+                ours.remove(&member.job);
                 back.push(member);
             }
         }
@@ -80,7 +83,7 @@ impl<'scope, 'a> Outside<'scope, 'a> {
 
     /// Waits until one is back. `None` if nobody is outside.
     pub(crate) fn next(&mut self) -> Option<Member<'a>> {
-        if self.since.is_empty() {
+        if self.jobs.is_empty() {
             return None;
         }
         let returned = self.receiver.recv().ok()?;
@@ -97,7 +100,7 @@ impl<'scope, 'a> Outside<'scope, 'a> {
     }
 
     fn begin(&mut self, mut member: Member<'a>) {
-        self.since.insert(member.job, Instant::now());
+        self.jobs.insert(member.job);
         let (system, sender) = (self.system, self.sender.clone());
         self.scope.spawn(move || {
             let through = catch_unwind(AssertUnwindSafe(move || {
@@ -111,7 +114,7 @@ impl<'scope, 'a> Outside<'scope, 'a> {
 
     fn welcome(&mut self, returned: Back<'a>) -> Member<'a> {
         let member = returned.unwrap_or_else(|panic| resume_unwind(panic));
-        self.since.remove(&member.job);
+        self.jobs.remove(&member.job);
         member
     }
 }

@@ -14,13 +14,13 @@ use super::journal::{self, BatchJournal};
 use super::outside::Pace;
 use super::plan::Plan;
 use super::progress::{Progress, Tell};
-use super::{Engine, Turn, blocking};
+use super::{Engine, Recovery, Turn, blocking};
 use crate::ledger::{Change, Committed};
 use crate::store::StoreError;
 use crate::system::System;
 
-/// Who is told of each change of a visible step: of which job of the batch, and how its steps stand.
-pub(crate) type Told<'a> = dyn FnMut(usize, Vec<StepReport>) + Send + 'a;
+/// Who is told of each change of a visible step of a job of a batch: of which one, and how its steps stand.
+pub type BatchProgress<'a> = dyn FnMut(usize, Vec<StepReport>) + Send + 'a;
 
 /// What a batch has come to.
 pub(crate) struct Round {
@@ -36,11 +36,14 @@ pub(crate) struct Round {
 pub(crate) struct Running {
     keys: Vec<String>,
     plans: Arc<Vec<Plan>>,
-    thread: JoinHandle<()>,
+    /// Until it has ended.
+    thread: Option<JoinHandle<()>>,
     messages: mpsc::UnboundedReceiver<Message>,
     go: Option<go::Sender<()>>,
-    /// The last round has been looked at: whether somebody was outside.
-    seen: Option<bool>,
+    /// The last round is being looked at, and the thread waits.
+    between: bool,
+    /// Who was outside at its end.
+    outside: Vec<usize>,
 }
 
 /// What the thread says.
@@ -66,22 +69,22 @@ impl Running {
             let tell = move |job: usize, steps: &[StepReport]| drop(told.send(Message::Steps(job, steps.to_vec())));
             execute(&carried, system.as_ref(), pace, &mut journal, &mut Channel { sender, wait }, &tell);
         });
-        Self { keys, plans, thread, messages, go: Some(go), seen: None }
+        Self { keys, plans, thread: Some(thread), messages, go: Some(go), between: false, outside: Vec::new() }
     }
 
     /// The next round; `None` when all have ended. Between two rounds the turn is somebody else's if jobs are outside.
     ///
     /// # Errors
-    /// The database did not take what was done, or a thread panicked. Nothing goes on then.
+    /// The database did not take what was done, or a thread panicked. Then there is nothing left but [`Self::give_up`].
     pub(crate) async fn next<'e>(
         &mut self,
         engine: &'e Engine,
         turn: &mut Turn<'e>,
         changes: &[Option<Change<'_>>],
-        progress: &mut Told<'_>,
+        progress: &mut BatchProgress<'_>,
     ) -> Result<Option<Round>, StoreError> {
-        if let Some(somebody_outside) = self.seen.take() {
-            if somebody_outside {
+        if std::mem::take(&mut self.between) {
+            if !self.outside.is_empty() {
                 turn.give_up();
             }
             self.go_on();
@@ -93,23 +96,51 @@ impl Running {
                     turn.take(engine).await;
                     self.go_on();
                 }
-                Message::Round(Round { ended, outside }) => match self.settle(engine, ended, changes, progress).await {
-                    Ok(ended) => {
-                        self.seen = Some(!outside.is_empty());
-                        return Ok(Some(Round { ended, outside }));
-                    }
-                    Err(error) => {
-                        self.go = None;
-                        let _ = (&mut self.thread).await;
-                        turn.take(engine).await;
-                        return Err(error);
-                    }
-                },
+                Message::Round(Round { ended, outside }) => {
+                    self.outside.clone_from(&outside);
+                    let ended = self.settle(engine, ended, changes, progress).await?;
+                    self.between = true;
+                    return Ok(Some(Round { ended, outside }));
+                }
             }
         }
         turn.take(engine).await;
-        (&mut self.thread).await.map_err(|_| StoreError::WorkerThread)?;
-        Ok(None)
+        self.join().await.map(|()| None)
+    }
+
+    /// Who waits outside.
+    pub(crate) fn outside(&self) -> &[usize] {
+        &self.outside
+    }
+
+    /// Ends after an error: puts back what was not committed. Those outside are put back when they are through and `call_in` has
+    /// said that they are outside no more; until then the turn is somebody else's.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written.
+    pub(crate) async fn give_up<'e>(
+        mut self,
+        engine: &'e Engine,
+        turn: &mut Turn<'e>,
+        call_in: impl FnOnce(),
+    ) -> Result<Recovery, StoreError> {
+        self.go = None;
+        let inside = engine.recover_in_turn().await;
+        turn.give_up();
+        // What became of the thread has been said.
+        let _ = self.join().await;
+        turn.take(engine).await;
+        call_in();
+        // What could not be put back before is put back here.
+        let outside = engine.recover_in_turn().await?;
+        Ok(inside.unwrap_or_default() + outside)
+    }
+
+    async fn join(&mut self) -> Result<(), StoreError> {
+        match self.thread.take() {
+            Some(thread) => thread.await.map_err(|_| StoreError::WorkerThread),
+            None => Ok(()),
+        }
     }
 
     fn go_on(&self) {
@@ -125,7 +156,7 @@ impl Running {
         engine: &Engine,
         mut ended: Vec<(usize, Executed)>,
         changes: &[Option<Change<'_>>],
-        progress: &mut Told<'_>,
+        progress: &mut BatchProgress<'_>,
     ) -> Result<Vec<(usize, Executed)>, StoreError> {
         if ended.iter().any(|(_, executed)| is_cut(executed)) {
             return Ok(ended);
@@ -186,7 +217,7 @@ async fn finish_steps(
     engine: &Engine,
     plans: &Arc<Vec<Plan>>,
     begun: Vec<(usize, Vec<StepReport>)>,
-    progress: &mut Told<'_>,
+    progress: &mut BatchProgress<'_>,
 ) -> Result<Vec<Executed>, StoreError> {
     let plans = Arc::clone(plans);
     on_thread(engine, progress, move |system, tell| {
@@ -202,7 +233,7 @@ async fn finish_steps(
 /// Runs blocking work on its own thread while its progress is passed on from here.
 async fn on_thread(
     engine: &Engine,
-    progress: &mut Told<'_>,
+    progress: &mut BatchProgress<'_>,
     work: impl FnOnce(&dyn System, &Tell) -> Vec<Executed> + Send + 'static,
 ) -> Result<Vec<Executed>, StoreError> {
     let (sender, mut receiver) = mpsc::unbounded_channel();

@@ -73,6 +73,25 @@ async fn a_job_that_steps_back_goes_behind_the_others_of_its_account() {
 }
 
 #[tokio::test]
+async fn waiting_for_what_it_builds_on_takes_none_of_a_jobs_tries() {
+    let (_keep, pool) = store().await;
+    let envelope = keep(&pool, AccountId::new()).await;
+    let counts = async || {
+        let turn = inbox_waiting(&pool).await.unwrap().swap_remove(0);
+        (turn.tries, turn.waits)
+    };
+    for _ in 0..5 {
+        inbox_step_back(&pool, &envelope, 1_000).await.unwrap();
+    }
+    assert_eq!(counts().await, (0, 5));
+    inbox_postpone(&pool, &envelope, 2_000).await.unwrap();
+    assert_eq!(counts().await, (1, 5));
+    // A Retry begins anew.
+    inbox_receive(&pool, &JobEnvelope { attempt: 2, ..envelope.clone() }).await.unwrap();
+    assert_eq!(counts().await, (0, 0));
+}
+
+#[tokio::test]
 async fn a_job_that_cannot_be_read_holds_up_nothing() {
     let (_keep, pool) = store().await;
     let unreadable = keep(&pool, AccountId::new()).await;

@@ -19,7 +19,6 @@ use crate::engine::{Engine, Unsealer, blocking};
 use crate::ledger::Rows;
 use crate::roles::web;
 use crate::store::StoreError;
-use crate::system::SystemError;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +117,8 @@ pub enum Compared {
     Same,
     /// It is not.
     Different(Vec<Difference>),
-    /// It could not be compared: a secret of its state cannot be opened any more, its account is not there, which is the
-    /// account's to say, or a job under way touches it.
+    /// It could not be compared: the host could not be asked, a secret of its state cannot be opened any more, its account is
+    /// not there, which is the account's to say, or a job under way touches it.
     Unknown,
 }
 
@@ -148,8 +147,11 @@ pub async fn compare(engine: &Engine, resources: Vec<ResourceKey>) -> Result<Vec
             *compared = match plan_state(*key, *generation, job, view.facts(), unsealer.as_ref()) {
                 Ok(plan) if plan.is_empty() => Compared::Same,
                 Ok(plan) => Compared::Different(differences(&plan, system.as_ref())),
-                Err(PlanError::Unseal(_) | PlanError::Missing(_) | PlanError::System(SystemError::Interrupted)) => Compared::Unknown,
-                Err(error) => Compared::Different(vec![fact(format!("{}.", chain(&error)))]),
+                Err(error) if error.is_of_the_host() => Compared::Different(vec![fact(format!("{}.", chain(&error)))]),
+                Err(error) => {
+                    tracing::debug!(job.resource = %key, error = chain(&error), "a resource could not be compared");
+                    Compared::Unknown
+                }
             };
         });
         applied.iter().map(|(key, generation, _)| (*key, *generation)).zip(compared).map(|((key, at), found)| (key, at, found)).collect()

@@ -1,6 +1,6 @@
 //! A batch from its plans to everybody's verdict, in rounds: what has ended is told while others still wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use shared::events::{Outcome, StepReport, Verdict};
@@ -15,7 +15,7 @@ use super::{BatchNews, Carried, News, planning};
 use crate::engine::error::{StepError, chain};
 use crate::engine::execute::{End, Executed, Failure};
 use crate::engine::plan::Plan;
-use crate::engine::{Engine, Outsider, Recovery, Round, Running, Turn};
+use crate::engine::{Engine, Outsider, Recovery, Running, Turn};
 use crate::ledger::{Change, Rows};
 use crate::store::{StoreError, now_ms};
 
@@ -71,7 +71,11 @@ impl<'a> Batch<'a> {
     /// Carries jobs out; those that failed together once more, in halves.
     async fn carry<'e>(&mut self, engine: &'e Engine, turn: &mut Turn<'e>, todo: Vec<usize>, news: &mut BatchNews<'_>) {
         let (mut groups, mut halving) = (vec![todo], Halving::default());
-        while let Some(group) = groups.pop() {
+        while let Some(mut group) = groups.pop() {
+            group.retain(|index| !self.told[*index]);
+            if group.is_empty() {
+                continue;
+            }
             let Attempt { apart, applied } = self.attempt(engine, turn, group, news).await;
             halving.learn(apart.len(), applied);
             let Some(error) = apart.first().map(|apart| Arc::clone(&apart.error)) else { continue };
@@ -107,7 +111,7 @@ impl<'a> Batch<'a> {
         let mut conflicts = Conflicts::default();
         for outsider in engine.outsiders() {
             conflicts.admit(&outsider.envelope, &rows);
-            conflicts.admit_plan(&outsider.envelope, &outsider.plan);
+            conflicts.admit_plan(&outsider.envelope, outsider.plan());
         }
         group.retain(|index| conflicts.admit(&self.envelopes[*index], &rows));
         let planned = planning::plan_all(engine, group.iter().map(|index| self.envelopes[*index].clone()).collect(), rows).await;
@@ -157,24 +161,34 @@ impl<'a> Batch<'a> {
         let plans = Arc::new(plans);
         let outside = Outside { engine, keys: &keys };
         let mut running = Running::begin(engine, keys.clone(), Arc::clone(&plans));
+        let envelopes = self.envelopes;
+        let outsider = |member: usize| Outsider { envelope: envelopes[members[member]].clone(), plans: Arc::clone(&plans), member };
         loop {
             let round = running.next(engine, turn, &changes, &mut |member, steps| news(News::Steps(members[member], steps))).await;
             match round {
                 Ok(None) => return attempt,
                 Ok(Some(round)) => {
-                    outside
-                        .are(&round, |member| Outsider { envelope: self.envelopes[members[member]].clone(), plan: plans[member].clone() });
+                    outside.come_in(round.ended.iter().map(|(member, _)| *member));
+                    outside.go_out(&round.outside, outsider);
+                    let lets_pass = !round.outside.is_empty();
                     let parked = self.judge(members, round.ended, &mut attempt);
                     park(engine, &parked).await;
+                    if lets_pass {
+                        self.defer_all_but(round.outside.iter().map(|member| members[*member]).collect());
+                    }
                     self.tell(engine, news).await;
-                    if !round.outside.is_empty() {
+                    if lets_pass {
                         news(News::LetsPass);
+                        let apart = std::mem::take(&mut attempt.apart).len();
+                        if apart > 0 {
+                            news(News::Parted(apart));
+                        }
                     }
                 }
                 Err(error) => {
                     // The database did not take the end of a round, or a thread panicked: the journal tells what to put back.
-                    drop(outside);
-                    let recovered = engine.recover_in_turn().await;
+                    outside.go_out(running.outside(), outsider);
+                    let recovered = running.give_up(engine, turn, || drop(outside)).await;
                     let open: Vec<usize> = members.iter().copied().filter(|index| !self.told[*index]).collect();
                     // As above. What was put back whole can be begun again without the others.
                     if matches!((&error, &recovered), (StoreError::WorkerThread, Ok(Recovery { errors: 0, .. }))) && open.len() > 1 {
@@ -185,8 +199,18 @@ impl<'a> Batch<'a> {
                         Ok(_) | Err(_) => Effect::Partial,
                     };
                     open.into_iter().for_each(|index| self.end(index, failed(error.code(), effect, chain(&error)), Vec::new()));
-                    return attempt;
+                    // All have ended, those that went apart too.
+                    return Attempt { apart: Vec::new(), applied: attempt.applied };
                 }
+            }
+        }
+    }
+
+    /// The next batch may begin: what has not been begun, or has been put back, is for it, rather than to wait for `outside`.
+    fn defer_all_but(&mut self, outside: HashSet<usize>) {
+        for (index, carried) in self.carried.iter_mut().enumerate() {
+            if carried.is_none() && !self.told[index] && !outside.contains(&index) {
+                *carried = Some(Carried::Deferred);
             }
         }
     }
@@ -299,10 +323,14 @@ struct Outside<'a> {
 }
 
 impl Outside<'_> {
-    /// Takes note of who is in and who is outside.
-    fn are(&self, round: &Round, outsider: impl Fn(usize) -> Outsider) {
-        self.engine.call_in(round.ended.iter().map(|(member, _)| self.keys[*member].as_str()));
-        for member in &round.outside {
+    /// These are not outside any more.
+    fn come_in(&self, members: impl Iterator<Item = usize>) {
+        self.engine.call_in(members.map(|member| self.keys[member].as_str()));
+    }
+
+    /// These are.
+    fn go_out(&self, members: &[usize], outsider: impl Fn(usize) -> Outsider) {
+        for member in members {
             self.engine.let_outside(&self.keys[*member], || outsider(*member));
         }
     }

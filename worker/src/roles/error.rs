@@ -73,6 +73,17 @@ impl PlanError {
         }
     }
 
+    /// Whether it says that the host is not as the state has it; otherwise the host could not be asked, or the state is the fault.
+    #[must_use]
+    pub fn is_of_the_host(&self) -> bool {
+        match self {
+            Self::System(error) => error.is_obstruction(),
+            Self::UserConflict { .. } | Self::NameTaken { .. } | Self::PhpMissing(_) | Self::NotInstalled(_) => true,
+            // Of an account that is not there the account's own comparison tells.
+            Self::Missing(_) | Self::Setting(_) | Self::Unseal(_) | Self::Unwritable { .. } | Self::OfTheWorker => false,
+        }
+    }
+
     /// A site's name that another site has.
     #[must_use]
     pub fn taken_by_site(name: SiteName, by: &DomainName) -> Self {

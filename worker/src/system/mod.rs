@@ -28,6 +28,7 @@ mod users;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -319,6 +320,9 @@ pub enum SystemError {
         #[source]
         source: io::Error,
     },
+    /// It was asked before, in vain, and not again.
+    #[error(transparent)]
+    Remembered(Arc<Self>),
     /// The worker is being cut off. Nothing more may be done, not even undoing; the next start recovers.
     #[error("interrupted")]
     Interrupted,
@@ -337,7 +341,24 @@ impl SystemError {
             Self::Command(error) => error.code(),
             Self::User { .. } => FailureCode::UserConflict,
             Self::Service { .. } | Self::ReloadRefused { .. } => FailureCode::ServiceDown,
+            Self::Remembered(error) => error.code(),
             Self::Obstructed { .. } | Self::Os { .. } | Self::Interrupted => FailureCode::Internal,
+        }
+    }
+
+    /// Whether something lies where something else belongs.
+    #[must_use]
+    pub fn is_obstruction(&self) -> bool {
+        match self {
+            Self::Obstructed { .. } => true,
+            Self::Remembered(error) => error.is_obstruction(),
+            Self::File { .. } => self.code() == FailureCode::TenantInterference,
+            Self::Command(_)
+            | Self::User { .. }
+            | Self::Service { .. }
+            | Self::ReloadRefused { .. }
+            | Self::Os { .. }
+            | Self::Interrupted => false,
         }
     }
 }

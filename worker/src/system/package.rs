@@ -171,7 +171,10 @@ fn repack(root: &Path, file: &Path) -> Result<(), SystemError> {
     }
     fs::create_dir_all(&control).map_err(failed("make", &control))?;
     for path in query("--listfiles")?.stdout.lines().filter(|path| path.starts_with('/') && *path != "/.") {
-        copy(Path::new(path), &root.join(path.trim_start_matches('/')))?;
+        let path = Path::new(path);
+        if !was_left_out(path) {
+            copy(path, &root.join(path.strip_prefix("/").unwrap_or(path)))?;
+        }
     }
     for script in query("--control-path")?.stdout.lines().map(PathBuf::from) {
         let name = script.extension().unwrap_or_default();
@@ -189,6 +192,12 @@ fn repack(root: &Path, file: &Path) -> Result<(), SystemError> {
     made.map_err(failed("make durable", file))
 }
 
+/// Whether dpkg has not unpacked a file because an admin wants no documentation (`path-exclude` in dpkg.cfg).
+fn was_left_out(path: &Path) -> bool {
+    let missing = || fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    path.starts_with("/usr/share/doc") && missing()
+}
+
 /// A file, link or directory of the package.
 fn copy(from: &Path, to: &Path) -> Result<(), SystemError> {
     let found = fs::symlink_metadata(from).map_err(failed("look at", from))?;
@@ -200,4 +209,18 @@ fn copy(from: &Path, to: &Path) -> Result<(), SystemError> {
         fs::copy(from, to).map(drop)
     };
     made.map_err(failed("copy", from))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::was_left_out;
+
+    #[test]
+    fn documentation_that_dpkg_has_not_unpacked_is_missed_by_nobody() {
+        assert!(was_left_out(Path::new("/usr/share/doc/gantry-worker-that-is-not-here/copyright")));
+        assert!(!was_left_out(Path::new("/usr/bin/gantry-worker-that-is-not-here")), "a program that is missing is");
+        assert!(!was_left_out(Path::new("/usr/share/doc")), "what is there is packed");
+    }
 }

@@ -34,10 +34,15 @@ pub(crate) enum FetchError {
     /// It did not come in time.
     #[error("{0} did not come within ten minutes")]
     Slow(String),
+    /// The panel has fallen silent.
+    #[error("nothing came of {0} for half a minute")]
+    Silent(String),
 }
 
 /// A package of 20 MiB over a line of 1 Mbit/s takes three minutes.
 const LIMIT: Duration = Duration::from_mins(10);
+/// Whoever is silent for so long is gone.
+const SILENCE: Duration = Duration::from_secs(30);
 /// A build for tests, which is not made small, has some 100 MiB.
 const MOST: usize = 512 * 1024 * 1024;
 
@@ -51,19 +56,19 @@ pub(crate) async fn fetch(spec: &WorkerSpec, release: Release<'_>, to: &Path) ->
 
 async fn fetch_whole(spec: &WorkerSpec, release: Release<'_>, to: &Path) -> Result<(), FetchError> {
     let name = release.file();
-    let (mut sender, panel) = connect::<Empty<Bytes>>(&spec.panel, &spec.fingerprint).await?;
+    let (mut sender, panel) = heard(&name, connect::<Empty<Bytes>>(&spec.panel, &spec.fingerprint)).await??;
     let request = hyper::Request::get(format!("/join/packages/{name}"))
         .header("host", &panel.authority)
         .body(Empty::new())
         .map_err(PanelError::http)?;
-    let response = sender.send_request(request).await.map_err(PanelError::http)?;
+    let response = heard(&name, sender.send_request(request)).await?.map_err(PanelError::http)?;
     if response.status() != hyper::StatusCode::OK {
         return Err(FetchError::Refused { address: panel.address, status: response.status(), file: name });
     }
     let disk = |error| FetchError::Disk(name.clone(), error);
     let mut file = tokio::fs::File::create(to).await.map_err(disk)?;
     let (mut body, mut hash, mut length) = (response.into_body(), Sha256::new(), 0);
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = heard(&name, body.frame()).await? {
         let Ok(chunk) = frame.map_err(PanelError::http)?.into_data() else { continue };
         length += chunk.len();
         if length > MOST {
@@ -74,4 +79,9 @@ async fn fetch_whole(spec: &WorkerSpec, release: Release<'_>, to: &Path) -> Resu
     }
     file.sync_all().await.map_err(disk)?;
     if HEXLOWER.encode(&hash.finalize()) == release.sha256.as_str() { Ok(()) } else { Err(FetchError::Changed(name)) }
+}
+
+/// What comes of the panel, unless nothing does.
+async fn heard<T>(name: &str, coming: impl Future<Output = T>) -> Result<T, FetchError> {
+    tokio::time::timeout(SILENCE, coming).await.map_err(|_| FetchError::Silent(name.to_owned()))
 }

@@ -39,15 +39,33 @@ pub enum Phase {
     /// The new package is being installed.
     Installing,
     /// The old one is being put back.
-    PuttingBack {
-        /// Why.
-        reason: String,
-    },
+    PuttingBack(GoingBack),
     /// It is over.
     Ended {
         /// How.
         verdict: Verdict,
     },
+}
+
+/// How far going back has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GoingBack {
+    /// Why.
+    pub reason: String,
+    /// Whether the old package was not there any more.
+    #[serde(default)]
+    pub was_left: bool,
+    /// Whether the database is being put back: what lies at its path is then neither the newer one nor the old one.
+    #[serde(default)]
+    pub database: bool,
+}
+
+impl GoingBack {
+    /// Nothing has been put back yet.
+    #[must_use]
+    pub const fn because(reason: String) -> Self {
+        Self { reason, was_left: false, database: false }
+    }
 }
 
 /// Where the files of an update lie: root's alone.
@@ -120,12 +138,8 @@ impl Desk {
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, order: &Order) -> io::Result<()> {
-        let (path, temporary) = (self.0.join("order.json"), self.0.join("order.new"));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(&serde_json::to_vec_pretty(order)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        File::open(&self.0)?.sync_all()
+        let order_text = serde_json::to_vec_pretty(order)?;
+        replace(&self.0.join("order.json"), &self.0.join("order.new"), |file| file.write_all(&order_text))
     }
 
     /// Keeps the database as it is: a newer worker may change its form. The worker must not run.
@@ -133,7 +147,8 @@ impl Desk {
     /// # Errors
     /// It cannot be copied.
     pub fn keep_database(&self, database: &Path) -> io::Result<()> {
-        for file in files_of(database) {
+        let [file, log, _] = files_of(database);
+        for file in [file, log] {
             let kept = self.kept(&file);
             match fs::copy(&file, &kept) {
                 Ok(_) => File::open(&kept)?.sync_all()?,
@@ -150,18 +165,22 @@ impl Desk {
         self.kept(database).exists()
     }
 
-    /// Puts the database back as it was kept. The worker must not run.
+    /// Puts the database back as it was kept. The worker must not run. Until this has returned, the database is to be used by nobody:
+    /// done again after a cut, it does the same.
     ///
     /// # Errors
     /// It cannot be copied.
     pub fn restore_database(&self, database: &Path) -> io::Result<()> {
-        for file in files_of(database) {
+        let [file, log, index] = files_of(database);
+        // They belong to the database that goes: beside the one that comes they would be read as its own.
+        remove(&log)?;
+        remove(&index)?;
+        for file in [file, log] {
             let kept = self.kept(&file);
             if kept.exists() {
-                fs::copy(&kept, &file)?;
-                File::open(&file)?.sync_all()?;
-            } else {
-                remove(&file)?;
+                let mut name = file.as_os_str().to_owned();
+                name.push(".back");
+                replace(&file, Path::new(&name), |copy| io::copy(&mut File::open(&kept)?, copy).map(drop))?;
             }
         }
         Ok(())
@@ -172,6 +191,15 @@ impl Desk {
     }
 }
 
+/// Replaces a file of root's alone in one rename, durably.
+fn replace(path: &Path, temporary: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(temporary)?;
+    write(&mut file)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)?;
+    File::open(path.parent().unwrap_or(path))?.sync_all()
+}
+
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -179,7 +207,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The database with its side files.
+/// The database, its log, and the index of the log, which SQLite makes anew.
 fn files_of(database: &Path) -> [PathBuf; 3] {
     ["", "-wal", "-shm"].map(|suffix| {
         let mut name = database.as_os_str().to_owned();

@@ -30,32 +30,35 @@ pub(crate) struct Updates {
 }
 
 /// How an update stands.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Standing {
+    /// The package is to be fetched, and then ordered.
+    ToFetch,
     /// It goes on.
     UnderWay(Vec<StepReport>),
     /// It is over.
     Ended(Verdict, Vec<StepReport>),
 }
 
+/// The steps of an update whose package is here; or how it has ended.
+pub(crate) type Fetched = Result<Vec<StepReport>, Standing>;
+
 /// An update that ends before anything was ordered.
-struct Refusal {
-    step: &'static str,
-    code: FailureCode,
-    detail: String,
+fn refused(mut steps: Vec<StepReport>, step: &str, code: FailureCode, detail: String) -> Standing {
+    advance(&mut steps, step, StepState::Failed, None);
+    Standing::Ended(Verdict::Failed { code, effect: Effect::NothingChanged, detail: cut(detail, 4096) }, steps)
 }
 
 impl Updates {
-    /// Carries the job out, or looks how far it has come. To be called again until it is over.
+    /// How the update stands that a job wants. To be asked again until it is over.
     ///
     /// # Errors
     /// The thread of a call into the system panicked.
-    pub(crate) async fn carry_out(
+    pub(crate) async fn standing(
         &self,
         system: &Arc<dyn System>,
         envelope: &JobEnvelope,
         spec: &WorkerSpec,
-        tell: &mut (dyn FnMut(Vec<StepReport>) + Send),
     ) -> Result<Standing, StoreError> {
         match self.desk.order() {
             Ok(Some(order)) if order.job == envelope.id && order.attempt == envelope.attempt => return watch(system, order).await,
@@ -66,53 +69,65 @@ impl Updates {
         if spec.version == self.version {
             return Ok(Standing::Ended(Verdict::Applied, Vec::new()));
         }
-        let mut steps = steps();
-        match self.order(system, envelope, spec, &mut steps, tell).await? {
-            Ok(()) => Ok(Standing::UnderWay(steps)),
-            Err(Refusal { step, code, detail }) => {
-                advance(&mut steps, step, StepState::Failed, None);
-                Ok(Standing::Ended(Verdict::Failed { code, effect: Effect::NothingChanged, detail: cut(detail, 4096) }, steps))
-            }
-        }
+        Ok(match self.checked(spec) {
+            Ok(_) => Standing::ToFetch,
+            Err(detail) => refused(steps(), CHECK, FailureCode::UpdateRefused, detail),
+        })
     }
 
-    async fn order(
+    /// Whether an update has been ordered and is not over: what comes now would be lost if the old database were put back.
+    pub(crate) fn are_under_way(&self) -> bool {
+        matches!(self.desk.order(), Ok(Some(Order { phase: Phase::Installing | Phase::PuttingBack(_), .. })))
+    }
+
+    /// Fetches the package. Other jobs may go on meanwhile.
+    pub(crate) async fn fetch(&self, spec: &WorkerSpec, tell: &mut (dyn FnMut(Vec<StepReport>) + Send)) -> Fetched {
+        let mut steps = steps();
+        let release = match self.checked(spec) {
+            Ok(release) => release,
+            Err(detail) => return Err(refused(steps, CHECK, FailureCode::UpdateRefused, detail)),
+        };
+        advance(&mut steps, CHECK, StepState::Done, Some(0));
+        advance(&mut steps, FETCH, StepState::Running, None);
+        tell(steps.clone());
+        if let Err(error) = self.desk.clear(Path::new("/proc/self/exe")) {
+            return Err(refused(steps, FETCH, FailureCode::UpdateFailed, chain(&error)));
+        }
+        let began = Instant::now();
+        if let Err(error) = fetch(spec, release, &self.desk.package()).await {
+            return Err(refused(steps, FETCH, FailureCode::UpdateFailed, chain(&error)));
+        }
+        advance(&mut steps, FETCH, StepState::Done, u32::try_from(began.elapsed().as_millis()).ok());
+        Ok(steps)
+    }
+
+    /// Orders what was fetched. **From here on no other job is begun.**
+    ///
+    /// # Errors
+    /// The thread of a call into the system panicked.
+    pub(crate) async fn order(
         &self,
         system: &Arc<dyn System>,
         envelope: &JobEnvelope,
         spec: &WorkerSpec,
-        steps: &mut Vec<StepReport>,
-        tell: &mut (dyn FnMut(Vec<StepReport>) + Send),
-    ) -> Result<Result<(), Refusal>, StoreError> {
+        mut steps: Vec<StepReport>,
+    ) -> Result<Standing, StoreError> {
         let release = match self.checked(spec) {
             Ok(release) => release,
-            Err(detail) => return Ok(Err(Refusal { step: CHECK, code: FailureCode::UpdateRefused, detail })),
+            Err(detail) => return Ok(refused(steps, CHECK, FailureCode::UpdateRefused, detail)),
         };
-        let failed = |step, detail| Ok(Err(Refusal { step, code: FailureCode::UpdateFailed, detail }));
-        advance(steps, CHECK, StepState::Done, Some(0));
-        advance(steps, FETCH, StepState::Running, None);
-        tell(steps.clone());
-        if let Err(error) = self.desk.clear(Path::new("/proc/self/exe")) {
-            return failed(FETCH, chain(&error));
-        }
-        let began = Instant::now();
-        if let Err(error) = fetch(spec, release, &self.desk.package()).await {
-            return failed(FETCH, chain(&error));
-        }
-        advance(steps, FETCH, StepState::Done, u32::try_from(began.elapsed().as_millis()).ok());
-        advance(steps, INSTALL, StepState::Running, None);
-        tell(steps.clone());
+        advance(&mut steps, INSTALL, StepState::Running, None);
         let order = Order {
             job: envelope.id,
             attempt: envelope.attempt,
             from: self.version.clone(),
             to: spec.version.clone(),
             sha256: release.sha256.clone(),
-            steps: steps.clone(),
+            steps,
             phase: Phase::Installing,
         };
         if let Err(error) = self.desk.write(&order) {
-            return failed(INSTALL, chain(&error));
+            return Ok(refused(order.steps, INSTALL, FailureCode::UpdateFailed, chain(&error)));
         }
         tracing::info!(from = %order.from, to = %order.to, "an update of this worker is ordered");
         if let Err(error) = start_updater(system).await? {
@@ -120,9 +135,9 @@ impl Updates {
             if let Err(error) = self.desk.leave() {
                 tracing::error!(error = chain(&error), "the order of an update could not be taken back");
             }
-            return failed(INSTALL, chain(&error));
+            return Ok(refused(order.steps, INSTALL, FailureCode::UpdateFailed, chain(&error)));
         }
-        Ok(Ok(()))
+        Ok(Standing::UnderWay(order.steps))
     }
 
     /// The package for this machine, if it may be installed; otherwise why not.
@@ -192,11 +207,13 @@ pub(crate) fn report(envelope: &JobEnvelope, verdict: Verdict, steps: Vec<StepRe
 mod tests {
     use data_encoding::BASE64;
     use ring::signature::{Ed25519KeyPair, KeyPair};
+    use shared::events::Verdict;
+    use shared::ids::JobId;
     use shared::jobs::{WorkerPackage, WorkerSpec};
     use shared::names::Architecture;
     use shared::release::ReleaseSignature;
 
-    use super::super::order::Desk;
+    use super::super::order::{Desk, GoingBack, Order, Phase};
     use super::Updates;
 
     struct Scene {
@@ -242,6 +259,29 @@ mod tests {
         ] {
             let why = updates.checked(&refused).unwrap_err();
             assert!(why.contains(says), "{why}");
+        }
+    }
+
+    #[test]
+    fn from_its_order_to_its_end_an_update_is_under_way() {
+        let Scene { updates, pinned: _pinned, _directory } = scene();
+        assert!(!updates.are_under_way());
+        updates.desk.clear(std::path::Path::new("/bin/true")).unwrap();
+        assert!(!updates.are_under_way(), "the package is being fetched");
+        let mut order = Order {
+            job: JobId::new(),
+            attempt: 1,
+            from: "0.1.0".parse().unwrap(),
+            to: "0.2.0".parse().unwrap(),
+            sha256: "0a".repeat(32).parse().unwrap(),
+            steps: Vec::new(),
+            phase: Phase::Installing,
+        };
+        let back = Phase::PuttingBack(GoingBack::because("it was mute".to_owned()));
+        for (phase, under_way) in [(Phase::Installing, true), (back, true), (Phase::Ended { verdict: Verdict::Applied }, false)] {
+            order.phase = phase;
+            updates.desk.write(&order).unwrap();
+            assert_eq!(updates.are_under_way(), under_way, "{:?}", order.phase);
         }
     }
 

@@ -10,7 +10,7 @@ use shared::events::{StepState, Verdict};
 use shared::failure::{Effect, FailureCode};
 use shared::names::PackageVersion;
 
-use super::order::{Desk, Order, Phase};
+use super::order::{Desk, GoingBack, Order, Phase};
 use super::{ANSWER, INSTALL, PUT_BACK, advance};
 use crate::engine::error::chain;
 use crate::store::{Store, StoreError};
@@ -84,18 +84,21 @@ struct Update<'a> {
 impl Update<'_> {
     async fn run(mut self) -> Result<(), UpdateError> {
         if self.order.phase == Phase::Installing {
-            let phase = match self.install() {
+            // What cannot be recorded is not begun. An earlier try may have stopped the worker.
+            if let Err(error) = self.desk.write(&self.order) {
+                self.host.start_worker()?;
+                return Err(error.into());
+            }
+            self.order.phase = match self.install() {
                 Ok(()) => Phase::Ended { verdict: Verdict::Applied },
                 Err(error) if error.is_cut() => return Err(error),
-                Err(error) => Phase::PuttingBack { reason: cut(chain(&error), 3072) },
+                Err(error) => Phase::PuttingBack(GoingBack::because(cut(chain(&error), 3072))),
             };
-            self.enter(phase)?;
         }
-        if let Phase::PuttingBack { reason } = self.order.phase.clone() {
-            let verdict = self.put_back(reason).await?;
-            self.enter(Phase::Ended { verdict })?;
+        if let Phase::PuttingBack(back) = self.order.phase.clone() {
+            self.order.phase = Phase::Ended { verdict: self.put_back(back).await? };
         }
-        Ok(())
+        Ok(self.desk.write(&self.order)?)
     }
 
     fn install(&mut self) -> Result<(), UpdateError> {
@@ -126,44 +129,85 @@ impl Update<'_> {
         Ok(self.host.install(&package)?)
     }
 
-    /// Goes back, and says what that came to.
-    async fn put_back(&mut self, reason: String) -> Result<Verdict, UpdateError> {
+    /// Goes back, and says what that came to. **Whatever goes wrong, a worker is started.**
+    async fn put_back(&mut self, back: GoingBack) -> Result<Verdict, UpdateError> {
+        let reason = back.reason.clone();
         tracing::error!(reason, from = %self.order.to, to = %self.order.from, "an update failed; the old worker is put back");
         let failed = |effect, detail| Ok(Verdict::Failed { code: FailureCode::UpdateFailed, effect, detail: cut(detail, 4096) });
         advance(&mut self.order.steps, PUT_BACK, StepState::Running, None);
-        self.desk.write(&self.order)?;
         let began = Instant::now();
-        let restored = self.restore().await;
+        let restored = self.restore(back).await;
         let ms = u32::try_from(began.elapsed().as_millis()).ok();
-        match restored {
+        let error = match restored {
             Ok(effect) => {
                 advance(&mut self.order.steps, PUT_BACK, StepState::Done, ms);
-                failed(effect, reason)
+                return failed(effect, reason);
             }
-            Err(error) if error.is_cut() => Err(error),
-            Err(error) => {
+            Err(error) if error.is_cut() => return Err(error),
+            Err(error) => error,
+        };
+        self.host.start_worker()?;
+        match error {
+            // A full disk, as a rule: systemd starts the updater again.
+            UpdateError::Files(error) => Err(error.into()),
+            error @ (UpdateError::System(_) | UpdateError::Changed(_) | UpdateError::Silent { .. }) => {
                 advance(&mut self.order.steps, PUT_BACK, StepState::Failed, ms);
                 failed(Effect::Partial, format!("{reason}\nGoing back failed too: {}", chain(&error)))
             }
         }
     }
 
-    async fn restore(&self) -> Result<Effect, UpdateError> {
-        let from = &self.order.from;
-        let was_left = self.host.installed()?.as_ref() != Some(from);
-        self.host.stop_worker()?;
-        if was_left {
-            self.host.put_back(&self.desk.previous())?;
+    async fn restore(&mut self, mut back: GoingBack) -> Result<Effect, UpdateError> {
+        let from = self.order.from.clone();
+        let is_left = self.host.installed()?.as_ref() != Some(&from);
+        back.was_left |= is_left;
+        self.note(&back);
+        // An old worker that runs has its package and its database.
+        if is_left || back.database || !self.host.health()?.running {
+            self.host.stop_worker()?;
+            if is_left {
+                self.host.put_back(&self.desk.previous())?;
+            }
+            self.restore_database(&mut back).await?;
+            self.host.start_worker()?;
         }
-        match Store::open(self.database).await {
-            Ok(store) => store.pool.close().await,
-            Err(StoreError::Newer { .. }) => self.desk.restore_database(self.database)?,
-            // The worker says so itself.
-            Err(error) => tracing::error!(error = chain(&error), "the worker's database cannot be opened"),
+        self.wait_for(&from, Need::Run)?;
+        Ok(if back.was_left { Effect::RolledBack } else { Effect::NothingChanged })
+    }
+
+    /// Puts the database back if the old worker cannot use it, or if that has begun.
+    async fn restore_database(&mut self, back: &mut GoingBack) -> Result<(), UpdateError> {
+        if !back.database {
+            match Store::check(self.database).await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Newer { .. }) => {}
+                Err(error) if error.is_damage() && self.desk.has_database(self.database) => {}
+                Err(error) => {
+                    // The worker says so itself.
+                    tracing::error!(error = chain(&error), "the worker's database cannot be opened");
+                    return Ok(());
+                }
+            }
+            back.database = true;
+            self.order.phase = Phase::PuttingBack(back.clone());
+            self.desk.write(&self.order)?;
         }
-        self.host.start_worker()?;
-        self.wait_for(from, Need::Run)?;
-        Ok(if was_left { Effect::RolledBack } else { Effect::NothingChanged })
+        self.desk.restore_database(self.database)?;
+        back.database = false;
+        self.note(back);
+        Ok(())
+    }
+
+    /// Keeps how far going back has come. What cannot be kept is found out again.
+    fn note(&mut self, back: &GoingBack) {
+        self.order.phase = Phase::PuttingBack(back.clone());
+        self.record();
+    }
+
+    fn record(&self) {
+        if let Err(error) = self.desk.write(&self.order) {
+            tracing::error!(error = chain(&error), "how far the update has come could not be recorded");
+        }
     }
 
     fn wait_for(&self, version: &PackageVersion, need: Need) -> Result<(), UpdateError> {
@@ -181,23 +225,22 @@ impl Update<'_> {
             }
             self.host.pause();
         }
-        Err(silent("did not reach the bus within two minutes".to_owned()))
+        let what = match need {
+            Need::Answer => "reach the bus",
+            Need::Run => "come up",
+        };
+        Err(silent(format!("did not {what} within two minutes")))
     }
 
     /// Does a step, with the order's own record of it.
     fn timed(&mut self, name: &str, work: impl FnOnce(&mut Self) -> Result<(), UpdateError>) -> Result<(), UpdateError> {
         let began = Instant::now();
         advance(&mut self.order.steps, name, StepState::Running, None);
-        self.desk.write(&self.order)?;
+        self.record();
         let done = work(self);
         let state = if done.is_ok() { StepState::Done } else { StepState::Failed };
         advance(&mut self.order.steps, name, state, u32::try_from(began.elapsed().as_millis()).ok());
         done
-    }
-
-    fn enter(&mut self, phase: Phase) -> Result<(), UpdateError> {
-        self.order.phase = phase;
-        Ok(self.desk.write(&self.order)?)
     }
 }
 

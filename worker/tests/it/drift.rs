@@ -6,7 +6,7 @@ use shared::difference::Difference;
 use shared::jobs::{Generation, JobEnvelope, PoolPresence, Presence, ResourceKey, SiteKind};
 use shared::live_read::Proposal;
 use worker::drift::{compare_all, drifted};
-use worker::engine::image::{Acl, Owner};
+use worker::engine::image::{Acl, Owner, WebRights};
 use worker::registry::{self, Compared};
 use worker::system::fake::{FakeSystem, Node};
 
@@ -220,4 +220,57 @@ async fn a_preview_of_what_cannot_be_says_why() {
     let refused = planned.refused.unwrap();
     assert_eq!(refused.code, shared::failure::FailureCode::NameTaken);
     assert!(planned.differences.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_tenant_makes_of_his_own_directories_is_no_drift_as_long_as_the_web_server_gets_in() {
+    let web = Acl::for_web_server(WebRights::Read, 33);
+    let own = |mode, acl: &Acl| Node::Directory { owner: Owner::tenant(200_001), mode, acl: acl.clone() };
+    let (root, home, tmp) = ("/home/shop/htdocs/shop.example", "/home/shop/home", "/home/shop/tmp");
+    let lab = Lab::new().await;
+    lab.applied(&everything()).await;
+    for (path, node) in [(root, own(0o2777, &web)), (home, own(0o711, &Acl::default())), (tmp, own(0o1777, &Acl::default()))] {
+        lab.host.put(path, node);
+    }
+    assert_eq!(differences(&lab).await, []);
+    // A job about them sets them right all the same.
+    lab.applied(&everything().map(|job| JobEnvelope { generation: Generation(2), ..again(&job) })).await;
+    assert_eq!(lab.host.snapshot().nodes[std::path::Path::new(home)], own(0o750, &Acl::default()));
+
+    let shut = Acl::for_web_server(WebRights::Enter, 33);
+    for (path, node, said) in [
+        (root, own(0o750, &Acl::default()), "other access lists"),
+        (root, own(0o750, &shut), "other access lists"),
+        (home, directory(0o750, Owner::ROOT), "belongs to 0:0"),
+        (tmp, directory(0o700, Owner::tenant(200_002)), "belongs to 200002:200002"),
+    ] {
+        let before = lab.host.snapshot().nodes[std::path::Path::new(path)].clone();
+        lab.host.put(path, node);
+        let found = differences(&lab).await;
+        assert!(found.len() == 1 && words(&found[0].1).contains(said), "{path}: {found:?}");
+        lab.host.put(path, before);
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_is_no_drift_and_is_asked_once() {
+    let lab = Lab::new().await;
+    lab.applied(&everything()).await;
+    let mut other = pool(1, |spec| spec.version = "8.4".parse().unwrap());
+    other.resource = ResourceKey::PhpPool(id(21));
+    lab.applied(&[other]).await;
+    lab.host.silence_systemd();
+    let found = compare_all(&lab.engine, Duration::ZERO).await.unwrap();
+    let of_pool = found.iter().find(|(key, ..)| *key == pool_key()).map(|(_, _, compared)| compared);
+    assert_eq!((of_pool, drifted(&found)), (Some(&Compared::Unknown), 0));
+    assert_eq!(lab.host.units_asked(), 1);
+}
+
+#[tokio::test]
+async fn what_lies_in_the_way_is_drift() {
+    let lab = Lab::new().await;
+    lab.applied(&everything()).await;
+    lab.host.put("/home/shop/htdocs/shop.example", Node::Pipe);
+    let found = differences(&lab).await;
+    assert!(found.len() == 1 && words(&found[0].1).contains("a pipe"), "{found:?}");
 }

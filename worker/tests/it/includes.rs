@@ -78,3 +78,33 @@ async fn a_configuration_that_is_broken_elsewhere_is_left_alone_and_looked_at_ag
     look(&lab.engine, &store.pool).await.unwrap();
     assert_eq!(lab.host.reloads(), 1);
 }
+
+#[tokio::test]
+async fn a_file_saved_while_nginx_reads_the_others_is_read_at_the_next_look() {
+    let (lab, store, _directory) = lab().await;
+    lab.host.put_file(OF_SITE, "add_header X-Shop yes;\n");
+    lab.host.put_file_at_reload(OF_SITE, "add_header X-Shop no;\n");
+    look(&lab.engine, &store.pool).await.unwrap();
+    assert_eq!(lab.host.reloads(), 1);
+    look(&lab.engine, &store.pool).await.unwrap();
+    assert_eq!(lab.host.reloads(), 2);
+    look(&lab.engine, &store.pool).await.unwrap();
+    assert_eq!(lab.host.reloads(), 2);
+}
+
+#[tokio::test]
+async fn a_file_that_nginx_refuses_without_naming_it_is_found_among_those_that_have_changed() {
+    let (lab, store, _directory) = lab().await;
+    let (read, good) = ("/etc/nginx/gantry.d/account/shop/a-read.conf", "/etc/nginx/gantry.d/account/shop/b-good.conf");
+    lab.host.put_file(read, "add_header X-Shop yes;\n");
+    look(&lab.engine, &store.pool).await.unwrap();
+    lab.host.put_file(good, "add_header X-Good yes;\n");
+    lab.host.put_file(OF_SITE, "return 200 $typo;\n");
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Changed);
+    let aside = set_aside(&store).await;
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert_eq!(aside[0], (format!("{OF_SITE}.broken"), "[emerg] unknown \"typo\" variable".to_owned()));
+    let nodes = lab.host.snapshot().nodes;
+    assert!([read, good].iter().all(|path| nodes.contains_key(std::path::Path::new(path))));
+    assert_eq!(lab.host.reloads(), 2, "the good one was taken up");
+}

@@ -7,7 +7,7 @@ use shared::failure::Effect;
 use shared::jobs::{JobEnvelope, PoolPresence, Presence};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use worker::registry::{Carried, News, carry_out_in_rounds};
-use worker::system::fake::Trouble;
+use worker::system::fake::{Snapshot, Trouble};
 
 use crate::batch::{Tenant, applied, ended};
 use crate::support::{Lab, again, failure};
@@ -31,7 +31,7 @@ fn site(number: u32) -> JobEnvelope {
 }
 
 /// The host after some sites, each alone and one after another.
-async fn after(sites: &[u32]) -> worker::system::fake::Snapshot {
+async fn after(sites: &[u32]) -> Snapshot {
     let lab = lab().await;
     lab.applied(&sites.iter().map(|number| site(*number)).collect::<Vec<_>>()).await;
     lab.host.snapshot()
@@ -43,14 +43,19 @@ async fn end_of(job: usize, said: &mut UnboundedReceiver<News>) -> Carried {
         match said.recv().await.unwrap() {
             News::Ended(which, carried) if which == job => return carried,
             News::Ended(which, carried) => panic!("job {which} ended first: {carried:?}"),
-            News::Steps(..) | News::LetsPass => {}
+            News::Steps(..) | News::LetsPass | News::Parted(_) => {}
         }
     }
 }
 
 /// Carries out a batch whose first job is held until `meanwhile` lets it go; gives what became of the first.
 async fn while_the_first_is_held(lab: &Lab, jobs: &[JobEnvelope], meanwhile: impl AsyncFnOnce()) -> Carried {
-    lab.host.hold(SLOW);
+    while_held(lab, SLOW, jobs, meanwhile).await
+}
+
+/// The same, where it waits for something else.
+async fn while_held(lab: &Lab, held: &str, jobs: &[JobEnvelope], meanwhile: impl AsyncFnOnce()) -> Carried {
+    lab.host.hold(held);
     let (say, mut said) = unbounded_channel();
     let mut news = move |news| drop(say.send(news));
     let watch = async {
@@ -144,4 +149,148 @@ async fn a_pool_that_does_not_stop_holds_up_nobody_else() {
     applied(&[slow]);
     assert!(!lab.host.snapshot().active.contains(service));
     lab.applied(&[again(&suspend)]).await;
+}
+
+/// A suspension of the first tenant's pool, whose master does not stop while it is held.
+const MASTER: &str = "gantry-php8.2@tenant1.service";
+
+fn suspension() -> JobEnvelope {
+    Tenant(1).pool(2, |spec| spec.presence = PoolPresence::Suspended)
+}
+
+#[tokio::test]
+async fn whoever_failed_together_with_others_waits_for_nobodys_tenant_and_ends_once() {
+    let lab = lab().await;
+    lab.host.start(MASTER);
+    lab.host.hold(MASTER);
+    lab.host.refuse_reloads();
+    let jobs = [suspension(), site(2), site(3)];
+    let (say, mut said) = unbounded_channel();
+    let mut news = move |news| drop(say.send(news));
+    let watch = async {
+        let mut heard: [Vec<Carried>; 3] = Default::default();
+        let mut parted = 0;
+        while let Some(news) = said.recv().await {
+            match news {
+                News::Ended(job, carried) => heard[job].push(carried),
+                News::Parted(jobs) => {
+                    parted += jobs;
+                    // They are free for the next batch while the first still waits; its commit fails.
+                    assert_eq!(heard, [vec![], vec![Carried::Deferred], vec![Carried::Deferred]]);
+                    lab.fail("ledger").await;
+                    lab.host.let_go();
+                }
+                News::Steps(..) | News::LetsPass => {}
+            }
+        }
+        (heard, parted)
+    };
+    let batch = async {
+        carry_out_in_rounds(&lab.engine, &jobs, &mut news).await;
+        drop(news);
+    };
+    let ((), ([first, second, third], parted)) = tokio::join!(batch, watch);
+    assert_eq!((first.len(), second.len(), third.len(), parted), (1, 1, 1, 2));
+    assert_eq!(failure(&ended(first)[0]).map(|(_, effect)| effect), Some(Effect::RolledBack));
+    assert!(lab.host.snapshot().active.contains(MASTER));
+}
+
+/// The host after some jobs, beside a tenant whose pool is awake, and whose PHP may then go for good.
+async fn beside_a_tenant(jobs: &[JobEnvelope], php: Php) -> Snapshot {
+    let lab = lab().await;
+    lab.host.start(MASTER);
+    applied(&lab.carry_out_batch(jobs).await);
+    php.perhaps_goes(&lab);
+    lab.host.snapshot()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Php {
+    Stays,
+    Goes,
+}
+
+impl Php {
+    fn perhaps_goes(self, lab: &Lab) {
+        if self == Self::Goes {
+            lab.host.take("/etc/gantry-worker/php/tenant1-8.2.conf");
+        }
+    }
+}
+
+/// Cuts the worker off at every change after a wait. In the end the job is undone, or done if that is given.
+async fn cut_everywhere(held: &str, slow: JobEnvelope, php: Php, trouble: Trouble, done: Option<Snapshot>) {
+    let undone = beside_a_tenant(&[site(2)], php).await;
+    let jobs = [slow, site(2)];
+    for call in 0.. {
+        let lab = lab().await;
+        lab.host.start(MASTER);
+        let carried = while_held(&lab, held, &jobs, async || {
+            php.perhaps_goes(&lab);
+            lab.host.trouble_at(call, trouble);
+        })
+        .await;
+        assert_eq!(ended(vec![carried]).len(), 1);
+        if lab.host.is_trouble_to_come() {
+            assert!(call > 0, "nothing was cut off");
+            assert_eq!(lab.host.snapshot(), done.unwrap_or(undone));
+            break;
+        }
+        lab.host.heal();
+        let (lab, recovery) = lab.restart().await;
+        assert_eq!(recovery.errors, 0, "cut off at change {call}");
+        let state = lab.host.snapshot();
+        assert!(state == undone || Some(&state) == done.as_ref(), "cut off at change {call}: neither before nor after");
+        if let Some(done) = &done {
+            applied(&lab.carry_out_batch(&jobs).await);
+            assert_eq!(lab.host.snapshot(), *done, "done again after being cut off at change {call}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_worker_cut_off_at_any_step_after_a_wait_leaves_the_job_wholly_undone_or_wholly_done() {
+    let done = beside_a_tenant(&[suspension(), site(2)], Php::Stays).await;
+    for trouble in [Trouble::CutBefore, Trouble::CutAfter] {
+        cut_everywhere(MASTER, suspension(), Php::Stays, trouble, Some(done.clone())).await;
+        // This one fails, and is cut off while it is put back.
+        cut_everywhere(SLOW, site(1), Php::Goes, trouble, None).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_fails_after_a_wait_costs_that_job_alone_and_it_can_be_retried() {
+    let jobs = [suspension(), site(2)];
+    for table in ["ledger", "journal"] {
+        let lab = lab().await;
+        lab.host.start(MASTER);
+        let slow = while_held(&lab, MASTER, &jobs, async || lab.fail(table).await).await;
+        assert_eq!(failure(&ended(vec![slow])[0]).map(|(_, effect)| effect), Some(Effect::RolledBack), "{table}");
+        assert_eq!(lab.host.snapshot(), beside_a_tenant(&[site(2)], Php::Stays).await, "{table}");
+        lab.mend(table).await;
+        lab.applied(&[again(&jobs[0])]).await;
+        assert_eq!(lab.host.snapshot(), beside_a_tenant(&jobs, Php::Stays).await, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_whose_commit_failed_lets_others_go_on_until_its_tenant_has_answered() {
+    let lab = lab().await;
+    let before = lab.host.snapshot();
+    lab.fail("ledger").await;
+    lab.host.hold(SLOW);
+    let jobs = [site(1), site(2)];
+    let other = async {
+        // It has the turn, though the first still waits; the database is no better for it.
+        let outcomes = ended(lab.carry_out_batch(&[site(3)]).await);
+        assert_eq!(failure(&outcomes[0]).map(|(_, effect)| effect), Some(Effect::RolledBack));
+        lab.host.let_go();
+    };
+    let (carried, ()) = tokio::join!(lab.carry_out_batch(&jobs), other);
+    for outcome in ended(carried) {
+        assert_eq!(failure(&outcome).map(|(_, effect)| effect), Some(Effect::RolledBack));
+    }
+    assert_eq!(lab.host.snapshot(), before);
+    lab.mend("ledger").await;
+    applied(&lab.carry_out_batch(&[again(&jobs[0]), again(&jobs[1])]).await);
 }

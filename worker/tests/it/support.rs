@@ -108,6 +108,23 @@ impl Lab {
         store.pool.close().await;
     }
 
+    /// From now on the worker's database takes nothing more into a table, until [`Self::mend`].
+    pub(crate) async fn fail(&self, table: &str) {
+        let sql = format!("CREATE TRIGGER failing_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'made to fail'); END");
+        self.run_sql(sql).await;
+    }
+
+    /// It does again.
+    pub(crate) async fn mend(&self, table: &str) {
+        self.run_sql(format!("DROP TRIGGER failing_{table}")).await;
+    }
+
+    async fn run_sql(&self, sql: String) {
+        let store = Store::open(&self.directory.path().join("worker.db")).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&store.pool).await.unwrap();
+        store.pool.close().await;
+    }
+
     /// Empties the trash, as the worker does beside its jobs.
     pub(crate) async fn empty_trash(&self) {
         worker::trash::empty(&self.engine).await.unwrap();

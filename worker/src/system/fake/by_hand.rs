@@ -16,6 +16,12 @@ impl FakeSystem {
         self.put(path, Node::File { owner: Owner::ROOT, mode: 0o644, content: content.as_bytes().to_vec() });
     }
 
+    /// Puts a file of root's there just before nginx is told to read its configuration.
+    pub fn put_file_at_reload(&self, path: &str, content: &str) {
+        let node = Node::File { owner: Owner::ROOT, mode: 0o644, content: content.as_bytes().to_vec() };
+        self.lock().at_change = Some(("signal nginx".to_owned(), path.into(), node));
+    }
+
     /// Takes something away.
     pub fn take(&self, path: &str) {
         self.lock().host.nodes.remove(Path::new(path));

@@ -261,9 +261,7 @@ impl System for FakeSystem {
     }
 
     fn active_units(&self) -> Result<BTreeSet<String>, SystemError> {
-        let state = self.lock();
-        state.alive()?;
-        Ok(state.host.active.clone())
+        self.lock().active_units()
     }
 
     fn start_units(&self, units: &[&str]) -> Result<(), SystemError> {

@@ -100,7 +100,12 @@ struct State {
     php: Vec<PhpVersion>,
     changes: usize,
     trouble: Option<Planned>,
+    /// A file that somebody saves just before a change of a thing.
+    at_change: Option<(String, PathBuf, Node)>,
     cut: bool,
+    /// systemd answers nothing; how often it was asked what runs.
+    systemd_silent: bool,
+    units_asked: usize,
     refuses_php: bool,
     refuses_php_of: BTreeSet<String>,
     busy: BTreeMap<String, usize>,
@@ -157,7 +162,10 @@ impl FakeSystem {
             php,
             changes: 0,
             trouble: None,
+            at_change: None,
             cut: false,
+            systemd_silent: false,
+            units_asked: 0,
             refuses_php: false,
             refuses_php_of: BTreeSet::new(),
             busy: BTreeMap::new(),
@@ -281,6 +289,17 @@ impl FakeSystem {
         self.lock().flushed = true;
     }
 
+    /// From now on systemd does not say what runs.
+    pub fn silence_systemd(&self) {
+        self.lock().systemd_silent = true;
+    }
+
+    /// How often it was asked since.
+    #[must_use]
+    pub fn units_asked(&self) -> usize {
+        self.lock().units_asked
+    }
+
     /// From now on nginx refuses every reload, as it does when it runs out of descriptors.
     pub fn refuse_reloads(&self) {
         self.lock().deaf = true;
@@ -340,10 +359,22 @@ impl State {
         if self.cut { Err(SystemError::Interrupted) } else { Ok(()) }
     }
 
+    fn active_units(&mut self) -> Result<BTreeSet<String>, SystemError> {
+        self.alive()?;
+        if self.systemd_silent {
+            self.units_asked += 1;
+            return Err(SystemError::Service { unit: "systemd".to_owned(), reason: "does not answer".to_owned() });
+        }
+        Ok(self.host.active.clone())
+    }
+
     /// A changing call, counted and troubled.
     fn change<T>(&mut self, subject: &str, effect: impl FnOnce(&mut Self) -> Result<T, SystemError>) -> Result<T, SystemError> {
         self.alive()?;
         self.changes += 1;
+        if let Some((_, path, node)) = self.at_change.take_if(|(of, ..)| of == subject) {
+            self.host.nodes.insert(path, node);
+        }
         match self.trouble.as_mut().and_then(|planned| planned.at(subject)) {
             None => effect(self),
             Some(Trouble::Fail) => Err(SystemError::Os { doing: "do as told", source: std::io::Error::other("made to fail") }),

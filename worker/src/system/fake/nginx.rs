@@ -41,7 +41,7 @@ pub(super) fn staged(nodes: &Nodes, changes: &[StagedChange]) -> Nodes {
 /// nginx's test of a tree.
 pub(super) fn test(nodes: &Nodes) -> Check {
     let mut output = String::new();
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut typo) = (BTreeSet::new(), false);
     for (path, text) in configurations(nodes) {
         let Some(text) = text else {
             return Check { accepted: false, output: format!("nginx: [emerg] open() \"{}\" failed", path.display()) };
@@ -56,7 +56,9 @@ pub(super) fn test(nodes: &Nodes) -> Check {
         }
         for included in words(&text, "include /").into_iter().flatten() {
             if let Some(directory) = included.strip_suffix("/*.conf") {
-                if let Some(broken) = broken_in(nodes, &Path::new("/").join(directory)) {
+                let directory = Path::new("/").join(directory);
+                typo |= first_with("$typo", nodes, &directory).is_some();
+                if let Some(broken) = first_with("BROKEN", nodes, &directory) {
                     let output = format!("nginx: [emerg] unknown directive \"BROKEN\" in {}:1", broken.display());
                     return Check { accepted: false, output };
                 }
@@ -73,14 +75,18 @@ pub(super) fn test(nodes: &Nodes) -> Check {
             }
         }
     }
+    if typo {
+        // Variables are looked for when everything has been read: nginx does not say where one is used.
+        return Check { accepted: false, output: "nginx: [emerg] unknown \"typo\" variable".to_owned() };
+    }
     Check { accepted: true, output }
 }
 
-/// The first file of a directory that nginx refuses.
-fn broken_in<'a>(nodes: &'a Nodes, directory: &Path) -> Option<&'a Path> {
+/// The first file that nginx reads in a directory and that holds a text.
+fn first_with<'a>(text: &str, nodes: &'a Nodes, directory: &Path) -> Option<&'a Path> {
     let included = nodes.iter().filter(|(path, _)| path.parent() == Some(directory) && path.extension().is_some_and(|end| end == "conf"));
-    let broken = |node: &Node| matches!(node, Node::File { content, .. } if String::from_utf8_lossy(content).contains("BROKEN"));
-    included.into_iter().find(|(_, node)| broken(node)).map(|(path, _)| path.as_path())
+    let holds = |node: &Node| matches!(node, Node::File { content, .. } if String::from_utf8_lossy(content).contains(text));
+    included.into_iter().find(|(_, node)| holds(node)).map(|(path, _)| path.as_path())
 }
 
 /// What a reload makes of a tree.

@@ -9,9 +9,10 @@ use shared::ids::JobId;
 use shared::names::PackageVersion;
 use tempfile::TempDir;
 
-use super::super::order::{Desk, Order, Phase};
+use super::super::order::{Desk, GoingBack, Order, Phase};
 use super::super::steps;
 use super::{UpdateError, sum, update};
+use crate::outbox::{resync_is_told, resync_mark_told};
 use crate::store::Store;
 use crate::system::{CommandError, Health, PackageHost, SystemError};
 
@@ -39,6 +40,8 @@ struct State {
     restarts: u32,
     /// Calls until the power goes.
     power: Option<u32>,
+    /// This takes no more orders as soon as a package is installed.
+    fills: Option<PathBuf>,
 }
 
 /// A host whose power may go after any call that changes something, whether or not the call has had its effect by then.
@@ -83,6 +86,9 @@ impl PackageHost for Machine {
             return Err(CommandError::TimedOut { command: "apt-get".to_owned(), limit: std::time::Duration::ZERO }.into());
         }
         self.act(|state| state.installed = None)?;
+        if let Some(desk) = &self.state.borrow().fills {
+            fill(desk);
+        }
         self.act(|state| state.installed = Some(version("0.2.0")))
     }
 
@@ -119,6 +125,11 @@ impl PackageHost for Machine {
     fn pause(&self) {}
 }
 
+/// Has the desk take no more orders, as on a full disk.
+fn fill(desk: &Path) {
+    std::fs::create_dir(desk.join("order.new")).unwrap();
+}
+
 /// A desk with an order from 0.1.0 to 0.2.0, a database, and a machine whose old worker runs.
 struct Scene {
     _directory: TempDir,
@@ -146,9 +157,14 @@ impl Scene {
         let database = directory.path().join("worker.db");
         Store::open(&database).await.unwrap().pool.close().await;
         let running = Some(version("0.1.0"));
-        let state = State { installed: running.clone(), running, kept: false, restarts: 0, power: None };
+        let state = State { installed: running.clone(), running, kept: false, restarts: 0, power: None, fills: None };
         let machine = Machine { fault, state: RefCell::new(state) };
         Self { _directory: directory, desk, database, machine }
+    }
+
+    /// Where the desk's files are.
+    fn files(&self) -> PathBuf {
+        self.desk.package().parent().unwrap().to_owned()
     }
 
     async fn update(&self) -> Result<(), UpdateError> {
@@ -227,7 +243,7 @@ async fn what_a_newer_worker_has_made_of_the_database_is_taken_back_with_it() {
     scene.desk.keep_database(&scene.database).unwrap();
     std::fs::write(&scene.database, newer).unwrap();
     std::fs::write(scene.desk.previous(), "0.1.0").unwrap();
-    order.phase = Phase::PuttingBack { reason: "it was mute".to_owned() };
+    order.phase = Phase::PuttingBack(GoingBack::because("it was mute".to_owned()));
     scene.desk.write(&order).unwrap();
     scene.machine.state.borrow_mut().installed = Some(version("0.2.0"));
     scene.update().await.unwrap();
@@ -271,4 +287,74 @@ async fn cut_off_anywhere_it_goes_on_and_ends_with_the_old_or_the_new_worker() {
         }
         assert!(cuts > 5, "it was cut off {cuts} times only");
     }
+}
+
+#[tokio::test]
+async fn a_desk_that_takes_no_more_orders_keeps_no_worker_from_running() {
+    for (fault, result) in [(Fault::None, "0.2.0"), (Fault::Crashing, "0.1.0")] {
+        let scene = Scene::with(fault).await;
+        scene.machine.state.borrow_mut().fills = Some(scene.files());
+        assert!(matches!(scene.update().await, Err(UpdateError::Files(_))), "systemd starts it again");
+        assert_eq!(scene.runs(), both(result));
+        // As long as there is no room nothing is begun, and a worker that an earlier try has stopped is started.
+        scene.machine.state.borrow_mut().running = None;
+        assert!(matches!(scene.update().await, Err(UpdateError::Files(_))));
+        assert_eq!(scene.runs(), both(result));
+        std::fs::remove_dir(scene.files().join("order.new")).unwrap();
+        scene.machine.state.borrow_mut().fills = None;
+        scene.update().await.unwrap();
+        assert_eq!((scene.runs(), scene.verdict() == Verdict::Applied), (both(result), fault == Fault::None));
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_was_being_put_back_when_the_power_went_is_put_back() {
+    let scene = Scene::with(Fault::None).await;
+    let store = Store::open(&scene.database).await.unwrap();
+    resync_mark_told(&mut store.pool.acquire().await.unwrap(), 1).await.unwrap();
+    store.pool.close().await;
+    scene.desk.keep_database(&scene.database).unwrap();
+    // Half of it lies there, beside the log of the newer one; the old worker has begun anew, and runs.
+    std::fs::write(&scene.database, "SQLite format 3").unwrap();
+    std::fs::write(scene.database.with_extension("db-wal"), "the newer one's").unwrap();
+    let mut order = scene.order();
+    order.phase = Phase::PuttingBack(GoingBack { reason: "it was mute".to_owned(), was_left: true, database: true });
+    scene.desk.write(&order).unwrap();
+    scene.update().await.unwrap();
+    let store = Store::open(&scene.database).await.unwrap();
+    assert!(resync_is_told(&store.pool).await.unwrap(), "it is the one that was kept");
+    let Verdict::Failed { effect, .. } = scene.verdict() else { panic!("it was kept") };
+    assert_eq!((effect, scene.runs()), (Effect::RolledBack, both("0.1.0")));
+}
+
+#[tokio::test]
+async fn a_database_that_the_newer_worker_has_damaged_is_the_kept_one_again() {
+    let scene = Scene::with(Fault::None).await;
+    let store = Store::open(&scene.database).await.unwrap();
+    resync_mark_told(&mut store.pool.acquire().await.unwrap(), 1).await.unwrap();
+    store.pool.close().await;
+    scene.desk.keep_database(&scene.database).unwrap();
+    std::fs::write(&scene.database, "no database at all, and long enough to be told from an empty one".repeat(100)).unwrap();
+    std::fs::write(scene.desk.previous(), "0.1.0").unwrap();
+    let mut order = scene.order();
+    order.phase = Phase::PuttingBack(GoingBack::because("it was mute".to_owned()));
+    scene.desk.write(&order).unwrap();
+    scene.machine.state.borrow_mut().installed = Some(version("0.2.0"));
+    scene.update().await.unwrap();
+    let store = Store::open(&scene.database).await.unwrap();
+    assert!(resync_is_told(&store.pool).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_worker_that_does_not_come_up_is_not_said_to_be_cut_off_from_the_bus() {
+    let scene = Scene::with(Fault::None).await;
+    let mut order = scene.order();
+    order.phase = Phase::PuttingBack(GoingBack::because("it was mute".to_owned()));
+    scene.desk.write(&order).unwrap();
+    let desk = &scene.desk;
+    let update = super::Update { desk, database: &scene.database, host: &scene.machine, order };
+    scene.machine.state.borrow_mut().running = None;
+    let words = |need| update.wait_for(&version("0.1.0"), need).unwrap_err().to_string();
+    assert!(words(super::Need::Run).contains("did not come up within two minutes"));
+    assert!(words(super::Need::Answer).contains("did not reach the bus within two minutes"));
 }

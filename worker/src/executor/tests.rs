@@ -1,0 +1,275 @@
+//! The executor with everything it works with, on a host in memory.
+
+#![cfg(feature = "testing")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use futures::FutureExt;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use shared::bus::authority::BusAddress;
+use shared::bus::credentials::{Credentials, new_user_key};
+use shared::events::{Outcome, Verdict};
+use shared::ids::{AccountId, Epoch, JobId, OperationId, PhpPoolId, ServerId, SiteId};
+use shared::jobs::{
+    AccountLimits, AccountSpec, Generation, Job, JobEnvelope, PhpPoolSpec, PhpSettings, PoolPresence, Presence, ResourceKey,
+    SealedCryptHash, SftpAccess, SiteKind, SiteSpec, WorkerPackage, WorkerSpec,
+};
+use shared::names::{Architecture, CryptHash};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{Executor, keep_going};
+use crate::config::Identity;
+use crate::engine::{Engine, UnsealError, Unsealer};
+use crate::inbox::{Received, inbox_receive};
+use crate::registry::prepare_host;
+use crate::run::Worker;
+use crate::store::Store;
+use crate::system::fake::FakeSystem;
+use crate::update::Updates;
+use crate::update::order::Desk;
+
+struct NoSeal;
+
+impl Unsealer for NoSeal {
+    fn unseal(&self, _: &SealedCryptHash) -> Result<CryptHash, UnsealError> {
+        Err(UnsealError("nothing is sealed here".to_owned()))
+    }
+}
+
+/// A worker that waits for nobody's tenant, without a bus.
+struct Scene {
+    directory: tempfile::TempDir,
+    host: Arc<FakeSystem>,
+    worker: Worker,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let directory = tempfile::TempDir::new().unwrap();
+        let host = Arc::new(FakeSystem::new());
+        let store = Store::open(&directory.path().join("worker.db")).await.unwrap();
+        let engine = Engine::open(&store, host.clone(), Arc::new(NoSeal)).await.unwrap().with_patience(Duration::from_millis(1));
+        assert_eq!(prepare_host(&engine, &mut |_| ()).await.unwrap().failure, None);
+        let identity = Identity {
+            server: "web1".parse().unwrap(),
+            epoch: Epoch::new(),
+            credentials: Credentials { jwt: String::new(), seed: new_user_key().unwrap().0 },
+            seal_seed: String::new(),
+            panel_key: String::new(),
+            stream: "CMD_0".to_owned(),
+            bus: BusAddress { url: String::new(), authority: String::new() },
+        };
+        let worker = Worker {
+            identity,
+            store,
+            engine: Arc::new(engine),
+            job_came: Notify::new(),
+            job_ended: Notify::new(),
+            event_came: Notify::new(),
+            look_wanted: Notify::new(),
+            // Nobody hears of progress.
+            progress: mpsc::channel(1).0,
+            refused: Mutex::default(),
+            updates: Updates {
+                version: "0.2.0".parse().unwrap(),
+                release_keys: directory.path().join("release-keys"),
+                desk: Desk::within(directory.path()),
+            },
+            sign: None,
+        };
+        Self { directory, host, worker }
+    }
+
+    /// Hands jobs over, as the bus does.
+    async fn hand_over(&self, jobs: &[JobEnvelope]) {
+        for job in jobs {
+            assert_eq!(inbox_receive(&self.worker.store.pool, job).await.unwrap(), Received::Kept);
+            self.worker.job_came.notify_one();
+        }
+    }
+
+    /// Waits until jobs have been applied.
+    async fn applied(&self, jobs: &[JobEnvelope]) {
+        for job in jobs {
+            let outcome = loop {
+                let query = sqlx::query_scalar("SELECT outcome FROM ended WHERE job = $1").bind(job.id.to_string());
+                let ended: Option<String> = query.fetch_optional(&self.worker.store.pool).await.unwrap();
+                match ended {
+                    Some(outcome) => break serde_json::from_str::<Outcome>(&outcome).unwrap(),
+                    None => self.worker.event_came.notified().await,
+                }
+            };
+            assert_eq!(outcome.verdict, Verdict::Applied, "{} {:#?}", job.resource, outcome.steps);
+        }
+    }
+
+    /// Works while something goes on, and until all is done that it has begun.
+    async fn work(&self, meanwhile: impl AsyncFnOnce()) {
+        let shutdown = CancellationToken::new();
+        let script = async {
+            meanwhile().await;
+            shutdown.cancel();
+        };
+        tokio::join!(Executor::run(&self.worker, &shutdown), script);
+    }
+}
+
+/// A tenant with an account, a pool and sites.
+#[derive(Clone, Copy)]
+struct Tenant {
+    number: u32,
+    account: AccountId,
+}
+
+fn tenants<const N: usize>() -> [Tenant; N] {
+    std::array::from_fn(|number| Tenant { number: u32::try_from(number).unwrap(), account: AccountId::new() })
+}
+
+fn job(account: AccountId, resource: ResourceKey, job: Job) -> JobEnvelope {
+    JobEnvelope {
+        v: 1,
+        id: JobId::new(),
+        operation: OperationId::new(),
+        epoch: Epoch::new(),
+        server: "web1".parse().unwrap(),
+        account,
+        resource,
+        generation: Generation::FIRST,
+        requires: Vec::new(),
+        attempt: 1,
+        job,
+    }
+}
+
+impl Tenant {
+    fn user(self) -> shared::names::LinuxUser {
+        format!("tenant{}", self.number).parse().unwrap()
+    }
+
+    fn account(self) -> JobEnvelope {
+        let spec = AccountSpec {
+            user: self.user(),
+            uid: (200_001 + self.number).try_into().unwrap(),
+            presence: Presence::Active,
+            sftp: SftpAccess::default(),
+            limits: AccountLimits::default(),
+        };
+        job(self.account, ResourceKey::Account(self.account), Job::Account(spec))
+    }
+
+    fn pool(self) -> JobEnvelope {
+        let spec = PhpPoolSpec {
+            user: self.user(),
+            uid: (200_001 + self.number).try_into().unwrap(),
+            version: "8.2".parse().unwrap(),
+            presence: PoolPresence::Present,
+            settings: PhpSettings::default(),
+        };
+        job(self.account, ResourceKey::PhpPool(PhpPoolId::new()), Job::PhpPool(spec))
+    }
+
+    fn domain(self, which: u32) -> String {
+        format!("site{which}.of{}.example", self.number)
+    }
+
+    fn site(self, which: u32) -> JobEnvelope {
+        let domain = self.domain(which);
+        let spec = SiteSpec {
+            user: self.user(),
+            uid: (200_001 + self.number).try_into().unwrap(),
+            domain: domain.parse().unwrap(),
+            aliases: Vec::new(),
+            document_root: domain.parse().unwrap(),
+            kind: SiteKind::Php { version: "8.2".parse().unwrap() },
+            presence: Presence::Active,
+        };
+        job(self.account, ResourceKey::Site(SiteId::new()), Job::Site(spec))
+    }
+}
+
+#[tokio::test]
+async fn jobs_come_and_go_while_those_outside_are_committed() {
+    let scene = Scene::new().await;
+    let all @ [slow, quick, late] = tenants();
+    scene
+        .work(async || {
+            let past: Vec<JobEnvelope> = all.iter().flat_map(|tenant| [tenant.account(), tenant.pool()]).collect();
+            scene.hand_over(&past).await;
+            scene.applied(&past).await;
+            for round in 0..10 {
+                scene.host.hold(&slow.domain(round));
+                let (waits, passes, comes) = (slow.site(round), quick.site(round), late.site(round));
+                scene.hand_over(&[waits.clone(), passes.clone()]).await;
+                scene.applied(&[passes]).await;
+                // Its answer, its commit and the next job at once.
+                scene.host.let_go();
+                scene.hand_over(std::slice::from_ref(&comes)).await;
+                scene.applied(&[comes, waits]).await;
+            }
+        })
+        .await;
+    assert_eq!(scene.worker.engine.ledger().len(), 36);
+    assert!(scene.directory.path().exists());
+}
+
+#[tokio::test]
+async fn jobs_go_on_while_a_newer_worker_is_fetched_and_the_worker_stops_when_it_is_told() {
+    let scene = Scene::new().await;
+    let pinned = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+    std::fs::write(&scene.worker.updates.release_keys, BASE64.encode(pinned.public_key().as_ref())).unwrap();
+    // A panel that takes the connection and says nothing.
+    let panel = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let architecture = Architecture::own().unwrap();
+    let package = WorkerPackage { architecture: architecture.clone(), sha256: "0a".repeat(32).parse().unwrap(), signature: None };
+    let mut spec = WorkerSpec {
+        version: "0.3.0".parse().unwrap(),
+        packages: vec![package],
+        panel: format!("https://{}", panel.local_addr().unwrap()),
+        fingerprint: "0a".repeat(32),
+    };
+    let statement = spec.release_for(&architecture).unwrap().0.statement();
+    spec.packages[0].signature = Some(BASE64.encode(pinned.sign(statement.as_bytes()).as_ref()).parse().unwrap());
+    let server = ServerId::new();
+    let update = job(AccountId::lane_of(server), ResourceKey::Worker(server), Job::Worker(spec));
+    let [tenant] = tenants();
+    scene
+        .work(async || {
+            scene.hand_over(&[update]).await;
+            let _silent = panel.accept().await.unwrap();
+            let account = tenant.account();
+            scene.hand_over(std::slice::from_ref(&account)).await;
+            scene.applied(&[account]).await;
+        })
+        .await;
+    assert!(!scene.worker.updates.are_under_way());
+    assert!(!Path::new(&scene.worker.updates.desk.package()).exists());
+}
+
+#[tokio::test]
+async fn a_batch_lets_go_of_the_database_while_its_executor_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("worker.db")).await.unwrap();
+    let (begin, begun) = mpsc::unbounded_channel();
+    let (has_it, had) = oneshot::channel();
+    let pool = store.pool.clone();
+    let batch = async move {
+        let _connection = pool.acquire().await.unwrap();
+        has_it.send(()).unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let executor = async {
+        begin.send(batch.boxed()).unwrap();
+        had.await.unwrap();
+        // Without anybody who carries the batch on, this waits until the pool gives up.
+        let waits = store.pool.acquire();
+        drop(begin);
+        waits.await.map(drop)
+    };
+    let (waited, ()) = tokio::join!(executor, keep_going(begun));
+    waited.unwrap();
+}
