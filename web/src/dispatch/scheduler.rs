@@ -20,6 +20,7 @@ use crate::store::job::{Ending, JobRow, job_advance_in_tx, job_end_in_tx, job_fe
 use crate::store::job_queue::{PER_ACCOUNT, PER_SERVER, Queue, job_queue, job_servers_with_queue};
 use crate::store::list::Visible;
 use crate::store::operation::operation_settle_in_tx;
+use crate::store::queue::jobs_release;
 use crate::store::resource::resource_failed_in_tx;
 use crate::store::server::{ServerRow, server_fetch};
 
@@ -92,8 +93,10 @@ async fn send_all(dispatch: &Dispatch) -> Result<(), DispatchError> {
 async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), DispatchError> {
     let queue = job_queue(&dispatch.db, server.id).await?;
     let chosen = fair_window(&queue, PER_ACCOUNT, PER_SERVER);
-    let jobs = queue.queued.into_iter().filter(|job| chosen.contains(&job.id));
-    let sends: Vec<_> = jobs.map(|job| sent_or_not(dispatch, server, job)).collect();
+    let jobs = queue.queued.into_iter().filter(|job| chosen.contains(&job.id)).collect();
+    // Once it is published it may be carried out, even if nobody here hears of that.
+    let jobs = jobs_release(&dispatch.db, jobs).await?;
+    let sends: Vec<_> = jobs.into_iter().map(|job| sent_or_not(dispatch, server, job)).collect();
     let results: Vec<_> = stream::iter(sends).buffered(AT_ONCE).collect().await;
     let mut sent = Vec::new();
     let mut failure = None;

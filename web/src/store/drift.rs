@@ -123,7 +123,7 @@ pub async fn drift_list(db: &Db, filter: DriftFilter, most: i64) -> Result<Vec<D
     // An id is what follows the kind in a key: `site:`, `php_pool:`.
     let rows = sqlx::query(
         "SELECT d.resource, d.server_id, v.name AS server_name, d.account_id, a.linux_user, a.owner_id, s.domain, t.version, d.generation, \
-         COALESCE(s.generation, t.generation, a.generation) AS wanted, \
+         COALESCE(s.wanted_generation, t.wanted_generation, a.wanted_generation) AS wanted, \
          COALESCE(s.applied_generation, t.applied_generation, a.applied_generation) AS applied, d.differences, d.since_ms \
          FROM drifts d JOIN servers v ON v.id = d.server_id JOIN accounts a ON a.id = d.account_id \
          LEFT JOIN sites s ON s.id = SUBSTR(d.resource, 6) LEFT JOIN php_pools t ON t.id = SUBSTR(d.resource, 10) \

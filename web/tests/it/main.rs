@@ -27,6 +27,7 @@ mod server;
 mod session;
 mod site;
 mod store;
+mod take_back;
 mod views;
 mod whole;
 mod worker_update;

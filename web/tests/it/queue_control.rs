@@ -7,6 +7,7 @@ use web::dispatch::scheduler::fair_window;
 use web::store::Db;
 use web::store::job::{JobRow, job_advance_in_tx, job_fetch_in_tx};
 use web::store::job_queue::{PER_ACCOUNT, PER_SERVER, Queue, job_queue, job_queue_stuck_since};
+use web::store::queue::jobs_release;
 
 use crate::support::app::TestApp;
 use crate::support::db::on_each;
@@ -101,8 +102,8 @@ async fn what_was_sent_or_done_cannot_be_taken_back_and_says_so() {
         let mut town = Town::over(TestApp::over(db.clone())).await;
         town.site("shop.example.com").await;
         let operation = newest(&db, "shop.example.com").await;
-        let first = open_jobs(&db).await.remove(0);
-        send(&db, &first).await;
+        let jobs = jobs_release(&db, open_jobs(&db).await).await.unwrap();
+        send(&db, &jobs[0]).await;
         let refused = town.admin.post(&cancel(operation), &[]).await;
         assert_eq!(refused.status, 409);
         assert!(refused.body.contains("It has been sent to its server"), "{}", refused.body);

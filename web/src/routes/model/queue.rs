@@ -71,7 +71,7 @@ fn line(server: &ServerRow, row: &QueueRow, account: Option<AccountRef>, share: 
         Standing::Blocked
     } else if row.working > 0 {
         Standing::Working
-    } else if row.queued < row.open {
+    } else if row.queued < row.parts.open {
         Standing::Sent
     } else {
         Standing::Waits
@@ -91,7 +91,7 @@ fn line(server: &ServerRow, row: &QueueRow, account: Option<AccountRef>, share: 
             Priority::High => Urgency::High,
         },
         why: why(server, row, standing, share),
-        can_cancel: row.can_cancel(),
+        can_cancel: row.parts.can_cancel(),
     }
 }
 
@@ -107,7 +107,7 @@ fn why(server: &ServerRow, row: &QueueRow, standing: Standing, share: &Share) ->
         Standing::Working | Standing::Sent => offline(),
         Standing::Waits if server.public_key.is_none() => format!("{name} has not joined yet."),
         Standing::Waits if server.queue_paused_ms.is_some() => "The queue is paused.".to_owned(),
-        Standing::Waits if row.unsent < row.queued => "Nothing was heard of it; it is sent again.".to_owned(),
+        Standing::Waits if row.parts.unsent < row.queued => "Nothing was heard of it; it is sent again.".to_owned(),
         Standing::Waits if !server.online && share.total >= i64::from(PER_SERVER) => offline(),
         Standing::Waits if share.of.get(&row.account_id).is_some_and(|jobs| *jobs >= i64::from(PER_ACCOUNT)) => {
             format!("Its account has {PER_ACCOUNT} jobs on the server already, its share.")
