@@ -164,20 +164,6 @@ pub async fn queue_list(db: &Db, server: ServerId, paging: Paging) -> Result<Pag
     Ok(Page { rows: rows.iter().map(QueueRow::try_from).collect::<Result<_, _>>()?, total: total.try_get("n")? })
 }
 
-/// How many jobs the server has of each account.
-///
-/// # Errors
-/// The database fails.
-pub async fn queue_in_flight(db: &Db, server: ServerId) -> Result<Vec<(AccountId, i64)>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT account_id, COUNT(*) AS jobs FROM jobs WHERE server_id = $1 AND state IN ('sent', 'working', 'blocked') GROUP BY account_id",
-    )
-    .bind(server.to_string())
-    .fetch_all(db.read())
-    .await?;
-    rows.iter().map(|row| Ok((parse("jobs.account_id", row.try_get("account_id")?)?, row.try_get("jobs")?))).collect()
-}
-
 /// How deep a server's queue is.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueDepth {

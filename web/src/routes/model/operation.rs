@@ -19,6 +19,7 @@ use crate::store::audit::audit_address_of_operation;
 use crate::store::job::{JobList, JobRow, UnreadableJob, job_list_of_operation};
 use crate::store::job_record::{AttemptRow, job_attempts_of_operation, job_records_of_operation};
 use crate::store::list::{Direction, Visible};
+use crate::store::operation::operation_placed;
 use crate::store::operation_list::{
     OperationFilter, OperationListRow, OperationSort, operation_counts, operation_fetch_visible, operation_list, operation_rows,
 };
@@ -300,6 +301,7 @@ pub async fn operation_show_model(state: &AppState, actor: &Actor, id: Operation
         asked_by: PersonRef { id: actor.is_admin().then_some(operation.asked_by), name: operation.asked_by_name.clone() },
         asked_from: if actor.is_admin() { audit_address_of_operation(state.db(), id, &operation.subject).await? } else { None },
         account: account.map(|account| AccountRef { id: account.id, user: account.linux_user }),
+        placed: if actor.is_admin() { operation_placed(state.db(), id).await? } else { String::new() },
         finished_at: operation.finished_ms.map(at),
         retry: (operation.state == OperationState::Failed).then(|| paths::operation_retry(id)),
         show_detail: actor.is_admin(),
