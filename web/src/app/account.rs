@@ -14,7 +14,7 @@ use super::unit::{Asked, Open, Place, Unit, once, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::store::account::{NewAccount, account_insert_in_tx, account_lock_in_tx};
 use crate::store::list::Visible;
-use crate::store::operation::OperationKind;
+use crate::store::operation::{OperationKind, operation_placed_in_tx};
 use crate::store::panel::uid_take_in_tx;
 use crate::store::placement::{Candidate, placement_list_in_tx, placement_lock_in_tx};
 use crate::store::user::{Login, UserRole, UserState, user_fetch_by_login, user_lock_in_tx};
@@ -114,13 +114,14 @@ async fn create_open<'a>(app: &'a App, actor: &'a Actor, form: &AccountCreate) -
     if owner.state == UserState::Suspended {
         return Err(AppError::invalid("owner", "This client is suspended."));
     }
-    let server = place(&mut unit, server).await?;
+    let (server, why) = place(&mut unit, server).await?;
     let id = AccountId::new();
     let place = Place { account: id, owner: owner.id, server: server.id };
     let key = once(form.key.as_deref(), form);
     let asked =
         Asked { kind: OperationKind::AccountCreate, resource: ResourceKey::Account(id), subject: user.as_str(), key: key.as_deref() };
     let mut open = unit.operation(place, asked).await?;
+    operation_placed_in_tx(&mut unit.tx, open.id, &why).await?;
     let uid = uid_take_in_tx(&mut unit.tx).await?;
     let new = NewAccount {
         id,
@@ -150,26 +151,42 @@ async fn create_open<'a>(app: &'a App, actor: &'a Actor, form: &AccountCreate) -
     Ok((unit, open))
 }
 
-/// The server asked for, or the least loaded that takes accounts, has the role, is connected and has room. Locked, so
-/// that two requests do not both take the last room.
-async fn place(unit: &mut Unit<'_>, asked: Option<ServerId>) -> Result<Candidate, AppError> {
+/// The server asked for, or the least loaded that takes accounts, has the role, is connected and has room, and why it is that one.
+/// Locked, so that two requests do not both take the last room.
+async fn place(unit: &mut Unit<'_>, asked: Option<ServerId>) -> Result<(Candidate, String), AppError> {
     if let Some(id) = asked {
         let server = placement_lock_in_tx(&mut unit.tx, id).await?.ok_or_else(|| AppError::invalid("server", "Choose a server."))?;
         return match refusal(&server) {
             Some(sentence) => Err(AppError::invalid("server", sentence)),
-            None => Ok(server),
+            None => {
+                let why = format!("Chosen by hand. It had {} then.", accounts_of(&server));
+                Ok((server, why))
+            }
         };
     }
-    for candidate in placement_list_in_tx(&mut unit.tx).await? {
-        if refusal(&candidate).is_some() || !candidate.online {
-            continue;
-        }
-        let locked = placement_lock_in_tx(&mut unit.tx, candidate.id).await?;
-        if let Some(server) = locked.filter(|server| refusal(server).is_none() && server.online) {
-            return Ok(server);
+    let takes = |server: &Candidate| refusal(server).is_none() && server.online;
+    let candidates: Vec<Candidate> = placement_list_in_tx(&mut unit.tx).await?.into_iter().filter(takes).collect();
+    for candidate in &candidates {
+        if let Some(server) = placement_lock_in_tx(&mut unit.tx, candidate.id).await?.filter(takes) {
+            let why = match candidates.len() {
+                1 => format!("The only web server that was online and had room. It had {} then.", accounts_of(&server)),
+                many => format!(
+                    "Of {many} web servers that were online and had room, the one with the fewest accounts: it had {}.",
+                    accounts_of(&server)
+                ),
+            };
+            return Ok((server, why));
         }
     }
     Err(AppError::invalid("server", "No server has room right now. Add a server, or bring one back online."))
+}
+
+fn accounts_of(server: &Candidate) -> String {
+    let counted = match server.accounts {
+        1 => "1 account".to_owned(),
+        many => format!("{many} accounts"),
+    };
+    server.max_accounts.map_or_else(|| counted.clone(), |most| format!("{counted} of at most {most}"))
 }
 
 /// Why a server takes no account. One that is merely offline takes it: the work waits for its return.

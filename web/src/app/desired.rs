@@ -91,8 +91,8 @@ pub(super) fn site_job(account: &AccountRow, site: &SiteRow, aliases: Vec<SiteNa
     NewJob { resource: ResourceKey::Site(site.id), generation: site.generation, requires, job: Job::Site(spec) }
 }
 
-/// A site needs its account's user: any state of it that was applied will do, otherwise the newest, which is on its way.
+/// A site needs its account's user: any state of it that was applied will do, otherwise the newest that is wanted, which is on its way.
 pub(super) const fn needs_account(account: &AccountRow) -> Requirement {
-    let generation = if account.applied_generation.0 > 0 { account.applied_generation } else { account.generation };
+    let generation = if account.applied_generation.0 > 0 { account.applied_generation } else { account.wanted_generation };
     Requirement { resource: ResourceKey::Account(account.id), generation }
 }

@@ -4,34 +4,31 @@
 //! has done something at large, or a new release writes something else, and an admin is asked first.
 
 use serde::Deserialize;
-use shared::ids::{ServerId, UserId};
+use shared::ids::ServerId;
 use shared::jobs::ResourceKey;
 use shared::live_read::{About, Ask, Says};
 
-use super::preview::server_named;
 use super::repair::repair_in;
+use super::server::server_get;
 use super::signal::{Signal, Signals};
 use super::unit::{Unit, settle};
 use super::{Actor, App, AppError, Requested};
+use crate::store::Db;
 use crate::store::audit::AuditAction;
-use crate::store::drift::{
-    DriftCount, DriftFilter, DriftPolicy, DriftRow, drift_count, drift_list, drift_policy, drift_policy_set_in_tx, drift_repairs_since,
-};
-use crate::store::server::server_list;
-use crate::store::{Db, now_ms};
+use crate::store::drift::{DriftCount, DriftRow, drift_count, drift_fetch, drift_list_repairable};
+use crate::store::drift_fleet::{DriftPolicy, drift_policy_set_in_tx, drift_servers_to_repair};
 
 /// More than one in so many wants a person.
 const BRAKE_SHARE: i64 = 20;
-/// What comes back after so many repairs within the time is changed by something else, which a person has to find.
-const REPAIRS: i64 = 3;
-const REPAIRS_WITHIN_MS: i64 = 3600 * 1000;
-/// Repaired in one go; the next look finds the rest.
-const AT_ONCE: i64 = 500;
+/// Repaired in one transaction. So many accounts are locked at most, and the disk is waited for once.
+const AT_ONCE: i64 = 25;
 
-/// Whether so much has drifted that nothing is repaired by itself. A single resource never is too much.
+/// Whether so much has drifted that nothing is repaired by itself. A single resource never is too much; what is given up on does not
+/// count: it would hold up the repair of everything else.
 #[must_use]
 pub const fn brakes(count: DriftCount) -> bool {
-    count.drifted > 1 && count.drifted * BRAKE_SHARE > count.resources
+    let drifted = count.drifted - count.given_up;
+    drifted > 1 && drifted * BRAKE_SHARE > count.resources
 }
 
 /// The button that repairs one resource.
@@ -56,10 +53,9 @@ pub async fn drift_repair(app: &App, actor: &Actor, form: &RepairForm) -> Result
 
 async fn repair(app: &App, actor: &Actor, form: &RepairForm) -> Result<Requested, AppError> {
     let resource: ResourceKey = form.resource.parse().map_err(|_| AppError::NotFound)?;
-    let drift = drift_list(&app.db, DriftFilter { resource: Some(resource), ..DriftFilter::default() }, 1).await?;
-    let drift = drift.first().ok_or(AppError::NotFound)?;
+    let drift = drift_fetch(&app.db, resource).await?.ok_or(AppError::NotFound)?;
     let mut unit = Unit::begin(app, actor).await?;
-    let requested = repair_in(&mut unit, actor, drift, form.key.as_deref()).await?;
+    let requested = repair_in(&mut unit, actor, &drift, form.key.as_deref()).await?;
     unit.commit().await?;
     Ok(requested)
 }
@@ -70,68 +66,71 @@ async fn repair(app: &App, actor: &Actor, form: &RepairForm) -> Result<Requested
 /// # Errors
 /// [`AppError::Forbidden`] for clients; [`AppError::NotFound`].
 pub async fn drift_repair_server(app: &App, actor: &Actor, id: ServerId) -> Result<usize, AppError> {
-    actor.require_admin()?;
-    server_named(app, id).await?;
-    let drifts = drift_list(&app.db, DriftFilter { server: Some(id), ..DriftFilter::default() }, AT_ONCE).await?;
-    repair_all(&app.db, app.signals.as_ref(), actor, drifts.iter()).await
+    server_get(app, actor, id).await?;
+    repair_all(&app.db, app.signals.as_ref(), actor, id, |_| true).await
 }
 
-async fn repair_all<'a>(
+async fn repair_all(
     db: &Db,
     signals: &dyn Signals,
     actor: &Actor,
-    drifts: impl Iterator<Item = &'a DriftRow>,
+    server: ServerId,
+    is_due: fn(&DriftRow) -> bool,
 ) -> Result<usize, AppError> {
-    let mut repaired = 0;
-    for drift in drifts.filter(|drift| drift.settled) {
-        let mut unit = Unit::over(db, signals, actor).await?;
-        match repair_in(&mut unit, actor, drift, None).await {
-            Ok(_) => {
-                unit.commit().await?;
-                repaired += 1;
-            }
-            // Somebody was quicker, with something newer.
-            Err(AppError::Conflict(_) | AppError::NotFound) => {}
-            Err(error) => return Err(error),
+    let (mut repaired, mut after) = (0, None);
+    loop {
+        let drifts = drift_list_repairable(db, server, after, AT_ONCE).await?;
+        let Some(last) = drifts.last() else { return Ok(repaired) };
+        after = Some(last.resource);
+        let due: Vec<&DriftRow> = drifts.iter().filter(|drift| is_due(drift)).collect();
+        if !due.is_empty() {
+            repaired += repair_some(db, signals, actor, &due).await?;
         }
     }
+}
+
+async fn repair_some(db: &Db, signals: &dyn Signals, actor: &Actor, drifts: &[&DriftRow]) -> Result<usize, AppError> {
+    let mut unit = Unit::over(db, signals, actor).await?;
+    let mut repaired = 0;
+    for drift in drifts {
+        let part = unit.part().await?;
+        let result = repair_in(&mut unit, actor, drift, None).await;
+        match unit.end(part, result).await? {
+            Ok(_) => repaired += 1,
+            Err(AppError::Internal(error)) => {
+                tracing::error!(resource = %drift.resource, error = error.as_ref() as &dyn std::error::Error, "drift cannot be repaired");
+            }
+            // Somebody was quicker, with something newer.
+            Err(_) => {}
+        }
+    }
+    unit.commit().await?;
     Ok(repaired)
 }
 
 /// Repairs what has drifted on servers where an admin wants that by itself, unless it is too much or comes back again and again.
+/// One server's trouble does not hold up the others.
 ///
 /// # Errors
 /// The database fails.
 pub async fn repair_by_policy(db: &Db, signals: &dyn Signals) -> Result<(), AppError> {
-    let gantry = Actor::gantry();
-    for server in server_list(db).await?.iter().filter(|server| server.online) {
-        if drift_policy(db, server.id).await? != DriftPolicy::Repair {
-            continue;
-        }
-        let count = drift_count(db, server.id).await?;
-        if count.drifted == 0 || brakes(count) {
-            continue;
-        }
-        let mut fresh = Vec::new();
-        for drift in drift_list(db, DriftFilter { server: Some(server.id), ..DriftFilter::default() }, AT_ONCE).await? {
-            if !comes_back(db, drift.resource).await? {
-                fresh.push(drift);
+    for server in drift_servers_to_repair(db).await? {
+        match repair_by_itself(db, signals, server).await {
+            Ok(0) => {}
+            Ok(resources) => tracing::info!(server.id = %server, resources, "drift is repaired by itself"),
+            Err(error) => {
+                tracing::warn!(server.id = %server, error = &error as &dyn std::error::Error, "drift could not be repaired by itself");
             }
-        }
-        let repaired = repair_all(db, signals, &gantry, fresh.iter()).await?;
-        if repaired > 0 {
-            tracing::info!(server.name = %server.name, resources = repaired, "drift is repaired by itself");
         }
     }
     Ok(())
 }
 
-/// Whether repairing a resource by itself has been tried often enough for now.
-///
-/// # Errors
-/// The database fails.
-pub async fn comes_back(db: &Db, resource: ResourceKey) -> Result<bool, AppError> {
-    Ok(drift_repairs_since(db, resource, UserId::GANTRY, now_ms() - REPAIRS_WITHIN_MS).await? >= REPAIRS)
+async fn repair_by_itself(db: &Db, signals: &dyn Signals, server: ServerId) -> Result<usize, AppError> {
+    if brakes(drift_count(db, server).await?) {
+        return Ok(0);
+    }
+    repair_all(db, signals, &Actor::gantry(), server, |drift| !drift.given_up).await
 }
 
 /// The form for what becomes of drift on a server.
@@ -147,8 +146,7 @@ pub struct PolicyForm {
 /// # Errors
 /// [`AppError::Forbidden`] for clients; [`AppError::NotFound`]; [`AppError::Conflict`] for an unknown policy.
 pub async fn drift_policy_change(app: &App, actor: &Actor, id: ServerId, form: &PolicyForm) -> Result<(), AppError> {
-    actor.require_admin()?;
-    let name = server_named(app, id).await?;
+    let name = server_get(app, actor, id).await?.name;
     let policy: DriftPolicy = form.policy.parse().map_err(|_| AppError::conflict("Choose whether drift is shown or repaired."))?;
     let mut unit = Unit::begin(app, actor).await?;
     drift_policy_set_in_tx(&mut unit.tx, id, policy).await?;
@@ -162,8 +160,7 @@ pub async fn drift_policy_change(app: &App, actor: &Actor, id: ServerId, form: &
 /// # Errors
 /// [`AppError::Forbidden`] for clients; [`AppError::NotFound`].
 pub async fn drift_check(app: &App, actor: &Actor, id: ServerId) -> Result<bool, AppError> {
-    actor.require_admin()?;
-    let server = server_named(app, id).await?;
+    let server = server_get(app, actor, id).await?.name;
     let says = app.workers.ask(Ask { server, about: About::Drift }).await;
     Ok(matches!(says, Some(Says::Noted)))
 }
@@ -178,7 +175,13 @@ mod tests {
         for (drifted, resources, expected) in
             [(0, 0, false), (1, 3, false), (2, 3, true), (2, 40, false), (3, 40, true), (50, 1000, false), (51, 1000, true)]
         {
-            assert_eq!(brakes(DriftCount { drifted, resources }), expected, "{drifted} of {resources}");
+            assert_eq!(brakes(DriftCount { drifted, given_up: 0, resources }), expected, "{drifted} of {resources}");
         }
+    }
+
+    #[test]
+    fn what_is_given_up_on_holds_up_the_repair_of_nothing_else() {
+        assert!(!brakes(DriftCount { drifted: 30, given_up: 29, resources: 40 }));
+        assert!(brakes(DriftCount { drifted: 30, given_up: 27, resources: 40 }));
     }
 }

@@ -23,7 +23,10 @@ pub async fn operation_retry(app: &App, actor: &Actor, id: OperationId) -> Resul
     let retried = operation_retry_in_tx(&mut unit.tx, id).await?;
     unit.audit(AuditAction::OperationRetry, &found.subject, &id.to_string()).await?;
     unit.signal(Signal::JobsQueued(found.server_id));
-    unit.signal(Signal::OperationChanged { operation: id, account: found.account_id, owner: found.owner_id });
+    // What it builds on is of the same account.
+    for operation in retried.operations {
+        unit.signal(Signal::OperationChanged { operation, account: found.account_id, owner: found.owner_id });
+    }
     unit.commit().await?;
     if retried.queued == 0 {
         return Err(AppError::conflict("There is nothing to try again: it is under way, done, or a newer change has replaced it."));

@@ -28,9 +28,9 @@ pub(super) async fn pool_want(
     Ok(Requirement { resource: ResourceKey::PhpPool(pool.id), generation: pool.generation })
 }
 
-/// Any state of a present pool that was applied will do, otherwise the newest, which is on its way.
+/// Any state of a present pool that was applied will do, otherwise the newest that is wanted, which is on its way.
 const fn needs_pool(pool: &PhpPoolRow) -> Requirement {
-    let generation = if pool.applied_generation.0 > 0 { pool.applied_generation } else { pool.generation };
+    let generation = if pool.applied_generation.0 > 0 { pool.applied_generation } else { pool.wanted_generation };
     Requirement { resource: ResourceKey::PhpPool(pool.id), generation }
 }
 

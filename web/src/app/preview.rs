@@ -5,13 +5,13 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use shared::ids::ServerId;
-use shared::jobs::Job;
+use shared::jobs::{Job, ResourceKey};
 use shared::live_read::{About, Ask, MOST_PROPOSALS, Planned, Proposal, Says};
 use shared::names::ServerName;
 
 use super::unit::Proposed;
 use super::{App, AppError};
+use crate::store::drift::drift_keys_of_account;
 use crate::store::server::server_fetch;
 
 /// What a worker says, once it does; `None` if it does not answer.
@@ -39,27 +39,40 @@ pub struct Preview {
     /// The server that would do it.
     pub server: ServerName,
     /// Each state with what it would change; `None` if the server did not say.
-    pub parts: Option<Vec<(Job, Planned)>>,
+    pub parts: Option<Vec<Part>>,
     /// How many further states the request has: a server is asked about [`MOST_PROPOSALS`] at once.
     pub left_out: usize,
 }
 
+/// One state and what it would change.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The state.
+    pub job: Job,
+    /// What it would change.
+    pub planned: Planned,
+    /// Whether the resource has drifted: then the differences hold what somebody has changed by hand.
+    pub drifted: bool,
+}
+
 /// Asks a request's server what the request would change.
 pub(super) async fn preview(app: &App, proposed: Proposed) -> Result<Preview, AppError> {
-    let server = server_named(app, proposed.server).await?;
+    let server = server_fetch(&app.db, proposed.server).await?.ok_or(AppError::NotFound)?.name;
+    let account = proposed.jobs.first().map(|job| job.account_id);
     let left_out = proposed.jobs.len().saturating_sub(MOST_PROPOSALS);
     let jobs = proposed.jobs.into_iter().take(MOST_PROPOSALS);
     let proposals: Vec<Proposal> = jobs.map(|job| Proposal { resource: job.resource, generation: job.generation, job: job.job }).collect();
-    let jobs: Vec<Job> = proposals.iter().map(|proposal| proposal.job.clone()).collect();
+    let states: Vec<(ResourceKey, Job)> = proposals.iter().map(|proposal| (proposal.resource, proposal.job.clone())).collect();
     let ask = Ask { server: server.clone(), about: About::Plan { proposals } };
-    let parts = match app.workers.ask(ask).await {
-        Some(Says::Plans { plans }) if plans.len() == jobs.len() => Some(jobs.into_iter().zip(plans).collect()),
-        Some(Says::Plans { .. } | Says::Noted | Says::Unable) | None => None,
+    let plans = match app.workers.ask(ask).await {
+        Some(Says::Plans { plans }) if plans.len() == states.len() => plans,
+        Some(Says::Plans { .. } | Says::Noted | Says::Unable) | None => return Ok(Preview { server, parts: None, left_out }),
     };
-    Ok(Preview { server, parts, left_out })
-}
-
-/// A server's name on the bus.
-pub(super) async fn server_named(app: &App, id: ServerId) -> Result<ServerName, AppError> {
-    Ok(server_fetch(&app.db, id).await?.ok_or(AppError::NotFound)?.name)
+    // Asked afterwards, so that what was found meanwhile counts.
+    let drifted = match account {
+        Some(account) => drift_keys_of_account(&app.db, account).await?,
+        None => Vec::new(),
+    };
+    let part = |((resource, job), planned)| Part { job, planned, drifted: drifted.contains(&resource) };
+    Ok(Preview { server, parts: Some(states.into_iter().zip(plans).map(part).collect()), left_out })
 }

@@ -1,11 +1,8 @@
 //! Steering a server's queue: pausing it, moving requests in it, taking requests back. For admins.
 
-use std::collections::HashMap;
-
 use shared::ids::{OperationId, ServerId};
-use shared::jobs::ResourceKey;
+use shared::jobs::{Generation, Requirement, ResourceKey};
 use shared::names::{DomainName, SiteName};
-use shared::operation::JobState;
 
 use super::server::server_get;
 use super::signal::Signal;
@@ -14,12 +11,12 @@ use super::unit::Unit;
 use super::{Actor, App, AppError};
 use crate::store::account::{AccountRow, account_lock_in_tx};
 use crate::store::audit::AuditAction;
-use crate::store::desired_state::{DesiredState, WayBack, resource_go_back_in_tx, way_back_in_tx};
+use crate::store::desired_state::{DesiredState, Earlier, WayBack, resource_go_back_in_tx, way_back_in_tx};
 use crate::store::list::Visible;
 use crate::store::operation::{OperationRow, operation_settle_in_tx};
 use crate::store::operation_list::operation_fetch_visible;
 use crate::store::queue::{
-    JobStub, Shift, job_cancel_in_tx, job_stubs_in_tx, queue_pause_in_tx, queue_shift_in_tx, requirements_of_others_in_tx,
+    Parts, Shift, UnsentJob, jobs_cancel_in_tx, operation_parts_in_tx, queue_pause_in_tx, queue_shift_in_tx, requirements_of_others_in_tx,
 };
 use crate::store::site::site_list_of_account_in_tx;
 use crate::store::site_name::{domain_claims_release_in_tx, site_names_replace_in_tx};
@@ -81,31 +78,23 @@ pub async fn operation_shift(app: &App, actor: &Actor, id: OperationId, shift: S
 /// build on it, or nobody knows what was before.
 pub async fn operation_cancel(app: &App, actor: &Actor, id: OperationId) -> Result<OperationRow, AppError> {
     let (mut unit, operation, account) = begin(app, actor, id).await?;
-    let jobs = job_stubs_in_tx(&mut unit.tx, id).await?;
-    let open = all_unsent(&jobs)?;
-    let mut ways = HashMap::new();
-    for job in &open {
-        let way = way_back_in_tx(&mut unit.tx, job.resource).await?;
-        if let WayBack::Unknown = way {
-            return Err(AppError::conflict("Nobody knows any more what was before. Ask for the change that undoes it instead."));
-        }
-        ways.insert(job.resource, way);
+    may_cancel(operation_parts_in_tx(&mut unit.tx, id).await?)?;
+    let jobs = jobs_cancel_in_tx(&mut unit.tx, id).await?;
+    // Jobs may have been let go in between.
+    if operation_parts_in_tx(&mut unit.tx, id).await?.open > 0 {
+        return Err(sent());
     }
-    for (other, requirement) in requirements_of_others_in_tx(&mut unit.tx, operation.account_id, id).await? {
-        if matches!(ways.get(&requirement.resource), Some(WayBack::Gone | WayBack::Failed)) {
-            return Err(AppError::conflict(format!("The change of {other} builds on this one. Cancel that first.")));
-        }
-    }
+    let builds_on = requirements_of_others_in_tx(&mut unit.tx, operation.account_id, id).await?;
     // What needs others goes back before what it needs.
-    for job in open.iter().rev() {
-        if !job_cancel_in_tx(&mut unit.tx, job.id).await? {
-            return Err(sent());
-        }
-        if let Some(way) = ways.get(&job.resource) {
-            resource_go_back_in_tx(&mut unit.tx, job.resource, way).await?;
-            if let (ResourceKey::Site(_), WayBack::Applied(desired, _), Some(account)) = (job.resource, way, &account) {
-                names_go_back(&mut unit, account, job.resource, desired).await?;
-            }
+    for job in jobs.iter().rev() {
+        let way = way_back_in_tx(&mut unit.tx, job.resource, job.generation).await?;
+        refuse_nowhere(&way)?;
+        refuse_needed(&way, job, &builds_on)?;
+        resource_go_back_in_tx(&mut unit.tx, job.resource, &way).await?;
+        if let (ResourceKey::Site(_), WayBack::Applied(desired, ..) | WayBack::Failed(desired, _), Some(account)) =
+            (job.resource, &way, &account)
+        {
+            names_go_back(&mut unit, account, job.resource, desired).await?;
         }
     }
     operation_settle_in_tx(&mut unit.tx, id).await?;
@@ -135,23 +124,49 @@ fn sent() -> AppError {
     )
 }
 
-/// The jobs that wait, if none of the request ever left the panel.
-fn all_unsent(jobs: &[JobStub]) -> Result<Vec<&JobStub>, AppError> {
-    let mut open = Vec::new();
-    for job in jobs {
-        match job.state {
-            JobState::Queued if !job.sent => open.push(job),
-            JobState::Queued | JobState::Sent | JobState::Working | JobState::Blocked => return Err(sent()),
-            JobState::Done | JobState::Failed => {
-                return Err(AppError::conflict("A part of it has been carried out. Ask for the change that undoes it instead."));
-            }
-            JobState::Superseded | JobState::Cancelled => {}
+/// Nothing of it has left the panel.
+fn may_cancel(parts: Parts) -> Result<(), AppError> {
+    if parts.can_cancel() {
+        Ok(())
+    } else if parts.ended > 0 {
+        Err(AppError::conflict("A part of it has been carried out. Ask for the change that undoes it instead."))
+    } else if parts.open > 0 {
+        Err(sent())
+    } else {
+        Err(AppError::conflict("There is nothing to cancel: nothing of it waits any more."))
+    }
+}
+
+/// A resource that has nothing to go back to stays as it is wanted.
+fn refuse_nowhere(way: &WayBack) -> Result<(), AppError> {
+    let named = |earlier: &Earlier| format!("\u{201c}{} {}\u{201d}", earlier.kind.label(), earlier.subject);
+    Err(AppError::conflict(match way {
+        WayBack::Applied(..) | WayBack::Failed(..) | WayBack::Gone | WayBack::Nothing => return Ok(()),
+        WayBack::Unknown => "Nobody knows any more what was before. Ask for the change that undoes it instead.".to_owned(),
+        WayBack::UnderWay(earlier) => {
+            format!(
+                "An earlier change is under way: {}. Wait until that is done, or ask for the change that undoes this one.",
+                named(earlier)
+            )
         }
+        WayBack::Overtaken(earlier) => {
+            format!("It has taken the place of {}, which would be lost with it. Ask for the change you want instead.", named(earlier))
+        }
+    }))
+}
+
+/// What others wait for is not taken back.
+fn refuse_needed(way: &WayBack, job: &UnsentJob, builds_on: &[(String, Requirement)]) -> Result<(), AppError> {
+    let left = match way {
+        WayBack::Applied(_, generation, _) => *generation,
+        WayBack::Failed(_, earlier) => earlier.generation,
+        WayBack::Gone | WayBack::Nothing | WayBack::Unknown | WayBack::UnderWay(_) | WayBack::Overtaken(_) => Generation(0),
+    };
+    let waits = builds_on.iter().find(|(_, requirement)| requirement.resource == job.resource && requirement.generation > left);
+    match waits {
+        Some((other, _)) => Err(AppError::conflict(format!("The change of {other} builds on this one. Cancel that first."))),
+        None => Ok(()),
     }
-    if open.is_empty() {
-        return Err(AppError::conflict("There is nothing to cancel: nothing of it waits any more."));
-    }
-    Ok(open)
 }
 
 /// A site answers to its names of before again, if they are still to be had.

@@ -29,8 +29,8 @@ pub(super) async fn repair_in(unit: &mut Unit<'_>, actor: &Actor, drift: &DriftR
 }
 
 /// A state that failed or is under way is not sent again as if it were the one that serves.
-fn settled(generation: Generation, applied: Generation) -> Result<(), AppError> {
-    if generation == applied {
+fn settled(wanted: Generation, applied: Generation) -> Result<(), AppError> {
+    if wanted == applied {
         return Ok(());
     }
     Err(AppError::conflict("Its last change has failed or is under way. Wait for it, or retry it; that makes everything as it should be."))
@@ -41,7 +41,7 @@ async fn account(unit: &mut Unit<'_>, actor: &Actor, id: AccountId, key: Option<
     let subject = account.linux_user.as_str().to_owned();
     let asked = Asked { kind: OperationKind::AccountRepair, resource: ResourceKey::Account(id), subject: &subject, key };
     let mut open = unit.operation(Place::from(&account), asked).await?;
-    settled(account.generation, account.applied_generation)?;
+    settled(account.wanted_generation, account.applied_generation)?;
     let account = AccountRow { state, generation: account.generation.next(), last_operation: open.id, ..account };
     write(unit, &account).await?;
     let keys = keys_of(unit, id).await?;
@@ -56,7 +56,7 @@ async fn pool(unit: &mut Unit<'_>, actor: &Actor, account: AccountId, id: PhpPoo
     let subject = format!("PHP {} of {}", pool.version, account.linux_user);
     let asked = Asked { kind: OperationKind::PhpRepair, resource: ResourceKey::PhpPool(id), subject: &subject, key };
     let mut open = unit.operation(Place::from(&account), asked).await?;
-    settled(pool.generation, pool.applied_generation)?;
+    settled(pool.wanted_generation, pool.applied_generation)?;
     let pool = php_pool_update_in_tx(&mut unit.tx, &pool, pool.presence, &pool.settings).await?;
     unit.job(&mut open, &pool_job(&account, &pool, vec![needs_account(&account)])).await?;
     unit.close(open).await
@@ -66,7 +66,7 @@ async fn site(unit: &mut Unit<'_>, actor: &Actor, id: SiteId, key: Option<&str>)
     let (account, site, _) = site_for_change(unit, actor, id).await?;
     let asked = Asked { kind: OperationKind::SiteRepair, resource: ResourceKey::Site(id), subject: site.domain.as_str(), key };
     let mut open = unit.operation(Place::from(&account), asked).await?;
-    settled(site.generation, site.applied_generation)?;
+    settled(site.wanted_generation, site.applied_generation)?;
     let state = change_state(&site)?;
     let site = SiteRow { state, generation: site.generation.next(), last_operation: open.id, ..site };
     send(unit, &mut open, &account, &site).await?;

@@ -13,8 +13,10 @@ use super::{Actor, App, AppError, Requested};
 use crate::store::account::AccountRow;
 use crate::store::audit::{AuditAction, NewAudit, audit_insert_in_tx};
 use crate::store::job::{JobRow, NewJob, job_insert_in_tx, job_list_of_operation_in_tx};
-use crate::store::operation::{NewOperation, OperationKind, operation_fetch_by_key, operation_insert_in_tx, operation_settle_in_tx};
-use crate::store::{Db, StoreError, Tx};
+use crate::store::operation::{
+    NewOperation, OperationKind, operation_count_open_in_tx, operation_fetch_by_key, operation_insert_in_tx, operation_settle_in_tx,
+};
+use crate::store::{Db, StoreError, Tx, part_begin, part_keep, part_undo};
 
 /// Longer keys are cut; ours are shorter.
 const KEY_LENGTH: usize = 64;
@@ -45,11 +47,18 @@ pub(super) struct Unit<'a> {
 pub(super) struct Open {
     /// Its id.
     pub(super) id: OperationId,
+    kind: OperationKind,
     resource: ResourceKey,
     server: ServerId,
     account: AccountId,
     owner: UserId,
     position: usize,
+}
+
+/// How far a request was when a part of it began.
+pub(super) struct Part {
+    signals: usize,
+    audited: bool,
 }
 
 /// Requests of one account that have not ended: as many as a server takes of all accounts at a time.
@@ -58,9 +67,8 @@ const OPEN_PER_ACCOUNT: i64 = 256;
 const TOO_MANY: &str = "This account has 256 changes under way, and takes no more until some of them are done. \
                         Nothing was changed. Wait a moment, then ask again.";
 
-/// How many requests of the account may be open beside this one. What stops an account as a whole, or
-/// mends what was applied, always gets through.
-const fn cap_of(kind: OperationKind) -> Option<i64> {
+/// What an account with too many open requests is refused; nothing for what stops it as a whole, or mends what was applied.
+fn refusal_of(kind: OperationKind) -> Option<AppError> {
     match kind {
         OperationKind::AccountSuspend
         | OperationKind::AccountUnsuspend
@@ -69,15 +77,15 @@ const fn cap_of(kind: OperationKind) -> Option<i64> {
         | OperationKind::PhpRepair
         | OperationKind::SiteRepair
         | OperationKind::WorkerUpdate => None,
+        // Forms, which keep what was typed.
         OperationKind::AccountCreate
         | OperationKind::AccountUpdate
         | OperationKind::PhpUpdate
         | OperationKind::SiteCreate
-        | OperationKind::SiteUpdate
-        | OperationKind::SiteRollback
-        | OperationKind::SiteSuspend
-        | OperationKind::SiteUnsuspend
-        | OperationKind::SiteDelete => Some(OPEN_PER_ACCOUNT),
+        | OperationKind::SiteUpdate => Some(AppError::invalid("", TOO_MANY)),
+        OperationKind::SiteRollback | OperationKind::SiteSuspend | OperationKind::SiteUnsuspend | OperationKind::SiteDelete => {
+            Some(AppError::conflict(TOO_MANY))
+        }
     }
 }
 
@@ -137,14 +145,14 @@ impl<'a> Unit<'a> {
             asked_by_name: self.actor.name.clone(),
             idempotency_key: asked.key.filter(|key| !key.is_empty()).map(|key| key.chars().take(KEY_LENGTH).collect()),
         };
-        match operation_insert_in_tx(&mut self.tx, &new, cap_of(asked.kind)).await {
-            Ok(true) => {}
-            Ok(false) => return Err(AppError::conflict(TOO_MANY)),
+        match operation_insert_in_tx(&mut self.tx, &new).await {
+            Ok(()) => {}
             Err(error) if error.is_duplicate_of("operations", "idempotency_key") => return Err(AppError::Repeated),
             Err(error) => return Err(error.into()),
         }
         self.audit(AuditAction::Operation(asked.kind), asked.subject, &new.id.to_string()).await?;
-        Ok(Open { id: new.id, resource: asked.resource, server: place.server, account: place.account, owner: place.owner, position: 0 })
+        let Place { account, owner, server } = place;
+        Ok(Open { id: new.id, kind: asked.kind, resource: asked.resource, server, account, owner, position: 0 })
     }
 
     /// Queues the next job of an operation. Operations that lose a job to it are brought up to date.
@@ -158,8 +166,14 @@ impl<'a> Unit<'a> {
         Ok(())
     }
 
-    /// Ends an operation: its jobs are complete.
+    /// Ends an operation: its jobs are complete. Here the account's requests are counted, so that a preview is never refused, and
+    /// those that this one takes the place of make room for it.
     pub(super) async fn close(&mut self, open: Open) -> Result<Requested, AppError> {
+        if let Some(refusal) = refusal_of(open.kind)
+            && operation_count_open_in_tx(&mut self.tx, open.account).await? > OPEN_PER_ACCOUNT
+        {
+            return Err(refusal);
+        }
         operation_settle_in_tx(&mut self.tx, open.id).await?;
         self.signal(Signal::JobsQueued(open.server));
         self.signal(Signal::OperationChanged { operation: open.id, account: open.account, owner: open.owner });
@@ -171,6 +185,29 @@ impl<'a> Unit<'a> {
         let jobs = job_list_of_operation_in_tx(&mut self.tx, open.id).await?;
         self.tx.rollback().await.map_err(StoreError::from)?;
         Ok(Proposed { server: open.server, jobs })
+    }
+
+    /// Begins a part of the request that may be refused without the rest.
+    pub(super) async fn part(&mut self) -> Result<Part, StoreError> {
+        part_begin(&mut self.tx).await?;
+        Ok(Part { signals: self.signals.len(), audited: self.audited })
+    }
+
+    /// Ends a part: it stays only if it went well. A refusal is its result; what keeps the rest from going on is an error.
+    pub(super) async fn end<T>(&mut self, part: Part, result: Result<T, AppError>) -> Result<Result<T, AppError>, AppError> {
+        match result {
+            Ok(value) => {
+                part_keep(&mut self.tx).await?;
+                Ok(Ok(value))
+            }
+            Err(error @ (AppError::Unavailable(_) | AppError::Repeated)) => Err(error),
+            Err(refusal) => {
+                part_undo(&mut self.tx).await?;
+                self.signals.truncate(part.signals);
+                self.audited = part.audited;
+                Ok(Err(refusal))
+            }
+        }
     }
 
     /// Adds a line to the audit log.

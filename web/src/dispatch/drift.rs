@@ -10,7 +10,8 @@ use shared::ids::ServerId;
 use super::{Dispatch, chain};
 use crate::app::drift::repair_by_policy;
 use crate::app::signal::{Signal, Signals};
-use crate::store::drift::{drift_apply_in_tx, drift_forget_in_tx, set_aside_replace_in_tx};
+use crate::store::drift::{drift_apply_in_tx, drift_forget_in_tx};
+use crate::store::drift_fleet::set_aside_replace_in_tx;
 use crate::store::site_configuration::site_configuration_keep_in_tx;
 use crate::store::{StoreError, Tx};
 

@@ -17,9 +17,10 @@ use super::{Dispatch, DispatchError, chain};
 use crate::store::StoreError;
 use crate::store::account::account_fetch;
 use crate::store::job::{Ending, JobRow, job_advance_in_tx, job_end_in_tx, job_fetch_in_tx};
-use crate::store::job_queue::{PER_ACCOUNT, PER_SERVER, Queue, job_queue, job_servers_with_queue};
+use crate::store::job_queue::{Queue, has_room, job_queue, job_servers_with_queue};
 use crate::store::list::Visible;
 use crate::store::operation::operation_settle_in_tx;
+use crate::store::queue::jobs_release;
 use crate::store::resource::resource_failed_in_tx;
 use crate::store::server::{ServerRow, server_fetch};
 
@@ -91,9 +92,11 @@ async fn send_all(dispatch: &Dispatch) -> Result<(), DispatchError> {
 
 async fn send_window(dispatch: &Dispatch, server: &ServerRow) -> Result<(), DispatchError> {
     let queue = job_queue(&dispatch.db, server.id).await?;
-    let chosen = fair_window(&queue, PER_ACCOUNT, PER_SERVER);
-    let jobs = queue.queued.into_iter().filter(|job| chosen.contains(&job.id));
-    let sends: Vec<_> = jobs.map(|job| sent_or_not(dispatch, server, job)).collect();
+    let chosen = fair_window(&queue);
+    let jobs = queue.queued.into_iter().filter(|job| chosen.contains(&job.id)).collect();
+    // Once it is published it may be carried out, even if nobody here hears of that.
+    let jobs = jobs_release(&dispatch.db, jobs).await?;
+    let sends: Vec<_> = jobs.into_iter().map(|job| sent_or_not(dispatch, server, job)).collect();
     let results: Vec<_> = stream::iter(sends).buffered(AT_ONCE).collect().await;
     let mut sent = Vec::new();
     let mut failure = None;
@@ -218,13 +221,12 @@ fn envelope(dispatch: &Dispatch, server: &ServerRow, job: &JobRow) -> JobEnvelop
 /// Which queued jobs go out now: round robin over the accounts, each account's own jobs in order, no account above its
 /// share and the server not above its own. What is in flight counts.
 ///
-/// **An account of which the server has nothing gets its first job sent even when the server's share is full**: others that fill
-/// it make nobody wait.
+/// **An account of which the server has nothing gets its first job sent even when the server's share is full**, out of a reserve:
+/// others that fill it make nobody wait.
 #[must_use]
-pub fn fair_window(queue: &Queue, per_account: u32, per_server: u32) -> HashSet<JobId> {
+pub fn fair_window(queue: &Queue) -> HashSet<JobId> {
     let mut held: HashMap<AccountId, u32> = queue.in_flight.iter().copied().collect();
-    let total: u32 = held.values().sum();
-    let mut room = per_server.saturating_sub(total);
+    let mut total: u32 = held.values().sum();
     let mut lanes: Vec<(AccountId, Vec<JobId>)> = Vec::new();
     for job in &queue.queued {
         match lanes.iter_mut().find(|(account, _)| *account == job.account_id) {
@@ -237,16 +239,13 @@ pub fn fair_window(queue: &Queue, per_account: u32, per_server: u32) -> HashSet<
     loop {
         let mut moved = false;
         for (account, lane) in &lanes {
-            if room == 0 && held.get(account).is_some_and(|count| *count > 0) {
-                continue;
-            }
             let count = held.entry(*account).or_default();
             if let Some(job) = lane.get(turn)
-                && *count < per_account
+                && has_room(total, *count)
             {
                 chosen.insert(*job);
                 *count += 1;
-                room = room.saturating_sub(1);
+                total += 1;
                 moved = true;
             }
         }

@@ -14,7 +14,7 @@ use crate::store::event::event_forget_before;
 use crate::store::job::{job_advance_in_tx, job_fetch_in_tx};
 use crate::store::job_queue::job_list_silent;
 use crate::store::security_event::security_event_forget_seen_in_tx;
-use crate::store::server::{server_fetch, server_list};
+use crate::store::server::server_list;
 use crate::store::session::session_delete_expired;
 use crate::store::throttle::throttle_delete_older_in_tx;
 use crate::store::{StoreError, now_ms};
@@ -84,10 +84,6 @@ async fn compare_bus(dispatch: &Dispatch) -> Result<(), DispatchError> {
 
 async fn sweep(dispatch: &Dispatch) -> Result<(), DispatchError> {
     for job in job_list_silent(&dispatch.db, now_ms(), SILENCE_MS).await? {
-        // An offline server has its jobs waiting on the bus; they are delivered when it returns.
-        if !server_fetch(&dispatch.db, job.server_id).await?.is_some_and(|server| server.online) {
-            continue;
-        }
         let mut tx = dispatch.db.write().await?;
         if let Some(job) = job_fetch_in_tx(&mut tx, job.id).await?
             && job_advance_in_tx(&mut tx, &job, JobEvent::Requeued).await?.is_some()

@@ -1,11 +1,14 @@
 //! Cookies. **All are `__Host-`**: only over HTTPS, only for this very host, so no neighbour's site can set them.
 
+use std::borrow::Cow;
+
 use axum::http::HeaderMap;
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use shared::secret::Secret;
 
 use crate::views::components::badge::Tone;
+use crate::views::components::stat::counted;
 use crate::views::components::toast::Toast;
 use crate::views::layout::Theme;
 
@@ -113,18 +116,26 @@ pub enum Flash {
     QueueMoved,
     /// A request was taken back.
     OperationCancelled,
+    /// So many drifted resources are repaired.
+    Repairing(usize),
     /// A server looks for drift.
     Looking,
     /// A server does not answer.
     Silent,
     /// Workers are updated one after the other.
     RolloutStarted,
+    /// The updates go on.
+    RolloutResumed,
     /// No further worker is updated.
     RolloutCancelled,
 }
 
+/// What comes before the number in a name.
+const REPAIRING: &str = "repairing-";
+
 impl Flash {
-    const ALL: [Self; 20] = [
+    /// All but the one with a number.
+    const ALL: [Self; 21] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
@@ -144,11 +155,13 @@ impl Flash {
         Self::Looking,
         Self::Silent,
         Self::RolloutStarted,
+        Self::RolloutResumed,
         Self::RolloutCancelled,
     ];
 
-    const fn name(self) -> &'static str {
-        match self {
+    fn name(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Repairing(many) => return format!("{REPAIRING}{many}").into(),
             Self::SignedOut => "signed-out",
             Self::PasswordChanged => "password-changed",
             Self::SessionsEnded => "sessions-ended",
@@ -168,14 +181,17 @@ impl Flash {
             Self::Looking => "looking",
             Self::Silent => "silent",
             Self::RolloutStarted => "rollout-started",
+            Self::RolloutResumed => "rollout-resumed",
             Self::RolloutCancelled => "rollout-cancelled",
-        }
+        })
     }
 
     /// What the page says.
     #[must_use]
-    pub const fn sentence(self) -> &'static str {
-        match self {
+    pub fn sentence(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Repairing(0) => "Nothing is left to repair: what has drifted waits for a change that is under way or has failed.",
+            Self::Repairing(many) => return format!("{} being repaired.", counted(many as u64, "resource is", "resources are")).into(),
             Self::SignedOut => "You have been signed out.",
             Self::PasswordChanged => "Your password is changed. Every other device has been signed out.",
             Self::SessionsEnded => "The other devices have been signed out.",
@@ -195,14 +211,15 @@ impl Flash {
             Self::Looking => "The server compares itself with what was applied. What it finds appears here.",
             Self::Silent => "The server does not answer right now. It looks by itself once it is back.",
             Self::RolloutStarted => "The workers are being updated, one server first.",
+            Self::RolloutResumed => "The updates go on: what failed is tried again, then the others follow.",
             Self::RolloutCancelled => "No further worker is updated. What is under way ends by itself.",
-        }
+        })
     }
 
     /// The cookie that carries it to the next page.
     #[must_use]
     pub fn cookie(self) -> Cookie<'static> {
-        cookie(FLASH, self.name().to_owned())
+        cookie(FLASH, self.name().into_owned())
     }
 
     /// The message a request brings.
@@ -210,13 +227,14 @@ impl Flash {
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let jar = CookieJar::from_headers(headers);
         let name = jar.get(FLASH)?.value();
-        Self::ALL.into_iter().find(|flash| flash.name() == name)
+        let repairing = || Some(Self::Repairing(name.strip_prefix(REPAIRING)?.parse().ok()?));
+        Self::ALL.into_iter().find(|flash| flash.name() == name).or_else(repairing)
     }
 
     /// The message as a toast.
     #[must_use]
     pub fn toast(self) -> Toast {
-        Toast { tone: Tone::Ok, title: self.sentence().to_owned(), text: None }
+        Toast { tone: Tone::Ok, title: self.sentence().into_owned(), text: None }
     }
 }
 

@@ -41,7 +41,7 @@ pub enum LiveView {
     /// Security events.
     Security(ListQuery),
     /// Drift.
-    Drift,
+    Drift(ListQuery),
     /// Updates of all workers.
     Rollout,
 }
@@ -76,7 +76,9 @@ impl ViewKey {
     #[must_use]
     pub const fn pause(&self) -> Duration {
         match (&self.view, self.scope) {
-            (LiveView::Home, Scope::Admin) | (LiveView::Servers(_), _) => Duration::from_millis(500),
+            (LiveView::Home, Scope::Admin) | (LiveView::Servers(_) | LiveView::Drift(_) | LiveView::Rollout, _) => {
+                Duration::from_millis(500)
+            }
             _ => Duration::from_millis(40),
         }
     }
@@ -108,7 +110,7 @@ impl LiveView {
             paths::SERVERS => return Some(Self::Servers(query())),
             paths::AUDIT => return Some(Self::Audit(query())),
             paths::SECURITY => return Some(Self::Security(query())),
-            paths::DRIFT => return Some(Self::Drift),
+            paths::DRIFT => return Some(Self::Drift(query())),
             paths::ROLLOUT => return Some(Self::Rollout),
             _ => {}
         }
@@ -134,8 +136,8 @@ impl LiveView {
     fn shows(&self, hint: &Hint) -> bool {
         let provisioning = is_provisioning(hint);
         match self {
-            Self::Home | Self::Drift => !hint.audit,
-            Self::Servers(_) | Self::Rollout => hint.server.is_some() || provisioning,
+            Self::Home => !hint.audit,
+            Self::Servers(_) | Self::Rollout | Self::Drift(_) => hint.server.is_some() || provisioning,
             Self::Audit(_) => hint.audit,
             Self::Security(_) => hint.security,
             Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning,
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_renders_servers_and_home_only() {
+    fn a_heartbeat_renders_what_shows_servers_only_and_of_the_whole_fleet_less_often() {
         let server = ServerId::new();
         let beat = Hint { server: Some(server), ..Hint::default() };
         assert!(LiveView::Server(server, Span::Hour).shows(&beat) && LiveView::Home.shows(&beat));
@@ -203,6 +205,10 @@ mod tests {
         assert!(!LiveView::at("/sites").unwrap().shows(&beat) && !LiveView::Site(SiteId::new()).shows(&beat));
         let home = |scope| ViewKey { view: LiveView::Home, scope };
         assert!(home(Scope::Admin).shows(&beat) && !home(Scope::Client(UserId::new())).shows(&beat));
+        for fleet in ["/", "/servers", "/drift", "/servers/updates"] {
+            let view = ViewKey { view: LiveView::at(fleet).unwrap(), scope: Scope::Admin };
+            assert!(view.shows(&beat) && view.pause() >= std::time::Duration::from_millis(500), "{fleet}");
+        }
     }
 
     #[test]

@@ -6,11 +6,11 @@ use axum::routing::{Router, get as on_get, post as on_post};
 use shared::ids::ServerId;
 
 use super::model::drift::drift_model;
-use super::model::live_url;
+use super::model::{ListQuery, live_url};
 use super::{Access, Route, get, go, post, shown, toast};
 use crate::app::drift::{PolicyForm, RepairForm, drift_check, drift_policy_change, drift_repair, drift_repair_server};
 use crate::error::PageError;
-use crate::extract::{Flash, Form, Path, SignedIn};
+use crate::extract::{Flash, Form, Path, Query, SignedIn};
 use crate::paths;
 use crate::state::AppState;
 use crate::views::drift as view;
@@ -33,8 +33,8 @@ pub fn router() -> Router<AppState> {
         .route(paths::SERVER_DRIFT_POLICY, on_post(policy))
 }
 
-async fn show(State(state): State<AppState>, signed_in: SignedIn) -> Result<Response, PageError> {
-    let mut model = drift_model(&state, &signed_in.actor, live_url(&signed_in)).await?;
+async fn show(State(state): State<AppState>, signed_in: SignedIn, Query(query): Query<ListQuery>) -> Result<Response, PageError> {
+    let mut model = drift_model(&state, &signed_in.actor, &query, live_url(&signed_in)).await?;
     model.toast = toast(&signed_in);
     Ok(shown(&signed_in, view::page(&signed_in.viewer, &model)))
 }
@@ -45,8 +45,8 @@ async fn repair(State(state): State<AppState>, signed_in: SignedIn, Form(form): 
 }
 
 async fn repair_server(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
-    drift_repair_server(&state.app, &signed_in.actor, id).await?;
-    Ok(go(paths::DRIFT, Flash::Requested))
+    let repaired = drift_repair_server(&state.app, &signed_in.actor, id).await?;
+    Ok(go(paths::DRIFT, Flash::Repairing(repaired)))
 }
 
 async fn check(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {

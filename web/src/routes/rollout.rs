@@ -56,5 +56,5 @@ async fn cancel(State(state): State<AppState>, signed_in: SignedIn) -> Result<Re
 
 async fn resume(State(state): State<AppState>, signed_in: SignedIn) -> Result<Response, PageError> {
     rollout_resume(&state.app, &signed_in.actor).await?;
-    Ok(go(paths::ROLLOUT, Flash::RolloutStarted))
+    Ok(go(paths::ROLLOUT, Flash::RolloutResumed))
 }

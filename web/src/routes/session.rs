@@ -66,7 +66,7 @@ async fn form(State(state): State<AppState>, Query(query): Query<Next>, headers:
         theme: Preferences::of(&headers).theme,
         panel: state.config.host.clone(),
         back: own_path(&query.next).to_owned(),
-        notice: flash.map(|flash| flash.sentence().to_owned()),
+        notice: flash.map(|flash| flash.sentence().into_owned()),
         ..view::SignIn::default()
     };
     match flash {

@@ -34,6 +34,8 @@ pub struct AccountRow {
     pub generation: Generation,
     /// The newest that was applied; 0 for none.
     pub applied_generation: Generation,
+    /// The newest generation that is wanted: `generation`, unless newer ones were taken back.
+    pub wanted_generation: Generation,
     /// The hash of its SFTP password.
     pub sftp_password: Option<CryptHash>,
     /// What its slice may use.
@@ -71,7 +73,7 @@ impl AccountRow {
 macro_rules! account_select {
     () => {
         "SELECT a.id, a.owner_id, u.name AS owner_name, u.state AS owner_state, a.linux_user, a.uid, a.presence, a.state, a.generation, \
-         a.applied_generation, a.sftp_password_hash, a.cpu_percent, a.memory_mib, a.tasks, a.last_operation_id, a.created_ms, \
+         a.applied_generation, a.wanted_generation, a.sftp_password_hash, a.cpu_percent, a.memory_mib, a.tasks, a.last_operation_id, a.created_ms, \
          v.id AS server_id, v.name AS server_name, v.address AS server_address, v.online AS server_online, \
          v.seal_key AS server_seal_key, v.php_versions AS server_php, (SELECT COUNT(*) FROM sites s WHERE s.account_id = a.id) AS sites, \
          (SELECT COUNT(*) FROM drifts d WHERE d.account_id = a.id AND d.resource NOT LIKE 'site:%') AS drifted "
@@ -123,6 +125,7 @@ impl TryFrom<&AnyRow> for AccountRow {
             state: parse("accounts.state", row.try_get("state")?)?,
             generation: Generation(row.try_get("generation")?),
             applied_generation: Generation(row.try_get("applied_generation")?),
+            wanted_generation: Generation(row.try_get("wanted_generation")?),
             sftp_password: password.map(|hash| parse("accounts.sftp_password_hash", &hash)).transpose()?,
             limits: AccountLimits {
                 cpu_percent: limit(row, "cpu_percent")?,
@@ -257,7 +260,7 @@ pub struct AccountChange<'a> {
 /// The database fails.
 pub async fn account_update_in_tx(tx: &mut Tx, id: AccountId, change: &AccountChange<'_>) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE accounts SET presence = $1, state = $2, generation = $3, sftp_password_hash = $4, cpu_percent = $5, memory_mib = $6, \
+        "UPDATE accounts SET presence = $1, state = $2, generation = $3, wanted_generation = $3, sftp_password_hash = $4, cpu_percent = $5, memory_mib = $6, \
          tasks = $7, last_operation_id = $8 WHERE id = $9",
     )
     .bind(presence_word(change.presence))

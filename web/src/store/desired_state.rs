@@ -4,13 +4,15 @@
 //! its account is suspended. So a row goes back to what it said, not to what its job said.
 
 use serde::{Deserialize, Serialize};
-use shared::ids::{AccountId, PhpPoolId, SiteId};
-use shared::jobs::{Job, PoolPresence, Presence, ResourceKey};
-use shared::operation::ResourceState;
+use shared::ids::{AccountId, JobId, OperationId, PhpPoolId, SiteId};
+use shared::jobs::{Generation, Job, PoolPresence, Presence, ResourceKey};
+use shared::operation::{JobState, ResourceState};
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
+use super::operation::{OperationKind, operation_settle_in_tx};
 use super::resource::resource_delete_in_tx;
-use super::{StoreError, Tx, parse_json, to_json};
+use super::{StoreError, Tx, parse, parse_json, to_json};
 
 /// The columns of a row that people decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,45 +116,91 @@ async fn site(tx: &mut Tx, id: SiteId) -> Result<Option<DesiredState>, StoreErro
 #[derive(Debug)]
 pub enum WayBack {
     /// To what was last applied.
-    Applied(Box<DesiredState>, ResourceState),
+    Applied(Box<DesiredState>, Generation, ResourceState),
+    /// To an earlier change that had failed before the newer one took its place: it has failed again.
+    Failed(Box<DesiredState>, Earlier),
     /// It was never on a host: there is nothing to keep.
     Gone,
-    /// It was tried on a host and never applied: it stays as one that failed.
-    Failed,
     /// There is nothing to go back on: only the job said what was wanted.
     Nothing,
+    /// Nowhere: the server has an earlier change of it, which has not ended.
+    UnderWay(Earlier),
+    /// Nowhere: an earlier change, in whose place the newer one is, would be lost with it.
+    Overtaken(Earlier),
     /// Nobody knows: what was applied was asked of another release.
     Unknown,
 }
 
-/// Where a resource can go back to when its newest state is taken back, which never left the panel.
+/// An earlier change of the same resource.
+#[derive(Debug)]
+pub struct Earlier {
+    /// Its job.
+    pub job: JobId,
+    /// The job's generation.
+    pub generation: Generation,
+    /// Its request.
+    pub operation: OperationId,
+    /// What was asked.
+    pub kind: OperationKind,
+    /// Its name at the time.
+    pub subject: String,
+}
+
+/// Where a resource can go back to when its newest state, of this generation, is taken back, which never left the panel.
 ///
 /// # Errors
 /// The database fails.
-pub async fn way_back_in_tx(tx: &mut Tx, key: ResourceKey) -> Result<WayBack, StoreError> {
+pub async fn way_back_in_tx(tx: &mut Tx, key: ResourceKey, generation: Generation) -> Result<WayBack, StoreError> {
     if let ResourceKey::Worker(_) = key {
         return Ok(WayBack::Nothing);
     }
     let applied = applied_generation(tx, key).await?;
-    if applied == 0 {
-        let row = sqlx::query("SELECT COUNT(*) AS n FROM jobs WHERE resource = $1 AND (sent_ms IS NOT NULL OR attempt > 1)")
-            .bind(key.to_string())
-            .fetch_one(&mut **tx)
-            .await?;
-        let tried: i64 = row.try_get("n")?;
-        return Ok(if tried > 0 { WayBack::Failed } else { WayBack::Gone });
-    }
+    // What was applied may be on its way once more, because its host has lost it.
     let row = sqlx::query(
-        "SELECT desired, job FROM jobs WHERE resource = $1 AND generation = $2 AND state = 'done' AND desired <> '' ORDER BY id DESC LIMIT 1",
+        "SELECT j.id, j.generation, j.operation_id, j.state, j.failure, j.desired, o.kind, o.subject FROM jobs j \
+         JOIN operations o ON o.id = j.operation_id WHERE j.resource = $1 AND j.generation >= $2 AND j.generation < $3 \
+         AND j.state NOT IN ('done', 'cancelled') ORDER BY j.generation DESC LIMIT 1",
     )
     .bind(key.to_string())
     .bind(applied)
+    .bind(generation.0)
     .fetch_optional(&mut **tx)
     .await?;
+    if let Some(row) = row {
+        return way_back_to(&row);
+    }
+    if applied == 0 {
+        return Ok(WayBack::Gone);
+    }
+    let row = sqlx::query("SELECT desired, job FROM jobs WHERE resource = $1 AND generation = $2 AND state = 'done' AND desired <> ''")
+        .bind(key.to_string())
+        .bind(applied)
+        .fetch_optional(&mut **tx)
+        .await?;
     let Some(row) = row else { return Ok(WayBack::Unknown) };
     let desired: DesiredState = parse_json("jobs.desired", row.try_get("desired")?)?;
     let job: Job = parse_json("jobs.job", row.try_get("job")?)?;
-    Ok(WayBack::Applied(Box::new(desired), state_of(&job)))
+    Ok(WayBack::Applied(Box::new(desired), Generation(applied), state_of(&job)))
+}
+
+/// The way back to a change that was not applied.
+fn way_back_to(row: &AnyRow) -> Result<WayBack, StoreError> {
+    let earlier = Earlier {
+        job: parse("jobs.id", row.try_get("id")?)?,
+        generation: Generation(row.try_get("generation")?),
+        operation: parse("jobs.operation_id", row.try_get("operation_id")?)?,
+        kind: parse("operations.kind", row.try_get("kind")?)?,
+        subject: row.try_get("subject")?,
+    };
+    let (failure, desired): (Option<String>, String) = (row.try_get("failure")?, row.try_get("desired")?);
+    Ok(match parse("jobs.state", row.try_get("state")?)? {
+        JobState::Failed | JobState::Superseded if failure.is_some() && desired.is_empty() => WayBack::Unknown,
+        JobState::Failed | JobState::Superseded if failure.is_some() => {
+            WayBack::Failed(Box::new(parse_json("jobs.desired", &desired)?), earlier)
+        }
+        JobState::Queued | JobState::Sent | JobState::Working | JobState::Blocked => WayBack::UnderWay(earlier),
+        JobState::Failed | JobState::Superseded | JobState::Done | JobState::Cancelled => WayBack::Overtaken(earlier),
+    })
 }
 
 /// The state of a resource whose newest applied job this is.
@@ -188,30 +236,60 @@ async fn applied_generation(tx: &mut Tx, key: ResourceKey) -> Result<i64, StoreE
     Ok(row.map(|row| row.try_get("applied_generation")).transpose()?.unwrap_or(0))
 }
 
-/// Takes a row back. The generation stays: numbers are never used twice. A site's names are the caller's to put back.
+/// Takes a row back. The generation stays: numbers are never used twice. A site's names are the caller's to put back. Ways that
+/// lead nowhere change nothing.
 ///
 /// # Errors
 /// The database fails.
 pub async fn resource_go_back_in_tx(tx: &mut Tx, key: ResourceKey, way: &WayBack) -> Result<(), StoreError> {
     match way {
         WayBack::Gone => resource_delete_in_tx(tx, key).await,
-        WayBack::Failed => set_state(tx, key, ResourceState::Failed).await,
-        WayBack::Nothing | WayBack::Unknown => Ok(()),
-        WayBack::Applied(desired, state) => {
+        WayBack::Nothing | WayBack::Unknown | WayBack::UnderWay(_) | WayBack::Overtaken(_) => Ok(()),
+        WayBack::Applied(desired, generation, state) => {
             write(tx, key, desired).await?;
-            set_state(tx, key, *state).await
+            stand(tx, key, *generation, *state).await
+        }
+        WayBack::Failed(desired, earlier) => {
+            write(tx, key, desired).await?;
+            stand(tx, key, earlier.generation, ResourceState::Failed).await?;
+            fail_again(tx, key, earlier).await
         }
     }
 }
 
-async fn set_state(tx: &mut Tx, key: ResourceKey, state: ResourceState) -> Result<(), StoreError> {
-    let (sql, id) = match key {
-        ResourceKey::Account(id) => ("UPDATE accounts SET state = $1 WHERE id = $2", id.to_string()),
-        ResourceKey::Site(id) => ("UPDATE sites SET state = $1 WHERE id = $2", id.to_string()),
+async fn stand(tx: &mut Tx, key: ResourceKey, wanted: Generation, state: ResourceState) -> Result<(), StoreError> {
+    let query = match key {
+        ResourceKey::Account(id) => sqlx::query("UPDATE accounts SET wanted_generation = $1, state = $2 WHERE id = $3")
+            .bind(wanted.0)
+            .bind(state.as_str())
+            .bind(id.to_string()),
+        ResourceKey::Site(id) => sqlx::query("UPDATE sites SET wanted_generation = $1, state = $2 WHERE id = $3")
+            .bind(wanted.0)
+            .bind(state.as_str())
+            .bind(id.to_string()),
         // They have no badge.
+        ResourceKey::PhpPool(id) => {
+            sqlx::query("UPDATE php_pools SET wanted_generation = $1 WHERE id = $2").bind(wanted.0).bind(id.to_string())
+        }
+        ResourceKey::Worker(_) => return Ok(()),
+    };
+    query.execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// The change that had failed waits for a decision again, on the page of what it is about.
+async fn fail_again(tx: &mut Tx, key: ResourceKey, earlier: &Earlier) -> Result<(), StoreError> {
+    sqlx::query("UPDATE jobs SET state = 'failed' WHERE id = $1 AND state = 'superseded'")
+        .bind(earlier.job.to_string())
+        .execute(&mut **tx)
+        .await?;
+    operation_settle_in_tx(tx, earlier.operation).await?;
+    let (sql, id) = match key {
+        ResourceKey::Account(id) => ("UPDATE accounts SET last_operation_id = $1 WHERE id = $2", id.to_string()),
+        ResourceKey::Site(id) => ("UPDATE sites SET last_operation_id = $1 WHERE id = $2", id.to_string()),
         ResourceKey::PhpPool(_) | ResourceKey::Worker(_) => return Ok(()),
     };
-    sqlx::query(sql).bind(state.as_str()).bind(id).execute(&mut **tx).await?;
+    sqlx::query(sql).bind(earlier.operation.to_string()).bind(id).execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -1,57 +1,15 @@
 //! What is on a server other than it was applied.
 
-use std::fmt;
-use std::str::FromStr;
-
 use shared::difference::Difference;
-use shared::events::{DriftFinding, SetAside};
+use shared::events::DriftFinding;
 use shared::ids::{AccountId, ServerId, UserId};
 use shared::jobs::{Generation, ResourceKey};
 use shared::names::{DomainName, LinuxUser, PhpVersion, ServerName};
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 
-use super::{Db, StoreError, Tx, parse, parse_json, to_json};
-
-/// What becomes of drift on a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DriftPolicy {
-    /// It is shown.
-    #[default]
-    Report,
-    /// It is repaired by itself, a little of it at a time.
-    Repair,
-}
-
-impl DriftPolicy {
-    /// The stored spelling.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Report => "report",
-            Self::Repair => "repair",
-        }
-    }
-}
-
-impl fmt::Display for DriftPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The text is no policy.
-#[derive(Debug, thiserror::Error)]
-#[error("not a policy on drift")]
-pub struct UnknownPolicy;
-
-impl FromStr for DriftPolicy {
-    type Err = UnknownPolicy;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Report, Self::Repair].into_iter().find(|policy| policy.as_str() == text).ok_or(UnknownPolicy)
-    }
-}
+use super::list::placeholders;
+use super::{Db, StoreError, Tx, now_ms, parse, parse_json, to_json};
 
 /// One drifted resource.
 #[derive(Debug, Clone)]
@@ -80,6 +38,8 @@ pub struct DriftRow {
     pub differences: Vec<Difference>,
     /// Since when, by the server's clock.
     pub since_ms: i64,
+    /// Whether Gantry has repaired it so often within the hour that something else must be changing it, which a person has to find.
+    pub given_up: bool,
 }
 
 impl TryFrom<&AnyRow> for DriftRow {
@@ -100,43 +60,146 @@ impl TryFrom<&AnyRow> for DriftRow {
             settled: row.try_get::<i64, _>("wanted")? == row.try_get::<i64, _>("applied")?,
             differences: parse_json("drifts.differences", row.try_get("differences")?)?,
             since_ms: row.try_get("since_ms")?,
+            given_up: row.try_get::<i64, _>("given_up")? != 0,
         })
     }
 }
 
-/// Of what drift is listed.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DriftFilter {
-    /// Of this server only.
-    pub server: Option<ServerId>,
-    /// Of this account and what it holds only.
-    pub account: Option<AccountId>,
-    /// Of this resource only.
-    pub resource: Option<ResourceKey>,
+/// So many repairs within the time are enough.
+pub(super) const REPAIRS: i64 = 3;
+pub(super) const REPAIRS_WITHIN_MS: i64 = 3600 * 1000;
+
+/// Whether the row `d` of `drifts` is given up on: `$1` is Gantry itself, `$2` since when it counts, `$3` how often is enough.
+macro_rules! given_up {
+    () => {
+        "CASE WHEN (SELECT COUNT(*) FROM operations o WHERE o.resource = d.resource AND o.asked_by = $1 AND o.created_ms >= $2) >= $3 \
+         THEN 1 ELSE 0 END"
+    };
 }
 
-/// Drifted resources, those that drifted first first; at most so many.
+/// An id is what follows the kind in a key: `site:`, `php_pool:`.
+macro_rules! drift_select {
+    () => {
+        concat!(
+            "SELECT d.resource, d.server_id, v.name AS server_name, d.account_id, a.linux_user, a.owner_id, s.domain, t.version, d.generation, \
+             COALESCE(s.wanted_generation, t.wanted_generation, a.wanted_generation) AS wanted, \
+             COALESCE(s.applied_generation, t.applied_generation, a.applied_generation) AS applied, d.differences, d.since_ms, ",
+            given_up!(),
+            " AS given_up FROM drifts d JOIN servers v ON v.id = d.server_id JOIN accounts a ON a.id = d.account_id \
+             LEFT JOIN sites s ON s.id = SUBSTR(d.resource, 6) LEFT JOIN php_pools t ON t.id = SUBSTR(d.resource, 10) "
+        )
+    };
+}
+
+/// Accounts, pools and sites of a server that were ever applied.
+macro_rules! resources_of {
+    ($server:literal) => {
+        concat!(
+            "((SELECT COUNT(*) FROM accounts a JOIN account_servers p ON p.account_id = a.id AND p.role = 'web' \
+             WHERE p.server_id = ",
+            $server,
+            " AND a.applied_generation > 0) + (SELECT COUNT(*) FROM php_pools t JOIN account_servers p ON p.account_id = t.account_id \
+             AND p.role = 'web' WHERE p.server_id = ",
+            $server,
+            " AND t.applied_generation > 0) + (SELECT COUNT(*) FROM sites s JOIN account_servers p ON p.account_id = s.account_id \
+             AND p.role = 'web' WHERE p.server_id = ",
+            $server,
+            " AND s.applied_generation > 0))"
+        )
+    };
+}
+/// Binds what [`given_up`] asks for.
+macro_rules! bind_given_up {
+    ($query:expr) => {
+        $query.bind(UserId::GANTRY.to_string()).bind(now_ms() - REPAIRS_WITHIN_MS).bind(REPAIRS)
+    };
+}
+
+pub(super) use {bind_given_up, given_up, resources_of};
+
+/// The drifted rows that can be read. One that cannot holds up no other.
+fn readable(rows: &[AnyRow]) -> Vec<DriftRow> {
+    let read = |row: &AnyRow| {
+        let resource: String = row.try_get("resource").unwrap_or_default();
+        let lost =
+            |error: &StoreError| tracing::error!(resource, error = error as &dyn std::error::Error, "drift cannot be read and is left out");
+        DriftRow::try_from(row).inspect_err(lost).ok()
+    };
+    rows.iter().filter_map(read).collect()
+}
+
+/// What has drifted of one resource, if it has.
 ///
 /// # Errors
 /// The database fails.
-pub async fn drift_list(db: &Db, filter: DriftFilter, most: i64) -> Result<Vec<DriftRow>, StoreError> {
-    // An id is what follows the kind in a key: `site:`, `php_pool:`.
-    let rows = sqlx::query(
-        "SELECT d.resource, d.server_id, v.name AS server_name, d.account_id, a.linux_user, a.owner_id, s.domain, t.version, d.generation, \
-         COALESCE(s.generation, t.generation, a.generation) AS wanted, \
-         COALESCE(s.applied_generation, t.applied_generation, a.applied_generation) AS applied, d.differences, d.since_ms \
-         FROM drifts d JOIN servers v ON v.id = d.server_id JOIN accounts a ON a.id = d.account_id \
-         LEFT JOIN sites s ON s.id = SUBSTR(d.resource, 6) LEFT JOIN php_pools t ON t.id = SUBSTR(d.resource, 10) \
-         WHERE ($1 = '' OR d.server_id = $1) AND ($2 = '' OR d.account_id = $2) AND ($3 = '' OR d.resource = $3) \
-         ORDER BY d.since_ms, d.resource LIMIT $4",
-    )
-    .bind(filter.server.map(|id| id.to_string()).unwrap_or_default())
-    .bind(filter.account.map(|id| id.to_string()).unwrap_or_default())
-    .bind(filter.resource.map(|key| key.to_string()).unwrap_or_default())
-    .bind(most)
-    .fetch_all(db.read())
-    .await?;
-    rows.iter().map(DriftRow::try_from).collect()
+pub async fn drift_fetch(db: &Db, resource: ResourceKey) -> Result<Option<DriftRow>, StoreError> {
+    let rows = bind_given_up!(sqlx::query(concat!(drift_select!(), "WHERE d.resource = $4")))
+        .bind(resource.to_string())
+        .fetch_all(db.read())
+        .await?;
+    Ok(readable(&rows).pop())
+}
+
+/// What has drifted of an account itself and of its PHP, the account first.
+///
+/// # Errors
+/// The database fails.
+pub async fn drift_list_of_account(db: &Db, account: AccountId) -> Result<Vec<DriftRow>, StoreError> {
+    let own = concat!(drift_select!(), "WHERE d.account_id = $4 AND d.resource NOT LIKE 'site:%' ORDER BY d.resource");
+    let rows = bind_given_up!(sqlx::query(own)).bind(account.to_string()).fetch_all(db.read()).await?;
+    Ok(readable(&rows))
+}
+
+/// Which of an account's resources have drifted.
+///
+/// # Errors
+/// The database fails.
+pub async fn drift_keys_of_account(db: &Db, account: AccountId) -> Result<Vec<ResourceKey>, StoreError> {
+    let rows = sqlx::query("SELECT resource FROM drifts WHERE account_id = $1").bind(account.to_string()).fetch_all(db.read()).await?;
+    rows.iter().map(|row| parse("drifts.resource", row.try_get("resource")?)).collect()
+}
+
+/// What has drifted on a server and can be repaired, because nothing newer is wanted of it: what follows a resource in the order of
+/// keys, at most so many.
+///
+/// # Errors
+/// The database fails.
+pub async fn drift_list_repairable(db: &Db, server: ServerId, after: Option<ResourceKey>, most: i64) -> Result<Vec<DriftRow>, StoreError> {
+    let repairable = concat!(
+        drift_select!(),
+        "WHERE d.server_id = $4 AND d.resource > $5 AND COALESCE(s.wanted_generation, t.wanted_generation, a.wanted_generation) = \
+         COALESCE(s.applied_generation, t.applied_generation, a.applied_generation) ORDER BY d.resource LIMIT $6"
+    );
+    let rows = bind_given_up!(sqlx::query(repairable))
+        .bind(server.to_string())
+        .bind(after.map(|key| key.to_string()).unwrap_or_default())
+        .bind(most)
+        .fetch_all(db.read())
+        .await?;
+    Ok(readable(&rows))
+}
+
+/// What has drifted on servers, what drifted first first; of each server at most so many.
+///
+/// # Errors
+/// The database fails.
+pub async fn drift_list_of_servers(db: &Db, servers: &[ServerId], most_of_each: i64) -> Result<Vec<DriftRow>, StoreError> {
+    if servers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        concat!(
+            drift_select!(),
+            "WHERE d.resource IN (SELECT resource FROM (SELECT resource, ROW_NUMBER() OVER (PARTITION BY server_id ORDER BY since_ms, resource) \
+             AS place FROM drifts WHERE server_id IN ({servers})) AS ranked WHERE place <= $4) ORDER BY d.since_ms, d.resource"
+        ),
+        servers = placeholders(5, servers.len())
+    );
+    let mut query = bind_given_up!(sqlx::query(AssertSqlSafe(sql))).bind(most_of_each);
+    for server in servers {
+        query = query.bind(server.to_string());
+    }
+    Ok(readable(&query.fetch_all(db.read()).await?))
 }
 
 /// How many resources of a server have drifted, of how many.
@@ -144,8 +207,18 @@ pub async fn drift_list(db: &Db, filter: DriftFilter, most: i64) -> Result<Vec<D
 pub struct DriftCount {
     /// Drifted ones.
     pub drifted: i64,
+    /// Of these, the ones given up on.
+    pub given_up: i64,
     /// Accounts, pools and sites that were ever applied.
     pub resources: i64,
+}
+
+impl TryFrom<&AnyRow> for DriftCount {
+    type Error = StoreError;
+
+    fn try_from(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self { drifted: row.try_get("drifted")?, given_up: row.try_get("given_up")?, resources: row.try_get("resources")? })
+    }
 }
 
 /// How much of a server has drifted.
@@ -153,20 +226,15 @@ pub struct DriftCount {
 /// # Errors
 /// The database fails.
 pub async fn drift_count(db: &Db, server: ServerId) -> Result<DriftCount, StoreError> {
-    let row = sqlx::query(
-        "SELECT (SELECT COUNT(*) FROM drifts WHERE server_id = $1) AS drifted, \
-         (SELECT COUNT(*) FROM accounts a JOIN account_servers p ON p.account_id = a.id AND p.role = 'web' \
-          WHERE p.server_id = $1 AND a.applied_generation > 0) AS accounts, \
-         (SELECT COUNT(*) FROM php_pools t JOIN account_servers p ON p.account_id = t.account_id AND p.role = 'web' \
-          WHERE p.server_id = $1 AND t.applied_generation > 0) AS pools, \
-         (SELECT COUNT(*) FROM sites s JOIN account_servers p ON p.account_id = s.account_id AND p.role = 'web' \
-          WHERE p.server_id = $1 AND s.applied_generation > 0) AS sites",
-    )
-    .bind(server.to_string())
-    .fetch_one(db.read())
-    .await?;
-    let number = |column: &str| row.try_get::<i64, _>(column);
-    Ok(DriftCount { drifted: number("drifted")?, resources: number("accounts")? + number("pools")? + number("sites")? })
+    let count = concat!(
+        "SELECT COUNT(*) AS drifted, CAST(COALESCE(SUM(",
+        given_up!(),
+        "), 0) AS BIGINT) AS given_up, ",
+        resources_of!("$4"),
+        " AS resources FROM drifts d WHERE d.server_id = $4"
+    );
+    let row = bind_given_up!(sqlx::query(count)).bind(server.to_string()).fetch_one(db.read()).await?;
+    DriftCount::try_from(&row)
 }
 
 /// Keeps what a worker found of a resource; forgets it if it is as applied. The account, if the resource is one of the server's.
@@ -236,75 +304,4 @@ pub(super) async fn drift_clear_in_tx(tx: &mut Tx, resource: ResourceKey, genera
 pub async fn drift_forget_in_tx(tx: &mut Tx, server: ServerId) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM drifts WHERE server_id = $1").bind(server.to_string()).execute(&mut **tx).await?;
     Ok(())
-}
-
-/// What becomes of drift on a server.
-///
-/// # Errors
-/// The database fails.
-pub async fn drift_policy(db: &Db, server: ServerId) -> Result<DriftPolicy, StoreError> {
-    let row =
-        sqlx::query("SELECT policy FROM drift_policies WHERE server_id = $1").bind(server.to_string()).fetch_optional(db.read()).await?;
-    row.map_or(Ok(DriftPolicy::default()), |row| parse("drift_policies.policy", row.try_get("policy")?))
-}
-
-/// Sets what becomes of drift on a server.
-///
-/// # Errors
-/// The database fails.
-pub async fn drift_policy_set_in_tx(tx: &mut Tx, server: ServerId, policy: DriftPolicy) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO drift_policies (server_id, policy) VALUES ($1, $2) ON CONFLICT (server_id) DO UPDATE SET policy = excluded.policy",
-    )
-    .bind(server.to_string())
-    .bind(policy.as_str())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-/// How often a resource was repaired by itself since a moment.
-///
-/// # Errors
-/// The database fails.
-pub async fn drift_repairs_since(db: &Db, resource: ResourceKey, by: UserId, since_ms: i64) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) AS n FROM operations WHERE resource = $1 AND asked_by = $2 AND created_ms >= $3")
-        .bind(resource.to_string())
-        .bind(by.to_string())
-        .bind(since_ms)
-        .fetch_one(db.read())
-        .await?;
-    Ok(row.try_get("n")?)
-}
-
-/// Replaces the list of a server's include files that are set aside.
-///
-/// # Errors
-/// The database fails.
-pub async fn set_aside_replace_in_tx(tx: &mut Tx, server: ServerId, files: &[SetAside]) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM set_aside WHERE server_id = $1").bind(server.to_string()).execute(&mut **tx).await?;
-    for file in files {
-        sqlx::query(
-            "INSERT INTO set_aside (server_id, path, said, at_ms) VALUES ($1, $2, $3, $4) ON CONFLICT (server_id, path) DO NOTHING",
-        )
-        .bind(server.to_string())
-        .bind(&file.path)
-        .bind(&file.said)
-        .bind(file.at_ms)
-        .execute(&mut **tx)
-        .await?;
-    }
-    Ok(())
-}
-
-/// A server's include files that are set aside.
-///
-/// # Errors
-/// The database fails.
-pub async fn set_aside_list(db: &Db, server: ServerId) -> Result<Vec<SetAside>, StoreError> {
-    let rows = sqlx::query("SELECT path, said, at_ms FROM set_aside WHERE server_id = $1 ORDER BY path")
-        .bind(server.to_string())
-        .fetch_all(db.read())
-        .await?;
-    rows.iter().map(|row| Ok(SetAside { path: row.try_get("path")?, said: row.try_get("said")?, at_ms: row.try_get("at_ms")? })).collect()
 }

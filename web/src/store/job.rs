@@ -48,6 +48,8 @@ pub struct JobRow {
     pub state: JobState,
     /// From 1; Retry counts up.
     pub attempt: u32,
+    /// Whether it was let go, so that its server may carry it out.
+    pub released: bool,
     /// The newest steps known.
     pub steps: Vec<StepReport>,
     /// Why it failed, if it did.
@@ -69,7 +71,7 @@ pub struct JobRow {
 /// The columns of [`JobRow`], as one literal so that every statement stays a constant.
 macro_rules! job_columns {
     () => {
-        "id, operation_id, server_id, account_id, resource, generation, requires, job, state, attempt, steps, failure, effect, detail, \
+        "id, operation_id, server_id, account_id, resource, generation, requires, job, state, attempt, released, steps, failure, effect, detail, \
          created_ms, sent_ms, started_ms, finished_ms"
     };
 }
@@ -92,6 +94,7 @@ impl TryFrom<&AnyRow> for JobRow {
             job: parse_json("jobs.job", row.try_get("job")?)?,
             state: parse("jobs.state", row.try_get("state")?)?,
             attempt: u32::try_from(row.try_get::<i64, _>("attempt")?).unwrap_or(u32::MAX),
+            released: row.try_get::<i64, _>("released")? != 0,
             steps: parse_json("jobs.steps", row.try_get("steps")?)?,
             failure: failure.map(|code| parse("jobs.failure", &code)).transpose()?,
             effect: effect.map(|effect| parse_json("jobs.effect", &format!("\"{effect}\""))).transpose()?,
@@ -105,7 +108,8 @@ impl TryFrom<&AnyRow> for JobRow {
 }
 
 /// Queues a job at a place within its operation. Queued jobs of the same resource that hold an older state are
-/// coalesced away: they become `superseded`. Returns the operations that lost a job by that.
+/// coalesced away: they become `superseded`. **It goes out after what waits of its account**, even what was moved back. Returns the
+/// operations that lost a job by that.
 ///
 /// # Errors
 /// The database fails.
@@ -119,7 +123,7 @@ pub async fn job_insert_in_tx(
 ) -> Result<(JobId, Vec<OperationId>), StoreError> {
     let now = now_ms();
     let coalesced = sqlx::query(
-        "UPDATE jobs SET state = 'superseded', finished_ms = $1 \
+        "UPDATE jobs SET state = 'superseded', finished_ms = COALESCE(finished_ms, $1) \
          WHERE resource = $2 AND generation < $3 AND server_id = $4 AND state IN ('queued', 'failed') RETURNING operation_id",
     )
     .bind(now)
@@ -131,8 +135,9 @@ pub async fn job_insert_in_tx(
     let id = JobId::new();
     let desired = desired_state_in_tx(tx, new.resource).await?;
     sqlx::query(
-        "INSERT INTO jobs (id, operation_id, position, server_id, account_id, resource, generation, requires, job, state, created_ms, desired) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', $10, $11)",
+        "INSERT INTO jobs (id, operation_id, position, server_id, account_id, resource, generation, requires, job, state, created_ms, desired, \
+         priority) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', $10, $11, \
+         COALESCE((SELECT MIN(priority) FROM jobs WHERE state = 'queued' AND server_id = $4 AND account_id = $5 AND priority < 0), 0))",
     )
     .bind(id.to_string())
     .bind(operation.to_string())

@@ -25,6 +25,16 @@ pub const PER_ACCOUNT: u32 = 16;
 /// Jobs that a server holds at a time. Enough for a batch to come, few enough to reprioritise the rest.
 pub const PER_SERVER: u32 = 256;
 
+/// Jobs that a server holds beyond [`PER_SERVER`], of accounts of which it has none: others that fill it make nobody wait.
+pub const RESERVE: u32 = 64;
+
+/// Whether a server that has so many jobs, and so many of an account, takes one more of that account.
+#[must_use]
+pub const fn has_room(of_all: u32, of_account: u32) -> bool {
+    let most = if of_account == 0 { PER_SERVER + RESERVE } else { PER_SERVER };
+    of_account < PER_ACCOUNT && of_all < most
+}
+
 /// How many queued jobs of one account are looked at for one window: twice its share.
 const LOOKED_AT_PER_ACCOUNT: i64 = 32;
 /// How many queued jobs of all accounts are, every account's first ones before anybody's second. Four windows' worth.
@@ -58,20 +68,27 @@ pub async fn job_queue(db: &Db, server: ServerId) -> Result<Queue, StoreError> {
     .fetch_all(db.read())
     .await?;
     let queued = rows.iter().filter_map(readable).collect();
+    Ok(Queue { queued, in_flight: job_in_flight(db, server).await? })
+}
+
+/// How many jobs a server has of each account.
+///
+/// # Errors
+/// The database fails.
+pub async fn job_in_flight(db: &Db, server: ServerId) -> Result<Vec<(AccountId, u32)>, StoreError> {
     let counts = sqlx::query(
         "SELECT account_id, COUNT(*) AS jobs FROM jobs WHERE server_id = $1 AND state IN ('sent', 'working', 'blocked') GROUP BY account_id",
     )
     .bind(server.to_string())
     .fetch_all(db.read())
     .await?;
-    let in_flight = counts
+    counts
         .iter()
         .map(|row| {
             let count: i64 = row.try_get("jobs")?;
             Ok((parse("jobs.account_id", row.try_get("account_id")?)?, u32::try_from(count).unwrap_or(u32::MAX)))
         })
-        .collect::<Result<_, StoreError>>()?;
-    Ok(Queue { queued, in_flight })
+        .collect()
 }
 
 fn readable(row: &AnyRow) -> Option<JobRow> {
@@ -79,13 +96,14 @@ fn readable(row: &AnyRow) -> Option<JobRow> {
         Ok(job) => Some(job),
         Err(error) => {
             let id: String = row.try_get("id").unwrap_or_default();
-            tracing::error!(job.id = id, error = &error as &dyn std::error::Error, "a queued job cannot be read and waits");
+            tracing::error!(job.id = id, error = &error as &dyn std::error::Error, "a job cannot be read and is left out");
             None
         }
     }
 }
 
-/// Jobs that were sent so long ago and of which nothing was heard since. One that was sent in the future counts too: the clock
+/// Jobs that were sent so long ago to a server that is online and of which nothing was heard since: one that is offline has its jobs
+/// waiting on the bus, and gets them when it returns. One that was sent in the future counts too: the clock
 /// was set back since then.
 ///
 /// # Errors
@@ -94,13 +112,14 @@ pub async fn job_list_silent(db: &Db, now_ms: i64, silence_ms: i64) -> Result<Ve
     let rows = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        " FROM jobs WHERE state IN ('sent', 'working', 'blocked') AND (sent_ms < $1 OR sent_ms > $2) ORDER BY id LIMIT 1000"
+        " FROM jobs WHERE state IN ('sent', 'working', 'blocked') AND (sent_ms < $1 OR sent_ms > $2) \
+         AND server_id IN (SELECT id FROM servers WHERE online = 1) ORDER BY id LIMIT 1000"
     ))
     .bind(now_ms - silence_ms)
     .bind(now_ms + silence_ms)
     .fetch_all(db.read())
     .await?;
-    rows.iter().map(JobRow::try_from).collect()
+    Ok(rows.iter().filter_map(readable).collect())
 }
 
 /// For each resource on a server: the newest job that was applied, which is what the host should serve. Compared with the
@@ -119,9 +138,8 @@ pub async fn job_list_applied(tx: &mut Tx, server: ServerId) -> Result<Vec<JobRo
     .bind(server.to_string())
     .fetch_all(&mut **tx)
     .await?;
-    let jobs = rows.iter().map(JobRow::try_from).collect::<Result<Vec<_>, _>>()?;
     // The worker itself is in no ledger: its heartbeat says which version it is.
-    let jobs = jobs.into_iter().filter(|job| job.resource.kind() != ResourceKind::Worker).collect::<Vec<_>>();
+    let jobs = rows.iter().filter_map(readable).filter(|job| job.resource.kind() != ResourceKind::Worker).collect::<Vec<_>>();
     // Of each resource the one that was applied, if any, and those that failed after it.
     let unwanted: HashSet<ResourceKey> = jobs.iter().filter(|job| job.job.is_deletion()).map(|job| job.resource).collect();
     Ok(jobs.into_iter().filter(|job| job.state == JobState::Done && !unwanted.contains(&job.resource)).collect())

@@ -176,6 +176,11 @@ pub(crate) fn contains(search: &str) -> String {
     format!("%{escaped}%")
 }
 
+/// So many placeholders, from this number on: `$4, $5`.
+pub(crate) fn placeholders(from: usize, many: usize) -> String {
+    (from..from + many).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Paging, contains};

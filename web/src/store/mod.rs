@@ -10,6 +10,7 @@ pub mod account_list;
 pub mod audit;
 pub mod desired_state;
 pub mod drift;
+pub mod drift_fleet;
 pub mod ended_server;
 pub mod enrolment;
 pub mod error;
@@ -189,6 +190,33 @@ fn moved_mark(url: &str) -> Option<PathBuf> {
     let path = url.strip_prefix("sqlite:")?.split('?').next()?;
     let path = path.strip_prefix("//").unwrap_or(path);
     (!path.is_empty() && !path.contains(":memory:")).then(|| PathBuf::from(format!("{path}.moved")))
+}
+
+/// Begins a part of a transaction that may be undone without the rest. It ends with [`part_keep`] or [`part_undo`].
+///
+/// # Errors
+/// The database fails.
+pub async fn part_begin(tx: &mut Tx) -> Result<(), StoreError> {
+    sqlx::query("SAVEPOINT part").execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Keeps the part.
+///
+/// # Errors
+/// The database fails.
+pub async fn part_keep(tx: &mut Tx) -> Result<(), StoreError> {
+    sqlx::query("RELEASE SAVEPOINT part").execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Undoes the part.
+///
+/// # Errors
+/// The database fails.
+pub async fn part_undo(tx: &mut Tx) -> Result<(), StoreError> {
+    sqlx::query("ROLLBACK TO SAVEPOINT part").execute(&mut **tx).await?;
+    part_keep(tx).await
 }
 
 /// The present moment in epoch milliseconds. The one clock of the web crate.

@@ -207,16 +207,14 @@ impl TryFrom<&AnyRow> for OperationRow {
     }
 }
 
-/// Records a request, unless the account has as many open ones as it may. False if it has. The account is locked by the caller,
-/// so that two requests are counted one after the other.
+/// Records a request.
 ///
 /// # Errors
 /// The database fails; [`StoreError::Duplicate`] on `operations.idempotency_key` if it was recorded before.
-pub async fn operation_insert_in_tx(tx: &mut Tx, new: &NewOperation, cap: Option<i64>) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+pub async fn operation_insert_in_tx(tx: &mut Tx, new: &NewOperation) -> Result<(), StoreError> {
+    sqlx::query(
         "INSERT INTO operations (id, kind, resource, subject, account_id, owner_id, server_id, asked_by, asked_by_name, state, \
-         idempotency_key, created_ms) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', $10, $11 \
-         WHERE (SELECT COUNT(*) FROM operations WHERE account_id = $5 AND state IN ('waiting', 'working')) < $12",
+         idempotency_key, created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', $10, $11)",
     )
     .bind(new.id.to_string())
     .bind(new.kind.as_str())
@@ -229,10 +227,40 @@ pub async fn operation_insert_in_tx(tx: &mut Tx, new: &NewOperation, cap: Option
     .bind(&new.asked_by_name)
     .bind(new.idempotency_key.as_deref())
     .bind(now_ms())
-    .bind(cap.unwrap_or(i64::MAX))
     .execute(&mut **tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(())
+}
+
+/// How many requests of an account have not ended. The account is locked by the caller, so that two requests are counted one after
+/// the other.
+///
+/// # Errors
+/// The database fails.
+pub async fn operation_count_open_in_tx(tx: &mut Tx, account: AccountId) -> Result<i64, StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) AS n FROM operations WHERE account_id = $1 AND state IN ('waiting', 'working')")
+        .bind(account.to_string())
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(row.try_get("n")?)
+}
+
+/// Keeps why the request's server was chosen.
+///
+/// # Errors
+/// The database fails.
+pub async fn operation_placed_in_tx(tx: &mut Tx, id: OperationId, why: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE operations SET placed = $1 WHERE id = $2").bind(why).bind(id.to_string()).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Why a request's server was chosen; empty where there was no choice.
+///
+/// # Errors
+/// The database fails.
+pub async fn operation_placed(db: &Db, id: OperationId) -> Result<String, StoreError> {
+    let row = sqlx::query("SELECT placed FROM operations WHERE id = $1").bind(id.to_string()).fetch_optional(db.read()).await?;
+    Ok(row.map(|row| row.try_get("placed")).transpose()?.unwrap_or_default())
 }
 
 /// One request.

@@ -220,8 +220,10 @@ pub async fn operation_fetch_visible(db: &Db, visible: Visible, id: OperationId)
 }
 
 /// What a retry did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Retried {
+    /// The requests of which it concerns jobs.
+    pub operations: BTreeSet<OperationId>,
     /// Jobs that are on the queue again.
     pub queued: usize,
     /// Jobs that a newer state has made pointless.
@@ -235,7 +237,7 @@ pub struct Retried {
 /// The database fails.
 pub async fn operation_retry_in_tx(tx: &mut Tx, id: OperationId) -> Result<Retried, StoreError> {
     let mut retried = Retried::default();
-    let mut operations = BTreeSet::from([id]);
+    retried.operations.insert(id);
     // What a job builds on may be of the same operation.
     let mut seen = BTreeSet::new();
     let mut failed = job_list_of_operation_in_tx(tx, id).await?;
@@ -244,7 +246,7 @@ pub async fn operation_retry_in_tx(tx: &mut Tx, id: OperationId) -> Result<Retri
         if !seen.insert(job.id) {
             continue;
         }
-        operations.insert(job.operation_id);
+        retried.operations.insert(job.operation_id);
         if resource_is_newest_in_tx(tx, job.resource, job.generation).await? {
             job_retry_in_tx(tx, &job).await?;
             resource_retried_in_tx(tx, job.resource, job.generation, &job.job).await?;
@@ -257,8 +259,8 @@ pub async fn operation_retry_in_tx(tx: &mut Tx, id: OperationId) -> Result<Retri
             retried.superseded += 1;
         }
     }
-    for operation in operations {
-        operation_settle_in_tx(tx, operation).await?;
+    for operation in &retried.operations {
+        operation_settle_in_tx(tx, *operation).await?;
     }
     Ok(retried)
 }

@@ -25,6 +25,8 @@ pub struct PhpPoolRow {
     pub generation: Generation,
     /// The newest that was applied; 0 for none.
     pub applied_generation: Generation,
+    /// The newest generation that is wanted: `generation`, unless newer ones were taken back.
+    pub wanted_generation: Generation,
 }
 
 impl TryFrom<&AnyRow> for PhpPoolRow {
@@ -40,13 +42,14 @@ impl TryFrom<&AnyRow> for PhpPoolRow {
             settings: parse_json("php_pools.settings", row.try_get("settings")?)?,
             generation: Generation(row.try_get("generation")?),
             applied_generation: Generation(row.try_get("applied_generation")?),
+            wanted_generation: Generation(row.try_get("wanted_generation")?),
         })
     }
 }
 
 macro_rules! select {
     () => {
-        "SELECT id, account_id, version, presence, settings, generation, applied_generation FROM php_pools "
+        "SELECT id, account_id, version, presence, settings, generation, applied_generation, wanted_generation FROM php_pools "
     };
 }
 
@@ -76,6 +79,7 @@ pub async fn php_pool_insert_in_tx(
         settings: settings.clone(),
         generation: Generation::FIRST,
         applied_generation: Generation(0),
+        wanted_generation: Generation::FIRST,
     };
     sqlx::query("INSERT INTO php_pools (id, account_id, version, presence, settings, generation) VALUES ($1, $2, $3, 'present', $4, 1)")
         .bind(pool.id.to_string())
@@ -98,14 +102,14 @@ pub async fn php_pool_update_in_tx(
     settings: &PhpSettings,
 ) -> Result<PhpPoolRow, StoreError> {
     let generation = pool.generation.next();
-    sqlx::query("UPDATE php_pools SET presence = $1, settings = $2, generation = $3 WHERE id = $4")
+    sqlx::query("UPDATE php_pools SET presence = $1, settings = $2, generation = $3, wanted_generation = $3 WHERE id = $4")
         .bind(presence_word(presence))
         .bind(to_json("php_pools.settings", settings)?)
         .bind(generation.0)
         .bind(pool.id.to_string())
         .execute(&mut **tx)
         .await?;
-    Ok(PhpPoolRow { presence, settings: settings.clone(), generation, ..pool.clone() })
+    Ok(PhpPoolRow { presence, settings: settings.clone(), generation, wanted_generation: generation, ..pool.clone() })
 }
 
 /// The pools of an account by version.

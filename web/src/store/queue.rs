@@ -1,11 +1,11 @@
 //! A server's queue as admins see and steer it: what waits and why, in which order, and whether anything goes out.
 
-use shared::ids::{AccountId, JobId, OperationId, ServerId};
+use shared::ids::{AccountId, OperationId, ServerId};
 use shared::jobs::{Generation, Requirement, ResourceKey};
-use shared::operation::JobState;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::job::JobRow;
 use super::list::{Page, Paging};
 use super::operation::OperationKind;
 use super::{Db, StoreError, Tx, now_ms, parse, parse_json};
@@ -53,28 +53,57 @@ pub struct QueueRow {
     pub created_ms: i64,
     /// Jobs that are not on the bus.
     pub queued: i64,
-    /// Of these, the ones that never were.
-    pub unsent: i64,
+    /// Jobs by whether they left the panel.
+    pub parts: Parts,
     /// Jobs that the worker has begun.
     pub working: i64,
     /// Jobs that wait for a hand edit to be mended.
     pub blocked: i64,
-    /// All its jobs that have not ended.
-    pub open: i64,
-    /// Jobs that have ended on the server.
-    pub ended: i64,
     /// When the first was sent.
     pub sent_ms: Option<i64>,
     /// How soon it goes out.
     pub priority: Priority,
 }
 
-impl QueueRow {
-    /// Whether all of it can be taken back: none of it ever left the panel.
+/// How many jobs of a request are how far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// They never left the panel.
+    pub unsent: i64,
+    /// They have not ended, those that never left the panel included.
+    pub open: i64,
+    /// They have ended on the server.
+    pub ended: i64,
+}
+
+impl Parts {
+    /// Whether the request can be taken back: all of it waits, and none of it ever left the panel.
     #[must_use]
-    pub const fn can_cancel(&self) -> bool {
-        self.unsent == self.open && self.ended == 0
+    pub const fn can_cancel(self) -> bool {
+        self.unsent > 0 && self.unsent == self.open && self.ended == 0
     }
+}
+
+impl TryFrom<&AnyRow> for Parts {
+    type Error = StoreError;
+
+    fn try_from(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self { unsent: row.try_get("unsent")?, open: row.try_get("open_jobs")?, ended: row.try_get("ended")? })
+    }
+}
+
+/// A job that never left the panel.
+macro_rules! unsent {
+    () => {
+        "state = 'queued' AND released = 0"
+    };
+}
+
+/// How many jobs of a request that are in a state, as one literal so that every statement stays a constant.
+macro_rules! count_of {
+    ($condition:expr, $name:literal) => {
+        concat!("CAST(COALESCE(SUM(CASE WHEN ", $condition, " THEN 1 ELSE 0 END), 0) AS BIGINT) AS ", $name)
+    };
 }
 
 impl TryFrom<&AnyRow> for QueueRow {
@@ -89,11 +118,9 @@ impl TryFrom<&AnyRow> for QueueRow {
             asked_by_name: row.try_get("asked_by_name")?,
             created_ms: row.try_get("created_ms")?,
             queued: row.try_get("queued")?,
-            unsent: row.try_get("unsent")?,
+            parts: Parts::try_from(row)?,
             working: row.try_get("working")?,
             blocked: row.try_get("blocked")?,
-            open: row.try_get("open_jobs")?,
-            ended: row.try_get("ended")?,
             sent_ms: row.try_get("sent_ms")?,
             priority: Priority::of(row.try_get("priority")?),
         })
@@ -111,40 +138,30 @@ pub async fn queue_list(db: &Db, server: ServerId, paging: Paging) -> Result<Pag
     .bind(server.to_string())
     .fetch_one(db.read())
     .await?;
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "SELECT o.id, o.kind, o.subject, o.account_id, o.asked_by_name, o.created_ms, q.queued, q.unsent, q.working, q.blocked, \
          q.open_jobs, q.sent_ms, q.priority, \
          (SELECT COUNT(*) FROM jobs e WHERE e.operation_id = o.id AND e.state IN ('done', 'failed')) AS ended \
-         FROM (SELECT operation_id, COUNT(*) AS open_jobs, \
-         CAST(COALESCE(SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), 0) AS BIGINT) AS queued, \
-         CAST(COALESCE(SUM(CASE WHEN state = 'queued' AND sent_ms IS NULL AND attempt = 1 THEN 1 ELSE 0 END), 0) AS BIGINT) AS unsent, \
-         CAST(COALESCE(SUM(CASE WHEN state = 'working' THEN 1 ELSE 0 END), 0) AS BIGINT) AS working, \
-         CAST(COALESCE(SUM(CASE WHEN state = 'blocked' THEN 1 ELSE 0 END), 0) AS BIGINT) AS blocked, \
-         MIN(sent_ms) AS sent_ms, CAST(MAX(priority) AS BIGINT) AS priority, MIN(id) AS first_job \
+         FROM (SELECT operation_id, COUNT(*) AS open_jobs, ",
+        count_of!("state = 'queued'", "queued"),
+        ", ",
+        count_of!(unsent!(), "unsent"),
+        ", ",
+        count_of!("state = 'working'", "working"),
+        ", ",
+        count_of!("state = 'blocked'", "blocked"),
+        ", ",
+        "MIN(sent_ms) AS sent_ms, CAST(MAX(priority) AS BIGINT) AS priority, MIN(id) AS first_job \
          FROM jobs WHERE server_id = $1 AND state IN ('queued', 'sent', 'working', 'blocked') GROUP BY operation_id) q \
          JOIN operations o ON o.id = q.operation_id \
          ORDER BY CASE WHEN q.queued = q.open_jobs THEN 1 ELSE 0 END, q.priority DESC, q.first_job LIMIT $2 OFFSET $3",
-    )
+    ))
     .bind(server.to_string())
     .bind(paging.limit)
     .bind(paging.offset)
     .fetch_all(db.read())
     .await?;
     Ok(Page { rows: rows.iter().map(QueueRow::try_from).collect::<Result<_, _>>()?, total: total.try_get("n")? })
-}
-
-/// How many jobs the server has of each account.
-///
-/// # Errors
-/// The database fails.
-pub async fn queue_in_flight(db: &Db, server: ServerId) -> Result<Vec<(AccountId, i64)>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT account_id, COUNT(*) AS jobs FROM jobs WHERE server_id = $1 AND state IN ('sent', 'working', 'blocked') GROUP BY account_id",
-    )
-    .bind(server.to_string())
-    .fetch_all(db.read())
-    .await?;
-    rows.iter().map(|row| Ok((parse("jobs.account_id", row.try_get("account_id")?)?, row.try_get("jobs")?))).collect()
 }
 
 /// How deep a server's queue is.
@@ -226,13 +243,13 @@ pub async fn queue_shift_in_tx(tx: &mut Tx, operation: OperationId, shift: Shift
     let (from, sql, bound, until) = match shift {
         Shift::Sooner => (
             Priority::of(priority),
-            "UPDATE jobs SET priority = priority + 10 WHERE account_id = $1 AND state = 'queued' AND id <= $2 AND priority < $3",
+            "UPDATE jobs SET priority = priority + $4 WHERE account_id = $1 AND state = 'queued' AND id <= $2 AND priority < $3",
             last,
             if Priority::of(priority) == Priority::Low { -STEP / 2 } else { STEP / 2 },
         ),
         Shift::Later => (
             Priority::of(priority),
-            "UPDATE jobs SET priority = priority - 10 WHERE account_id = $1 AND state = 'queued' AND id >= $2 AND priority >= $3",
+            "UPDATE jobs SET priority = priority - $4 WHERE account_id = $1 AND state = 'queued' AND id >= $2 AND priority >= $3",
             first,
             if Priority::of(priority) == Priority::High { STEP / 2 } else { -STEP / 2 },
         ),
@@ -243,48 +260,102 @@ pub async fn queue_shift_in_tx(tx: &mut Tx, operation: OperationId, shift: Shift
     let mut moved = 0;
     // Twice: what is two levels away has to move as far.
     for _ in 0..2 {
-        moved += sqlx::query(sql).bind(&account).bind(&bound).bind(until).execute(&mut **tx).await?.rows_affected();
+        moved += sqlx::query(sql).bind(&account).bind(&bound).bind(until).bind(STEP).execute(&mut **tx).await?.rows_affected();
     }
     Ok(moved)
 }
 
-/// What has to be known of a job before it is taken back. What the job itself says is not among it, so that one that cannot be
-/// read can be taken back too.
-#[derive(Debug, Clone)]
-pub struct JobStub {
-    /// The job.
-    pub id: JobId,
+/// A job that never left the panel. What the job itself says is not among it, so that one that cannot be read can be taken back
+/// too.
+#[derive(Debug, Clone, Copy)]
+pub struct UnsentJob {
     /// Its resource.
     pub resource: ResourceKey,
     /// The resource's generation.
     pub generation: Generation,
-    /// Where it stands.
-    pub state: JobState,
-    /// Whether it ever left the panel.
-    pub sent: bool,
 }
 
-/// The jobs of a request, in order.
+macro_rules! parts_of_operation {
+    () => {
+        concat!(
+            "SELECT ",
+            count_of!(unsent!(), "unsent"),
+            ", ",
+            count_of!("state IN ('queued', 'sent', 'working', 'blocked')", "open_jobs"),
+            ", ",
+            count_of!("state IN ('done', 'failed')", "ended"),
+            " FROM jobs WHERE operation_id = $1"
+        )
+    };
+}
+
+/// How many jobs of a request are how far.
 ///
 /// # Errors
 /// The database fails.
-pub async fn job_stubs_in_tx(tx: &mut Tx, operation: OperationId) -> Result<Vec<JobStub>, StoreError> {
-    let rows = sqlx::query("SELECT id, resource, generation, state, attempt, sent_ms FROM jobs WHERE operation_id = $1 ORDER BY position")
-        .bind(operation.to_string())
-        .fetch_all(&mut **tx)
-        .await?;
-    rows.iter()
-        .map(|row| {
-            let sent: Option<i64> = row.try_get("sent_ms")?;
-            Ok(JobStub {
-                id: parse("jobs.id", row.try_get("id")?)?,
-                resource: parse("jobs.resource", row.try_get("resource")?)?,
-                generation: Generation(row.try_get("generation")?),
-                state: parse("jobs.state", row.try_get("state")?)?,
-                sent: sent.is_some() || row.try_get::<i64, _>("attempt")? > 1,
-            })
-        })
-        .collect()
+pub async fn operation_parts(db: &Db, operation: OperationId) -> Result<Parts, StoreError> {
+    let row = sqlx::query(parts_of_operation!()).bind(operation.to_string()).fetch_one(db.read()).await?;
+    Parts::try_from(&row)
+}
+
+/// How many jobs of a request are how far, inside a transaction.
+///
+/// # Errors
+/// The database fails.
+pub async fn operation_parts_in_tx(tx: &mut Tx, operation: OperationId) -> Result<Parts, StoreError> {
+    let row = sqlx::query(parts_of_operation!()).bind(operation.to_string()).fetch_one(&mut **tx).await?;
+    Parts::try_from(&row)
+}
+
+/// Takes the jobs of a request back that never left the panel. In their order within the request.
+///
+/// # Errors
+/// The database fails.
+pub async fn jobs_cancel_in_tx(tx: &mut Tx, operation: OperationId) -> Result<Vec<UnsentJob>, StoreError> {
+    let cancelled = sqlx::query(concat!(
+        "UPDATE jobs SET state = 'cancelled', finished_ms = $1 WHERE operation_id = $2 AND ",
+        unsent!(),
+        " RETURNING resource, generation, position"
+    ))
+    .bind(now_ms())
+    .bind(operation.to_string())
+    .fetch_all(&mut **tx)
+    .await?;
+    let job = |row: &AnyRow| {
+        let job =
+            UnsentJob { resource: parse("jobs.resource", row.try_get("resource")?)?, generation: Generation(row.try_get("generation")?) };
+        Ok((row.try_get::<i64, _>("position")?, job))
+    };
+    let mut jobs = cancelled.iter().map(job).collect::<Result<Vec<_>, StoreError>>()?;
+    jobs.sort_unstable_by_key(|(position, _)| *position);
+    Ok(jobs.into_iter().map(|(_, job)| job).collect())
+}
+
+/// Lets jobs go, before they are published: **what was let go cannot be taken back, and what was taken back is not let go.** Those
+/// that are to be published.
+///
+/// # Errors
+/// The database fails.
+pub async fn jobs_release(db: &Db, jobs: Vec<JobRow>) -> Result<Vec<JobRow>, StoreError> {
+    let mut released = Vec::with_capacity(jobs.len());
+    let mut tx = None;
+    for job in jobs {
+        if !job.released {
+            let tx: &mut Tx = if let Some(tx) = &mut tx { tx } else { tx.insert(db.write().await?) };
+            let done = sqlx::query(concat!("UPDATE jobs SET released = 1 WHERE id = $1 AND ", unsent!()))
+                .bind(job.id.to_string())
+                .execute(&mut **tx)
+                .await?;
+            if done.rows_affected() == 0 {
+                continue;
+            }
+        }
+        released.push(job);
+    }
+    if let Some(tx) = tx {
+        tx.commit().await?;
+    }
+    Ok(released)
 }
 
 /// What jobs of other requests of an account, which have not ended, build on. With the request's name.
@@ -311,21 +382,6 @@ pub async fn requirements_of_others_in_tx(
         all.extend(requires.into_iter().map(|requirement| (subject.clone(), requirement)));
     }
     Ok(all)
-}
-
-/// Takes a job back that never left the panel. False if it has by now.
-///
-/// # Errors
-/// The database fails.
-pub async fn job_cancel_in_tx(tx: &mut Tx, job: JobId) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "UPDATE jobs SET state = 'cancelled', finished_ms = $1 WHERE id = $2 AND state = 'queued' AND sent_ms IS NULL AND attempt = 1",
-    )
-    .bind(now_ms())
-    .bind(job.to_string())
-    .execute(&mut **tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What outcomes of jobs do to resources. Called by dispatch, in the transaction that ends the job.
 //!
-//! **Only the newest generation moves a badge**; an older one only raises what is known to be applied.
+//! **Only the newest generation that is wanted moves a badge**; an older one only raises what is known to be applied.
 //! **A row goes when its deletion was applied**, and its names and claims with it.
 
 use shared::ids::{AccountId, PhpPoolId, SiteId};
@@ -56,7 +56,7 @@ pub async fn resource_retried_in_tx(tx: &mut Tx, key: ResourceKey, generation: G
     advance(tx, key, event).await
 }
 
-/// Whether this is the newest desired state of a resource that still exists.
+/// Whether this is the newest state that is wanted of a resource that still exists.
 ///
 /// # Errors
 /// The database fails.
@@ -91,9 +91,13 @@ async fn is_newest(tx: &mut Tx, key: ResourceKey, generation: Generation) -> Res
     // An update that changes nothing locks the row, so that a request that is just writing the next generation is
     // either seen here or sees this.
     let (sql, id) = match key {
-        ResourceKey::Account(id) => ("UPDATE accounts SET generation = generation WHERE id = $1 AND generation = $2", id.to_string()),
-        ResourceKey::PhpPool(id) => ("UPDATE php_pools SET generation = generation WHERE id = $1 AND generation = $2", id.to_string()),
-        ResourceKey::Site(id) => ("UPDATE sites SET generation = generation WHERE id = $1 AND generation = $2", id.to_string()),
+        ResourceKey::Account(id) => {
+            ("UPDATE accounts SET generation = generation WHERE id = $1 AND wanted_generation = $2", id.to_string())
+        }
+        ResourceKey::PhpPool(id) => {
+            ("UPDATE php_pools SET generation = generation WHERE id = $1 AND wanted_generation = $2", id.to_string())
+        }
+        ResourceKey::Site(id) => ("UPDATE sites SET generation = generation WHERE id = $1 AND wanted_generation = $2", id.to_string()),
         ResourceKey::Worker(id) => {
             ("UPDATE servers SET worker_generation = worker_generation WHERE id = $1 AND worker_generation = $2", id.to_string())
         }

@@ -46,6 +46,8 @@ pub struct SiteRow {
     pub generation: Generation,
     /// The newest that was applied; 0 for none.
     pub applied_generation: Generation,
+    /// The newest generation that is wanted: `generation`, unless newer ones were taken back.
+    pub wanted_generation: Generation,
     /// The newest request about it.
     pub last_operation: OperationId,
     /// When it was asked for.
@@ -68,7 +70,7 @@ macro_rules! site_select {
     () => {
         "SELECT s.id, s.account_id, a.linux_user, a.owner_id, u.name AS owner_name, v.id AS server_id, v.name AS server_name, \
          v.address AS server_address, v.online AS server_online, s.domain, s.document_root, s.php_version, s.presence, s.state, \
-         s.generation, s.applied_generation, s.last_operation_id, s.created_ms, \
+         s.generation, s.applied_generation, s.wanted_generation, s.last_operation_id, s.created_ms, \
          (SELECT COUNT(*) FROM site_names n WHERE n.site_id = s.id AND n.position > 0) AS aliases, \
          (SELECT COUNT(*) FROM drifts d WHERE d.resource = 'site:' || s.id) AS drifted "
     };
@@ -106,6 +108,7 @@ impl TryFrom<&AnyRow> for SiteRow {
             state: parse("sites.state", row.try_get("state")?)?,
             generation: Generation(row.try_get("generation")?),
             applied_generation: Generation(row.try_get("applied_generation")?),
+            wanted_generation: Generation(row.try_get("wanted_generation")?),
             last_operation: parse("sites.last_operation_id", row.try_get("last_operation_id")?)?,
             created_ms: row.try_get("created_ms")?,
             aliases: row.try_get("aliases")?,
@@ -215,7 +218,7 @@ pub struct SiteChange<'a> {
 /// The database fails.
 pub async fn site_update_in_tx(tx: &mut Tx, id: SiteId, change: &SiteChange<'_>) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE sites SET document_root = $1, php_version = $2, presence = $3, state = $4, generation = $5, last_operation_id = $6 \
+        "UPDATE sites SET document_root = $1, php_version = $2, presence = $3, state = $4, generation = $5, wanted_generation = $5, last_operation_id = $6 \
          WHERE id = $7",
     )
     .bind(change.document_root.as_str())

@@ -106,5 +106,13 @@ pub async fn site_configuration_list(db: &Db, site: SiteId) -> Result<Vec<SiteCo
     .bind(site.to_string())
     .fetch_all(db.read())
     .await?;
-    rows.iter().map(SiteConfigurationRow::try_from).collect()
+    Ok(rows.iter().filter_map(|row| readable(site, row)).collect())
+}
+
+/// A generation that no longer reads as one of this release is left out: the others can still be looked at and brought back.
+fn readable(site: SiteId, row: &AnyRow) -> Option<SiteConfigurationRow> {
+    let lost = |error: &StoreError| {
+        tracing::error!(site.id = %site, error = error as &dyn std::error::Error, "a generation of a site cannot be read and is left out");
+    };
+    SiteConfigurationRow::try_from(row).inspect_err(lost).ok()
 }

@@ -63,7 +63,7 @@ pub async fn worker_update_in_tx(tx: &mut Tx, update: &WorkerUpdate<'_>) -> Resu
         asked_by_name: update.asked_by_name.to_owned(),
         idempotency_key: None,
     };
-    operation_insert_in_tx(tx, &new, None).await?;
+    operation_insert_in_tx(tx, &new).await?;
     let job = NewJob { resource, generation, requires: Vec::new(), job: Job::Worker(update.spec.clone()) };
     let (_, coalesced) = job_insert_in_tx(tx, operation, update.server, lane, 0, &job).await?;
     for lost in coalesced {

@@ -9,9 +9,11 @@ use super::components::badge::Tone;
 use super::components::icon::Icon;
 use super::components::stat::{count, counted};
 use super::components::toast::Toast;
-use super::components::{difference, empty_state, reference, time};
+use super::components::toolbar::toolbar;
+use super::components::{difference, empty_state, pager, reference, time};
 use super::fragment::Fragment;
 use super::layout::{self, Nav, Page, Viewer};
+use super::listing::Listing;
 use super::model::{AccountRef, FormKey, ServerRef};
 use crate::paths;
 
@@ -20,8 +22,12 @@ use crate::paths;
 pub struct DriftModel {
     /// What time it is.
     pub now: Timestamp,
-    /// Every server that has joined.
+    /// This page's servers: those that have something come first.
     pub servers: Vec<ServerDrift>,
+    /// How many of all servers have something.
+    pub with_something: u64,
+    /// What is shown.
+    pub listing: Listing,
     /// The live stream.
     pub live: Option<String>,
     /// A message.
@@ -105,7 +111,13 @@ const LIST: &str = "drift-list";
 #[must_use]
 pub fn page(viewer: &Viewer, model: &DriftModel) -> Markup {
     let line = html! { "Every server is compared with what was applied there, every few minutes. What somebody changed by hand appears here: with −, what is there now; with +, what Repair puts back." };
-    let body = html! { (layout::page_head(&html! { "Drift" }, &line, &layout::nothing())) (list(model).html) };
+    let body = html! {
+        (layout::page_head(&html! { "Drift" }, &line, &layout::nothing()))
+        @if model.listing.pages() > 1 || model.listing.is_narrowed() {
+            section.card { (toolbar(&model.listing, &[], &[], "Search by server")) }
+        }
+        (list(model).html)
+    };
     let page = Page::new("Drift", Nav::Drift, body)
         .below(viewer.home(), paths::HOME)
         .live(model.live.as_deref(), false)
@@ -122,13 +134,25 @@ pub fn fragments(model: &DriftModel) -> Vec<Fragment> {
 fn list(model: &DriftModel) -> Fragment {
     let html = html! {
         div.stack #(LIST) {
-            @if model.servers.is_empty() {
+            @if model.servers.is_empty() && model.listing.is_narrowed() {
+                section.card { (empty_state::nothing_found("servers", &model.listing.cleared())) }
+            } @else if model.servers.is_empty() {
                 section.card { (empty_state::empty_state(Icon::Server, "No servers yet", "A server is compared from the moment it has joined.", &layout::nothing())) }
             }
+            @if model.listing.pages() > 1 && !model.listing.is_narrowed() { p.muted.small { (summary(model)) } }
             @for server in &model.servers { (server_card(server, model.now)) }
+            @if model.listing.pages() > 1 { section.card { (pager::pager(&model.listing)) } }
         }
     };
     Fragment::new(LIST, html)
+}
+
+fn summary(model: &DriftModel) -> Markup {
+    let rest = model.listing.total.saturating_sub(model.with_something);
+    html! {
+        (counted(model.with_something, "server has", "servers have")) " drifted or a refused file, and " (if model.with_something == 1 { "comes" } else { "come" })
+        " first. On the other " (count(rest)) " everything is as it was applied, or was not compared yet."
+    }
 }
 
 fn server_card(server: &ServerDrift, now: Timestamp) -> Markup {
@@ -138,7 +162,7 @@ fn server_card(server: &ServerDrift, now: Timestamp) -> Markup {
                 h2 { (reference::server(&server.server)) }
                 p { (looked(server, now)) }
                 form.row method="post" action=(paths::server_drift_check(server.id)) {
-                    button class="btn is-sm" type="submit" { (Icon::RefreshCw) "Check now" }
+                    button class="btn is-sm" type="submit" aria-label={ "Check " (server.server.name) " now" } { (Icon::RefreshCw) "Check now" }
                 }
             }
             @if !server.set_aside.is_empty() { div.card-body.stack { @for file in &server.set_aside { (set_aside(file, now)) } } }
@@ -188,7 +212,9 @@ fn braked(server: &ServerDrift, brake: Brake) -> Markup {
                   writes something else. Look at the differences, then confirm."
             }
             form.row method="post" action=(paths::server_drift_repair(server.id)) {
-                button class="btn is-sm" type="submit" { (Icon::RotateCw) "Confirm: repair all " (count(brake.drifted)) }
+                button class="btn is-sm" type="submit" aria-label={ "Confirm: repair all " (count(server.total)) " on " (server.server.name) } {
+                    (Icon::RotateCw) "Confirm: repair all " (count(server.total))
+                }
             }
         }
     }
@@ -204,11 +230,11 @@ fn policy(server: &ServerDrift) -> Markup {
         span { (now) }
         form.row method="post" action=(paths::server_drift_policy(server.id)) {
             input type="hidden" name="policy" value=(other);
-            button class="btn is-sm" type="submit" { (label) }
+            button class="btn is-sm" type="submit" aria-label={ (server.server.name) ": " (label) } { (label) }
         }
         @if !server.drifted.is_empty() && server.brake.is_none() {
             form.row method="post" action=(paths::server_drift_repair(server.id)) {
-                button class="btn is-sm" type="submit" { (Icon::RotateCw) "Repair all" }
+                button class="btn is-sm" type="submit" aria-label={ "Repair all on " (server.server.name) } { (Icon::RotateCw) "Repair all" }
             }
         }
     }
@@ -226,7 +252,7 @@ fn drift_row(row: &DriftRow, now: Timestamp) -> Markup {
                 (again(&row.note))
                 (difference::differences(&row.note.differences))
             }
-            (repair(&row.note))
+            (repair(&row.note, &row.title))
         }
     }
 }
@@ -237,13 +263,13 @@ fn again(note: &Drifted) -> Markup {
     }
 }
 
-fn repair(note: &Drifted) -> Markup {
+fn repair(note: &Drifted, title: &str) -> Markup {
     html! {
         @if let Some(resource) = &note.repair {
             form.row method="post" action=(paths::DRIFT_REPAIR) {
                 (note.key)
                 input type="hidden" name="resource" value=(resource);
-                button class="btn is-sm" type="submit" { (Icon::RotateCw) "Repair" }
+                button class="btn is-sm" type="submit" aria-label={ "Repair " (title) } { (Icon::RotateCw) "Repair" }
             }
         }
     }
@@ -266,7 +292,7 @@ pub fn note(drifted: &Drifted) -> Markup {
                     (again(drifted))
                     (difference::differences(&drifted.differences))
                 }
-                (repair(drifted))
+                (repair(drifted, "what was changed on the server"))
             }
         }
     }

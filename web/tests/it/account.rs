@@ -36,6 +36,13 @@ async fn an_account_is_placed_on_the_least_loaded_server_with_room() {
             .unwrap();
     let placed: Vec<&str> = placed.iter().map(|row| row.0.as_str()).collect();
     assert_eq!(placed, [large.to_string(), small.to_string(), large.to_string()]);
+    let why: Vec<(String, String)> =
+        sqlx::query_as("SELECT id, placed FROM operations ORDER BY id").fetch_all(app.db().read()).await.unwrap();
+    assert_eq!(why[0].1, "Of 2 web servers that were online and had room, the one with the fewest accounts: it had 0 accounts.");
+    assert_eq!(why[2].1, "The only web server that was online and had room. It had 1 account then.");
+    let page = format!("/operations/{}", why[2].0);
+    assert!(admin.get(&page).await.body.contains(&why[2].1));
+    assert!(!signed_in(&app, "alice").await.get(&page).await.body.contains("Why there"), "how full servers are is not for clients");
     let full = admin.post("/accounts", &[("owner", &owner), ("user", "four"), ("server", &small.to_string())]).await;
     assert_eq!(full.status, 422);
 }

@@ -9,7 +9,8 @@ use web::app::drift::repair_by_policy;
 use web::app::signal::NoSignals;
 use web::dispatch::drift::{configured_apply_in_tx, drift_report_apply_in_tx};
 use web::store::Db;
-use web::store::drift::{DriftFilter, drift_count, drift_list, set_aside_list};
+use web::store::drift::{drift_count, drift_list_of_servers};
+use web::store::drift_fleet::set_aside_list;
 use worker::system::fake::Node;
 
 use crate::support::app::TestApp;
@@ -41,7 +42,14 @@ async fn found(db: &Db, server: ServerId, findings: Vec<DriftFinding>) {
 }
 
 async fn drifted(db: &Db) -> Vec<ResourceKey> {
-    drift_list(db, DriftFilter::default(), 500).await.unwrap().into_iter().map(|row| row.resource).collect()
+    let servers: Vec<(String,)> = sqlx::query_as("SELECT id FROM servers").fetch_all(db.read()).await.unwrap();
+    let servers: Vec<ServerId> = servers.iter().map(|(id,)| id.parse().unwrap()).collect();
+    drift_list_of_servers(db, &servers, 500).await.unwrap().into_iter().map(|row| row.resource).collect()
+}
+
+/// The files that are set aside on a server.
+async fn set_aside(db: &Db, server: ServerId) -> Vec<SetAside> {
+    set_aside_list(db, &[server]).await.unwrap().remove(&server).unwrap_or_default()
 }
 
 fn site_key(path: &str) -> ResourceKey {
@@ -95,13 +103,13 @@ async fn a_report_afresh_replaces_what_was_known_and_set_aside_files_are_listed(
         let (town, _, key) = town(db.clone()).await;
         found(&db, town.server, vec![finding(key, 1, true)]).await;
         let file = SetAside { path: "/etc/nginx/gantry.d/server/a.conf.broken".to_owned(), said: "[emerg] x".to_owned(), at_ms: 1 };
-        let set_aside = DriftReport { set_aside: Some(vec![file.clone()]), ..DriftReport::default() };
-        report(&db, town.server, set_aside).await;
-        assert_eq!((drifted(&db).await, set_aside_list(&db, town.server).await.unwrap()), (vec![key], vec![file.clone()]));
+        let listed = DriftReport { set_aside: Some(vec![file.clone()]), ..DriftReport::default() };
+        report(&db, town.server, listed).await;
+        assert_eq!((drifted(&db).await, set_aside(&db, town.server).await), (vec![key], vec![file.clone()]));
         report(&db, town.server, DriftReport { afresh: true, ..DriftReport::default() }).await;
-        assert_eq!((drifted(&db).await, set_aside_list(&db, town.server).await.unwrap()), (vec![], vec![file]));
+        assert_eq!((drifted(&db).await, set_aside(&db, town.server).await), (vec![], vec![file]));
         report(&db, town.server, DriftReport { set_aside: Some(vec![]), ..DriftReport::default() }).await;
-        assert_eq!(set_aside_list(&db, town.server).await.unwrap(), []);
+        assert_eq!(set_aside(&db, town.server).await, []);
     })
     .await;
 }
@@ -213,6 +221,109 @@ async fn more_than_a_twentieth_asks_first_and_a_word_of_an_admin_repairs_it_all(
         assert_eq!(asked, [account, key]);
         town.apply_all().await;
         assert!(!town.admin.get("/drift").await.body.contains("more than 5 %"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_word_of_an_admin_repairs_all_however_much_it_is_and_says_how_much() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        let account = Town::id(&town.alpha).to_owned();
+        let mut sites = Vec::new();
+        for n in 0..30 {
+            let fields = [("account", account.as_str()), ("domain", &format!("s{n}.example.com")), ("php", "static")];
+            sites.push(town.alice.post("/sites", &fields).await.location().to_owned());
+        }
+        town.apply_all().await;
+        found(&db, town.server, sites.iter().map(|site| finding(site_key(site), 1, true)).collect()).await;
+        // One has a change under way, and one cannot be read.
+        assert_eq!(town.alice.post(&format!("{}/suspend", sites[3]), &[]).await.status, 303);
+        let mut tx = db.write().await.unwrap();
+        sqlx::query("UPDATE drifts SET differences = '{' WHERE resource = $1")
+            .bind(site_key(&sites[4]).to_string())
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(town.admin.post(&format!("/servers/{}/drift/repair", town.server), &[]).await.status, 303);
+        let told = town.admin.get("/drift").await.body;
+        assert!(told.contains("28 resources are being repaired."), "{told}");
+        assert_eq!(open_jobs(&db).await.len(), 29, "with the one that was under way");
+        assert_eq!(town.admin.post(&format!("/servers/{}/drift/repair", town.server), &[]).await.status, 303);
+        assert!(town.admin.get("/drift").await.body.contains("Nothing is left to repair"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_drifts_again_and_again_or_cannot_be_read_holds_up_the_repair_of_nothing_else() {
+    on_each(async |db| {
+        let (mut town, _, key) = town(db.clone()).await;
+        policy(&mut town, "repair").await;
+        for generation in 1..=3 {
+            found(&db, town.server, vec![finding(key, generation, true)]).await;
+            repair_by_policy(&db, &NoSignals).await.unwrap();
+            town.apply_all().await;
+        }
+        let account = ResourceKey::Account(Town::id(&town.alpha).parse().unwrap());
+        found(&db, town.server, vec![finding(key, 4, true), finding(account, 1, true)]).await;
+        assert!(!town.admin.get("/drift").await.body.contains("more than 5 %"));
+        repair_by_policy(&db, &NoSignals).await.unwrap();
+        assert_eq!(open_jobs(&db).await.iter().map(|job| job.resource).collect::<Vec<_>>(), [account]);
+        town.apply_all().await;
+
+        let mut tx = db.write().await.unwrap();
+        sqlx::query("UPDATE drifts SET differences = '{'").execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        found(&db, town.server, vec![finding(account, 2, true)]).await;
+        repair_by_policy(&db, &NoSignals).await.unwrap();
+        assert_eq!(open_jobs(&db).await.iter().map(|job| job.resource).collect::<Vec<_>>(), [account]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn servers_that_have_something_come_first_on_a_page_that_ends_and_others_are_found_by_name() {
+    on_each(async |db| {
+        let (mut town, _, key) = town(db.clone()).await;
+        for n in 0..12 {
+            server(&db, &format!("calm{n:02}"), None).await;
+        }
+        found(&db, town.server, vec![finding(key, 1, true)]).await;
+        let page = town.admin.get("/drift").await.body;
+        let at = |name: &str| page.find(&format!(">{name}<"));
+        assert!(at("web1").is_some() && at("web1") < at("calm00"), "{page}");
+        assert!(page.contains("1 server has drifted") && page.contains("1 to 10 of 13") && at("calm11").is_none(), "{page}");
+        let found = town.admin.get("/drift?q=calm11").await.body;
+        assert!(found.contains(">calm11<") && !found.contains(">web1<"), "{found}");
+        assert!(town.admin.get("/drift?page=2").await.body.contains(">calm11<"));
+        assert!(town.admin.get("/drift?q=nothing").await.body.contains("No servers match"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_that_has_drifted_says_so_however_many_of_its_sites_have_too() {
+    on_each(async |db| {
+        let (mut town, ..) = town(db.clone()).await;
+        let account = Town::id(&town.alpha).to_owned();
+        let mut tx = db.write().await.unwrap();
+        for _ in 0..101 {
+            sqlx::query(
+                "INSERT INTO drifts (resource, server_id, account_id, generation, differences, since_ms) VALUES ($1, $2, $3, 1, '[]', 1)",
+            )
+            .bind(ResourceKey::Site(SiteId::new()).to_string())
+            .bind(town.server.to_string())
+            .bind(&account)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        }
+        tx.commit().await.unwrap();
+        assert!(!town.admin.get(&town.alpha.clone()).await.body.contains("Changed on the server since"));
+        found(&db, town.server, vec![finding(ResourceKey::Account(account.parse().unwrap()), 1, true)]).await;
+        assert!(town.admin.get(&town.alpha.clone()).await.body.contains("Changed on the server since"));
     })
     .await;
 }

@@ -28,6 +28,7 @@ mod server;
 mod session;
 mod site;
 mod store;
+mod take_back;
 mod views;
 mod whole;
 mod worker_update;

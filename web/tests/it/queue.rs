@@ -6,7 +6,7 @@ use shared::operation::{JobEvent, JobState};
 use web::dispatch::scheduler::fair_window;
 use web::store::job::{job_advance_in_tx, job_fetch_in_tx};
 use web::store::job_progress::job_progress_in_tx;
-use web::store::job_queue::{PER_ACCOUNT, PER_SERVER, job_list_applied, job_queue, job_resend_in_tx};
+use web::store::job_queue::{job_list_applied, job_list_silent, job_queue, job_resend_in_tx};
 use web::store::operation::operation_settle_in_tx;
 use web::store::resource::{resource_applied_in_tx, resource_failed_in_tx};
 
@@ -147,7 +147,7 @@ async fn what_a_host_has_lost_is_sent_in_an_order_in_which_nothing_waits_for_wha
         tx.commit().await.unwrap();
         let queue = job_queue(&db, town.server).await.unwrap();
         assert_eq!(queue.queued.len(), 23, "two accounts, a pool and the sites");
-        let window = fair_window(&queue, PER_ACCOUNT, PER_SERVER);
+        let window = fair_window(&queue);
         for job in queue.queued.iter().filter(|job| window.contains(&job.id)) {
             for requirement in &job.requires {
                 let needed = queue.queued.iter().find(|other| other.resource == requirement.resource).unwrap();
@@ -172,6 +172,28 @@ async fn what_a_host_should_serve_is_the_newest_that_was_applied_and_nothing_tha
         let sites: Vec<(ResourceKey, Generation)> =
             applied.iter().map(|job| (job.resource, job.generation)).filter(|(key, _)| matches!(key, ResourceKey::Site(_))).collect();
         assert_eq!(sites, [(ResourceKey::Site(Town::id(&kept).parse().unwrap()), Generation(1))]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_job_is_seen_beside_those_of_servers_that_are_offline_and_those_that_cannot_be_read() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        for domain in ["one.example.com", "two.example.com"] {
+            town.site(domain).await;
+        }
+        let jobs = open_jobs(&db).await;
+        let mut tx = db.write().await.unwrap();
+        sqlx::query("UPDATE jobs SET state = 'sent', sent_ms = 1 WHERE state = 'queued'").execute(&mut *tx).await.unwrap();
+        sqlx::query("UPDATE jobs SET job = '{' WHERE id = $1").bind(jobs[0].id.to_string()).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        let silent = async || job_list_silent(&db, 1_000_000, 1000).await.unwrap().into_iter().map(|job| job.id).collect::<Vec<_>>();
+        assert_eq!(silent().await, jobs[1..].iter().map(|job| job.id).collect::<Vec<_>>());
+        let mut tx = db.write().await.unwrap();
+        sqlx::query("UPDATE servers SET online = 0").execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(silent().await, [], "they wait on the bus, and take no place in the sweep");
     })
     .await;
 }

@@ -1,12 +1,13 @@
 //! Steering a queue: pausing, moving, taking back; and how many requests an account may have.
 
-use shared::ids::OperationId;
+use shared::ids::{AccountId, JobId, OperationId};
 use shared::jobs::{Job, ResourceKey};
 use shared::operation::{JobEvent, ResourceState};
 use web::dispatch::scheduler::fair_window;
 use web::store::Db;
 use web::store::job::{JobRow, job_advance_in_tx, job_fetch_in_tx};
-use web::store::job_queue::{PER_ACCOUNT, PER_SERVER, Queue, job_queue, job_queue_stuck_since};
+use web::store::job_queue::{PER_SERVER, Queue, RESERVE, job_queue, job_queue_stuck_since};
+use web::store::queue::jobs_release;
 
 use crate::support::app::TestApp;
 use crate::support::db::on_each;
@@ -101,8 +102,8 @@ async fn what_was_sent_or_done_cannot_be_taken_back_and_says_so() {
         let mut town = Town::over(TestApp::over(db.clone())).await;
         town.site("shop.example.com").await;
         let operation = newest(&db, "shop.example.com").await;
-        let first = open_jobs(&db).await.remove(0);
-        send(&db, &first).await;
+        let jobs = jobs_release(&db, open_jobs(&db).await).await.unwrap();
+        send(&db, &jobs[0]).await;
         let refused = town.admin.post(&cancel(operation), &[]).await;
         assert_eq!(refused.status, 409);
         assert!(refused.body.contains("It has been sent to its server"), "{}", refused.body);
@@ -260,11 +261,17 @@ async fn one_accounts_flood_leaves_room_for_everybody_else() {
         let calm = |job: &&JobRow| matches!(&job.job, Job::Site(spec) if spec.domain.as_str() == "calm.example.net");
         let calm = queue.queued.iter().find(calm).expect("it is seen").clone();
         let flood = queue.queued.iter().find(|job| job.account_id != calm.account_id).unwrap().account_id;
-        assert!(fair_window(&queue, PER_ACCOUNT, PER_SERVER).contains(&calm.id));
+        assert!(fair_window(&queue).contains(&calm.id));
         // Nor does a server that is full of others keep it out.
         let full = Queue { queued: queue.queued.clone(), in_flight: vec![(flood, PER_SERVER)] };
-        let window = fair_window(&full, PER_ACCOUNT, PER_SERVER);
+        let window = fair_window(&full);
         assert_eq!(window, std::collections::HashSet::from([calm.id]));
+        // Many accounts with one job each fill no more than the reserve.
+        let many = |n: u32| (0..n).map(|_| JobRow { id: JobId::new(), account_id: AccountId::new(), ..calm.clone() }).collect();
+        let crowd = Queue { queued: many(500), in_flight: vec![(flood, PER_SERVER)] };
+        assert_eq!(fair_window(&crowd).len(), RESERVE as usize);
+        let crowd = Queue { queued: many(500), in_flight: Vec::new() };
+        assert_eq!(fair_window(&crowd).len(), (PER_SERVER + RESERVE) as usize);
     })
     .await;
 }
@@ -288,8 +295,11 @@ async fn an_account_has_so_many_requests_open_and_no_more_and_can_always_be_susp
         tx.commit().await.unwrap();
         let account = Town::id(&town.alpha).to_owned();
         let refused = town.alice.post("/sites", &[("account", &account), ("domain", "more.example.com"), ("php", "")]).await;
-        assert!(refused.status == 409 && refused.body.contains("256 changes under way"), "{}", refused.body);
+        assert!(refused.status == 422 && refused.body.contains("256 changes under way"), "{}", refused.body);
+        assert_eq!(refused.value("domain").as_deref(), Some("more.example.com"), "what was typed is kept");
         assert_eq!(names(&db).await, ["shop.example.com"], "nothing was changed");
+        let preview = town.alice.post("/sites/new/preview", &[("account", &account), ("domain", "more.example.com"), ("php", "")]).await;
+        assert!(preview.status == 200 && !preview.body.contains("256 changes under way"), "{}", preview.body);
         let beta = Town::id(&town.beta).to_owned();
         assert_eq!(town.bob.post("/sites", &[("account", &beta), ("domain", "calm.example.net"), ("php", "")]).await.status, 303);
         let alpha = town.alpha.clone();

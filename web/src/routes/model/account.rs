@@ -201,7 +201,7 @@ pub async fn account_show_model(
 }
 
 fn pool_row(pool: &PhpPoolRow, sites: &[SiteLine]) -> PoolRow {
-    let state = match (pool.applied_generation == pool.generation, pool.applied_generation.0) {
+    let state = match (pool.applied_generation == pool.wanted_generation, pool.applied_generation.0) {
         (true, _) => ResourceState::Active,
         (false, 0) => ResourceState::Provisioning,
         (false, _) => ResourceState::Updating,

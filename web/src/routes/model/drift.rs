@@ -1,67 +1,74 @@
 //! Drift, previews and history as pages show them.
 
 use shared::difference::{Difference, unified};
+use shared::events::SetAside;
 use shared::failure::FailureCode;
-use shared::ids::{AccountId, SiteId};
-use shared::jobs::{Generation, Job, ResourceKey};
-use shared::live_read::Planned;
+use shared::ids::{AccountId, ServerId, SiteId};
+use shared::jobs::{Generation, ResourceKey};
 
-use super::{at, count, form_key, press_key};
-use crate::app::drift::{brakes, comes_back};
-use crate::app::preview::Preview;
+use super::{ListQuery, at, count, form_key, press_key};
+use crate::app::drift::brakes;
+use crate::app::preview::{Part as Planning, Preview};
 use crate::app::site_history::site_history;
 use crate::app::{Actor, AppError};
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
-use crate::store::drift::{DriftFilter, DriftPolicy, DriftRow as Stored, drift_count, drift_list, drift_policy, set_aside_list};
-use crate::store::server::{ServerRow, server_list};
+use crate::store::drift::{DriftRow as Stored, drift_fetch, drift_list_of_account, drift_list_of_servers};
+use crate::store::drift_fleet::{DriftPolicy, DriftServer, drift_server_count, drift_server_list, set_aside_list};
+use crate::store::server::ServerRow;
 use crate::store::site::site_fetch;
 use crate::store::site_configuration::SiteConfigurationRow;
 use crate::views::drift::{Brake, DriftModel, DriftRow, Drifted, ServerDrift, SetAsideRow};
+use crate::views::listing::Listing;
 use crate::views::model::{AccountRef, FormKey, ServerRef};
 use crate::views::preview::{Part, PreviewModel};
 use crate::views::site::{Compared, GenerationRow, HistoryModel};
 
 /// Drifted resources of one server that a page shows.
-const SHOWN: i64 = 100;
+const SHOWN: i64 = 50;
+/// Servers per page: each is a card with everything that has drifted there.
+const SERVERS: u64 = 10;
 
 /// The page of drift.
 ///
 /// # Errors
 /// [`AppError::Forbidden`] for clients, or the database fails.
-pub async fn drift_model(state: &AppState, actor: &Actor, live: Option<String>) -> Result<DriftModel, PageError> {
+pub async fn drift_model(state: &AppState, actor: &Actor, query: &ListQuery, live: Option<String>) -> Result<DriftModel, PageError> {
     actor.require_admin()?;
-    let mut servers = Vec::new();
-    for server in server_list(state.db()).await?.iter().filter(|server| server.public_key.is_some()) {
-        servers.push(server_drift(state, server).await?);
-    }
-    Ok(DriftModel { now: jiff::Timestamp::now(), servers, live, toast: None })
-}
-
-async fn server_drift(state: &AppState, server: &ServerRow) -> Result<ServerDrift, PageError> {
-    let found = drift_list(state.db(), DriftFilter { server: Some(server.id), ..DriftFilter::default() }, SHOWN).await?;
-    let counted = drift_count(state.db(), server.id).await?;
-    let repairs = drift_policy(state.db(), server.id).await? == DriftPolicy::Repair;
-    let mut drifted = Vec::with_capacity(found.len());
-    for row in &found {
-        drifted.push(drift_row(state, row).await?);
-    }
-    let look = server.heartbeat.as_ref().and_then(|heartbeat| heartbeat.look);
-    let aside = set_aside_list(state.db(), server.id).await?;
-    Ok(ServerDrift {
-        server: ServerRef { id: Some(server.id), name: server.name.clone() },
-        id: server.id,
-        looked: look.map(|look| (at(look.at_ms), u64::from(look.resources))),
-        repairs,
-        brake: brakes(counted).then_some(Brake { drifted: count(counted.drifted), resources: count(counted.resources) }),
-        drifted,
-        total: count(counted.drifted),
-        set_aside: aside.into_iter().map(|file| SetAsideRow { path: file.path, said: file.said, at: at(file.at_ms) }).collect(),
+    let found = drift_server_list(state.db(), &query.q, query.paging_by(SERVERS)).await?;
+    let ids: Vec<ServerId> = found.rows.iter().map(|server| server.id).collect();
+    let drifts = drift_list_of_servers(state.db(), &ids, SHOWN).await?;
+    let mut aside = set_aside_list(state.db(), &ids).await?;
+    let servers = found.rows.iter().map(|server| {
+        let drifts = drifts.iter().filter(|drift| drift.server_id == server.id);
+        server_drift(server, drifts, aside.remove(&server.id).unwrap_or_default())
+    });
+    Ok(DriftModel {
+        now: jiff::Timestamp::now(),
+        servers: servers.collect(),
+        with_something: count(drift_server_count(state.db()).await?),
+        listing: Listing { per_page: SERVERS, ..query.listing(paths::DRIFT, found.total) },
+        live,
+        toast: None,
     })
 }
 
-async fn drift_row(state: &AppState, row: &Stored) -> Result<DriftRow, PageError> {
+fn server_drift<'a>(server: &DriftServer, drifts: impl Iterator<Item = &'a Stored>, aside: Vec<SetAside>) -> ServerDrift {
+    let fresh = server.count.drifted - server.count.given_up;
+    ServerDrift {
+        server: ServerRef { id: Some(server.id), name: server.name.clone() },
+        id: server.id,
+        looked: server.look.map(|look| (at(look.at_ms), u64::from(look.resources))),
+        repairs: server.policy == DriftPolicy::Repair,
+        brake: brakes(server.count).then_some(Brake { drifted: count(fresh), resources: count(server.count.resources) }),
+        drifted: drifts.map(drift_row).collect(),
+        total: count(server.count.drifted),
+        set_aside: aside.into_iter().map(|file| SetAsideRow { path: file.path, said: file.said, at: at(file.at_ms) }).collect(),
+    }
+}
+
+fn drift_row(row: &Stored) -> DriftRow {
     let (title, path) = match (row.resource, &row.domain, row.php) {
         (ResourceKey::Site(id), Some(domain), _) => (format!("Site {}", domain.to_unicode()), Some(paths::site(id))),
         (ResourceKey::PhpPool(_), _, Some(version)) => {
@@ -70,24 +77,24 @@ async fn drift_row(state: &AppState, row: &Stored) -> Result<DriftRow, PageError
         (ResourceKey::Account(id), ..) => (format!("Account {}", row.linux_user), Some(paths::account(id))),
         (ResourceKey::Site(_) | ResourceKey::PhpPool(_) | ResourceKey::Worker(_), ..) => (row.resource.kind().to_string(), None),
     };
-    Ok(DriftRow {
+    DriftRow {
         resource: row.resource.to_string(),
         title,
         path,
         account: AccountRef { id: row.account_id, user: row.linux_user.clone() },
-        note: note(state, row).await?,
-    })
+        note: note(row),
+    }
 }
 
 /// For an admin.
-async fn note(state: &AppState, row: &Stored) -> Result<Drifted, PageError> {
-    Ok(Drifted {
+fn note(row: &Stored) -> Drifted {
+    Drifted {
         since: at(row.since_ms),
         differences: row.differences.clone(),
         repair: row.settled.then(|| row.resource.to_string()),
-        comes_back: comes_back(&state.app.db, row.resource).await?,
+        comes_back: row.given_up,
         key: press_key(row.resource, row.generation),
-    })
+    }
 }
 
 /// What the page of a resource says of its drift. Clients are not told how it differs: files have other people's names in them.
@@ -95,8 +102,7 @@ async fn note(state: &AppState, row: &Stored) -> Result<Drifted, PageError> {
 /// # Errors
 /// The database fails.
 pub async fn drifted_of(state: &AppState, actor: &Actor, resource: ResourceKey) -> Result<Option<Drifted>, PageError> {
-    let found = drift_list(state.db(), DriftFilter { resource: Some(resource), ..DriftFilter::default() }, 1).await?;
-    noted(state, actor, found.first()).await
+    Ok(drift_fetch(state.db(), resource).await?.as_ref().map(|found| noted(actor, found)))
 }
 
 /// What the page of an account says: of itself first, then of its PHP.
@@ -104,19 +110,14 @@ pub async fn drifted_of(state: &AppState, actor: &Actor, resource: ResourceKey) 
 /// # Errors
 /// The database fails.
 pub async fn drifted_of_account(state: &AppState, actor: &Actor, account: AccountId) -> Result<Option<Drifted>, PageError> {
-    let found = drift_list(state.db(), DriftFilter { account: Some(account), ..DriftFilter::default() }, SHOWN).await?;
-    let of_site = |row: &&Stored| matches!(row.resource, ResourceKey::Site(_));
-    let own = found.iter().find(|row| row.resource == ResourceKey::Account(account));
-    noted(state, actor, own.or_else(|| found.iter().find(|row| !of_site(row)))).await
+    Ok(drift_list_of_account(state.db(), account).await?.first().map(|found| noted(actor, found)))
 }
 
-async fn noted(state: &AppState, actor: &Actor, found: Option<&Stored>) -> Result<Option<Drifted>, PageError> {
-    let Some(row) = found else { return Ok(None) };
+fn noted(actor: &Actor, found: &Stored) -> Drifted {
     if actor.is_admin() {
-        return Ok(Some(note(state, row).await?));
+        return note(found);
     }
-    let plain = Drifted { since: at(row.since_ms), differences: Vec::new(), repair: None, comes_back: false, key: FormKey::default() };
-    Ok(Some(plain))
+    Drifted { since: at(found.since_ms), differences: Vec::new(), repair: None, comes_back: false, key: FormKey::default() }
 }
 
 /// When a server was last compared with what was applied, if the thing was there by then.
@@ -128,12 +129,12 @@ pub fn watched_at(server: &ServerRow, created_ms: i64) -> Option<jiff::Timestamp
 /// What a change would do, in the words of one viewer.
 #[must_use]
 pub fn preview_model(actor: &Actor, preview: Preview) -> PreviewModel {
-    let parts = preview.parts.map(|parts| parts.into_iter().map(|(job, planned)| part(actor, &job, planned)).collect());
+    let parts = preview.parts.map(|parts| parts.into_iter().map(|planned| part(actor, planned)).collect());
     PreviewModel { server: preview.server, parts, left_out: preview.left_out as u64 }
 }
 
-fn part(actor: &Actor, job: &Job, planned: Planned) -> Part {
-    let title = super::operation::title_of(job);
+fn part(actor: &Actor, Planning { job, planned, drifted }: Planning) -> Part {
+    let title = super::operation::title_of(&job);
     // The request makes what is missing first: a new account's site cannot be planned before the account is there.
     if planned.refused.as_ref().is_some_and(|refused| refused.code == FailureCode::RequirementFailed) {
         let text = "Set up once its account is there; what was done is on the request's own page then.".to_owned();
@@ -142,11 +143,22 @@ fn part(actor: &Actor, job: &Job, planned: Planned) -> Part {
     let words = |refused: &shared::live_read::Refused| {
         if actor.is_admin() { refused.code.what_happened_for_admins() } else { refused.code.what_happened() }.to_owned()
     };
+    // What somebody has changed by hand is not told to clients, here no more than in the note on the drift.
+    let differences = planned.differences.into_iter();
+    let differences = if drifted && !actor.is_admin() { differences.map(without_lines).collect() } else { differences.collect() };
     Part {
         title,
         refused: planned.refused.as_ref().map(words),
         detail: planned.refused.filter(|_| actor.is_admin()).map(|refused| refused.detail),
-        differences: planned.differences,
+        differences,
+    }
+}
+
+/// Which file changes, not how.
+fn without_lines(difference: Difference) -> Difference {
+    match difference {
+        Difference::File { path, diff: _ } => Difference::Fact { text: format!("{path} changes.") },
+        Difference::Fact { .. } => difference,
     }
 }
 
@@ -186,4 +198,34 @@ pub async fn site_history_model(state: &AppState, actor: &Actor, id: SiteId, fro
         compared,
         refused: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::difference::Difference;
+    use shared::ids::SiteId;
+    use shared::jobs::{Job, ResourceKey, WorkerSpec};
+    use shared::live_read::Planned;
+
+    use super::{Planning, part};
+    use crate::app::Actor;
+    use crate::store::user::UserRole;
+
+    #[test]
+    fn a_preview_tells_clients_nothing_of_what_somebody_has_changed_by_hand() {
+        let spec = WorkerSpec { version: "1.0".parse().unwrap(), packages: Vec::new(), panel: String::new(), fingerprint: String::new() };
+        let planning = |drifted| Planning {
+            job: Job::Worker(spec.clone()),
+            planned: Planned {
+                resource: ResourceKey::Site(SiteId::new()),
+                differences: vec![Difference::File { path: "/etc/a.conf".to_owned(), diff: "-by hand\n".to_owned() }],
+                refused: None,
+            },
+            drifted,
+        };
+        let (admin, client) = (Actor::gantry(), Actor { role: UserRole::Client, ..Actor::gantry() });
+        let told = |actor: &Actor, drifted| format!("{:?}", part(actor, planning(drifted)).differences);
+        assert!(told(&admin, true).contains("by hand") && told(&client, false).contains("by hand"));
+        assert!(!told(&client, true).contains("by hand") && told(&client, true).contains("/etc/a.conf changes."));
+    }
 }

@@ -62,7 +62,7 @@ async fn parts_of(state: &AppState, actor: &Actor, view: &LiveView) -> Result<Li
             let model = server_list_model(state, actor, query, None).await?;
             list(server::container(&model), server::fragments(&model))
         }
-        LiveView::Drift => parts(drift::fragments(&drift_model(state, actor, None).await?)),
+        LiveView::Drift(query) => parts(drift::fragments(&drift_model(state, actor, query, None).await?)),
         LiveView::Rollout => parts(server::rollout_fragments(&rollout_model(state, actor, None).await?)),
         LiveView::Server(id, span) => {
             let model = server_show_model(state, actor, *id, *span, None).await?;

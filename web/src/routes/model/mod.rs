@@ -71,7 +71,12 @@ impl ListQuery {
     }
 
     fn paging(&self) -> Paging {
-        Paging::page(signed(self.number()), signed(PER_PAGE))
+        self.paging_by(PER_PAGE)
+    }
+
+    /// Of a list with so many rows per page.
+    fn paging_by(&self, per_page: u64) -> Paging {
+        Paging::page(signed(self.number()), signed(per_page))
     }
 
     /// The direction of the chosen column; of a list's own order, `otherwise`.

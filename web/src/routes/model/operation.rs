@@ -19,9 +19,11 @@ use crate::store::audit::audit_address_of_operation;
 use crate::store::job::{JobList, JobRow, UnreadableJob, job_list_of_operation};
 use crate::store::job_record::{AttemptRow, job_attempts_of_operation, job_records_of_operation};
 use crate::store::list::{Direction, Visible};
+use crate::store::operation::operation_placed;
 use crate::store::operation_list::{
     OperationFilter, OperationListRow, OperationSort, operation_counts, operation_fetch_visible, operation_list, operation_rows,
 };
+use crate::store::queue::operation_parts;
 use crate::store::server::{server_fetch, server_list};
 use crate::store::site::site_fetch;
 use crate::views::layout::Audience;
@@ -284,7 +286,7 @@ pub async fn operation_show_model(state: &AppState, actor: &Actor, id: Operation
         blackbox.records = job_records_of_operation(state.db(), id).await?.into_iter().collect();
         blackbox.attempts = job_attempts_of_operation(state.db(), id).await?;
     }
-    let unsent = jobs.iter().all(|job| job.state == JobState::Queued && job.sent_ms.is_none() && job.attempt == 1);
+    let can_cancel = actor.is_admin() && operation_parts(state.db(), id).await?.can_cancel();
     let account = account_fetch(state.db(), actor.visible(), operation.account_id).await?;
     let server = found.server_name.as_ref().map(ToString::to_string).unwrap_or_default();
     Ok(ShowModel {
@@ -292,13 +294,14 @@ pub async fn operation_show_model(state: &AppState, actor: &Actor, id: Operation
         row: row(state, actor, &found).await?,
         jobs: jobs.iter().map(|job| job_block(actor, job, &server, &mut blackbox)).collect(),
         unreadable: unreadable.into_iter().map(|job| unreadable_job(actor, job)).collect(),
-        cancel: (actor.is_admin() && operation.state == OperationState::Waiting && unsent).then(|| paths::operation_cancel(id)),
+        cancel: can_cancel.then(|| paths::operation_cancel(id)),
         queue: (actor.is_admin() && !operation.state.has_ended() && found.server_name.is_some())
             .then(|| paths::server_queue(operation.server_id)),
         record: actor.is_admin().then(|| paths::operation_record(id)),
         asked_by: PersonRef { id: actor.is_admin().then_some(operation.asked_by), name: operation.asked_by_name.clone() },
         asked_from: if actor.is_admin() { audit_address_of_operation(state.db(), id, &operation.subject).await? } else { None },
         account: account.map(|account| AccountRef { id: account.id, user: account.linux_user }),
+        placed: if actor.is_admin() { operation_placed(state.db(), id).await? } else { String::new() },
         finished_at: operation.finished_ms.map(at),
         retry: (operation.state == OperationState::Failed).then(|| paths::operation_retry(id)),
         show_detail: actor.is_admin(),

@@ -10,6 +10,7 @@ use crate::state::AppState;
 use crate::store::audit::audit_address_of_operation;
 use crate::store::job::{JobList, JobRow, job_list_of_operation};
 use crate::store::job_record::{AttemptRow, job_attempts_of_operation, job_records_of_operation};
+use crate::store::operation::operation_placed;
 use crate::store::operation_list::operation_fetch_visible;
 
 /// Everything that is kept of an operation. **No secret is in it**: a password travels sealed, and is left out all the same.
@@ -35,6 +36,7 @@ pub async fn operation_record(state: &AppState, actor: &Actor, id: OperationId) 
         "server": { "id": operation.server_id, "name": found.server_name },
         "asked_by": { "id": operation.asked_by, "name": operation.asked_by_name,
             "address": audit_address_of_operation(state.db(), id, &operation.subject).await? },
+        "placed": operation_placed(state.db(), id).await?,
         "state": operation.state,
         "created_ms": operation.created_ms,
         "finished_ms": operation.finished_ms,

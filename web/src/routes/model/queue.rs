@@ -13,9 +13,9 @@ use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
 use crate::store::account::account_fetch;
-use crate::store::job_queue::{PER_ACCOUNT, PER_SERVER};
+use crate::store::job_queue::{PER_ACCOUNT, has_room, job_in_flight};
 use crate::store::operation_list::operation_fetch_visible;
-use crate::store::queue::{Priority, QueueRow, queue_depths, queue_in_flight, queue_list};
+use crate::store::queue::{Priority, QueueRow, queue_depths, queue_list};
 use crate::store::server::ServerRow;
 use crate::views::model::AccountRef;
 use crate::views::queue::{CancelModel, Line, QueueModel, Standing, Urgency};
@@ -34,7 +34,7 @@ pub async fn queue_model(
     let server = server_get(&state.app, actor, id).await?;
     let depth = queue_depths(state.db()).await?.into_iter().find(|depth| depth.server == id);
     let found = queue_list(state.db(), id, query.paging()).await?;
-    let in_flight = queue_in_flight(state.db(), id).await?;
+    let in_flight = job_in_flight(state.db(), id).await?;
     let share = Share { total: in_flight.iter().map(|(_, jobs)| *jobs).sum(), of: in_flight.into_iter().collect() };
     let mut accounts: HashMap<AccountId, Option<AccountRef>> = HashMap::new();
     for row in &found.rows {
@@ -62,8 +62,14 @@ pub async fn queue_model(
 
 /// How many jobs the server has.
 struct Share {
-    total: i64,
-    of: HashMap<AccountId, i64>,
+    total: u32,
+    of: HashMap<AccountId, u32>,
+}
+
+impl Share {
+    fn of_account(&self, account: AccountId) -> u32 {
+        self.of.get(&account).copied().unwrap_or(0)
+    }
 }
 
 fn line(server: &ServerRow, row: &QueueRow, account: Option<AccountRef>, share: &Share) -> Line {
@@ -71,7 +77,7 @@ fn line(server: &ServerRow, row: &QueueRow, account: Option<AccountRef>, share: 
         Standing::Blocked
     } else if row.working > 0 {
         Standing::Working
-    } else if row.queued < row.open {
+    } else if row.queued < row.parts.open {
         Standing::Sent
     } else {
         Standing::Waits
@@ -91,7 +97,7 @@ fn line(server: &ServerRow, row: &QueueRow, account: Option<AccountRef>, share: 
             Priority::High => Urgency::High,
         },
         why: why(server, row, standing, share),
-        can_cancel: row.can_cancel(),
+        can_cancel: row.parts.can_cancel(),
     }
 }
 
@@ -107,15 +113,13 @@ fn why(server: &ServerRow, row: &QueueRow, standing: Standing, share: &Share) ->
         Standing::Working | Standing::Sent => offline(),
         Standing::Waits if server.public_key.is_none() => format!("{name} has not joined yet."),
         Standing::Waits if server.queue_paused_ms.is_some() => "The queue is paused.".to_owned(),
-        Standing::Waits if row.unsent < row.queued => "Nothing was heard of it; it is sent again.".to_owned(),
-        Standing::Waits if !server.online && share.total >= i64::from(PER_SERVER) => offline(),
-        Standing::Waits if share.of.get(&row.account_id).is_some_and(|jobs| *jobs >= i64::from(PER_ACCOUNT)) => {
+        Standing::Waits if row.parts.unsent < row.queued => "Nothing was heard of it; it is sent again.".to_owned(),
+        Standing::Waits if has_room(share.total, share.of_account(row.account_id)) => "It goes out any moment.".to_owned(),
+        Standing::Waits if !server.online => offline(),
+        Standing::Waits if share.of_account(row.account_id) >= PER_ACCOUNT => {
             format!("Its account has {PER_ACCOUNT} jobs on the server already, its share.")
         }
-        Standing::Waits if share.total >= i64::from(PER_SERVER) => {
-            format!("The server has {PER_SERVER} jobs already, as many as it takes.")
-        }
-        Standing::Waits => "It goes out any moment.".to_owned(),
+        Standing::Waits => format!("The server has {} jobs already, as many as it takes.", share.total),
     }
 }
 

@@ -6,7 +6,7 @@ use shared::ids::AccountId;
 use crate::paths;
 use crate::views::components::form_field::Field;
 use crate::views::components::icon::Icon;
-use crate::views::components::{kv, secret};
+use crate::views::components::{kv, note, secret};
 use crate::views::model::{Errors, FormKey};
 
 /// SFTP access of an account.
@@ -92,6 +92,7 @@ pub(super) fn keys(id: AccountId, sftp: &SftpModel) -> Markup {
             }
             @if sftp.can_edit {
                 form.card-foot.is-form method="post" action=(paths::account_sftp_keys(id)) {
+                    (note::form_errors(&sftp.errors))
                     (Field::area("key", "Add a public key", 2).value(&sftp.key).mono().required().error(sftp.errors.get("key"))
                         .help("One line, such as: ssh-ed25519 AAAA... name@computer"))
                     div { button class="btn is-sm" type="submit" { (Icon::Plus) "Add key" } }

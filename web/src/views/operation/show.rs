@@ -38,6 +38,8 @@ pub struct ShowModel {
     pub asked_from: Option<String>,
     /// The account it belongs to.
     pub account: Option<AccountRef>,
+    /// Why its server was chosen; empty where there was no choice, and for clients.
+    pub placed: String,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
     /// Jobs that this release cannot read.
@@ -187,6 +189,9 @@ fn facts(model: &ShowModel) -> Fragment {
     }
     if let Some(server) = &row.server {
         facts.push(("Server", reference::server(server)));
+    }
+    if !model.placed.is_empty() {
+        facts.push(("Why there", kv::text(&model.placed)));
     }
     let id: OperationId = row.id;
     facts.push(("Operation", kv::mono(id.to_string())));

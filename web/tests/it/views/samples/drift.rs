@@ -4,6 +4,7 @@ use shared::difference::Difference;
 use shared::jobs::Generation;
 use web::views::drift::{self, Brake, DriftModel, DriftRow, Drifted, ServerDrift, SetAsideRow};
 use web::views::layout::{Audience, Viewer};
+use web::views::listing::Listing;
 use web::views::model::FormKey;
 use web::views::preview::{Part, PreviewModel};
 use web::views::site::{self, Compared, GenerationRow, HistoryModel};
@@ -71,7 +72,8 @@ pub(in crate::views) fn drift_model() -> DriftModel {
         ..server(vec![row("Site fjordbikes.example", drifted(true)), row(&format!("Site {}", models::LONG), again)])
     };
     let servers = vec![server(vec![]), braked, ServerDrift { looked: None, ..server(vec![]) }];
-    DriftModel { now: models::now(), servers, live: live(), toast: None }
+    let listing = Listing { per_page: 10, ..Listing::new("/drift", 10, 23) };
+    DriftModel { now: models::now(), servers, with_something: 1, listing, live: live(), toast: None }
 }
 
 pub(super) fn preview(admin: bool) -> PreviewModel {
@@ -131,7 +133,7 @@ impl Samples {
         self.add(viewer, "site-history-empty", site::history_page(viewer, &empty));
         if admin {
             self.add(viewer, "drift", drift::page(viewer, &drift_model()));
-            let nothing = DriftModel { servers: vec![], ..drift_model() };
+            let nothing = DriftModel { servers: vec![], listing: Listing::new("/drift", 10, 0), ..drift_model() };
             self.add(viewer, "drift-empty", drift::page(viewer, &nothing));
         }
     }

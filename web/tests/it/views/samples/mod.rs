@@ -106,6 +106,12 @@ pub(super) fn operation_show(row: operation::Row, job: operation::JobBlock, admi
         asked_by: models::maja(admin),
         asked_from: admin.then(|| "192.0.2.61".to_owned()),
         account: Some(models::lindqvist()),
+        placed: if admin {
+            "Of 3 web servers that were online and had room, the one with the fewest accounts: it had 12 accounts."
+        } else {
+            ""
+        }
+        .to_owned(),
         finished_at: row.state.has_ended().then(|| models::ago(20)),
         unreadable: Vec::new(),
         retry: (row.state == OperationState::Failed).then(|| "/operations/x/retry".to_owned()),
