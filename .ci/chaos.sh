@@ -31,23 +31,18 @@ random() {
 }
 
 syscalls() {
-    local lab=$HERE/lab/lab.sh host file
-    export GANTRY_LAB=${GANTRY_LAB:-$REPO/.gantry/lab-calls} GANTRY_LAB_TREES=${GANTRY_LAB_TREES:-$REPO/.gantry/lab/trees}
-    export GANTRY_LAB_BRIDGE=${GANTRY_LAB_BRIDGE:-gantrycalls} GANTRY_LAB_NET=${GANTRY_LAB_NET:-10.62.0.0/24}
-    export GANTRY_LAB_NET6=${GANTRY_LAB_NET6:-fd62::}
-    host=${GANTRY_HOST_PREFIX:-calls}1
-    trap '"$HERE/lab/lab.sh" clean >/dev/null 2>&1 || true' EXIT
+    local file
     (cd "$REPO" && cargo build --quiet --workspace --bins ${GANTRY_FEATURES:+--features "$GANTRY_FEATURES"})
-    "$lab" remove "$host" >/dev/null 2>&1 || true
-    "$lab" up "$host"
-    "$lab" put "$host" "${CARGO_TARGET_DIR:-$REPO/target}/debug/gantry-worker" /usr/bin/gantry-worker 0755
-    "$lab" exec "$host" mkdir -p -m 700 /var/lib/gantry-worker
+    # shellcheck source=lone-host.sh
+    . "$HERE/lone-host.sh"
+    lone_host calls 62 "${CARGO_TARGET_DIR:-$REPO/target}/debug/gantry-worker"
+    "$LAB" exec "$HOST" mkdir -p -m 700 /var/lib/gantry-worker
     # strace with its libraries, beside those of the host.
-    "$lab" put "$host" "$(command -v strace)" /root/strace/strace 0755
+    "$LAB" put "$HOST" "$(command -v strace)" /root/strace/strace 0755
     while read -r file; do
-        "$lab" put "$host" "$file" "/root/strace/$(basename "$file")" 0755
+        "$LAB" put "$HOST" "$file" "/root/strace/$(basename "$file")" 0755
     done < <(ldd "$(command -v strace)" | grep -o '/[^ ]*')
-    python3 "$HERE/chaos/syscalls.py" --host "$host" --lab "$lab" --seconds "$SECONDS_LONG" --points "${POINTS:-0}" ${SEED:+--seed "$SEED"} \
+    python3 "$HERE/chaos/syscalls.py" --host "$HOST" --lab "$LAB" --seconds "$SECONDS_LONG" --points "${POINTS:-0}" ${SEED:+--seed "$SEED"} \
         --out "$OUT/syscalls.json" 2>&1 | tee "$OUT/syscalls.log"
 }
 

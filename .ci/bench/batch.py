@@ -15,9 +15,11 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from common import Figures, median, serves  # noqa: E402
+CI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path[:0] = [CI, os.path.join(CI, "chaos")]
+from common import Figures, median  # noqa: E402
 from jobs import Jobs  # noqa: E402
+from prober import Prober  # noqa: E402
 
 
 class Host:
@@ -50,33 +52,14 @@ class Host:
         return float(self.run("/root/batch-floor.pl", *map(str, arguments)))
 
 
-class Prober:
-    """Asks sites in turn, a hundred times a second in all, each time on a fresh connection."""
-
-    def __init__(self, host, domains):
-        self.host, self.domains, self.stopped = host, domains, threading.Event()
-        self.asked, self.lost, self.gap_ms = 0, 0, 0.0
-        self.thread = threading.Thread(target=self.watch, daemon=True)
-        self.thread.start()
-
-    def watch(self):
-        while not self.stopped.is_set():
-            for domain in self.domains:
-                began = time.monotonic()
-                self.lost += not serves(self.host, domain)
-                self.asked += 1
-                self.gap_ms = max(self.gap_ms, (time.monotonic() - began) * 1000)
-                time.sleep(max(0.0, 0.01 - (time.monotonic() - began)))
+class Laps(Prober):
+    """The prober of the faults, a lap at a time."""
 
     def lap(self):
-        """How many questions were asked and lost since the last lap, and the longest wait for an answer."""
-        asked, lost, gap_ms = self.asked, self.lost, self.gap_ms
-        self.asked, self.lost, self.gap_ms = 0, 0, 0.0
+        """How many questions were asked and lost since the last lap, and the longest time without an answer, in ms."""
+        asked, lost, gap_ms = self.asked, len(self.lost), self.longest_gap_s * 1000
+        self.asked, self.lost, self.longest_gap_s = 0, [], 0.0
         return asked, lost, gap_ms
-
-    def stop(self):
-        self.stopped.set()
-        self.thread.join()
 
 
 # PHP that stays awake between the measurements.
@@ -237,7 +220,7 @@ def main():
     # Two sites of somebody else: one that nginx serves by itself, one by PHP.
     made, pools = bench.accounts([99999])
     bench.host.apply(made, pools, [bench.jobs.site(999998, 99999, php=False), bench.jobs.site(999999, 99999)])
-    bench.prober = Prober(arguments.host, ["site999998.bench.com", "site999999.bench.com"])
+    bench.prober = Laps(arguments.host, ["site999998.bench.com", "site999999.bench.com"])
     points = [bench.one_site(0, arguments.samples)]
     together(bench, arguments.sites, arguments.accounts, arguments.samples, points)
     if arguments.large:
