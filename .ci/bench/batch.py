@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 CI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
