@@ -225,6 +225,10 @@ def try_again(world, panel):
     for table in ("accounts", "sites"):
         for row in auditor.rows(world.database, f"SELECT id FROM {table} WHERE state = 'failed'"):
             panel.request("POST", f"/{table}/{row['id']}/retry", {})
+    # A pool has no page of its own: its request is tried again, whatever has become of the site that it was for.
+    pools = "SELECT j.operation_id FROM jobs j JOIN php_pools p ON j.resource = 'php_pool:' || p.id AND j.generation = p.generation"
+    for row in auditor.rows(world.database, f"{pools} WHERE j.state = 'failed'"):
+        panel.request("POST", f"/operations/{row['operation_id']}/retry", {})
 
 
 def look(world):
