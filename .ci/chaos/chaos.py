@@ -94,13 +94,19 @@ class World:
 
     @contextlib.contextmanager
     def bus_stopped(self):
-        """The bus is dead, and is not started again before the end."""
+        """The bus is dead, and is not started again before the end. Where its streams lie."""
+        streams = os.path.join(self.bus, "streams")
         os.kill(self.up, signal.SIGSTOP)
         try:
             for pid in self.kill("nats-server"):
                 while os.path.exists(f"/proc/{pid}/fd/0"):
                     time.sleep(0.01)
-            yield os.path.join(self.bus, "streams")
+            for directory in (streams, os.path.join(self.bus, "accounts")):
+                # The bus had no time to make them since they were lost.
+                if not os.path.exists(directory):
+                    os.mkdir(directory, 0o700)
+                    os.chown(directory, os.stat(self.bus).st_uid, os.stat(self.bus).st_gid)
+            yield streams
         finally:
             os.kill(self.up, signal.SIGCONT)
 
@@ -225,6 +231,10 @@ def try_again(world, panel):
     for table in ("accounts", "sites"):
         for row in auditor.rows(world.database, f"SELECT id FROM {table} WHERE state = 'failed'"):
             panel.request("POST", f"/{table}/{row['id']}/retry", {})
+    # A pool has no page of its own: its request is tried again, whatever has become of the site that it was for.
+    pools = "SELECT j.operation_id FROM jobs j JOIN php_pools p ON j.resource = 'php_pool:' || p.id AND j.generation = p.generation"
+    for row in auditor.rows(world.database, f"{pools} WHERE j.state = 'failed'"):
+        panel.request("POST", f"/operations/{row['operation_id']}/retry", {})
 
 
 def look(world):

@@ -141,7 +141,33 @@ fn quoted(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::is_new_enough;
+    use std::path::Path;
+
+    use super::{ServerConfig, is_new_enough, issued_s, render};
+    use crate::bus::credentials::BusKeys;
+
+    #[test]
+    fn a_configuration_keeps_its_jwts_until_they_say_something_else() {
+        let (keys, other) = (BusKeys::generate().unwrap(), BusKeys::generate().unwrap());
+        let path = Path::new("/x");
+        let config = ServerConfig {
+            name: "bus1",
+            host: "127.0.0.1",
+            port: None,
+            data_dir: path,
+            ports_dir: path,
+            certificate: path,
+            key: path,
+            cluster: None,
+        };
+        let text = render(&config, &keys, 1_000).unwrap();
+        assert_eq!(issued_s(&text, &keys).unwrap(), Some(1_000));
+        assert_eq!(render(&config, &keys, 1_000).unwrap(), text);
+        assert_eq!(issued_s(&text, &other).unwrap(), None);
+        let panel = keys.panel_account_jwt(1_000).unwrap();
+        assert_eq!(issued_s(&text.replace(&panel, "of another release"), &keys).unwrap(), None);
+        assert_eq!(issued_s("", &keys).unwrap(), None);
+    }
 
     #[test]
     fn servers_older_than_2_15_1_are_refused() {

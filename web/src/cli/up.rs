@@ -251,3 +251,27 @@ fn public_url(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("https://").filter(|rest| !rest.trim_end_matches('/').is_empty());
     rest.map(|_| text.to_owned()).ok_or_else(|| "the panel's address starts with https://".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::Up;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        up: Up,
+    }
+
+    #[test]
+    fn dispatch_leads_under_the_name_of_its_machine_and_its_directory() {
+        let name = |directory: &str| {
+            Line::try_parse_from(["up", "--state-dir", directory]).unwrap_or_else(|error| panic!("{error}")).up.dispatch_name()
+        };
+        assert_eq!(name("/var/lib/gantry"), name("/var/lib/gantry"));
+        assert_ne!(name("/var/lib/gantry"), name("/srv/gantry"));
+        let host = nix::unistd::gethostname().unwrap();
+        assert!(name("/var/lib/gantry").starts_with(&format!("{}:", host.display())));
+    }
+}

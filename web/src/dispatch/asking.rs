@@ -71,7 +71,8 @@ async fn put(dispatch: &Dispatch, turns: &Turns, ask: Ask, until: Instant) -> Re
     let Some(worker) = dispatch.workers.find(&dispatch.db, &ask.server).await? else { return Ok(Told::Silent) };
     let turn = turns.of(&ask.server).await;
     let Ok(_turn) = timeout_at(until, turn.lock()).await else { return Ok(Told::Silent) };
-    if !server_fetch(&dispatch.db, worker.id).await?.is_some_and(|server| server.online) {
+    let is_online = server_fetch(&dispatch.db, worker.id).await?.is_some_and(|server| server.online);
+    if !is_online || Instant::now() >= until {
         return Ok(Told::Silent);
     }
     let question = Question { id: QuestionId::new(), epoch: dispatch.epoch, server: ask.server, about: ask.about };

@@ -99,6 +99,25 @@ fn each_program_takes_its_files_of_a_cluster() {
     assert!(conf.contains("nats-route://[::1]:6222") && conf.contains("server_name: \"bus2\""), "{conf}");
 }
 
+/// The configuration of a node as it was made some years ago.
+fn issued_long_ago(config: &Path, keys: &BusKeys) {
+    const THEN_S: i64 = 1_700_000_000;
+    let (system, panel) = (keys.system_account().unwrap(), keys.panel_account().unwrap());
+    let jwts = [
+        ("operator".to_owned(), keys.operator_jwt(THEN_S).unwrap()),
+        (format!("  {system}"), keys.system_account_jwt(THEN_S).unwrap()),
+        (format!("  {panel}"), keys.panel_account_jwt(THEN_S).unwrap()),
+    ];
+    let text = std::fs::read_to_string(config).unwrap();
+    let lines = text.lines().map(|line| {
+        let jwt = jwts.iter().find(|(name, _)| line.split_once(": ").is_some_and(|(key, _)| key == name));
+        jwt.map_or_else(|| format!("{line}\n"), |(name, jwt)| format!("{name}: \"{jwt}\"\n"))
+    });
+    let then: String = lines.collect();
+    assert_eq!(jwts.iter().filter(|(_, jwt)| then.contains(jwt.as_str())).count(), 3);
+    std::fs::write(config, then).unwrap();
+}
+
 /// A node that runs; it ends when dropped.
 struct Node {
     child: Child,
@@ -133,7 +152,9 @@ fn a_node_that_runs_takes_up_its_renewed_certificate() {
     let [high, low] = u16::try_from(std::process::id() % 0xffff).unwrap().to_be_bytes();
     let ip = IpAddr::V4(Ipv4Addr::new(127, 94, high, low));
     init_at(directory.path(), ip);
-    let mut node = Node::start(&directory.path().join("nodes/bus1/nats.conf"));
+    let config = directory.path().join("nodes/bus1/nats.conf");
+    issued_long_ago(&config, &load_or_create(&directory.path().join("dispatch/bus-keys.json")).unwrap());
+    let mut node = Node::start(&config);
     node.says(&["Server is ready"]);
     init_at(directory.path(), ip);
     let told = Command::new(nats_server_binary()).args(["--signal", &format!("reload={}", node.child.id())]).status().unwrap();
