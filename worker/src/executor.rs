@@ -107,7 +107,18 @@ enum Word {
 impl<'a> Executor<'a> {
     /// Works until `shutdown`. Batches under way are finished first.
     pub(crate) async fn run(worker: &'a Worker, shutdown: &CancellationToken) {
-        let ((news, words), (begin, begun)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let (begin, begun) = mpsc::unbounded_channel();
+        let (executor, words) = Self::new(worker, begin, shutdown);
+        tokio::join!(executor.decide(words), keep_going(begun));
+    }
+
+    /// An executor, and what its batches say.
+    fn new(
+        worker: &'a Worker,
+        begin: mpsc::UnboundedSender<Batch<'a>>,
+        shutdown: &CancellationToken,
+    ) -> (Self, mpsc::UnboundedReceiver<Word>) {
+        let (news, words) = mpsc::unbounded_channel();
         let executor = Self {
             worker,
             size: Size::default(),
@@ -121,7 +132,7 @@ impl<'a> Executor<'a> {
             download: None,
             shutdown: shutdown.clone(),
         };
-        tokio::join!(executor.decide(words), keep_going(begun));
+        (executor, words)
     }
 
     /// Chooses the batches, and hears what they say.
@@ -340,4 +351,4 @@ enum Chosen {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -90,3 +90,22 @@ impl<'a> Pulse<'a> {
         })
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod tests {
+    use super::Pulse;
+    use crate::executor::tests::Scene;
+    use crate::system::fake::Trouble;
+
+    #[tokio::test]
+    async fn a_sign_that_could_not_be_left_is_left_later() {
+        let mut scene = Scene::new().await;
+        scene.worker.sign = Some("/run/answers.json".into());
+        scene.host.trouble_at(0, Trouble::Fail);
+        let pulse = Pulse::new(&scene.worker);
+        assert!(!pulse.leave_sign().await);
+        assert!(pulse.leave_sign().await);
+        assert!(scene.host.snapshot().nodes.contains_key(std::path::Path::new("/run/answers.json")));
+    }
+}

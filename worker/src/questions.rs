@@ -8,7 +8,7 @@ use shared::live_read::{About, Answer, MOST_PROPOSALS, Planned, Question, Says};
 use shared::security::SecurityKind;
 
 use crate::engine::error::chain;
-use crate::refused::refused;
+use crate::refused::{not_ours, refused};
 use crate::registry::propose;
 use crate::run::Worker;
 
@@ -39,12 +39,8 @@ async fn opened(worker: &Worker, message: &QuestionMessage) -> Option<Question> 
             return None;
         }
     };
-    if question.server != identity.server {
-        refused(worker, SecurityKind::MisdirectedJob, format!("a question for the server {}", question.server)).await;
-        return None;
-    }
-    if question.epoch != identity.epoch {
-        refused(worker, SecurityKind::ForeignJob, format!("a question for workers of the panel {}", question.epoch)).await;
+    if let Some((kind, whose)) = not_ours(identity, &question.server, question.epoch) {
+        refused(worker, kind, format!("a question is for {whose}")).await;
         return None;
     }
     Some(question)

@@ -16,7 +16,7 @@ use shared::security::SecurityKind;
 use crate::engine::error::chain;
 use crate::inbox::{Received, inbox_receive};
 use crate::outbox::outbox_insert;
-use crate::refused::refused;
+use crate::refused::{not_ours, refused};
 use crate::run::Worker;
 use crate::store::StoreError;
 
@@ -26,6 +26,9 @@ const UPDATE_PAUSE: Duration = Duration::from_secs(1);
 /// Takes jobs from the bus into the inbox, for ever. A worker that an update has started takes none until that is over.
 pub(crate) async fn receive(worker: &Worker, bus: &WorkerBus) {
     while worker.updates.are_under_way() {
+        if let Err(error) = worker.updates.revive(worker.engine.system()).await {
+            tracing::error!(error = chain(&error), "it is not known whether the updater runs");
+        }
         tokio::time::sleep(UPDATE_PAUSE).await;
     }
     loop {
@@ -94,7 +97,7 @@ async fn take(worker: &Worker, command: &Command) -> Taken {
             return Taken::Not;
         }
     };
-    if let Some((kind, whose)) = not_ours(worker, &envelope) {
+    if let Some((kind, whose)) = not_ours(&worker.identity, &envelope.server, envelope.epoch) {
         refused(worker, kind, format!("job {} of {} is for {whose}", envelope.id, envelope.resource)).await;
         let _ = command.refuse().await;
         return Taken::Not;
@@ -114,16 +117,6 @@ async fn take(worker: &Worker, command: &Command) -> Taken {
         }
     }
     Taken::Kept
-}
-
-fn not_ours(worker: &Worker, envelope: &JobEnvelope) -> Option<(SecurityKind, String)> {
-    if envelope.server != worker.identity.server {
-        Some((SecurityKind::MisdirectedJob, format!("the server {}", envelope.server)))
-    } else if envelope.epoch != worker.identity.epoch {
-        Some((SecurityKind::ForeignJob, format!("workers of the panel {}", envelope.epoch)))
-    } else {
-        None
-    }
 }
 
 /// The header of a job for this worker that the panel signed and that this worker does not understand.

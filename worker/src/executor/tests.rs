@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 use futures::FutureExt;
@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Executor, keep_going};
+use super::{Executor, UnderWay, Word, keep_going};
 use crate::config::Identity;
 use crate::engine::{Engine, UnsealError, Unsealer};
 use crate::inbox::{Received, inbox_receive};
@@ -30,8 +30,8 @@ use crate::registry::prepare_host;
 use crate::run::Worker;
 use crate::store::Store;
 use crate::system::fake::FakeSystem;
-use crate::update::Updates;
-use crate::update::order::Desk;
+use crate::update::order::{Desk, Order, Phase};
+use crate::update::{UPDATE_UNIT, Updates};
 
 struct NoSeal;
 
@@ -42,14 +42,14 @@ impl Unsealer for NoSeal {
 }
 
 /// A worker that waits for nobody's tenant, without a bus.
-struct Scene {
+pub(crate) struct Scene {
     directory: tempfile::TempDir,
-    host: Arc<FakeSystem>,
-    worker: Worker,
+    pub(crate) host: Arc<FakeSystem>,
+    pub(crate) worker: Worker,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let directory = tempfile::TempDir::new().unwrap();
         let host = Arc::new(FakeSystem::new());
         let store = Store::open(&directory.path().join("worker.db")).await.unwrap();
@@ -215,6 +215,60 @@ async fn jobs_come_and_go_while_those_outside_are_committed() {
         .await;
     assert_eq!(scene.worker.engine.ledger().len(), 36);
     assert!(scene.directory.path().exists());
+}
+
+#[tokio::test]
+async fn a_batch_that_could_do_something_has_nobody_rest() {
+    let scene = Scene::new().await;
+    let [first, second, outside] = tenants();
+    let past: Vec<JobEnvelope> = [first, second].into_iter().flat_map(|tenant| [tenant.account(), tenant.pool()]).collect();
+    scene
+        .work(async || {
+            scene.hand_over(&past).await;
+            scene.applied(&past).await;
+        })
+        .await;
+    let (begin, _begun) = mpsc::unbounded_channel();
+    let (mut executor, mut words) = Executor::new(&scene.worker, begin, &CancellationToken::new());
+    executor.under_way.insert(JobId::new(), UnderWay { account: outside.account, tries: 0 });
+    // The second wants the first's name, and is deferred.
+    let (one, mut two) = (first.site(0), second.site(0));
+    if let Job::Site(spec) = &mut two.job {
+        spec.aliases = vec![first.domain(0).parse().unwrap()];
+    }
+    executor.batches = 1;
+    executor.carry_out(vec![one, two]).await;
+    while let Ok(word) = words.try_recv() {
+        let (_nobody, mut no_more) = mpsc::unbounded_channel();
+        executor.hear(word, &mut no_more).await.unwrap();
+    }
+    assert!(executor.rest_until <= Instant::now());
+    executor.batches = 1;
+    let (_nobody, mut no_more) = mpsc::unbounded_channel();
+    executor.hear(Word::Over { fruitless: true }, &mut no_more).await.unwrap();
+    assert!(executor.rest_until > Instant::now(), "one that could do nothing has");
+}
+
+#[tokio::test]
+async fn an_updater_that_was_cut_off_goes_on_though_nobody_knows_of_its_job() {
+    let scene = Scene::new().await;
+    let updates = &scene.worker.updates;
+    updates.desk.clear(Path::new("/bin/true")).unwrap();
+    let mut order = Order {
+        job: JobId::new(),
+        attempt: 1,
+        from: "0.1.0".parse().unwrap(),
+        to: "0.2.0".parse().unwrap(),
+        sha256: "0a".repeat(32).parse().unwrap(),
+        steps: Vec::new(),
+        phase: Phase::Ended { verdict: Verdict::Applied },
+    };
+    for (phase, runs) in [(order.phase.clone(), false), (Phase::Installing, true)] {
+        order.phase = phase;
+        updates.desk.write(&order).unwrap();
+        updates.revive(scene.worker.engine.system()).await.unwrap();
+        assert_eq!(scene.host.snapshot().active.contains(UPDATE_UNIT), runs, "{:?}", order.phase);
+    }
 }
 
 #[tokio::test]

@@ -80,6 +80,17 @@ impl Updates {
         matches!(self.desk.order(), Ok(Some(Order { phase: Phase::Installing | Phase::PuttingBack(_), .. })))
     }
 
+    /// Starts an updater again that was cut off, also if the job that wanted it is not here any more.
+    ///
+    /// # Errors
+    /// The thread of a call into the system panicked.
+    pub(crate) async fn revive(&self, system: &Arc<dyn System>) -> Result<(), StoreError> {
+        if let Ok(Some(order)) = self.desk.order() {
+            watch(system, order).await?;
+        }
+        Ok(())
+    }
+
     /// Fetches the package. Other jobs may go on meanwhile.
     pub(crate) async fn fetch(&self, spec: &WorkerSpec, tell: &mut (dyn FnMut(Vec<StepReport>) + Send)) -> Fetched {
         let mut steps = steps();

@@ -282,9 +282,11 @@ async fn a_batch_whose_commit_failed_lets_others_go_on_until_its_tenant_has_answ
     let jobs = [site(1), site(2)];
     let other = async {
         // It has the turn, though the first still waits; the database is no better for it.
-        let outcomes = ended(lab.carry_out_batch(&[site(3)]).await);
-        assert_eq!(failure(&outcomes[0]).map(|(_, effect)| effect), Some(Effect::RolledBack));
+        let jobs = [site(3)];
+        let carried = tokio::time::timeout(Duration::from_mins(1), lab.carry_out_batch(&jobs)).await;
         lab.host.let_go();
+        let outcomes = ended(carried.expect("the turn is given up"));
+        assert_eq!(failure(&outcomes[0]).map(|(_, effect)| effect), Some(Effect::RolledBack));
     };
     let (carried, ()) = tokio::join!(lab.carry_out_batch(&jobs), other);
     for outcome in ended(carried) {
