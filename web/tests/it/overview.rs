@@ -53,7 +53,7 @@ async fn the_overview_shows_how_deep_and_old_each_queue_is_and_how_much_gets_don
         let page = town.admin.get("/").await.body;
         let queues = page.split_once("id=\"home-queues\"").unwrap().1;
         assert!(queues.contains(&format!("/servers/{}/queue", town.server)) && queues.contains("offline since"), "{page}");
-        assert!(page.contains("Operations in each of the last 30 minutes, 2 at most"), "{page}");
+        assert!(page.contains("Operations per minute, last hour: 0 at last, 2 at most"), "{page}");
     })
     .await;
 }
