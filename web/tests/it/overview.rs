@@ -1,8 +1,11 @@
 //! What admins watch: the overview, security events, the audit log as it grows.
 
 use shared::bus::panel::Hint;
+use shared::ids::UserId;
+use shared::jobs::WorkerSpec;
 use shared::security::SecurityKind;
 use web::app::signal::Signal;
+use web::store::rollout::{NewRollout, rollout_insert_in_tx};
 use web::store::security_event::{NewSecurityEvent, security_event_insert_in_tx};
 use web::store::server::server_heartbeat_in_tx;
 
@@ -16,18 +19,17 @@ async fn run(town: &Town, sql: &'static str) {
     tx.commit().await.unwrap();
 }
 
+/// 999 more servers beside the first.
+const FLEET: &str = "INSERT INTO servers (id, name, hostname, roles, stream, online, last_seen_ms, created_ms) \
+             WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 1998) \
+             SELECT SUBSTR(v.id, 1, 32) || n.i, 'node' || n.i, 'node' || n.i || '.example.org', v.roles, v.stream, \
+             CASE WHEN n.i = 1500 THEN 0 ELSE 1 END, 1, 0 FROM servers v, n";
+
 #[tokio::test]
 async fn a_thousand_servers_are_counted_and_those_in_trouble_come_first() {
     on_each(async |db| {
         let mut town = Town::over(TestApp::over(db.clone())).await;
-        run(
-            &town,
-            "INSERT INTO servers (id, name, hostname, roles, stream, online, last_seen_ms, created_ms) \
-             WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 1998) \
-             SELECT SUBSTR(v.id, 1, 32) || n.i, 'node' || n.i, 'node' || n.i || '.example.org', v.roles, v.stream, \
-             CASE WHEN n.i = 1500 THEN 0 ELSE 1 END, 1, 0 FROM servers v, n",
-        )
-        .await;
+        run(&town, FLEET).await;
         let mut sick = heartbeat("web1");
         sick.roles[0].healthy = false;
         let mut tx = db.write().await.unwrap();
@@ -38,6 +40,32 @@ async fn a_thousand_servers_are_counted_and_those_in_trouble_come_first() {
         let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not in {page}"));
         assert!(place(">node1500</a>") < place(">web1</a>") && place(">web1</a>") < place(">node1000</a>"));
         assert!(page.contains("of 1,000") && page.contains("1 offline") && page.contains("1 not healthy") && page.contains("All 1,000"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rollout_of_a_thousand_servers_shows_a_hundred_and_counts_all() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        run(&town, FLEET).await;
+        let servers: Vec<(String,)> = sqlx::query_as("SELECT id FROM servers ORDER BY name").fetch_all(db.read()).await.unwrap();
+        let spec = WorkerSpec {
+            version: "9.0".parse().unwrap(),
+            packages: Vec::new(),
+            panel: "https://panel.example.org".to_owned(),
+            fingerprint: String::new(),
+        };
+        let servers: Vec<_> = servers.iter().map(|(id,)| (id.parse().unwrap(), spec.clone())).collect();
+        let new = NewRollout { version: &spec.version, at_once: 5, asked_by: UserId::new(), asked_by_name: "root", servers: &servers };
+        let mut tx = db.write().await.unwrap();
+        rollout_insert_in_tx(&mut tx, &new).await.unwrap();
+        tx.commit().await.unwrap();
+        // The last one has it already.
+        run(&town, "UPDATE servers SET version = '9.0' WHERE name = 'web1'").await;
+        let page = town.admin.get("/servers/updates").await.body;
+        assert!(page.contains("1 of 1,000 servers are done, 0 under way, 0 failed, 999 to come."), "{page}");
+        assert!(page.matches("<tbody>").count() == 100 && page.contains("100 are shown") && !page.contains(">web1</a>"), "{page}");
     })
     .await;
 }

@@ -95,7 +95,7 @@ const BRING_IN: &str = "(async () => {
     const main = document.querySelector('main');
     main.insertAdjacentHTML('beforeend', '<div id=\"folds\"><p>old</p><details><summary>a</summary></details><details open><summary>b</summary></details></div>');
     const part = document.getElementById('folds');
-    const text = part.outerHTML.replace('old', 'new');
+    const text = part.outerHTML.replace('>old<', '>new<');
     const [folded, unfolded] = part.querySelectorAll('details');
     [folded.open, unfolded.open] = [true, false];
     await htmx.swap({ text, target: part, swap: 'outerMorph', sourceElement: document.body });
