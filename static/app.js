@@ -101,21 +101,37 @@ addEventListener('pageshow', (event) => {
   }
 });
 
-// What a chart says at the pointer. A moment's words stand between bars.
+// What a chart says at the pointer, or moment by moment at the arrow keys. A moment's words stand between bars.
 const unread = () => document.querySelectorAll('.readout').forEach((shown) => shown.remove());
-document.addEventListener('pointermove', (event) => {
-  const plot = event.target instanceof Element && event.target.closest('[data-readout]');
-  if (!plot) return unread();
+const read = (plot, moment) => {
   const moments = plot.dataset.readout.split('|');
-  const box = plot.getBoundingClientRect();
-  const moment = Math.round(((event.clientX - box.left) / box.width) * (moments.length - 1));
+  const at = Math.max(0, Math.min(moments.length - 1, moment));
   let readout = plot.querySelector('.readout');
   if (!readout) {
     unread();
     readout = plot.appendChild(document.createElement('span'));
     readout.className = 'readout';
+    readout.setAttribute('role', 'status');
   }
-  readout.textContent = moments[Math.max(0, Math.min(moments.length - 1, moment))];
+  plot.dataset.at = at;
+  readout.textContent = moments[at];
+};
+document.addEventListener('pointermove', (event) => {
+  const plot = event.target instanceof Element && event.target.closest('[data-readout]');
+  if (!plot) return document.activeElement?.matches('[data-readout]') ? undefined : unread();
+  const box = plot.getBoundingClientRect();
+  read(plot, Math.round(((event.clientX - box.left) / box.width) * (plot.dataset.readout.split('|').length - 1)));
+});
+on('keydown', '[data-readout]', (plot, event) => {
+  const last = plot.dataset.readout.split('|').length - 1;
+  const at = Number(plot.dataset.at ?? last + 1);
+  const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  read(plot, to);
+});
+document.addEventListener('focusout', (event) => {
+  if (event.target instanceof Element && event.target.matches('[data-readout]')) unread();
 });
 
 // Times stay true while the page stays open. The words are those of views/components/time.rs.
@@ -166,6 +182,11 @@ document.addEventListener('htmx:sse:after:message', () => reconnecting(false));
 document.addEventListener('htmx:after:swap', () => {
   reveal(document);
   document.querySelectorAll('[data-tile-filter] input').forEach(narrow);
+});
+
+// What a person has unfolded, or folded away, stays so when news of it comes in.
+window.htmx?.registerExtension('folds', {
+  htmx_before_morph_attr: (element, { attrName }) => !(attrName === 'open' && element.matches('details')),
 });
 
 reveal(document);

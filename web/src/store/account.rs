@@ -48,6 +48,8 @@ pub struct AccountRow {
     pub server_id: ServerId,
     /// That server's name.
     pub server_name: ServerName,
+    /// The host's own name.
+    pub server_hostname: String,
     /// Where that server's sites answer.
     pub server_address: String,
     /// Whether that server's worker is connected.
@@ -74,7 +76,7 @@ macro_rules! account_select {
     () => {
         "SELECT a.id, a.owner_id, u.name AS owner_name, u.state AS owner_state, a.linux_user, a.uid, a.presence, a.state, a.generation, \
          a.applied_generation, a.wanted_generation, a.sftp_password_hash, a.cpu_percent, a.memory_mib, a.tasks, a.last_operation_id, a.created_ms, \
-         v.id AS server_id, v.name AS server_name, v.address AS server_address, v.online AS server_online, \
+         v.id AS server_id, v.name AS server_name, v.hostname AS server_hostname, v.address AS server_address, v.online AS server_online, \
          v.seal_key AS server_seal_key, v.php_versions AS server_php, (SELECT COUNT(*) FROM sites s WHERE s.account_id = a.id) AS sites, \
          (SELECT COUNT(*) FROM drifts d WHERE d.account_id = a.id AND d.resource NOT LIKE 'site:%') AS drifted "
     };
@@ -136,6 +138,7 @@ impl TryFrom<&AnyRow> for AccountRow {
             created_ms: row.try_get("created_ms")?,
             server_id: parse("servers.id", row.try_get("server_id")?)?,
             server_name: parse("servers.name", row.try_get("server_name")?)?,
+            server_hostname: row.try_get("server_hostname")?,
             server_address: row.try_get("server_address")?,
             server_online: row.try_get::<i32, _>("server_online")? != 0,
             server_seal_key: row.try_get("server_seal_key")?,

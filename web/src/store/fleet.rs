@@ -70,6 +70,15 @@ pub async fn fleet_list_troubled(db: &Db, most: i64) -> Result<Vec<ServerRow>, S
     rows.iter().map(ServerRow::try_from).collect()
 }
 
+/// Which version each server's worker has, and whether it is connected.
+///
+/// # Errors
+/// The database fails.
+pub async fn fleet_versions(db: &Db) -> Result<Vec<(String, bool)>, StoreError> {
+    let rows = sqlx::query("SELECT version, online FROM servers").fetch_all(db.read()).await?;
+    rows.iter().map(|row| Ok((row.try_get("version")?, row.try_get::<i64, _>("online")? != 0))).collect()
+}
+
 /// How many operations ended in each minute since a moment: the minute since 1970, and how many.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use shared::difference::Difference;
 use shared::ids::ServerId;
 
 use super::components::badge::Tone;
+use super::components::button::for_ears;
 use super::components::icon::Icon;
 use super::components::stat::{count, counted};
 use super::components::toast::Toast;
@@ -162,7 +163,7 @@ fn server_card(server: &ServerDrift, now: Timestamp) -> Markup {
                 h2 { (reference::server(&server.server)) }
                 p { (looked(server, now)) }
                 form.row method="post" action=(paths::server_drift_check(server.id)) {
-                    button class="btn is-sm" type="submit" aria-label={ "Check " (server.server.name) " now" } { (Icon::RefreshCw) "Check now" }
+                    button class="btn is-sm" type="submit" { (Icon::RefreshCw) "Check now" (for_ears(server.server.name.as_str())) }
                 }
             }
             @if !server.set_aside.is_empty() { div.card-body.stack { @for file in &server.set_aside { (set_aside(file, now)) } } }
@@ -212,9 +213,7 @@ fn braked(server: &ServerDrift, brake: Brake) -> Markup {
                   writes something else. Look at the differences, then confirm."
             }
             form.row method="post" action=(paths::server_drift_repair(server.id)) {
-                button class="btn is-sm" type="submit" aria-label={ "Confirm: repair all " (count(server.total)) " on " (server.server.name) } {
-                    (Icon::RotateCw) "Confirm: repair all " (count(server.total))
-                }
+                button class="btn is-sm" type="submit" { (Icon::RotateCw) "Confirm: repair all " (count(server.total)) (for_ears(server.server.name.as_str())) }
             }
         }
     }
@@ -230,11 +229,11 @@ fn policy(server: &ServerDrift) -> Markup {
         span { (now) }
         form.row method="post" action=(paths::server_drift_policy(server.id)) {
             input type="hidden" name="policy" value=(other);
-            button class="btn is-sm" type="submit" aria-label={ (server.server.name) ": " (label) } { (label) }
+            button class="btn is-sm" type="submit" { (label) (for_ears(server.server.name.as_str())) }
         }
         @if !server.drifted.is_empty() && server.brake.is_none() {
             form.row method="post" action=(paths::server_drift_repair(server.id)) {
-                button class="btn is-sm" type="submit" aria-label={ "Repair all on " (server.server.name) } { (Icon::RotateCw) "Repair all" }
+                button class="btn is-sm" type="submit" { (Icon::RotateCw) "Repair all" (for_ears(server.server.name.as_str())) }
             }
         }
     }
@@ -269,7 +268,7 @@ fn repair(note: &Drifted, title: &str) -> Markup {
             form.row method="post" action=(paths::DRIFT_REPAIR) {
                 (note.key)
                 input type="hidden" name="resource" value=(resource);
-                button class="btn is-sm" type="submit" aria-label={ "Repair " (title) } { (Icon::RotateCw) "Repair" }
+                button class="btn is-sm" type="submit" { (Icon::RotateCw) "Repair" (for_ears(title)) }
             }
         }
     }

@@ -7,6 +7,7 @@ use shared::names::ServerName;
 
 use super::components::badge::Tone;
 use super::components::button::{self, Size, Weight};
+use super::components::chart::{Chart, Series, chart};
 use super::components::icon::Icon;
 use super::components::stat::{Stat, count, stats};
 use super::components::table::{Column, table};
@@ -98,6 +99,7 @@ pub struct Queue {
 
 const STATS: &str = "home-stats";
 const SECURITY: &str = "home-security";
+const MINUTES: &str = "home-minutes";
 const QUEUES: &str = "home-queues";
 const STUCK: &str = "home-stuck";
 const FAILURES: &str = "home-failures";
@@ -120,7 +122,7 @@ pub fn page(viewer: &Viewer, model: &HomeAdmin) -> Markup {
         (security(model).html)
         (failures(model).html)
         div.split.is-wide {
-            div.stack { (queues(model).html) (servers(model).html) }
+            div.stack { (minutes(model).html) (queues(model).html) (servers(model).html) }
             aside.stack { (operations(model).html) }
         }
     };
@@ -137,7 +139,7 @@ pub fn rows(model: &HomeAdmin) -> Vec<Fragment> {
 /// The parts that change while the page is open, besides the servers.
 #[must_use]
 pub fn fragments(model: &HomeAdmin) -> Vec<Fragment> {
-    vec![figures(model), stuck(model), security(model), failures(model), queues(model), operations(model)]
+    vec![figures(model), stuck(model), security(model), failures(model), minutes(model), queues(model), operations(model)]
 }
 
 /// The list of servers, for when rows came or went.
@@ -171,7 +173,7 @@ fn figures(model: &HomeAdmin) -> Fragment {
             note: Some(html! { (super::components::stat::counted(f.clients, "client", "clients")) }),
         },
         Stat { label: "Operations under way", value: number(f.operations_working), note: None },
-        Stat { label: "Operations per minute", value: html! { (per_minute(&model.by_minute)) }, note: Some(spark(&model.by_minute)) },
+        Stat { label: "Operations per minute", value: html! { (per_minute(&model.by_minute)) }, note: None },
         Stat { label: "Waiting", value: number(f.operations_waiting), note: waiting_note },
         Stat { label: "Need a decision", value: alarm(f.operations_failed), note: None },
     ];
@@ -186,20 +188,32 @@ fn per_minute(by_minute: &[u64]) -> String {
     if tenths >= 100 || tenths.is_multiple_of(10) { count(tenths / 10) } else { format!("{}.{}", tenths / 10, tenths % 10) }
 }
 
-/// Operations of each minute as bars. Heights are SVG attributes, so no style is inline.
-fn spark(by_minute: &[u64]) -> Markup {
-    const HEIGHT: u64 = 20;
-    let most = by_minute.iter().copied().max().unwrap_or(0).max(1);
-    let words = format!("Operations in each of the last {} minutes, {} at most", by_minute.len(), most);
-    html! {
-        svg.spark viewBox={ "0 0 " (by_minute.len() * 4) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(words) {
-            title { (words) }
-            @for (at, value) in by_minute.iter().enumerate() {
-                @let height = value * HEIGHT / most;
-                rect x=(at * 4) y=(HEIGHT - height) width="3" height=(height) {}
-            }
+/// How many operations ended in each minute of the last hour.
+fn minutes(model: &HomeAdmin) -> Fragment {
+    let most = model.by_minute.iter().copied().max().unwrap_or(0);
+    let before = i64::try_from(model.by_minute.len()).unwrap_or(i64::MAX).saturating_sub(1);
+    let from = Timestamp::from_second((model.now.as_second() / 60 - before) * 60).unwrap_or(model.now);
+    let of = Chart {
+        title: "Operations per minute, last hour".to_owned(),
+        from,
+        step_s: 60,
+        series: Series { label: "Finished", values: model.by_minute.iter().map(|minute| Some(as_f64(*minute))).collect() },
+        second: None,
+        // Thirds of it are whole numbers.
+        top: Some(as_f64(most.div_ceil(3).max(1) * 3)),
+        unit: |value| format!("{value:.0}"),
+    };
+    let html = html! {
+        section.card.flush #(MINUTES) {
+            header.card-head { h2 { "Operations per minute" } small { "last hour" } }
+            div.card-body { (chart(&of)) }
         }
-    }
+    };
+    Fragment::new(MINUTES, html)
+}
+
+fn as_f64(number: u64) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 fn security(model: &HomeAdmin) -> Fragment {

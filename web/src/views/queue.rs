@@ -213,6 +213,7 @@ fn badge_of(standing: Standing) -> Badge {
 
 fn row_fragment(row: &Line, now: Timestamp) -> Fragment {
     let id = format!("queued-{}", row.id);
+    let about = format!("{} {}", row.action, row.name);
     let html = html! {
         tbody #(id) {
             tr {
@@ -231,10 +232,10 @@ fn row_fragment(row: &Line, now: Timestamp) -> Fragment {
                 td.act {
                     div.row {
                         @if row.standing == Standing::Waits {
-                            @if row.urgency != Urgency::High { (button::post(Size::Small, Icon::ArrowUp, "Sooner", &paths::operation_sooner(row.id))) }
-                            @if row.urgency != Urgency::Low { (button::post(Size::Small, Icon::ArrowDown, "Later", &paths::operation_later(row.id))) }
+                            @if row.urgency != Urgency::High { (button::post_about(Icon::ArrowUp, "Sooner", &about, &paths::operation_sooner(row.id))) }
+                            @if row.urgency != Urgency::Low { (button::post_about(Icon::ArrowDown, "Later", &about, &paths::operation_later(row.id))) }
                         }
-                        @if row.can_cancel { (button::small_link(Some(Icon::X), "Cancel", &paths::operation_cancel(row.id))) }
+                        @if row.can_cancel { (button::small_link_about(Some(Icon::X), "Cancel", &about, &paths::operation_cancel(row.id))) }
                     }
                 }
             }

@@ -1,9 +1,12 @@
 //! What admins watch: the overview, security events, the audit log as it grows.
 
 use shared::bus::panel::Hint;
+use shared::ids::UserId;
+use shared::jobs::WorkerSpec;
 use shared::security::SecurityKind;
 use web::app::signal::Signal;
 use web::store::now_ms;
+use web::store::rollout::{NewRollout, rollout_insert_in_tx};
 use web::store::security_event::{NewSecurityEvent, security_event_insert_in_tx};
 use web::store::server::server_heartbeat_in_tx;
 
@@ -17,18 +20,17 @@ async fn run(town: &Town, sql: &'static str) {
     tx.commit().await.unwrap();
 }
 
+/// 999 more servers beside the first.
+const FLEET: &str = "INSERT INTO servers (id, name, hostname, roles, stream, online, last_seen_ms, created_ms) \
+             WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 1998) \
+             SELECT SUBSTR(v.id, 1, 32) || n.i, 'node' || n.i, 'node' || n.i || '.example.org', v.roles, v.stream, \
+             CASE WHEN n.i = 1500 THEN 0 ELSE 1 END, 1, 0 FROM servers v, n";
+
 #[tokio::test]
 async fn a_thousand_servers_are_counted_and_those_in_trouble_come_first() {
     on_each(async |db| {
         let mut town = Town::over(TestApp::over(db.clone())).await;
-        run(
-            &town,
-            "INSERT INTO servers (id, name, hostname, roles, stream, online, last_seen_ms, created_ms) \
-             WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 1998) \
-             SELECT SUBSTR(v.id, 1, 32) || n.i, 'node' || n.i, 'node' || n.i || '.example.org', v.roles, v.stream, \
-             CASE WHEN n.i = 1500 THEN 0 ELSE 1 END, 1, 0 FROM servers v, n",
-        )
-        .await;
+        run(&town, FLEET).await;
         let mut sick = heartbeat("web1");
         sick.roles[0].healthy = false;
         let mut tx = db.write().await.unwrap();
@@ -44,6 +46,32 @@ async fn a_thousand_servers_are_counted_and_those_in_trouble_come_first() {
 }
 
 #[tokio::test]
+async fn a_rollout_of_a_thousand_servers_shows_a_hundred_and_counts_all() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        run(&town, FLEET).await;
+        let servers: Vec<(String,)> = sqlx::query_as("SELECT id FROM servers ORDER BY name").fetch_all(db.read()).await.unwrap();
+        let spec = WorkerSpec {
+            version: "9.0".parse().unwrap(),
+            packages: Vec::new(),
+            panel: "https://panel.example.org".to_owned(),
+            fingerprint: String::new(),
+        };
+        let servers: Vec<_> = servers.iter().map(|(id,)| (id.parse().unwrap(), spec.clone())).collect();
+        let new = NewRollout { version: &spec.version, at_once: 5, asked_by: UserId::new(), asked_by_name: "root", servers: &servers };
+        let mut tx = db.write().await.unwrap();
+        rollout_insert_in_tx(&mut tx, &new).await.unwrap();
+        tx.commit().await.unwrap();
+        // The last one has it already.
+        run(&town, "UPDATE servers SET version = '9.0' WHERE name = 'web1'").await;
+        let page = town.admin.get("/servers/updates").await.body;
+        assert!(page.contains("1 of 1,000 servers are done, 0 under way, 0 failed, 999 to come."), "{page}");
+        assert!(page.matches("<tbody>").count() == 100 && page.contains("100 are shown") && !page.contains(">web1</a>"), "{page}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_overview_shows_how_deep_and_old_each_queue_is_and_how_much_gets_done() {
     on_each(async |db| {
         let mut town = Town::over(TestApp::over(db.clone())).await;
@@ -54,7 +82,7 @@ async fn the_overview_shows_how_deep_and_old_each_queue_is_and_how_much_gets_don
         let page = town.admin.get("/").await.body;
         let queues = page.split_once("id=\"home-queues\"").unwrap().1;
         assert!(queues.contains(&format!("/servers/{}/queue", town.server)) && queues.contains("offline since"), "{page}");
-        assert!(page.contains("Operations in each of the last 30 minutes, 2 at most"), "{page}");
+        assert!(page.contains("Operations per minute, last hour: 0 at last, 2 at most"), "{page}");
     })
     .await;
 }

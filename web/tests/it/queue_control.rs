@@ -277,6 +277,34 @@ async fn one_accounts_flood_leaves_room_for_everybody_else() {
 }
 
 #[tokio::test]
+async fn the_queue_says_of_a_full_server_that_an_account_it_has_nothing_of_waits_for_nobody() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        town.site("busy.example.com").await;
+        let beta = Town::id(&town.beta).to_owned();
+        town.bob.post("/sites", &[("account", &beta), ("domain", "calm.example.net"), ("php", "")]).await;
+        let mut tx = db.write().await.unwrap();
+        // The server holds 256 jobs of alpha's.
+        sqlx::query(
+            "INSERT INTO jobs (id, operation_id, position, server_id, account_id, resource, generation, requires, job, state, created_ms) \
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 256) \
+             SELECT j.id || '-' || n.i, o.id, 0, j.server_id, j.account_id, j.resource, 0, '[]', j.job, 'sent', j.created_ms \
+             FROM jobs j, operations o, n WHERE j.resource LIKE 'account:%' AND j.account_id = $1 AND o.id = j.operation_id",
+        )
+        .bind(Town::id(&town.alpha).to_owned())
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+        let page = town.admin.get(&format!("/servers/{}/queue", town.server)).await.body;
+        let of = |name: &str| page.split_once(&format!("Create site {name}</a>")).unwrap().1.split_once("</tbody>").unwrap().0.to_owned();
+        assert!(of("busy.example.com").contains("Its account has 16 jobs on the server already"), "{page}");
+        assert!(of("calm.example.net").contains("It goes out any moment."), "{page}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_account_has_so_many_requests_open_and_no_more_and_can_always_be_suspended() {
     on_each(async |db| {
         let mut town = Town::over(TestApp::over(db.clone())).await;

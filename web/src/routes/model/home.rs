@@ -1,14 +1,13 @@
 //! The first page: a client's tools, an admin's fleet.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use jiff::Timestamp;
 use shared::operation::{OperationState, ResourceState};
 
 use super::operation::{counts as operation_counts, newest};
 use super::{FEED, account, at, count, server, site};
-use crate::app::{Actor, AppError};
+use crate::app::Actor;
 use crate::error::PageError;
 use crate::state::AppState;
 use crate::store::account_list::{AccountFilter, account_counts, account_list};
@@ -32,7 +31,7 @@ const STUCK_MS: i64 = 10_000;
 /// The fleet at a glance.
 ///
 /// # Errors
-/// [`AppError::Forbidden`] for clients, or the database fails.
+/// [`crate::app::AppError::Forbidden`] for clients, or the database fails.
 pub async fn home_admin_model(state: &AppState, actor: &Actor, live: Option<String>) -> Result<HomeAdmin, PageError> {
     actor.require_admin()?;
     let health = fleet_health(state.db()).await?;
@@ -76,7 +75,7 @@ pub async fn home_admin_model(state: &AppState, actor: &Actor, live: Option<Stri
 const SERVERS: i64 = 12;
 const QUEUES: usize = 8;
 /// Minutes of which operations are counted.
-const MINUTES: i64 = 30;
+const MINUTES: i64 = 60;
 
 async fn by_minute(state: &AppState) -> Result<Vec<u64>, PageError> {
     let present = now_ms() / 60_000;
@@ -125,16 +124,10 @@ async fn oldest_waiting(state: &AppState, actor: &Actor) -> Result<Option<Timest
 pub async fn home_client_model(state: &AppState, actor: &Actor, live: Option<String>) -> Result<HomeClient, PageError> {
     let accounts = account_list(state.db(), actor.visible(), &AccountFilter::default(), Paging::page(1, 100)).await?;
     let mut cards = Vec::new();
-    // A client's accounts mostly share a server or two.
-    let mut hostnames = HashMap::new();
     for row in &accounts.rows {
-        if let Entry::Vacant(unknown) = hostnames.entry(row.server_id) {
-            let server = server_fetch(state.db(), row.server_id).await?.ok_or(AppError::NotFound)?;
-            unknown.insert(server.hostname);
-        }
         cards.push(AccountCard {
             account: account::row(state, actor, row).await?,
-            hostname: hostnames.get(&row.server_id).cloned().unwrap_or_default(),
+            hostname: row.server_hostname.clone(),
             php_versions: site::newest_first(row.server_php.iter().copied()),
         });
     }

@@ -8,11 +8,13 @@ use crate::app::worker_update::RolloutForm;
 use crate::app::{Actor, FieldErrors};
 use crate::error::PageError;
 use crate::state::AppState;
+use crate::store::fleet::fleet_versions;
 use crate::store::rollout::{Rollout as Stored, RolloutServer, RolloutState, RolloutStep, rollout_newest};
-use crate::store::server::server_list;
 use crate::views::model::Failure;
-use crate::views::server::{Rollout, RolloutModel, RolloutRow, RolloutRowState};
+use crate::views::server::{Rollout, RolloutModel, RolloutRow, RolloutRowState, Tally};
 
+/// Servers that the page shows; of a rollout of more, first those that failed, those under way, and those that come next.
+const SHOWN: usize = 100;
 /// How many at a time, if nobody says otherwise.
 const AT_ONCE: &str = "5";
 
@@ -27,12 +29,9 @@ pub async fn rollout_model(
 ) -> Result<RolloutModel, PageError> {
     actor.require_admin()?;
     let offer = state.config.worker_offer();
-    let servers = server_list(state.db()).await?;
+    let versions = fleet_versions(state.db()).await?;
     let is_behind = |reported: &str| offer.as_ref().is_some_and(|offer| offer.is_newer_than(reported));
-    let behind = |online: bool| {
-        let many = servers.iter().filter(|server| server.online == online && is_behind(&server.version)).count();
-        u64::try_from(many).unwrap_or(u64::MAX)
-    };
+    let behind = |online: bool| versions.iter().filter(|(version, is)| *is == online && is_behind(version)).count() as u64;
     let rollout = match rollout_newest(state.db()).await? {
         Some(stored) => Some(rollout(state, actor, stored).await?),
         None => None,
@@ -51,8 +50,19 @@ pub async fn rollout_model(
 }
 
 async fn rollout(state: &AppState, actor: &Actor, stored: Stored) -> Result<Rollout, PageError> {
-    let mut rows = Vec::with_capacity(stored.servers.len());
-    for server in &stored.servers {
+    let of = |step: RolloutStep| stored.servers.iter().filter(|server| server.step() == step).count() as u64;
+    let mut shown: Vec<&RolloutServer> = stored.servers.iter().collect();
+    if shown.len() > SHOWN {
+        shown.sort_by_key(|server| match server.step() {
+            RolloutStep::Failed => 0,
+            RolloutStep::UnderWay => 1,
+            RolloutStep::Waiting => 2,
+            RolloutStep::Done => 3,
+        });
+        shown.truncate(SHOWN);
+    }
+    let mut rows = Vec::with_capacity(shown.len());
+    for server in shown {
         rows.push(row(state, actor, server).await?);
     }
     Ok(Rollout {
@@ -68,6 +78,12 @@ async fn rollout(state: &AppState, actor: &Actor, stored: Stored) -> Result<Roll
         stopped: stored.state == RolloutState::Stopped,
         asked_by: stored.asked_by_name,
         asked_at: at(stored.created_ms),
+        tally: Tally {
+            done: of(RolloutStep::Done),
+            under_way: of(RolloutStep::UnderWay),
+            waiting: of(RolloutStep::Waiting),
+            failed: of(RolloutStep::Failed),
+        },
         rows,
     })
 }

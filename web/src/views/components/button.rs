@@ -68,6 +68,28 @@ pub fn post(size: Size, icon: Icon, label: &str, action: &str) -> Markup {
     }
 }
 
+/// The same where a page has several of it: about what is said to those who do not see where it stands.
+#[must_use]
+pub fn post_about(icon: Icon, label: &str, about: &str, action: &str) -> Markup {
+    html! {
+        form.row method="post" action=(action) {
+            button class=(classes(Weight::Normal, true)) type="submit" { (icon) (label) (for_ears(about)) }
+        }
+    }
+}
+
+/// A small link that looks like a button, where a page has several of it.
+#[must_use]
+pub fn small_link_about(icon: Option<Icon>, label: &str, about: &str, href: &str) -> Markup {
+    html! { a class=(classes(Weight::Normal, true)) href=(href) { @if let Some(icon) = icon { (icon) } (label) (for_ears(about)) } }
+}
+
+/// What follows a button's words for those who do not see where it stands.
+#[must_use]
+pub fn for_ears(about: &str) -> Markup {
+    html! { span.sr { ": " (about) } }
+}
+
 /// How large a button is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {

@@ -1,4 +1,4 @@
-//! A line over time: an SVG that needs no script, and under the pointer, where there is one, what a moment says.
+//! A line over time: an SVG that needs no script, and under the pointer, or at the arrow keys, what a moment says.
 
 use std::fmt::Write;
 
@@ -155,7 +155,7 @@ pub fn chart(chart: &Chart) -> Markup {
             div.y aria-hidden="true" {
                 @for height in (0..=HEIGHTS).rev() { span { ((chart.unit)(top * f64::from(height) / f64::from(HEIGHTS))) } }
             }
-            div.plot data-readout=(chart.readout()) {
+            div.plot data-readout=(chart.readout()) tabindex="0" role="group" aria-label={ (chart.title) ": arrow keys read it" } {
                 svg viewBox={ "0 0 " (last.max(1)) " " (TALL) } preserveAspectRatio="none" role="img" aria-label=(chart.summary()) {
                     path.area d=(area(&chart.series, top)) {}
                     path d=(lines(&chart.series, top)) {}

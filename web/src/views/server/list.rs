@@ -176,15 +176,12 @@ fn update(row: &Row) -> Markup {
 
 /// A switch that works without scripts: the button of a form.
 fn active(row: &Row, listing: &Listing) -> Markup {
-    let (next, label) = if row.active {
-        ("", format!("{} takes new accounts. Press to stop that.", row.name))
-    } else {
-        ("on", format!("{} takes no new accounts. Press to let it.", row.name))
-    };
+    let (next, title) =
+        if row.active { ("", "It takes new accounts. Press to stop that.") } else { ("on", "It takes no new accounts. Press to let it.") };
     html! {
         form method="post" action=(paths::server_active(row.id)) {
             input type="hidden" name="back" value=(listing.url());
-            button.switch type="submit" name="active" value=(next) role="switch" aria-checked=(row.active) aria-label=(label) title=(label) {}
+            button.switch type="submit" name="active" value=(next) role="switch" aria-checked=(row.active) aria-label={ (row.name) " takes new accounts" } title=(title) {}
         }
     }
 }

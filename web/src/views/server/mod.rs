@@ -22,7 +22,7 @@ pub use list::{Counts, ListModel, container, container_id, fragments, list_page}
 pub use load::{History, Span};
 pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragment, enrol_page, new_page};
 pub use overview::{row_fragment, table_of};
-pub use rollout::{Rollout, RolloutModel, RolloutRow, RolloutRowState, rollout_fragments, rollout_page};
+pub use rollout::{Rollout, RolloutModel, RolloutRow, RolloutRowState, Tally, rollout_fragments, rollout_page};
 pub use show::{ShowModel, Update, show_fragments, show_page};
 pub use shut_out::{ShutOutModel, shut_out_page};
 

@@ -10,7 +10,7 @@ use crate::views::components::badge::{self, Badge, Tone};
 use crate::views::components::button::{self, Size, Weight};
 use crate::views::components::form_field::Field;
 use crate::views::components::icon::Icon;
-use crate::views::components::stat::counted;
+use crate::views::components::stat::{count, counted};
 use crate::views::components::table::{Column, detail, table};
 use crate::views::components::toast::Toast;
 use crate::views::components::{empty_state, note, progress, time};
@@ -58,8 +58,29 @@ pub struct Rollout {
     pub asked_by: String,
     /// When.
     pub asked_at: Timestamp,
-    /// Its servers in their order.
+    /// How its servers stand.
+    pub tally: Tally,
+    /// Its servers in their order; of very many, those that say most.
     pub rows: Vec<RolloutRow>,
+}
+
+/// How many servers of a rollout stand how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// They have the version.
+    pub done: u64,
+    /// Begun.
+    pub under_way: u64,
+    /// Not begun.
+    pub waiting: u64,
+    /// They have not, and were tried.
+    pub failed: u64,
+}
+
+impl Tally {
+    const fn all(self) -> u64 {
+        self.done + self.under_way + self.waiting + self.failed
+    }
 }
 
 impl Rollout {
@@ -193,7 +214,9 @@ fn state(model: &RolloutModel) -> Fragment {
             @match &model.rollout {
                 Some(rollout) => (card(rollout, model.now)),
                 None if model.behind > 0 => {
-                    (empty_state::empty_state(Icon::History, "No rollout yet", "What is done here, and how each server took it, is shown here.", &layout::nothing()))
+                    section.card {
+                        (empty_state::empty_state(Icon::History, "No rollout yet", "What is done here, and how each server took it, is shown here.", &layout::nothing()))
+                    }
                 }
                 None => {}
             }
@@ -216,10 +239,15 @@ fn card(rollout: &Rollout, now: Timestamp) -> Markup {
             div.card-body {
                 p.muted.small {
                     "Asked by " (rollout.asked_by) " " (time::ago(rollout.asked_at, now)) ", " (rollout.at_once) " at a time."
+                    " " (count(rollout.tally.done)) " of " (counted(rollout.tally.all(), "server is", "servers are")) " done, "
+                    (count(rollout.tally.under_way)) " under way, " (count(rollout.tally.failed)) " failed, " (count(rollout.tally.waiting)) " to come."
                     @if rollout.stopped { " A server failed, so no other is begun. Resume tries it again and goes on." }
                 }
             }
             (table("Servers of the rollout", COLUMNS, None, &rows))
+            @if rollout.tally.all() > rollout.rows.len() as u64 {
+                div.card-body { p.muted.small { (count(rollout.rows.len() as u64)) " are shown: those that failed, are under way, and come next." } }
+            }
         }
     }
 }

@@ -137,7 +137,7 @@ fn generation(model: &HistoryModel, row: &GenerationRow, before: Option<&Generat
                         form.row method="post" action=(paths::site_rollback(model.id)) {
                             (key)
                             input type="hidden" name="generation" value=(row.generation.to_string());
-                            button class="btn is-sm" type="submit" { (Icon::Undo) "Roll back to this" }
+                            button class="btn is-sm" type="submit" { (Icon::Undo) "Roll back to this" (button::for_ears(&format!("generation {}", row.generation))) }
                         }
                     }
                 }

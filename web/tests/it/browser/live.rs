@@ -90,6 +90,45 @@ fn a_new_site_shows_its_steps_as_they_happen_and_becomes_active_in_place() {
     });
 }
 
+/// A part of a page with two folds, brought in anew as the live stream does it; whether each is open then.
+const BRING_IN: &str = "(async () => {
+    const main = document.querySelector('main');
+    main.insertAdjacentHTML('beforeend', '<div id=\"folds\"><p>old</p><details><summary>a</summary></details><details open><summary>b</summary></details></div>');
+    const part = document.getElementById('folds');
+    const text = part.outerHTML.replace('>old<', '>new<');
+    const [folded, unfolded] = part.querySelectorAll('details');
+    [folded.open, unfolded.open] = [true, false];
+    await htmx.swap({ text, target: part, swap: 'outerMorph', sourceElement: document.body });
+    return [document.querySelector('#folds p').textContent, ...[...document.querySelectorAll('#folds details')].map((fold) => fold.open)];
+})()";
+
+#[test]
+fn what_a_person_has_unfolded_or_folded_away_stays_so_when_news_of_it_comes_in() {
+    with_browser(Scripts::On, async |person| {
+        person.go("/").await;
+        assert_eq!(person.ask(BRING_IN).await, serde_json::json!(["new", true, false]));
+    });
+}
+
+/// Presses keys at the first chart; what it says after each.
+const READ_CHART: &str = "(() => {
+    const plot = document.querySelector('[data-readout]');
+    const moments = plot.dataset.readout.split('|');
+    plot.focus();
+    return ['End', 'ArrowLeft', 'Home', 'ArrowLeft'].map((key) => {
+      plot.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+      return moments.indexOf(plot.querySelector('.readout').textContent) - moments.length;
+    });
+})()";
+
+#[test]
+fn a_chart_is_read_with_the_keys() {
+    with_browser(Scripts::On, async |person| {
+        person.go("/").await;
+        assert_eq!(person.ask(READ_CHART).await, serde_json::json!([-1, -2, -60, -60]));
+    });
+}
+
 #[test]
 fn lists_and_home_follow_without_loading_again() {
     with_browser(Scripts::On, async |person| {

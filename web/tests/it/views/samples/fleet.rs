@@ -136,6 +136,7 @@ pub(in crate::views) fn rollouts() -> Vec<(&'static str, server::RolloutModel)> 
         stopped,
         asked_by: "Tomas Nyberg".to_owned(),
         asked_at: models::ago(120),
+        tally: server::Tally { done: 1, under_way: 1, waiting: 1, failed: 1 },
         rows: vec![
             server::RolloutRow { version: "0.2.0".to_owned(), ..row(1, "web1", server::RolloutRowState::Done) },
             row(2, "web2", server::RolloutRowState::UnderWay(Some(models::progress("web2 to 0.2.0")))),

@@ -163,7 +163,7 @@ impl Samples {
             figures: home_admin::Figures::default(),
             oldest_waiting: None,
             stuck_since: None,
-            by_minute: vec![0; 30],
+            by_minute: vec![0; 60],
             security: None,
             queues: vec![],
             queues_all: 0,
@@ -234,7 +234,7 @@ pub(in crate::views) fn home_admin() -> home_admin::HomeAdmin {
         figures,
         oldest_waiting: Some(models::ago(409)),
         stuck_since: Some(models::ago(409)),
-        by_minute: (0..30).map(|minute| minute * 7 % 23).collect(),
+        by_minute: (0..60).map(|minute| minute * 7 % 23).collect(),
         security: Some((3, models::ago(900))),
         queues: vec![
             home_queue(2, "web2", Some(models::ago(409)), None),
