@@ -46,6 +46,16 @@ pub(crate) struct Lab {
     pub(crate) host: Arc<FakeSystem>,
     pub(crate) engine: Engine,
     directory: TempDir,
+    _at_the_end: LetsGo,
+}
+
+/// What a test has held goes on when the test ends: one that fails would wait for it for ever otherwise.
+struct LetsGo(Arc<FakeSystem>);
+
+impl Drop for LetsGo {
+    fn drop(&mut self) {
+        self.0.let_go();
+    }
 }
 
 impl Lab {
@@ -64,16 +74,16 @@ impl Lab {
         let directory = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
         let host = Arc::new(host);
         let engine = engine(&directory, &host).await;
-        Self { host, engine, directory }
+        Self { _at_the_end: LetsGo(host.clone()), host, engine, directory }
     }
 
     /// The same host with an engine that does things side by side, as on a real one.
     pub(crate) async fn threaded(self) -> Self {
         self.engine.ledger().close().await;
-        let Self { host, directory, engine: _ } = self;
+        let Self { host, directory, engine: _, _at_the_end } = self;
         let store = Store::open(&directory.path().join("worker.db")).await.unwrap();
         let engine = Engine::open(&store, host.clone(), Arc::new(Unsealed)).await.unwrap();
-        Self { host, engine, directory }
+        Self { _at_the_end: LetsGo(host.clone()), host, engine, directory }
     }
 
     /// Carries out a job that is expected to end.
@@ -133,10 +143,10 @@ impl Lab {
     /// The worker starts again on the same disk.
     pub(crate) async fn restart(self) -> (Self, Recovery) {
         self.engine.ledger().close().await;
-        let Self { host, directory, engine: _ } = self;
+        let Self { host, directory, engine: _, _at_the_end } = self;
         let engine = engine(&directory, &host).await;
         let recovery = engine.recover().await.unwrap();
-        (Self { host, engine, directory }, recovery)
+        (Self { _at_the_end: LetsGo(host.clone()), host, engine, directory }, recovery)
     }
 }
 
