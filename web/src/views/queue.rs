@@ -225,9 +225,9 @@ fn row_fragment(row: &Line, now: Timestamp) -> Fragment {
                         Urgency::Normal => {}
                     }
                 }
-                td { (badge_of(row.standing)) @if let Some(at) = row.sent_at { " " small { "since " (time::clock(at)) } } }
+                td.nowrap { (badge_of(row.standing)) @if let Some(at) = row.sent_at { " " small { "since " (time::clock(at)) } } }
                 td data-label="Account" { @if let Some(account) = &row.account { (reference::account(account)) } @else { span.muted { "gone" } } }
-                td.wide data-label="Asked by" { (row.asked_by) }
+                td.wide.nowrap data-label="Asked by" { (row.asked_by) }
                 td.nowrap data-label="Asked" { (time::ago(row.asked_at, now)) }
                 td.act {
                     div.row {
