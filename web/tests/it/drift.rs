@@ -372,6 +372,21 @@ async fn each_generation_is_kept_two_are_compared_and_an_earlier_one_comes_back_
 }
 
 #[tokio::test]
+async fn a_generation_that_cannot_be_read_hides_no_other() {
+    let (mut town, site, key) = town_of(TestApp::start().await).await;
+    let db = town.app.db().clone();
+    configured(&db, town.server, configuration(key, 1, "one")).await;
+    town.alice.post(&format!("{site}/edit"), &[("php", "static")]).await;
+    town.apply_all().await;
+    configured(&db, town.server, configuration(key, 2, "two")).await;
+    let mut tx = db.write().await.unwrap();
+    sqlx::query("UPDATE site_configurations SET job = '{' WHERE generation = 2").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let page = town.alice.get(&format!("{site}/history")).await;
+    assert!(page.status == 200 && page.body.contains("Roll back to this"), "{}", page.body);
+}
+
+#[tokio::test]
 async fn a_generation_whose_names_belong_to_somebody_else_now_does_not_come_back() {
     let (mut town, site, key) = town_of(TestApp::start().await).await;
     let db = town.app.db().clone();

@@ -1,6 +1,7 @@
 //! Operations and pages about the fleet.
 
 use shared::jobs::ResourceKey;
+use web::app::signal::Signal;
 
 use crate::support::fleet::{Town, fail_all, open_jobs};
 
@@ -65,8 +66,11 @@ async fn retrying_a_site_also_retries_the_pool_that_it_needs_and_another_request
     fail_all(town.app.db()).await;
     let second = town.site("second.example.net").await;
     fail_all(town.app.db()).await;
+    town.app.signals.take();
     let answer = town.alice.post(&format!("{second}/retry"), &[]).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
+    let told = town.app.signals.take().into_iter().filter(|signal| matches!(signal, Signal::OperationChanged { .. })).count();
+    assert_eq!(told, 2, "both requests are news for whoever looks at them");
     let queued: Vec<ResourceKey> = open_jobs(town.app.db()).await.iter().map(|job| job.resource).collect();
     assert!(
         matches!(queued[..], [ResourceKey::PhpPool(_), ResourceKey::Site(site)] if Town::id(&second) == site.to_string()),

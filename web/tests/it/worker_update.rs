@@ -211,6 +211,7 @@ async fn a_failure_stops_the_rollout_until_somebody_resumes_it() {
     let shown = fleet.town.admin.get("/servers/updates").await.body;
     assert!(shown.contains("Resume tries it again"), "{shown}");
     assert_eq!(fleet.town.admin.post("/servers/updates/resume", &[]).await.status, 303);
+    assert!(fleet.town.admin.get("/servers/updates").await.body.contains("what failed is tried again"));
     assert_eq!(fleet.until(RolloutStep::UnderWay, 1).await, [fleet.servers[0]], "the first goes alone again");
     fleet.succeed().await;
     fleet.until(RolloutStep::UnderWay, 4).await;
