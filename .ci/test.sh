@@ -57,7 +57,7 @@ count() {
     else
         FAILED=$((FAILED + 1))
         # Once more what went wrong, so that the end of a long output says it.
-        grep -aE 'VIOLATION|panicked at|^error|^test .* FAILED|make up failed' "$log" | cut -c1-300 | head -n 15 || true
+        grep -aE -A2 'VIOLATION|panicked at|--- FAILED|^error|make up failed' "$log" | grep -avE '^--|stack backtrace' | cut -c1-300 | tail -n 30 || true
         echo "FAILED: $name"
         rm -f "$log"
         exit 1

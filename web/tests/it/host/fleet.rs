@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::lab::Lab;
 use super::panel::Panel;
 use super::prober::Prober;
-use super::{joined, world};
+use super::{Drained, joined, world};
 
 const PATIENCE: Duration = Duration::from_mins(3);
 /// Waiting for a server that is cut off; one account may have 256.
@@ -33,6 +33,7 @@ fn three_hosts_share_the_accounts_and_one_that_is_cut_off_loses_power_or_is_shut
     let (panel, first) = (&world.panel, &world.lab);
     let (second, second_page) = joined(panel, "cifleet2", "bookworm");
     let (third, third_page) = joined(panel, "cifleet3", "trixie");
+    let _drained = [Drained(panel, &second_page), Drained(panel, &third_page)];
     let client = panel.client("fleetclient");
 
     let ours = panel.id_of("/servers?q=", first.exec(&["hostname"]).trim(), "/servers/");
@@ -89,7 +90,7 @@ fn three_hosts_share_the_accounts_and_one_that_is_cut_off_loses_power_or_is_shut
     let log = || second.exec(&["journalctl", "-u", "gantry-worker", "--no-pager"]);
     second.until("its connection drops", PATIENCE, || log().contains("the connection to the bus was lost"));
     second.exec(&["systemctl", "restart", "gantry-worker"]);
-    let late = panel.site(&panel.id_of("/accounts?q=", on_second, "/accounts/"), "late.localhost", "static");
+    let late = panel.site(&panel.id_of("/accounts?q=", on_second, "/accounts/"), "three-late.localhost", "static");
     second.until("it is not let in", PATIENCE, || log().contains("uthoriz"));
     assert!(panel.get(&second_page).text().contains("is shut out since"));
     assert_eq!(second.fetch("two.localhost", "/").0, 200);
@@ -104,7 +105,7 @@ fn three_hosts_share_the_accounts_and_one_that_is_cut_off_loses_power_or_is_shut
         panel.submit(&format!("{account}/delete"), &[("confirm", user)]);
         panel.until_gone(&account);
     }
-    for (host, page, name) in [(second, second_page, "cifleet2"), (third, third_page, "cifleet3")] {
+    for (host, page, name) in [(&second, &second_page, "cifleet2"), (&third, &third_page, "cifleet3")] {
         panel.submit(&format!("{page}/delete"), &[("confirm", name)]);
         host.run("remove", &[]);
     }

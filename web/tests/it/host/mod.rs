@@ -56,6 +56,15 @@ pub(crate) fn joined(panel: &Panel, name: &str, suite: &str) -> (Lab, String) {
     (host, page)
 }
 
+/// A further host takes no more accounts once its test has ended, however it did: the other tests' are on the first one.
+pub(crate) struct Drained<'a>(pub(crate) &'a Panel, pub(crate) &'a str);
+
+impl Drop for Drained<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.post(&format!("{}/active", self.1), &[("active", ""), ("back", "/servers")]);
+    }
+}
+
 /// Kills a process that this `gantry up` started, by the name of its program or by its first argument; its parent starts it again.
 pub(crate) fn restart_part(name: &str) {
     let up = std::env::var("GANTRY_E2E_UP_PID").expect("GANTRY_E2E_UP_PID is the pid of gantry up");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::lab::Lab;
 use super::panel::Panel;
 use super::prober::Prober;
-use super::{joined, restart_part, world};
+use super::{Drained, joined, restart_part, world};
 
 const PATIENCE: Duration = Duration::from_mins(3);
 const NAME: &str = "ciupd";
@@ -110,6 +110,7 @@ fn workers_are_updated_in_turn_and_back_from_a_broken_package_and_never_to_an_un
     let Some(world) = world() else { return };
     let (panel, first) = (&world.panel, &world.lab);
     let (host, page) = joined(panel, NAME, "bookworm");
+    let _drained = Drained(panel, &page);
     let client = panel.client("updateclient");
     let account =
         panel.submit("/accounts", &[("owner", &client), ("user", "updateuser"), ("server", page.trim_start_matches("/servers/"))]);
