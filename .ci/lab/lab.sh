@@ -361,6 +361,14 @@ _boot() {
         --console=read-only --network-bridge="$BRIDGE" --resolv-conf=off --timezone=off --link-journal=no
 }
 
+# The address may have been another host's: this machine would go on asking for that one's network card for half a minute.
+forget_neighbour() {
+    local index
+    index=$(host_index "$1")
+    ip neighbour flush dev "$BRIDGE" to "$(net4 $((10 + index)))" 2>/dev/null || true
+    ip -6 neighbour flush dev "$BRIDGE" to "$(net6 $((10 + index)))" 2>/dev/null || true
+}
+
 wait_ready() {
     local name=$1 dir state end=$((SECONDS + BOOT_SECONDS))
     dir=$(host_dir "$name")
@@ -442,6 +450,7 @@ cmd_up() {
     write_identity "$name"
     boot "$name"
     wait_ready "$name" && cgroup_open "$name" && wait_ready "$name" || { kill_host "$name"; after_stop "$name"; return 1; }
+    forget_neighbour "$name"
     say "$name is up at $(net4 $((10 + $(host_index "$name")))) after $((SECONDS - began)) s"
 }
 

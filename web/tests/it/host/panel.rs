@@ -39,7 +39,7 @@ impl Panel {
     /// Signs in with a one-time password, and chooses a new one.
     pub(crate) fn sign_in_with(base: &str, process: Option<String>, once: &str) -> Self {
         let panel = Self { base: base.to_owned(), process, cookies: Arc::new(tempfile::NamedTempFile::new().expect("a scratch file")) };
-        let page = panel.post_patiently("/sign-in", &[("login", "admin"), ("password", once)]);
+        let page = panel.post("/sign-in", &[("login", "admin"), ("password", once)]);
         if page.status != 303 {
             assert_eq!(page.status, 422, "signing in with {once}: {}", page.body);
             // Somebody was here before, and chose it.
@@ -67,19 +67,6 @@ impl Panel {
             arguments.extend(["--data".to_owned(), String::new()]);
         }
         self.request(path, &arguments)
-    }
-
-    /// The same, again for as long as the panel says that it is busy and nothing was done: right after a host was removed, a disk
-    /// may take seconds for one write.
-    fn post_patiently(&self, path: &str, fields: &[(&str, &str)]) -> Page {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            let page = self.post(path, fields);
-            if page.status != 503 || Instant::now() > deadline {
-                return page;
-            }
-            std::thread::sleep(Duration::from_millis(500));
-        }
     }
 
     /// curl as this person, for a path of the panel.
