@@ -61,7 +61,7 @@ class Joiner:
         domain = f"floor{number}.com"
         # What the worker's preparation would have made, and floor.sh relies on.
         prepared = (
-            "mkdir -p /etc/gantry-worker/php /run/gantry-php; systemctl stop nginx; systemctl start nginx; "
+            "mkdir -p /etc/gantry-worker/php /run/gantry-php /etc/systemd/system/sockets.target.wants; "
             "printf '[Socket]\\nListenStream=/run/gantry-php/%%i-8.2.sock\\nSocketUser=www-data\\nAccept=no\\n' "
             "> /etc/systemd/system/gantry-php8.2@.socket; "
             "printf '[Service]\\nUser=%%i\\nExecStart=/usr/sbin/php-fpm8.2 --fpm-config /etc/gantry-worker/php/%%i-8.2.conf\\n"
