@@ -48,8 +48,9 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         println!("{viewers} viewers: an event has {} bytes, of the floor {}", panel.bytes, floor.bytes);
         figures.push((Figure::new(memory, panel.per_viewer, "bytes", Some(floor.per_viewer)), Aim::AtMost(25.0 * 1024.0)));
         figures.push((Figure::new(reach, panel.reach, "ms", Some(floor.reach)), Aim::RatioAtMost(times)));
+        report("sse", &figures)?;
     }
-    report("sse", &figures)
+    Ok(())
 }
 
 async fn measure(mut server: Served, path: &str, cookie: &str, count: u32, event: impl Fn(usize) -> String) -> anyhow::Result<Measured> {
