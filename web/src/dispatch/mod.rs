@@ -40,9 +40,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::ended_server::{EndedServer, ended_server_mark_closed};
-use crate::store::enrolment::revocation_list;
 use crate::store::lease::{lease_release, lease_take};
 use crate::store::panel::panel_epoch;
+use crate::store::revocation::revocation_list;
 use crate::store::security_event::{NewSecurityEvent, Told, security_event_tell_in_tx};
 use crate::store::server::ServerRow;
 use crate::store::{Db, StoreError, Tx, now_ms};

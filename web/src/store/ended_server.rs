@@ -4,6 +4,7 @@ use shared::ids::ServerId;
 use shared::names::ServerName;
 use sqlx::Row;
 
+use super::revocation::revocation_insert_in_tx;
 use super::{Db, StoreError, Tx, now_ms, parse};
 
 /// A server that was deleted.
@@ -22,20 +23,13 @@ pub struct EndedServer {
 /// # Errors
 /// The database fails.
 pub async fn server_end_in_tx(tx: &mut Tx, id: ServerId) -> Result<bool, StoreError> {
-    let (id, now) = (id.to_string(), now_ms());
+    let (server, id, now) = (id, id.to_string(), now_ms());
     let lived_on =
         sqlx::query("SELECT 1 AS one FROM account_servers WHERE server_id = $1 LIMIT 1").bind(&id).fetch_optional(&mut **tx).await?;
     if lived_on.is_some() {
         return Ok(false);
     }
-    sqlx::query(
-        "INSERT INTO revocations (public_key, server_name, at_ms) SELECT public_key, name, CAST($1 AS BIGINT) FROM servers \
-         WHERE id = $2 AND public_key IS NOT NULL ON CONFLICT (public_key) DO NOTHING",
-    )
-    .bind(now)
-    .bind(&id)
-    .execute(&mut **tx)
-    .await?;
+    revocation_insert_in_tx(tx, server, None).await?;
     sqlx::query(
         "INSERT INTO ended_servers (name, stream, at_ms) SELECT name, stream, CAST($1 AS BIGINT) FROM servers WHERE id = $2 \
          ON CONFLICT (name) DO NOTHING",

@@ -1,12 +1,11 @@
 //! How a worker joins: the web tier records the request, dispatch answers it.
 
-use shared::bus::credentials::Revocation;
 use shared::ids::ServerId;
-use shared::names::ServerName;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::ids::EnrolmentId;
+use super::revocation::revocation_insert_in_tx;
 use super::{Db, StoreError, Tx, now_ms, parse};
 
 /// An enrolment as stored.
@@ -160,7 +159,8 @@ pub async fn enrolment_answer_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow, reply
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    revoke_replaced_in_tx(tx, enrolment).await?;
+    // The key it had before another worker joined as it is worth nothing from now on.
+    revocation_insert_in_tx(tx, enrolment.server, enrolment.public_key.as_deref()).await?;
     sqlx::query("UPDATE servers SET public_key = $1, seal_key = $2, shut_out_ms = NULL WHERE id = $3")
         .bind(enrolment.public_key.as_deref())
         .bind(enrolment.seal_key.as_deref())
@@ -168,38 +168,6 @@ pub async fn enrolment_answer_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow, reply
         .execute(&mut **tx)
         .await?;
     Ok(true)
-}
-
-/// The key a server had before another worker joined as it is worth nothing from now on.
-async fn revoke_replaced_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO revocations (public_key, server_name, at_ms) SELECT public_key, name, CAST($1 AS BIGINT) FROM servers \
-         WHERE id = $2 AND public_key IS NOT NULL AND public_key <> $3 ON CONFLICT (public_key) DO NOTHING",
-    )
-    .bind(now_ms())
-    .bind(enrolment.server.to_string())
-    .bind(enrolment.public_key.as_deref())
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-/// The revoked keys of the servers that had this name.
-///
-/// # Errors
-/// The database fails.
-pub async fn revocation_list(db: &Db, server: &ServerName) -> Result<Vec<Revocation>, StoreError> {
-    let rows = sqlx::query("SELECT public_key, at_ms FROM revocations WHERE server_name = $1 ORDER BY public_key")
-        .bind(server.as_str())
-        .fetch_all(db.read())
-        .await?;
-    rows.iter()
-        .map(|row| {
-            let at_ms: i64 = row.try_get("at_ms")?;
-            // Rounded up, so that a credential made in the same second is covered.
-            Ok(Revocation { public_key: row.try_get("public_key")?, at_s: at_ms / 1000 + 1 })
-        })
-        .collect()
 }
 
 /// The answer to a request, once there is one.

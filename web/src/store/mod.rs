@@ -30,6 +30,7 @@ pub mod php_pool;
 pub mod placement;
 pub mod queue;
 pub mod resource;
+pub mod revocation;
 pub mod rollout;
 pub mod security_event;
 pub mod server;

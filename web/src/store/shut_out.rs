@@ -2,23 +2,17 @@
 
 use shared::ids::ServerId;
 
+use super::revocation::revocation_insert_in_tx;
 use super::server::{ServerRow, server_columns};
 use super::{Db, StoreError, Tx, now_ms};
 
-/// Revokes the key of a server's worker and ends its unused tokens. False, and nothing is changed, if no worker has joined.
+/// Revokes the key of a server's worker and ends its tokens, also one that a worker has just used and has no answer for. False, and nothing is changed, if no worker has joined.
 ///
 /// # Errors
 /// The database fails.
 pub async fn server_shut_out_in_tx(tx: &mut Tx, id: ServerId) -> Result<bool, StoreError> {
+    revocation_insert_in_tx(tx, id, None).await?;
     let (id, now) = (id.to_string(), now_ms());
-    sqlx::query(
-        "INSERT INTO revocations (public_key, server_name, at_ms) SELECT public_key, name, CAST($1 AS BIGINT) FROM servers \
-         WHERE id = $2 AND public_key IS NOT NULL ON CONFLICT (public_key) DO NOTHING",
-    )
-    .bind(now)
-    .bind(&id)
-    .execute(&mut **tx)
-    .await?;
     let done = sqlx::query(
         "UPDATE servers SET public_key = NULL, online = 0, changed_ms = CASE WHEN online = 1 THEN $1 ELSE changed_ms END, \
          shut_out_ms = $1, shut_out_told = 0 WHERE id = $2 AND public_key IS NOT NULL",
@@ -27,7 +21,7 @@ pub async fn server_shut_out_in_tx(tx: &mut Tx, id: ServerId) -> Result<bool, St
     .bind(&id)
     .execute(&mut **tx)
     .await?;
-    sqlx::query("UPDATE enrolments SET expires_ms = $1 WHERE server_id = $2 AND requested_ms IS NULL AND expires_ms > $1")
+    sqlx::query("UPDATE enrolments SET expires_ms = $1 WHERE server_id = $2 AND reply IS NULL AND expires_ms > $1")
         .bind(now)
         .bind(&id)
         .execute(&mut **tx)

@@ -5,14 +5,16 @@ use shared::events::HostFacts;
 use shared::ids::ServerId;
 use shared::role::Role;
 use web::app::enrolment::{Enrolled, enrol};
+use web::auth::token::token_hash;
 use web::store::Db;
 use web::store::ended_server::{ended_server_list, ended_server_mark_closed, server_end_in_tx};
-use web::store::enrolment::{enrolment_answer_in_tx, enrolment_list_pending, revocation_list};
+use web::store::enrolment::{enrolment_answer_in_tx, enrolment_insert_in_tx, enrolment_list_pending};
 use web::store::now_ms;
+use web::store::revocation::revocation_list;
 use web::store::server::{ServerPlaces, server_fetch, server_heartbeat_in_tx};
 use web::store::server_sample::{minute_of, server_sample_keep_in_tx, server_sample_list};
 
-use crate::support::app::Answer;
+use crate::support::app::{Answer, TestApp};
 use crate::support::db::on_each;
 use crate::support::fleet::{Town, heartbeat, server};
 
@@ -275,40 +277,49 @@ async fn keep_samples(db: &Db, server: ServerId, samples: &[(i64, f64)]) {
 
 #[tokio::test]
 async fn a_worker_that_is_shut_out_is_nobody_until_another_one_joins() {
-    let mut town = Town::new().await;
-    let page = format!("/servers/{}", town.server);
-    let action = format!("{page}/shut-out");
-    let before = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
-    let key = before.public_key.clone().expect("its worker has joined");
-    assert!(town.admin.get(&page).await.body.contains(&action));
-    assert_eq!(town.alice.get(&action).await.status, 403);
-    assert_eq!(town.alice.post(&action, &[("confirm", "web1")]).await.status, 403);
-    let refused = town.admin.post(&action, &[("confirm", "web2")]).await;
-    assert_eq!(refused.status, 422);
-    assert!(refused.body.contains("Type web1 to confirm.") && refused.value("confirm").as_deref() == Some("web2"), "{}", refused.body);
-    assert!(revocation_list(town.app.db(), &before.name).await.unwrap().is_empty());
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        let page = format!("/servers/{}", town.server);
+        let action = format!("{page}/shut-out");
+        let before = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
+        let key = before.public_key.clone().expect("its worker has joined");
+        assert!(town.admin.get(&page).await.body.contains(&action));
+        assert_eq!(town.alice.get(&action).await.status, 403);
+        assert_eq!(town.alice.post(&action, &[("confirm", "web1")]).await.status, 403);
+        let refused = town.admin.post(&action, &[("confirm", "web2")]).await;
+        assert_eq!(refused.status, 422);
+        assert!(refused.body.contains("Type web1 to confirm.") && refused.value("confirm").as_deref() == Some("web2"), "{}", refused.body);
+        assert!(revocation_list(town.app.db(), &before.name).await.unwrap().is_empty());
 
-    assert_eq!(town.admin.post(&action, &[("confirm", "web1")]).await.location(), page);
-    let revoked = revocation_list(town.app.db(), &before.name).await.unwrap();
-    assert_eq!(revoked.iter().map(|one| one.public_key.as_str()).collect::<Vec<_>>(), [key.as_str()]);
-    // What it said last, and what was heard too late, brings nobody back.
-    let mut tx = town.app.db().write().await.unwrap();
-    server_heartbeat_in_tx(&mut tx, town.server, &heartbeat("web1"), now_ms()).await.unwrap();
-    tx.commit().await.unwrap();
-    let row = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
-    assert!(!row.online && row.public_key.is_none() && row.shut_out_ms.is_some());
-    let shown = town.admin.get(&page).await.body;
-    assert!(shown.contains("is shut out since") && shown.contains(&format!("{page}/token")), "{shown}");
-    assert!(town.admin.get("/servers?state=offline").await.body.contains("Shut out"));
-    assert!(town.admin.get("/audit").await.body.contains("Shut out worker"));
-    assert_eq!(town.admin.post(&action, &[("confirm", "web1")]).await.status, 409, "there is nobody to shut out");
+        // One that asked to join as it, and has no answer yet, gets none.
+        let mut tx = town.app.db().write().await.unwrap();
+        enrolment_insert_in_tx(&mut tx, town.server, &token_hash("early"), now_ms() + 60_000).await.unwrap();
+        tx.commit().await.unwrap();
+        let Enrolled::Waiting(_) = enrol(&town.app.state.app, &request("early")).await.unwrap() else { panic!("it may ask") };
+        assert_eq!(town.admin.post(&action, &[("confirm", "web1")]).await.location(), page);
+        assert!(enrolment_list_pending(town.app.db()).await.unwrap().is_empty());
+        let revoked = revocation_list(town.app.db(), &before.name).await.unwrap();
+        assert_eq!(revoked.iter().map(|one| one.public_key.as_str()).collect::<Vec<_>>(), [key.as_str()]);
+        // What it said last, and what was heard too late, brings nobody back.
+        let mut tx = town.app.db().write().await.unwrap();
+        server_heartbeat_in_tx(&mut tx, town.server, &heartbeat("web1"), now_ms()).await.unwrap();
+        tx.commit().await.unwrap();
+        let row = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
+        assert!(!row.online && row.public_key.is_none() && row.shut_out_ms.is_some());
+        let shown = town.admin.get(&page).await.body;
+        assert!(shown.contains("is shut out since") && shown.contains(&format!("{page}/token")), "{shown}");
+        assert!(town.admin.get("/servers?state=offline").await.body.contains("Shut out"));
+        assert!(town.admin.get("/audit").await.body.contains("Shut out worker"));
+        assert_eq!(town.admin.post(&action, &[("confirm", "web1")]).await.status, 409, "there is nobody to shut out");
 
-    let token = token_in(&town.admin.post(&format!("{page}/token"), &[]).await);
-    let Enrolled::Waiting(_) = enrol(&town.app.state.app, &request(&token)).await.unwrap() else { panic!("it may join") };
-    let mut tx = town.app.db().write().await.unwrap();
-    let pending = enrolment_list_pending(town.app.db()).await.unwrap().remove(0);
-    assert!(enrolment_answer_in_tx(&mut tx, &pending, "{}").await.unwrap());
-    tx.commit().await.unwrap();
-    let row = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
-    assert!(row.public_key.is_some() && row.shut_out_ms.is_none());
+        let token = token_in(&town.admin.post(&format!("{page}/token"), &[]).await);
+        let Enrolled::Waiting(_) = enrol(&town.app.state.app, &request(&token)).await.unwrap() else { panic!("it may join") };
+        let mut tx = town.app.db().write().await.unwrap();
+        let pending = enrolment_list_pending(town.app.db()).await.unwrap().remove(0);
+        assert!(enrolment_answer_in_tx(&mut tx, &pending, "{}").await.unwrap());
+        tx.commit().await.unwrap();
+        let row = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
+        assert!(row.public_key.is_some() && row.shut_out_ms.is_none());
+    })
+    .await;
 }

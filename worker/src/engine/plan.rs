@@ -193,6 +193,63 @@ impl Action {
             | Self::CompareNeighbour { .. } => false,
         }
     }
+
+    /// Whether the host is another one afterwards: tests, reloads and probes change nothing.
+    pub(crate) const fn changes(&self) -> bool {
+        match self {
+            Self::EnsureUser(_)
+            | Self::SetPassword { .. }
+            | Self::SetSignIn { .. }
+            | Self::EndProcesses { .. }
+            | Self::EnsureDirectory(_)
+            | Self::CreateFile(_)
+            | Self::WriteFile(_)
+            | Self::Remove { .. }
+            | Self::RemoveDirectory { .. }
+            | Self::Link { .. }
+            | Self::MoveAside { .. }
+            | Self::StartUnit { .. }
+            | Self::StopUnit { .. } => true,
+            Self::LoadUnits
+            | Self::ReloadUnit { .. }
+            | Self::TestNginx
+            | Self::ReloadNginx
+            | Self::TestPhp { .. }
+            | Self::TestPacketFilter { .. }
+            | Self::TestSshd
+            | Self::RememberNeighbour { .. }
+            | Self::CompareNeighbour { .. }
+            | Self::Probe { .. } => false,
+        }
+    }
+
+    /// The file it writes.
+    pub(crate) const fn file(&self) -> Option<&FileImage> {
+        match self {
+            Self::CreateFile(image) | Self::WriteFile(image) => Some(image),
+            Self::EnsureUser(_)
+            | Self::SetPassword { .. }
+            | Self::SetSignIn { .. }
+            | Self::EndProcesses { .. }
+            | Self::EnsureDirectory(_)
+            | Self::Remove { .. }
+            | Self::RemoveDirectory { .. }
+            | Self::Link { .. }
+            | Self::MoveAside { .. }
+            | Self::StartUnit { .. }
+            | Self::StopUnit { .. }
+            | Self::LoadUnits
+            | Self::ReloadUnit { .. }
+            | Self::TestNginx
+            | Self::ReloadNginx
+            | Self::TestPhp { .. }
+            | Self::TestPacketFilter { .. }
+            | Self::TestSshd
+            | Self::RememberNeighbour { .. }
+            | Self::CompareNeighbour { .. }
+            | Self::Probe { .. } => None,
+        }
+    }
 }
 
 /// The answer that proves a site.

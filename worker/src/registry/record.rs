@@ -1,7 +1,5 @@
 //! A plan in words, with what it changes in files as a diff: what an admin reads afterwards. **No secret is in it.**
 
-use std::path::Path;
-
 use shared::difference::{Difference, bounded, unified};
 use shared::record::{JobRecord, PlannedAction};
 
@@ -35,13 +33,11 @@ pub(super) fn describe(plan: &Plan, facts: Facts<'_>) -> Vec<PlannedAction> {
 
 /// What a plan would do: files as diffs, all else in words. Tests, reloads and probes change nothing and are left out.
 pub(super) fn proposed(plan: &Plan, facts: Facts<'_>) -> Vec<Difference> {
-    let steps = plan.steps.iter().filter(|step| changes(&step.action)).map(|step| {
+    let steps = plan.steps.iter().filter(|step| step.action.changes()).map(|step| {
         let diff = diff_of(&step.action, facts);
-        match &step.action {
-            Action::WriteFile(image) | Action::CreateFile(image) if !diff.is_empty() => {
-                Difference::File { path: image.path.display().to_string(), diff }
-            }
-            action => sentence(&words(action)),
+        match step.action.file() {
+            Some(image) if !diff.is_empty() => Difference::File { path: image.path.display().to_string(), diff },
+            Some(_) | None => sentence(&words(&step.action)),
         }
     });
     let finish = plan.finish.iter().map(|step| sentence(&last_words(&step.action)));
@@ -54,63 +50,12 @@ fn sentence(words: &str) -> Difference {
     Difference::Fact { text: format!("{first}{}.", letters.as_str()) }
 }
 
-const fn changes(action: &Action) -> bool {
-    match action {
-        Action::EnsureUser(_)
-        | Action::SetPassword { .. }
-        | Action::SetSignIn { .. }
-        | Action::EndProcesses { .. }
-        | Action::EnsureDirectory(_)
-        | Action::CreateFile(_)
-        | Action::WriteFile(_)
-        | Action::Remove { .. }
-        | Action::RemoveDirectory { .. }
-        | Action::Link { .. }
-        | Action::MoveAside { .. }
-        | Action::StartUnit { .. }
-        | Action::StopUnit { .. } => true,
-        Action::LoadUnits
-        | Action::ReloadUnit { .. }
-        | Action::TestNginx
-        | Action::ReloadNginx
-        | Action::TestPhp { .. }
-        | Action::TestPacketFilter { .. }
-        | Action::TestSshd
-        | Action::RememberNeighbour { .. }
-        | Action::CompareNeighbour { .. }
-        | Action::Probe { .. } => false,
-    }
-}
-
 /// How a file changes.
 fn diff_of(action: &Action, facts: Facts<'_>) -> String {
-    let (path, new): (&Path, &[u8]) = match action {
-        Action::WriteFile(FileImage { path, content, .. }) | Action::CreateFile(FileImage { path, content, .. }) => (path, &content.0),
-        Action::EnsureUser(_)
-        | Action::SetPassword { .. }
-        | Action::SetSignIn { .. }
-        | Action::EndProcesses { .. }
-        | Action::EnsureDirectory(_)
-        | Action::Remove { .. }
-        | Action::RemoveDirectory { .. }
-        | Action::Link { .. }
-        | Action::MoveAside { .. }
-        | Action::StartUnit { .. }
-        | Action::StopUnit { .. }
-        | Action::LoadUnits
-        | Action::ReloadUnit { .. }
-        | Action::TestNginx
-        | Action::ReloadNginx
-        | Action::TestPhp { .. }
-        | Action::TestPacketFilter { .. }
-        | Action::TestSshd
-        | Action::RememberNeighbour { .. }
-        | Action::CompareNeighbour { .. }
-        | Action::Probe { .. } => return String::new(),
-    };
+    let Some(FileImage { path, content, .. }) = action.file() else { return String::new() };
     // What cannot be read is shown as if it were new; the step itself says what is wrong.
     let old = facts.content(path).unwrap_or_default();
-    let (Ok(old), Ok(new)) = (String::from_utf8(old), std::str::from_utf8(new)) else { return "(not text)".to_owned() };
+    let (Ok(old), Ok(new)) = (String::from_utf8(old), std::str::from_utf8(&content.0)) else { return "(not text)".to_owned() };
     unified(&old, new)
 }
 
