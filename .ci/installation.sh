@@ -6,13 +6,13 @@
 # Any of the variables that `installation` sets can be set before, so that several of one kind run at the same time.
 # Logs: target/test-logs/NAME.
 INSTALLATION_REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# shellcheck source=.ci/lab/own.sh
+source "$INSTALLATION_REPO/.ci/lab/own.sh"
 
 installation() {
     local name=$1 octet=$2 ports=$3
-    export GANTRY_LAB=${GANTRY_LAB:-$INSTALLATION_REPO/.gantry/lab-$name}
-    export GANTRY_LAB_TREES=${GANTRY_LAB_TREES:-$INSTALLATION_REPO/.gantry/lab/trees}
-    export GANTRY_LAB_BRIDGE=${GANTRY_LAB_BRIDGE:-gantry$name} GANTRY_LAB_NET=${GANTRY_LAB_NET:-10.$octet.0.0/24}
-    export GANTRY_LAB_NET6=${GANTRY_LAB_NET6:-fd$octet::} GANTRY_UP=${GANTRY_UP:-/var/lib/gantry-up-$name}
+    own_lab "$name" "$octet"
+    export GANTRY_UP=${GANTRY_UP:-/var/lib/gantry-up-$name}
     export GANTRY_PANEL=${GANTRY_PANEL:-127.0.0.1:${ports}8443} GANTRY_SITES=${GANTRY_SITES:-127.0.0.1:${ports}8080}
     export GANTRY_HOST_PREFIX=${GANTRY_HOST_PREFIX:-$name} HOSTS=${HOSTS:-1}
     INSTALLATION_LOG=$INSTALLATION_REPO/target/test-logs/$name

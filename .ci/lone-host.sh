@@ -5,12 +5,12 @@
 #
 # Any of the variables that `lone_host` sets can be set before.
 LONE_REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# shellcheck source=.ci/lab/own.sh
+source "$LONE_REPO/.ci/lab/own.sh"
 
 lone_host() {
     local name=$1 octet=$2 program=$3
-    export GANTRY_LAB=${GANTRY_LAB:-$LONE_REPO/.gantry/lab-$name} GANTRY_LAB_TREES=${GANTRY_LAB_TREES:-$LONE_REPO/.gantry/lab/trees}
-    export GANTRY_LAB_BRIDGE=${GANTRY_LAB_BRIDGE:-gantry$name} GANTRY_LAB_NET=${GANTRY_LAB_NET:-10.$octet.0.0/24}
-    export GANTRY_LAB_NET6=${GANTRY_LAB_NET6:-fd$octet::}
+    own_lab "$name" "$octet"
     LAB=$LONE_REPO/.ci/lab/lab.sh HOST=${GANTRY_HOST_PREFIX:-$name}1
     trap leave_lone_host EXIT
     "$LAB" remove "$HOST" >/dev/null 2>&1 || true

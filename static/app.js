@@ -102,7 +102,11 @@ addEventListener('pageshow', (event) => {
 });
 
 // What a chart says at the pointer, or moment by moment at the arrow keys. A moment's words stand between bars.
-const unread = () => document.querySelectorAll('.readout').forEach((shown) => shown.remove());
+let reading = null;
+const unread = () => {
+  reading = null;
+  document.querySelectorAll('.readout').forEach((shown) => shown.remove());
+};
 const read = (plot, moment) => {
   const moments = plot.dataset.readout.split('|');
   const at = Math.max(0, Math.min(moments.length - 1, moment));
@@ -113,7 +117,7 @@ const read = (plot, moment) => {
     readout.className = 'readout';
     readout.setAttribute('role', 'status');
   }
-  plot.dataset.at = at;
+  reading = { plot, at };
   readout.textContent = moments[at];
 };
 document.addEventListener('pointermove', (event) => {
@@ -124,7 +128,7 @@ document.addEventListener('pointermove', (event) => {
 });
 on('keydown', '[data-readout]', (plot, event) => {
   const last = plot.dataset.readout.split('|').length - 1;
-  const at = Number(plot.dataset.at ?? last + 1);
+  const at = reading?.plot === plot ? reading.at : last + 1;
   const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last }[event.key];
   if (to === undefined) return;
   event.preventDefault();
@@ -182,6 +186,8 @@ document.addEventListener('htmx:sse:after:message', () => reconnecting(false));
 document.addEventListener('htmx:after:swap', () => {
   reveal(document);
   document.querySelectorAll('[data-tile-filter] input').forEach(narrow);
+  // News of a chart take away what it says.
+  if (reading?.plot.isConnected) read(reading.plot, reading.at);
 });
 
 // What a person has unfolded, or folded away, stays so when news of it comes in.

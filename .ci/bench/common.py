@@ -1,8 +1,13 @@
 """What the measurements share: figures, ranks, and looking at sites."""
 
 import json
-import socket
+import os
+import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from site_answer import fetch  # noqa: E402
 
 PATIENCE_S = 120
 
@@ -42,11 +47,6 @@ def until(holds, what, pause_s=0.02):
         time.sleep(pause_s)
 
 
-def serves(host, domain, path="/", timeout_s=10):
+def serves(address, domain, path="/", timeout_s=10):
     """Whether a site answers 200 on a fresh connection."""
-    try:
-        with socket.create_connection((host, 80), timeout=timeout_s) as stream:
-            stream.sendall(f"GET {path} HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\n\r\n".encode())
-            return stream.recv(16).startswith(b"HTTP/1.1 200")
-    except OSError:
-        return False
+    return fetch(address, domain, path, timeout_s) == 200

@@ -25,6 +25,7 @@ import auditor  # noqa: E402
 from panel import Panel, words  # noqa: E402
 from faults import faults  # noqa: E402
 from prober import Prober  # noqa: E402
+from site_answer import fetch  # noqa: E402
 
 # Of the requests that are left, one ends within so long: the bus gives what somebody who was killed had to the next one after 10 s,
 # and lets a worker whose connection was cut in silence in again after 30.
@@ -271,7 +272,7 @@ def stable_sites(world, panel, owner):
         panel.submit("/accounts", {"owner": owner, "user": user, "server": "", "domain": f"{user}.example", "php": "static" if number == 1 else PHP})
         domains.append(f"{user}.example")
     deadline = time.monotonic() + 60
-    while not all(auditor.fetch(world.host.address, domain) == 200 for domain in domains):
+    while not all(fetch(world.host.address, domain) == 200 for domain in domains):
         if time.monotonic() > deadline:
             raise SystemExit("the sites that nobody touches do not serve")
         time.sleep(0.2)

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import auditor
 from panel import Panel, Refused
+from site_answer import fetch
 
 # The panel sends again what it heard nothing of for two minutes, and looks for that every quarter of a minute.
 SENT_AGAIN_S = 180
@@ -47,7 +47,7 @@ def faults(world, prober):
         time.sleep(seconds)
         end()
         deadline = time.monotonic() + 60
-        while not all(auditor.fetch(host.address, domain, timeout=2) == 200 for domain in prober.domains):
+        while not all(fetch(host.address, domain, timeout=2) == 200 for domain in prober.domains):
             if time.monotonic() > deadline:
                 world.violation("sites do not serve again a minute after the host was back")
                 break

@@ -1,13 +1,13 @@
 """Asks sites that nobody changes, on a fresh connection each time, and keeps what was lost.
 
-Lost is what a visitor sees as an error: refused, reset, another page. An answer that is late makes the longest gap longer, and is
-lost when a visitor would have gone.
+Lost is what a visitor sees as an error: refused, reset, another page. An answer that is late is lost when a visitor would have
+gone. The longest gap is the longest time between two good answers.
 """
 
 import threading
 import time
 
-from auditor import ask
+from site_answer import ask
 
 PAUSE_S = 0.02
 LATE_S = 30
@@ -36,11 +36,10 @@ class Prober:
                 gap = now - answered[domain]
                 if gap > self.longest_gap_s:
                     self.longest_gap_s, self.longest_gap_at = gap, time.strftime("%H:%M:%S")
-                if status == "late" and gap <= LATE_S:
-                    continue
-                if status != 200:
+                if status == 200:
+                    answered[domain] = now
+                elif status != "late" or gap > LATE_S:
                     self.lost.append(f"{domain} answered {status} at {time.strftime('%H:%M:%S')}")
-                answered[domain] = now
             time.sleep(PAUSE_S)
 
     def status(self, domain):

@@ -93,6 +93,9 @@ pub struct Planned {
     pub resource: ResourceKey,
     /// What would differ; empty if the host is so already.
     pub differences: Vec<Difference>,
+    /// Whether the host is other than was last applied of the resource: then the differences hold what somebody has changed by hand.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
     /// Why it cannot be planned as things are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,

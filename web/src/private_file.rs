@@ -8,7 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2};
 use shared::ids::EventId;
 
 /// A file that could not be written.
@@ -36,9 +36,9 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteErr
 /// As [`write`]; of kind `AlreadyExists` if there is one.
 pub(crate) fn write_first(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteError> {
     put(path, bytes, mode, |temporary| {
-        let linked = std::fs::hard_link(temporary, path);
-        std::fs::remove_file(temporary)?;
-        linked
+        // In one step, so that a process that dies leaves no second name, which [`give`] would refuse.
+        renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE)?;
+        Ok(())
     })
 }
 

@@ -13,10 +13,10 @@ use super::server::server_get;
 use super::signal::{Signal, Signals};
 use super::unit::{Unit, settle};
 use super::{Actor, App, AppError, Requested};
-use crate::store::Db;
 use crate::store::audit::AuditAction;
-use crate::store::drift::{DriftCount, DriftRow, drift_count, drift_fetch, drift_list_repairable};
+use crate::store::drift::{DriftCount, DriftPage, DriftRow, drift_count, drift_fetch, drift_list_repairable};
 use crate::store::drift_fleet::{DriftPolicy, drift_policy_set_in_tx, drift_servers_to_repair};
+use crate::store::{Again, Db};
 
 /// More than one in so many wants a person.
 const BRAKE_SHARE: i64 = 20;
@@ -79,14 +79,36 @@ async fn repair_all(
 ) -> Result<usize, AppError> {
     let (mut repaired, mut after) = (0, None);
     loop {
-        let drifts = drift_list_repairable(db, server, after, AT_ONCE).await?;
-        let Some(last) = drifts.last() else { return Ok(repaired) };
-        after = Some(last.resource);
-        let due: Vec<&DriftRow> = drifts.iter().filter(|drift| is_due(drift)).collect();
-        if !due.is_empty() {
-            repaired += repair_some(db, signals, actor, &due).await?;
+        let DriftPage { rows, last } = drift_list_repairable(db, server, after, AT_ONCE).await?;
+        let Some(last) = last else { return Ok(repaired) };
+        after = Some(last);
+        let due: Vec<&DriftRow> = rows.iter().filter(|drift| is_due(drift)).collect();
+        match repair_soon(db, signals, actor, &due).await {
+            Ok(more) => repaired += more,
+            // What was asked for so far is: the rest is still shown as drift.
+            Err(error) if repaired > 0 => {
+                tracing::warn!(server.id = %server, repaired, error = &error as &dyn std::error::Error, "not all drift could be repaired");
+                return Ok(repaired);
+            }
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// Another transaction that was quicker is over by the next try.
+const TRIES: u32 = 3;
+
+async fn repair_soon(db: &Db, signals: &dyn Signals, actor: &Actor, drifts: &[&DriftRow]) -> Result<usize, AppError> {
+    if drifts.is_empty() {
+        return Ok(0);
+    }
+    for _ in 1..TRIES {
+        match repair_some(db, signals, actor, drifts).await {
+            Err(AppError::Unavailable(error)) if error.again() == Again::AtOnce => {}
+            result => return result,
+        }
+    }
+    repair_some(db, signals, actor, drifts).await
 }
 
 async fn repair_some(db: &Db, signals: &dyn Signals, actor: &Actor, drifts: &[&DriftRow]) -> Result<usize, AppError> {

@@ -60,7 +60,12 @@ pub(super) async fn preview(app: &App, proposed: Proposed) -> Result<Preview, Ap
     let server = server_fetch(&app.db, proposed.server).await?.ok_or(AppError::NotFound)?.name;
     let account = proposed.jobs.first().map(|job| job.account_id);
     let left_out = proposed.jobs.len().saturating_sub(MOST_PROPOSALS);
-    let jobs = proposed.jobs.into_iter().take(MOST_PROPOSALS);
+    let mut jobs = proposed.jobs;
+    if left_out > 0 {
+        // What the request is about is shown whatever is left out.
+        jobs.sort_by_key(|job| job.resource != proposed.resource);
+    }
+    let jobs = jobs.into_iter().take(MOST_PROPOSALS);
     let proposals: Vec<Proposal> = jobs.map(|job| Proposal { resource: job.resource, generation: job.generation, job: job.job }).collect();
     let states: Vec<(ResourceKey, Job)> = proposals.iter().map(|proposal| (proposal.resource, proposal.job.clone())).collect();
     let ask = Ask { server: server.clone(), about: About::Plan { proposals } };
@@ -73,6 +78,9 @@ pub(super) async fn preview(app: &App, proposed: Proposed) -> Result<Preview, Ap
         Some(account) => drift_keys_of_account(&app.db, account).await?,
         None => Vec::new(),
     };
-    let part = |((resource, job), planned)| Part { job, planned, drifted: drifted.contains(&resource) };
+    let part = |((resource, job), planned): ((ResourceKey, Job), Planned)| {
+        let drifted = planned.by_hand || drifted.contains(&resource);
+        Part { job, planned, drifted }
+    };
     Ok(Preview { server, parts: Some(states.into_iter().zip(plans).map(part).collect()), left_out })
 }

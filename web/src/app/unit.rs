@@ -91,6 +91,8 @@ fn refusal_of(kind: OperationKind) -> Option<AppError> {
 
 /// What a request would ask of a server.
 pub(super) struct Proposed {
+    /// What the request is about.
+    pub(super) resource: ResourceKey,
     pub(super) server: ServerId,
     pub(super) jobs: Vec<JobRow>,
 }
@@ -184,7 +186,7 @@ impl<'a> Unit<'a> {
     pub(super) async fn propose(mut self, open: Open) -> Result<Proposed, AppError> {
         let jobs = job_list_of_operation_in_tx(&mut self.tx, open.id).await?;
         self.tx.rollback().await.map_err(StoreError::from)?;
-        Ok(Proposed { server: open.server, jobs })
+        Ok(Proposed { resource: open.resource, server: open.server, jobs })
     }
 
     /// Begins a part of the request that may be refused without the rest.

@@ -1,9 +1,10 @@
 //! Questions of pages to workers: signed here, answered at once or not at all.
 //!
-//! **A silent server holds up no other**: one that is offline is not asked, and one that has not answered yet is asked nothing else.
+//! **A silent server holds up no other**: one that is offline is not asked, one that has not answered yet is asked nothing else, and
+//! few wait for its turn.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use shared::bus::asking::{ASK_PATIENCE, AskMessage};
 use shared::ids::QuestionId;
@@ -17,14 +18,24 @@ use crate::store::server::server_fetch;
 
 /// Questions held at a time; of more, those who ask are told at once that nobody answers.
 const MOST: usize = 256;
+/// Of these, as many of one server: the one that is put and those that wait for their turn.
+const MOST_OF_ONE: usize = 8;
 
-/// Each server's turn.
+/// Each server's turn, with its places to wait.
 #[derive(Default)]
-struct Turns(Mutex<HashMap<ServerName, Arc<Mutex<()>>>>);
+struct Turns(std::sync::Mutex<HashMap<ServerName, Turn>>);
+
+#[derive(Clone)]
+struct Turn {
+    places: Arc<Semaphore>,
+    turn: Arc<Mutex<()>>,
+}
 
 impl Turns {
-    async fn of(&self, server: &ServerName) -> Arc<Mutex<()>> {
-        Arc::clone(self.0.lock().await.entry(server.clone()).or_default())
+    fn of(&self, server: &ServerName) -> Turn {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = || Turn { places: Arc::new(Semaphore::new(MOST_OF_ONE)), turn: Arc::default() };
+        turns.entry(server.clone()).or_insert_with(turn).clone()
     }
 }
 
@@ -69,13 +80,14 @@ async fn tell(message: &AskMessage, told: &Told) {
 
 async fn put(dispatch: &Dispatch, turns: &Turns, ask: Ask, until: Instant) -> Result<Told, DispatchError> {
     let Some(worker) = dispatch.workers.find(&dispatch.db, &ask.server).await? else { return Ok(Told::Silent) };
-    let turn = turns.of(&ask.server).await;
+    let Turn { places, turn } = turns.of(&ask.server);
+    let Ok(_place) = places.try_acquire() else { return Ok(Told::Silent) };
     let Ok(_turn) = timeout_at(until, turn.lock()).await else { return Ok(Told::Silent) };
     let is_online = server_fetch(&dispatch.db, worker.id).await?.is_some_and(|server| server.online);
     if !is_online || Instant::now() >= until {
         return Ok(Told::Silent);
     }
     let question = Question { id: QuestionId::new(), epoch: dispatch.epoch, server: ask.server, about: ask.about };
-    let says = dispatch.bus.ask(&question, &worker.public_key).await?;
-    Ok(says.map_or(Told::Silent, |says| Told::Answered { says }))
+    let Ok(says) = timeout_at(until, dispatch.bus.ask(&question, &worker.public_key)).await else { return Ok(Told::Silent) };
+    Ok(says?.map_or(Told::Silent, |says| Told::Answered { says }))
 }

@@ -156,27 +156,45 @@ pub async fn drift_list_of_account(db: &Db, account: AccountId) -> Result<Vec<Dr
 /// The database fails.
 pub async fn drift_keys_of_account(db: &Db, account: AccountId) -> Result<Vec<ResourceKey>, StoreError> {
     let rows = sqlx::query("SELECT resource FROM drifts WHERE account_id = $1").bind(account.to_string()).fetch_all(db.read()).await?;
-    rows.iter().map(|row| parse("drifts.resource", row.try_get("resource")?)).collect()
+    let keys = rows.iter().map(|row| row.try_get::<String, _>("resource")).collect::<Result<Vec<_>, _>>()?;
+    // What this release does not know, it does not preview either.
+    Ok(keys.iter().filter_map(|key| key.parse().ok()).collect())
 }
 
-/// What has drifted on a server and can be repaired, because nothing newer is wanted of it: what follows a resource in the order of
-/// keys, at most so many.
+/// Some of the rows of a walk.
+#[derive(Debug)]
+pub struct DriftPage {
+    /// Those that can be read.
+    pub rows: Vec<DriftRow>,
+    /// The account and the resource of the last one, read or not: the walk goes on behind it. `None` at its end.
+    pub last: Option<(String, String)>,
+}
+
+/// What has drifted on a server and can be repaired, because nothing newer is wanted of it: what follows a place in the order of
+/// accounts and keys, at most so many. Whoever repairs in this order waits for nobody who does so too and waits for them.
 ///
 /// # Errors
 /// The database fails.
-pub async fn drift_list_repairable(db: &Db, server: ServerId, after: Option<ResourceKey>, most: i64) -> Result<Vec<DriftRow>, StoreError> {
+pub async fn drift_list_repairable(db: &Db, server: ServerId, after: Option<(String, String)>, most: i64) -> Result<DriftPage, StoreError> {
     let repairable = concat!(
         drift_select!(),
-        "WHERE d.server_id = $4 AND d.resource > $5 AND COALESCE(s.wanted_generation, t.wanted_generation, a.wanted_generation) = \
-         COALESCE(s.applied_generation, t.applied_generation, a.applied_generation) ORDER BY d.resource LIMIT $6"
+        "WHERE d.server_id = $4 AND (d.account_id > $5 OR d.account_id = $5 AND d.resource > $6) \
+         AND COALESCE(s.wanted_generation, t.wanted_generation, a.wanted_generation) = \
+         COALESCE(s.applied_generation, t.applied_generation, a.applied_generation) ORDER BY d.account_id, d.resource LIMIT $7"
     );
+    let (account, resource) = after.unwrap_or_default();
     let rows = bind_given_up!(sqlx::query(repairable))
         .bind(server.to_string())
-        .bind(after.map(|key| key.to_string()).unwrap_or_default())
+        .bind(account)
+        .bind(resource)
         .bind(most)
         .fetch_all(db.read())
         .await?;
-    Ok(readable(&rows))
+    let last = match rows.last() {
+        Some(row) => Some((row.try_get("account_id")?, row.try_get("resource")?)),
+        None => None,
+    };
+    Ok(DriftPage { rows: readable(&rows), last })
 }
 
 /// What has drifted on servers, what drifted first first; of each server at most so many.

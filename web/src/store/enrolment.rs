@@ -146,16 +146,19 @@ pub async fn enrolment_list_pending(db: &Db) -> Result<Vec<EnrolmentRow>, StoreE
     rows.iter().map(EnrolmentRow::try_from).collect()
 }
 
-/// Answers a request and keeps the worker's keys with its server. False if it was answered before.
+/// Answers a request and keeps the worker's keys with its server. False if it was answered before, or
+/// its token has been taken back.
 ///
 /// # Errors
 /// The database fails.
 pub async fn enrolment_answer_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow, reply: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("UPDATE enrolments SET reply = $1 WHERE id = $2 AND reply IS NULL AND requested_ms IS NOT NULL")
-        .bind(reply)
-        .bind(enrolment.id.as_str())
-        .execute(&mut **tx)
-        .await?;
+    let done =
+        sqlx::query("UPDATE enrolments SET reply = $1 WHERE id = $2 AND reply IS NULL AND requested_ms IS NOT NULL AND expires_ms > $3")
+            .bind(reply)
+            .bind(enrolment.id.as_str())
+            .bind(now_ms())
+            .execute(&mut **tx)
+            .await?;
     if done.rows_affected() == 0 {
         return Ok(false);
     }

@@ -76,11 +76,11 @@ impl From<sqlx::Error> for StoreError {
 /// Whether another try may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
-    /// It may: the database was away, full, or busy.
+    /// It may: the database was away, full, or busy, or a row is not readable for this release.
     Later,
     /// It may at once: another transaction was quicker.
     AtOnce,
-    /// It never will: the database cannot hold what was to be written, a rule of the schema forbids it, or a row cannot be read.
+    /// It never will: the database cannot hold what was to be written, or a rule of the schema forbids it.
     Never,
 }
 
@@ -90,10 +90,11 @@ impl StoreError {
     pub fn again(&self) -> Again {
         match self {
             Self::Raced => Again::AtOnce,
-            Self::Duplicate { .. } | Self::Corrupt { .. } => Again::Never,
+            Self::Duplicate { .. } => Again::Never,
             Self::Database(sqlx::Error::Database(error)) if is_of_the_data(error.as_ref()) => Again::Never,
-            Self::Database(sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }) => Again::Never,
-            Self::Moved { .. } | Self::Migration(_) | Self::Database(_) => Again::Later,
+            Self::Database(sqlx::Error::Encode(_)) => Again::Never,
+            // What cannot be read is no fault of what is to be written: a newer release, or a repair, reads it.
+            Self::Corrupt { .. } | Self::Moved { .. } | Self::Migration(_) | Self::Database(_) => Again::Later,
         }
     }
 

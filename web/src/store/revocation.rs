@@ -7,14 +7,15 @@ use sqlx::Row;
 
 use super::{Db, StoreError, Tx, now_ms};
 
-/// Revokes the key of a server's worker, unless it is the one that stays.
+/// Revokes the key of a server's worker, unless it is the one that stays: what was signed for it up to now. A key that
+/// was revoked before and let in again is revoked anew.
 ///
 /// # Errors
 /// The database fails.
 pub async fn revocation_insert_in_tx(tx: &mut Tx, server: ServerId, stays: Option<&str>) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO revocations (public_key, server_name, at_ms) SELECT public_key, name, CAST($1 AS BIGINT) FROM servers \
-         WHERE id = $2 AND public_key IS NOT NULL AND public_key <> $3 ON CONFLICT (public_key) DO NOTHING",
+         WHERE id = $2 AND public_key IS NOT NULL AND public_key <> $3 ON CONFLICT (public_key) DO UPDATE SET at_ms = excluded.at_ms",
     )
     .bind(now_ms())
     .bind(server.to_string())

@@ -41,15 +41,17 @@ pub enum Told {
 /// # Errors
 /// The database fails.
 pub async fn security_event_tell_in_tx(tx: &mut Tx, new: &NewSecurityEvent<'_>) -> Result<Told, StoreError> {
-    // Ids sort by time, so that this looks at the last minute's lines alone.
-    let counted =
-        sqlx::query("UPDATE security_events SET times = times + $1 WHERE id >= $2 AND seen_ms IS NULL AND server_name = $3 AND kind = $4")
-            .bind(i64::from(new.times))
-            .bind(SecurityEventId::earliest(now_ms() - LINE_MS).as_str())
-            .bind(new.server_name)
-            .bind(new.kind.as_str())
-            .execute(&mut **tx)
-            .await?;
+    // Ids sort by time, so that this looks at the last minute's lines alone. Two that told at once have made two: one counts.
+    let counted = sqlx::query(
+        "UPDATE security_events SET times = times + $1 WHERE id = (SELECT MAX(id) FROM security_events \
+         WHERE id >= $2 AND seen_ms IS NULL AND server_name = $3 AND kind = $4)",
+    )
+    .bind(i64::from(new.times))
+    .bind(SecurityEventId::earliest(now_ms() - LINE_MS).as_str())
+    .bind(new.server_name)
+    .bind(new.kind.as_str())
+    .execute(&mut **tx)
+    .await?;
     if counted.rows_affected() > 0 {
         return Ok(Told::Counted);
     }

@@ -49,7 +49,7 @@ pub fn card(model: &PreviewModel) -> Markup {
                     Some(parts) => {
                         p.muted.small { "On " (model.server) ": lines with − go, lines with + come." }
                         @for part in parts.iter().filter(|part| !part.is_quiet()) { (shown(part)) }
-                        @if model.left_out > 0 { p.muted { "And " (stat::counted(model.left_out, "further change", "further changes")) " of the same kind." } }
+                        @if model.left_out > 0 { p.muted { "And " (stat::counted(model.left_out, "further change", "further changes")) "." } }
                     }
                 }
             }

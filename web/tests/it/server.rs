@@ -296,8 +296,12 @@ async fn a_worker_that_is_shut_out_is_nobody_until_another_one_joins() {
         enrolment_insert_in_tx(&mut tx, town.server, &token_hash("early"), now_ms() + 60_000).await.unwrap();
         tx.commit().await.unwrap();
         let Enrolled::Waiting(_) = enrol(&town.app.state.app, &request("early")).await.unwrap() else { panic!("it may ask") };
+        let early = enrolment_list_pending(town.app.db()).await.unwrap().remove(0);
         assert_eq!(town.admin.post(&action, &[("confirm", "web1")]).await.location(), page);
         assert!(enrolment_list_pending(town.app.db()).await.unwrap().is_empty());
+        let mut tx = town.app.db().write().await.unwrap();
+        assert!(!enrolment_answer_in_tx(&mut tx, &early, "{}").await.unwrap(), "not even the one that was being made");
+        tx.commit().await.unwrap();
         let revoked = revocation_list(town.app.db(), &before.name).await.unwrap();
         assert_eq!(revoked.iter().map(|one| one.public_key.as_str()).collect::<Vec<_>>(), [key.as_str()]);
         // What it said last, and what was heard too late, brings nobody back.
@@ -320,6 +324,20 @@ async fn a_worker_that_is_shut_out_is_nobody_until_another_one_joins() {
         tx.commit().await.unwrap();
         let row = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
         assert!(row.public_key.is_some() && row.shut_out_ms.is_none());
+
+        // The same key again: what was signed for it since the first time is worth as little.
+        let revoked_at = async || {
+            let revoked = revocation_list(town.app.db(), &before.name).await.unwrap();
+            revoked.iter().find(|one| Some(&one.public_key) == row.public_key.as_ref()).map(|one| one.at_s)
+        };
+        for _ in 0..2 {
+            assert_eq!(town.admin.post(&action, &[("confirm", "web1")]).await.location(), page);
+            assert!(revoked_at().await.unwrap() > 1);
+            let mut tx = town.app.db().write().await.unwrap();
+            sqlx::query("UPDATE revocations SET at_ms = 0").execute(&mut *tx).await.unwrap();
+            sqlx::query("UPDATE servers SET public_key = $1").bind(row.public_key.as_deref()).execute(&mut *tx).await.unwrap();
+            tx.commit().await.unwrap();
+        }
     })
     .await;
 }

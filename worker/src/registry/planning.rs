@@ -169,17 +169,19 @@ pub async fn propose(engine: &Engine, proposals: Vec<Proposal>) -> Result<Vec<Pl
     let (system, unsealer, rows) = (engine.system.clone(), engine.unsealer.clone(), engine.ledger.rows());
     blocking(move || {
         let view = View::new(system.as_ref(), &rows, proposals.iter().map(|proposal| proposal.resource).collect());
-        let planned = |Proposal { resource, generation, job }: Proposal| match plan_state(
-            resource,
-            generation,
-            &job,
-            view.facts(),
-            unsealer.as_ref(),
-        ) {
-            Ok(plan) => Planned { resource, differences: proposed(&plan, view.facts()), refused: None },
+        let plan_of = |resource, generation, job: &Job| plan_state(resource, generation, job, view.facts(), unsealer.as_ref());
+        let by_hand = |resource| {
+            let applied = rows.get(resource).and_then(|row| row.applied.as_ref()).filter(|(_, job)| !job.is_deletion());
+            applied.is_some_and(|(generation, job)| match plan_of(resource, *generation, job) {
+                Ok(plan) => !plan.is_empty(),
+                Err(error) => error.is_of_the_host(),
+            })
+        };
+        let planned = |Proposal { resource, generation, job }: Proposal| match plan_of(resource, generation, &job) {
+            Ok(plan) => Planned { resource, differences: proposed(&plan, view.facts()), by_hand: by_hand(resource), refused: None },
             Err(error) => {
                 let refused = Refused { code: error.code(), detail: crate::system::cut(chain(&error), 4096) };
-                Planned { resource, differences: Vec::new(), refused: Some(refused) }
+                Planned { resource, differences: Vec::new(), by_hand: false, refused: Some(refused) }
             }
         };
         proposals.into_iter().map(planned).collect()

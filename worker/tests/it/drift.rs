@@ -58,19 +58,16 @@ fn directory(mode: u32, owner: Owner) -> Node {
     Node::Directory { owner, mode, acl: Acl::default() }
 }
 
+fn add_line(host: &FakeSystem) {
+    let path = "/etc/nginx/sites-available/shop.example.conf";
+    let Some(Node::File { content, .. }) = host.snapshot().nodes.remove(std::path::Path::new(path)) else { panic!("no vhost") };
+    host.put_file(path, &(String::from_utf8(content).unwrap() + "# by hand\n"));
+}
+
 fn tamperings() -> Vec<Tampering> {
     let (account, shop) = (ResourceKey::Account(id(10)), site_key(30));
     vec![
-        (
-            "a line added to a vhost",
-            |host| {
-                let path = "/etc/nginx/sites-available/shop.example.conf";
-                let Some(Node::File { content, .. }) = host.snapshot().nodes.remove(std::path::Path::new(path)) else { panic!("no vhost") };
-                host.put_file(path, &(String::from_utf8(content).unwrap() + "# by hand\n"));
-            },
-            shop,
-            "-# by hand",
-        ),
+        ("a line added to a vhost", add_line, shop, "-# by hand"),
         ("a vhost deleted", |host| host.take("/etc/nginx/sites-available/shop.example.conf"), shop, "+server {"),
         ("a link deleted", |host| host.take("/etc/nginx/sites-enabled/shop.example.conf"), shop, "is missing"),
         (
@@ -208,6 +205,21 @@ async fn a_preview_is_what_is_then_done_and_changes_nothing() {
     let proposal = Proposal { resource: back.resource, generation: back.generation, job: back.job };
     let planned = registry::propose(&lab.engine, vec![proposal]).await.unwrap().remove(0);
     assert!(words(&planned.differences).contains("-    server_name shop.example www.shop.example;\n+    server_name shop.example;"));
+}
+
+#[tokio::test]
+async fn a_preview_says_whether_the_host_was_changed_by_hand_before_any_pass_has_found_it() {
+    let lab = Lab::new().await;
+    lab.applied(&everything()).await;
+    let proposals = || {
+        let changed = site(30, "shop.example", 2, |spec| spec.aliases = vec!["www.shop.example".parse().unwrap()]);
+        let new = site(33, "new.example", 1, |spec| spec.kind = SiteKind::Static);
+        [changed, new].map(|job| Proposal { resource: job.resource, generation: job.generation, job: job.job }).to_vec()
+    };
+    let by_hand = async || registry::propose(&lab.engine, proposals()).await.unwrap().iter().map(|plan| plan.by_hand).collect::<Vec<_>>();
+    assert_eq!(by_hand().await, [false, false]);
+    add_line(&lab.host);
+    assert_eq!(by_hand().await, [true, false]);
 }
 
 #[tokio::test]

@@ -24,11 +24,13 @@ const TRIES: u32 = 3;
 pub(super) struct BusStore {
     data_dir: PathBuf,
     failed_starts: u32,
+    /// Whether one was put aside since the bus last started: the one that is kept, whatever becomes of the next.
+    is_put_aside: bool,
 }
 
 impl BusStore {
     pub(super) fn new(data_dir: PathBuf) -> Self {
-        Self { data_dir, failed_starts: 0 }
+        Self { data_dir, failed_starts: 0, is_put_aside: false }
     }
 
     /// Reads what the bus says until it ends, and keeps the last of it.
@@ -55,6 +57,9 @@ impl BusStore {
         if let Some(reason) = reason {
             tracing::warn!(part = "bus", reason, "the bus has said why it ended");
         }
+        if lived > STARTED {
+            self.is_put_aside = false;
+        }
         if lived > STARTED || !reason.is_some_and(blames_store) {
             self.failed_starts = 0;
             return;
@@ -65,8 +70,9 @@ impl BusStore {
         }
         self.failed_starts = 0;
         for directory in [streams_dir(&self.data_dir), accounts_dir(&self.data_dir)] {
-            match put_aside(&directory) {
-                Ok(aside) => tracing::error!(
+            match put_aside(&directory, self.is_put_aside) {
+                Ok(None) => {}
+                Ok(Some(aside)) => tracing::error!(
                     part = "bus",
                     aside = %aside.display(),
                     "the bus cannot read its store and starts with an empty one; what was on its way is sent again",
@@ -76,33 +82,54 @@ impl BusStore {
                 }
             }
         }
+        self.is_put_aside = true;
     }
 }
 
 /// The line that says why it ended, if one does.
 fn reason(said: &VecDeque<String>) -> Option<&str> {
-    said.iter()
-        .rev()
-        .find(|line| line.contains("[FTL]") || line.starts_with("panic: ") || line.starts_with("fatal error: "))
-        .map(String::as_str)
+    said.iter().rev().find(|line| is_fatal(line) || line.starts_with("panic: ") || line.starts_with("fatal error: ")).map(String::as_str)
 }
+
+/// A line of the log as `[7] 2026/11/21 22:04:11.123456 [FTL] ...`: the mark in its place, not in what a client has sent.
+fn is_fatal(line: &str) -> bool {
+    line.split(' ').take(4).any(|word| word == "[FTL]")
+}
+
+/// What an empty store does not help against: the machine's and the operator's troubles.
+const NOT_THE_STORE: [&str; 7] = [
+    "no space left",
+    "quota exceeded",
+    "permission denied",
+    "operation not permitted",
+    "too many open files",
+    "read-only file system",
+    "cannot allocate memory",
+];
 
 /// Whether an empty store may help: not when the disk is full, nor when the address or the configuration is wrong.
 fn blames_store(reason: &str) -> bool {
     let store = reason.starts_with("panic: ") || reason.contains("JetStream") || reason.contains("resolver") || reason.contains("account");
-    store && !reason.contains("no space left")
+    let reason = reason.to_lowercase();
+    store && !NOT_THE_STORE.iter().any(|trouble| reason.contains(trouble))
 }
 
-/// Moves a directory to a name of its own beside it; the one put aside before goes.
-fn put_aside(directory: &Path) -> std::io::Result<PathBuf> {
+/// Moves a directory to a name of its own beside it, where the one that was put aside before stays if that is to be kept. Where,
+/// if there was one.
+fn put_aside(directory: &Path, keeps: bool) -> std::io::Result<Option<PathBuf>> {
+    if directory.symlink_metadata().is_err() {
+        return Ok(None);
+    }
     let aside = directory.with_extension("damaged");
-    if aside.exists() {
+    if aside.symlink_metadata().is_ok() {
+        if keeps {
+            remove(directory)?;
+            return Ok(Some(aside));
+        }
         remove(&aside)?;
     }
-    if directory.exists() {
-        std::fs::rename(directory, &aside)?;
-    }
-    Ok(aside)
+    std::fs::rename(directory, &aside)?;
+    Ok(Some(aside))
 }
 
 fn remove(path: &Path) -> std::io::Result<()> {
@@ -121,7 +148,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::super::part::{Part, keep_running};
-    use super::{BusStore, blames_store};
+    use super::{BusStore, blames_store, is_fatal, put_aside};
 
     #[tokio::test]
     async fn a_bus_whose_store_keeps_it_from_starting_starts_with_an_empty_one() {
@@ -155,11 +182,32 @@ mod tests {
     }
 
     #[test]
+    fn the_first_store_put_aside_is_kept_until_the_bus_has_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let streams = directory.path().join("streams");
+        let aside = streams.with_extension("damaged");
+        assert_eq!(put_aside(&streams, false).unwrap(), None);
+        for (store, keeps, expected) in [("first", false, "first"), ("second", true, "first"), ("third", false, "third")] {
+            std::fs::write(&streams, store).unwrap();
+            assert_eq!(put_aside(&streams, keeps).unwrap().as_deref(), Some(aside.as_path()));
+            assert_eq!((std::fs::read_to_string(&aside).unwrap().as_str(), streams.exists()), (expected, false), "{store}");
+        }
+    }
+
+    #[test]
+    fn a_mark_in_what_a_client_has_sent_is_no_reason() {
+        assert!(is_fatal("[7] 2026/11/21 22:04:11.123456 [FTL] Can't start JetStream"));
+        assert!(!is_fatal("[7] 2026/11/21 22:04:11.123456 [ERR] client 'a [FTL] JetStream' is gone"));
+    }
+
+    #[test]
     fn a_full_disk_and_a_busy_port_are_not_the_stores_fault() {
         for (reason, expected) in [
             ("[7] 2026/11/21 [FTL] Can't start JetStream: storage directory is not a directory", true),
             ("panic: runtime error: slice bounds out of range", true),
             ("[7] 2026/11/21 [FTL] Can't start JetStream: mkdir: no space left on device", false),
+            ("[7] 2026/11/21 [FTL] Can't start JetStream: open meta.inf: permission denied", false),
+            ("[7] 2026/11/21 [FTL] Can't start JetStream: open meta.inf: too many open files", false),
             ("[7] 2026/11/21 [FTL] Error listening on port: 127.0.0.1:4222, \"bind: address already in use\"", false),
         ] {
             assert_eq!(blames_store(reason), expected, "{reason}");

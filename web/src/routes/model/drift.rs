@@ -219,6 +219,7 @@ mod tests {
             planned: Planned {
                 resource: ResourceKey::Site(SiteId::new()),
                 differences: vec![Difference::File { path: "/etc/a.conf".to_owned(), diff: "-by hand\n".to_owned() }],
+                by_hand: false,
                 refused: None,
             },
             drifted,

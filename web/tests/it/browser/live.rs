@@ -121,11 +121,28 @@ const READ_CHART: &str = "(() => {
     });
 })()";
 
+/// Reads a chart's moment before its last, has news of the chart come in, and reads on; what it says each time.
+const READ_ON: &str = "(async () => {
+    const plot = document.querySelector('[data-readout]');
+    const moments = plot.dataset.readout.split('|');
+    const text = plot.outerHTML;
+    plot.focus();
+    const says = () => moments.indexOf(document.querySelector('[data-readout] .readout').textContent) - moments.length;
+    const press = (key) => document.querySelector('[data-readout]').dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+    press('End');
+    press('ArrowLeft');
+    await htmx.swap({ text, target: plot, swap: 'outerMorph', sourceElement: document.body });
+    const after = says();
+    press('ArrowLeft');
+    return [after, says()];
+})()";
+
 #[test]
-fn a_chart_is_read_with_the_keys() {
+fn a_chart_is_read_with_the_keys_and_news_of_it_do_not_lose_the_place() {
     with_browser(Scripts::On, async |person| {
         person.go("/").await;
         assert_eq!(person.ask(READ_CHART).await, serde_json::json!([-1, -2, -60, -60]));
+        assert_eq!(person.ask(READ_ON).await, serde_json::json!([-2, -3]));
     });
 }
 
