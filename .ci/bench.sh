@@ -4,22 +4,22 @@
 #
 #   ONLY=page     pages per second, beside a bare page with the same queries       (aim: at least half)
 #   ONLY=sse      memory of an open page; how long a change takes to 1,000 and to 10,000 of them  (aim: 25 KiB; at most twice a broadcast)
-#   ONLY=fleet    processor, memory, jobs, pages and live rows of a panel with 1,000 servers, whose workers are simulated; only when asked for
+#   ONLY=fleet    processor, memory, jobs, pages and live rows of a panel with 1,000 servers, whose workers are simulated
 #   ONLY=assets   what a browser loads that was never here                          (aim: at most 100 KiB)
 #   ONLY=click    from sending the form until PHP answers through nginx, beside a script that does the same by hand; as root
 #   ONLY=batch    one site and 1,000 together by the worker's engine alone, beside a script that does the same by hand; as root
 #                 (SITES, default 1000, of ACCOUNTS, default 100; SAMPLES, default 5; then one more beside LARGE, default 5000, or 0)
 #   ONLY=fairness how long one account's change takes while another floods the server and a third one's PHP starts slowly, beside
-#                 the same with nothing else going on; as root; not among the default parts   (aim: at most 2,000 ms more)
+#                 the same with nothing else going on; as root                                (aim: at most 2,000 ms more)
 #   ONLY=join     from the command that a new server is joined by, on a fresh host, to its first site, beside dpkg and a script; as root;
-#                 not among the default parts                                               (aim: at most 120 s)
+#                                                                                           (aim: at most 120 s)
 #   ONLY=reconcile  a look for drift at 1,000 sites that finds none, beside a script that reads and compares the same files; as root
 #
 # SAMPLES (default 100) is how many sites `click` makes at each size, SIZES (default 0,100) how many others there are.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REPO=$(cd "$HERE/.." && pwd -P)
-PARTS=${ONLY:-assets page sse click batch reconcile}
+PARTS=${ONLY:-assets page sse fleet click join fairness batch reconcile}
 
 say() { printf 'bench: %s\n' "$*" >&2; }
 

@@ -6,7 +6,7 @@
 #   FAULTS=a,b       of the random ones only these (their names are in .ci/chaos/faults.py); `quick`: those that are over in seconds
 #   SECONDS_LONG=n   how long each part may take (default 1800)
 #   POINTS=n         so many system calls at most (default all)
-#   SEED=n           the same faults again in the same order; without it each run has a seed of its own, and prints it
+#   SEED=n           the same faults again in the same order, round by round; without it each run has a seed of its own, and prints it
 #
 # Figures and what was injected: target/chaos/*.json; the log of each part beside them.
 set -euo pipefail

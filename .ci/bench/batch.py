@@ -17,7 +17,7 @@ import time
 CI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path[:0] = [CI, os.path.join(CI, "chaos")]
 from common import Figures, median  # noqa: E402
-from jobs import Jobs  # noqa: E402
+from jobs import PHP, Jobs  # noqa: E402
 from prober import Prober  # noqa: E402
 
 
@@ -61,6 +61,7 @@ class Laps(Prober):
         return asked, lost, gap_ms
 
 
+ASLEEP = 99998
 # PHP that stays awake between the measurements.
 POOL = {"process_manager": {"pm": "ondemand", "max_children": 10, "idle_timeout_s": 600, "max_requests": 500}}
 
@@ -188,19 +189,37 @@ def together(bench, total, owners, samples, points):
     bench.figure(f"batch.speedup_{total}", alone / created, "times", aim=aim)
 
 
-def large(bench, total, samples):
-    """One more site on a large host, and what the worker and systemd need there."""
-    host, sites = bench.host, Sites(bench, total, total // 10, first_account=10000, first_site=100000)
+def units(bench):
+    """Milliseconds in which systemd reads all its units again, and in which the socket of one pool stops and starts."""
+    def timed(*commands):
+        began = time.monotonic()
+        for command in commands:
+            bench.host.run("systemctl", *command.split())
+        return (time.monotonic() - began) * 1000
+
+    socket = f"gantry-php{PHP}@bench{ASLEEP}.socket"
+    return median([timed("daemon-reload") for _ in range(5)]), median([timed(f"stop {socket}", f"start {socket}") for _ in range(5)])
+
+
+def large(bench, total, samples, empty_units):
+    """One more site on a large host, and what the worker and systemd need there. Half as many accounts as sites: each has a slice
+    and a socket."""
+    host, sites = bench.host, Sites(bench, total, total // 2, first_account=10000, first_site=100000)
     waves = sites.seed()
+    rss_mib = [host.rss_mib]
     print(f"{total} sites of {sites.owners} accounts in {len(waves)} batches: {sum(waves)} ms", flush=True)
     host.run("systemctl", "stop", "gantry-php*@*.service")
-    began = time.monotonic()
-    host.run("systemctl", "daemon-reload")
-    bench.figure(f"systemd.daemon_reload_{total}", (time.monotonic() - began) * 1000, "ms")
+    for name, ms, floor in zip(("daemon_reload", "socket"), units(bench), empty_units):
+        bench.figure(f"systemd.{name}_accounts_{sites.owners}", ms, "ms", floor)
     bench.prober.lap()
     bench.one_site(total, samples)
+    rss_mib.append(host.rss_mib)
+    look = json.loads(host.run("/usr/bin/gantry-worker", "look", "--database", "/root/bench.db", "--times", "2"))
+    print(f"a look at {look['resources']} resources: {median(look['ms'])} ms", flush=True)
+    rss_mib.append(look["rss_mib"])
+    print(f"memory after batches of {Sites.WAVE}, after one site, after a look: {rss_mib} MiB", flush=True)
     aim = (lambda mib: mib <= 60, "at most 60 MiB") if total == 5000 else None
-    bench.figure(f"worker.rss_mib_{total}", host.rss_mib, "MiB", aim=aim)
+    bench.figure(f"worker.rss_mib_{total}", max(rss_mib), "MiB", aim=aim)
 
 
 def main():
@@ -220,10 +239,13 @@ def main():
     made, pools = bench.accounts([99999])
     bench.host.apply(made, pools, [bench.jobs.site(999998, 99999, php=False), bench.jobs.site(999999, 99999)])
     bench.prober = Laps(arguments.host, ["site999998.bench.com", "site999999.bench.com"])
+    # An account without sites, whose PHP nobody wakes.
+    bench.host.apply(*bench.accounts([ASLEEP]))
+    empty_units = units(bench)
     points = [bench.one_site(0, arguments.samples)]
     together(bench, arguments.sites, arguments.accounts, arguments.samples, points)
     if arguments.large:
-        large(bench, arguments.large, arguments.samples)
+        large(bench, arguments.large, arguments.samples, empty_units)
     bench.prober.stop()
 
 

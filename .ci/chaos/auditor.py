@@ -61,7 +61,7 @@ def rows(database, sql, *values):
 
 
 def wanted(database, server):
-    """The accounts, sites and pools that should be on a server."""
+    """The accounts, sites and pools that should be on a server, with the sites' names and the accounts' keys."""
     accounts = rows(
         database,
         "SELECT a.id, a.linux_user, a.uid, a.presence, a.state FROM accounts a JOIN account_servers s ON s.account_id = a.id "
@@ -74,7 +74,10 @@ def wanted(database, server):
     for name in rows(database, "SELECT site_id, name FROM site_names ORDER BY position"):
         names.setdefault(name["site_id"], []).append(name["name"])
     pools = [pool for pool in rows(database, "SELECT * FROM php_pools") if pool["account_id"] in ids]
-    return ids, sites, names, pools
+    keys = {}
+    for key in rows(database, "SELECT account_id, public_key FROM account_keys"):
+        keys.setdefault(key["account_id"], []).append(key["public_key"])
+    return ids, sites, names, pools, keys
 
 
 UNDER_WAY = "('queued', 'sent', 'working', 'blocked')"
@@ -88,9 +91,10 @@ def audit(database, host):
 
 def audit_host(host, wants, worker, tables):
     """Every difference between a host and what is wanted there; and rows in tables of its worker's database that should be empty."""
-    accounts, sites, names, pools = wants
+    accounts, sites, names, pools, keys = wants
     found = []
     found += people(host, accounts)
+    found += files_of_accounts(host, accounts, pools, keys)
     found += homes(host, accounts)
     found += vhosts(host, accounts, sites, names)
     found += php(host, accounts, sites, pools)
@@ -111,8 +115,10 @@ def panel(database):
             name = row["linux_user"] if table == "accounts" else row["domain"]
             if row["state"] not in ("active", "suspended"):
                 found.append(f"{name} is {row['state']}")
-            if row["applied_generation"] != row["generation"]:
-                found.append(f"{name} wants generation {row['generation']}, and {row['applied_generation']} is applied")
+            if row["applied_generation"] != row["wanted_generation"]:
+                found.append(f"{name} wants generation {row['wanted_generation']}, and {row['applied_generation']} is applied")
+    for row in rows(database, "SELECT * FROM php_pools WHERE applied_generation <> wanted_generation"):
+        found.append(f"PHP {row['version']} of {row['account_id']} wants {row['wanted_generation']}, and {row['applied_generation']} is applied")
     lines = "(SELECT COUNT(*) FROM audit a WHERE a.detail = o.id AND a.action = o.kind AND a.subject = o.subject)"
     for row in rows(database, f"SELECT o.kind, o.subject, {lines} AS lines FROM operations o WHERE {lines} <> 1"):
         found.append(f"{row['kind']} of {row['subject']} has {row['lines']} lines in the audit log")
@@ -188,6 +194,35 @@ def homes(host, accounts):
     return found
 
 
+def files_of_accounts(host, accounts, pools, keys):
+    """What an account has outside of its home: its keys, its slice, and what its vhosts take over from its pools."""
+    found = []
+    users = {account["linux_user"]: account for account in accounts.values()}
+
+    def compare(what, there, expected):
+        found.extend(f"{what} {name} belongs to nobody" for name in sorted(set(there) - set(expected)))
+        found.extend(f"{what} {name} is missing" for name in sorted(set(expected) - set(there)))
+
+    slices = [name[7:-6] for name in host.names("/etc/systemd/system") if re.fullmatch(r"gantry-[a-z0-9]+\.slice", name)]
+    compare("the slice of", slices, users)
+    versions = {f"{accounts[pool['account_id']]['linux_user']}-{pool['version']}.conf" for pool in pools}
+    compare("the pool's part for nginx", host.names("/etc/nginx/gantry"), versions)
+    compare("the keys of", host.names("/etc/gantry-worker/keys"), {accounts[account]["linux_user"] for account in keys if account in accounts})
+    for account, wants in keys.items():
+        if account not in accounts:
+            continue
+        path, uid = f"/etc/gantry-worker/keys/{accounts[account]['linux_user']}", accounts[account]["uid"]
+        status = host.lstat(path)
+        if status is None:
+            continue
+        has = {line.split("ssh-", 1)[-1].split()[1] for line in host.read(path).decode().splitlines() if "ssh-" in line}
+        if has != {key.split()[1] for key in wants}:
+            found.append(f"{path} holds {len(has)} keys, and not those {len(wants)} that are wanted")
+        if (status.st_uid, status.st_gid, status.st_mode & 0o777) != (0, uid, 0o640):
+            found.append(f"{path} is of {status.st_uid}:{status.st_gid} and {status.st_mode & 0o777:o}")
+    return found
+
+
 def vhosts(host, accounts, sites, names):
     found = []
     available, enabled = set(host.names("/etc/nginx/sites-available")), set(host.names("/etc/nginx/sites-enabled"))
@@ -216,6 +251,13 @@ def vhosts(host, accounts, sites, names):
         roots = set(re.findall(r"/home/([a-z0-9]+)/", text))
         if roots - {user}:
             found.append(f"the vhost of {site['domain']} names the homes of {sorted(roots)}")
+        if not is_suspended(site, accounts):
+            root = f"root /home/{user}/htdocs/{site['document_root']};"
+            if root not in text:
+                found.append(f"the vhost of {site['domain']} lacks {root}")
+            socket = f"/run/gantry-php/{user}-{site['php_version']}.sock"
+            if ("fastcgi_pass" in text) != bool(site["php_version"]) or (site["php_version"] and socket not in text):
+                found.append(f"the vhost of {site['domain']} does not run {site['php_version'] or 'as static'}")
     for name in enabled:
         if os.path.islink(host.path("/etc/nginx/sites-enabled", name)) and name not in available:
             found.append(f"sites-enabled/{name} points to nothing")
@@ -254,9 +296,19 @@ def php(host, accounts, sites, pools):
         status, uid = host.lstat(f"/run/gantry-php/{name}.sock"), accounts[expected[name][0]["account_id"]]["uid"]
         if not stat.S_ISSOCK(status.st_mode) or (status.st_uid, status.st_gid, status.st_mode & 0o777) != (uid, groups["www-data"], 0o660):
             found.append(f"the socket of {name} is of {status.st_uid}:{status.st_gid} and {status.st_mode & 0o7777:o}")
-    for name in sorted(configs):
-        if host.lstat(f"/etc/gantry-worker/php/{name}.conf").st_uid != 0:
+    for name in sorted(configs & set(expected)):
+        path, (pool, user) = f"/etc/gantry-worker/php/{name}.conf", expected[name]
+        if host.lstat(path).st_uid != 0:
             found.append(f"the pool file {name} is not root's")
+        text = host.read(path).decode()
+        for line in (f"[{user}]", f"listen = /run/gantry-php/{name}.sock", f"env[USER] = {user}"):
+            if line not in text.splitlines():
+                found.append(f"the pool file {name} lacks {line}")
+        if set(re.findall(r"/home/([a-z0-9]+)/", text)) != {user}:
+            found.append(f"the pool file {name} names other homes than that of {user}")
+        status, said = host.run(f"php-fpm{pool['version']}", "--test", "--fpm-config", path)
+        if status != 0:
+            found.append(f"php-fpm refuses the pool file {name}: {said.strip()[-300:]}")
     for name in sorted(live):
         user, version = name.rsplit("-", 1)
         if f"gantry-php{version}@{user}.socket" not in wants:
@@ -305,14 +357,19 @@ def leftovers(host, worker, tables):
     return found
 
 
+def is_suspended(site, accounts):
+    return "suspended" in (site["presence"], accounts[site["account_id"]]["presence"])
+
+
 def answers(host, accounts, sites, names):
     """Every name of every site answers as it should, over the network."""
     found = []
     for site in sites:
-        suspended = "suspended" in (site["presence"], accounts[site["account_id"]]["presence"])
+        suspended = is_suspended(site, accounts)
         for name in names[site["id"]]:
             status = fetch(host.address, name)
             # 403: the site was made static, and what lies there is PHP.
-            if (status not in (200, 403)) if not suspended else status in (0, 200):
+            good = (200,) if site["php_version"] else (200, 403)
+            if (status not in good) if not suspended else status in (0, 200):
                 found.append(f"{name} answers {status}, and is {'suspended' if suspended else 'active'}")
     return found

@@ -5,13 +5,14 @@ A round: for some seconds actors create, edit, suspend and delete accounts and s
 Then everything is healed. One after the other, every request must end (I1); what failed is tried again once and must succeed;
 the auditor compares database and host (I2, I3); and the prober must have lost nothing on sites that nobody touched (I4).
 
-The seed decides what the actors and the faults do and when; a failing seed replays the same list of faults. When they strike is up
-to the machine.
+The seed decides what the actors do and, round by round, which faults strike in which order and what each does. How many of them a
+round has time for is up to the machine, and so is what is there when they strike.
 """
 
 import argparse
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import random
@@ -320,7 +321,6 @@ def main():
     owner = world.owner = panel.client("chaos")
     prober = Prober(world.host.address, stable_sites(world, panel, owner))
     actors = [Actor(world, number, arguments.seed, owner) for number in range(arguments.actors)]
-    choose = random.Random(arguments.seed)
     every = chosen(faults(world, prober), arguments.faults)
     deadline = time.monotonic() + arguments.seconds
     rounds = 0
@@ -329,8 +329,12 @@ def main():
     while time.monotonic() < deadline and not world.violations:
         rounds += 1
         world.patience_s = SETTLE_S
-        stop = time.monotonic() + choose.uniform(10, 25)
-        while time.monotonic() < stop:
+        stop = time.monotonic() + random.Random(f"{arguments.seed}/{rounds}").uniform(10, 25)
+        for number in itertools.count():
+            if time.monotonic() >= stop:
+                break
+            # Each has draws of its own, however many the one before it took.
+            choose = random.Random(f"{arguments.seed}/{rounds}/{number}")
             time.sleep(choose.uniform(0.3, 3))
             fault = choose.choices(every, [fault.weight for fault in every])[0]
             log(fault.name)

@@ -7,7 +7,7 @@ gone. The longest gap is the longest time between two good answers.
 import threading
 import time
 
-from site_answer import ask
+from site_answer import answer
 
 PAUSE_S = 0.02
 LATE_S = 30
@@ -17,6 +17,8 @@ class Prober:
     def __init__(self, address, domains):
         self.address, self.domains = address, domains
         self.asked, self.lost, self.longest_gap_s, self.longest_gap_at = 0, [], 0.0, ""
+        # What each answered first. Nobody changes it, so anything else is somebody else's.
+        self.pages = {}
         self.excused, self.ended = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -26,7 +28,7 @@ class Prober:
         while not self.ended.is_set():
             for domain in self.domains:
                 excused = self.excused.is_set()
-                status = self.status(domain)
+                said = self.said(domain)
                 now = time.monotonic()
                 # While the host is cut off or off, and until it has answered again, nothing counts.
                 if excused or self.excused.is_set():
@@ -36,20 +38,25 @@ class Prober:
                 gap = now - answered[domain]
                 if gap > self.longest_gap_s:
                     self.longest_gap_s, self.longest_gap_at = gap, time.strftime("%H:%M:%S")
-                if status == 200:
+                if said == "its page":
                     answered[domain] = now
-                elif status != "late" or gap > LATE_S:
-                    self.lost.append(f"{domain} answered {status} at {time.strftime('%H:%M:%S')}")
+                elif said != "late" or gap > LATE_S:
+                    self.lost.append(f"{domain} answered {said} at {time.strftime('%H:%M:%S')}")
             time.sleep(PAUSE_S)
 
-    def status(self, domain):
-        """What a site answers with, or a word for it."""
+    def said(self, domain):
+        """What a site answers with, in words."""
         try:
-            return ask(self.address, domain, timeout=5)
+            status, body = answer(self.address, domain, timeout=5)
         except TimeoutError:
             return "late"
         except (OSError, ValueError) as error:
             return repr(error)
+        if status != 200:
+            return f"{status}"
+        if body != self.pages.setdefault(domain, body):
+            return f"another page: {body[:80]!r}"
+        return "its page"
 
     def stop(self):
         self.ended.set()

@@ -4,7 +4,8 @@
 An account lives its life over and over: made, changed, suspended and deleted, with its pool and its sites. Each job is carried out
 by `gantry-worker apply-file`, one thing after another, so that k means the same each time. First it is only watched, which gives
 the list of points: (job, system call, k). At a point the worker, or a program that it started, is killed before the call, or the
-call fails, or it fails and so does every later one. After that nginx's configuration must be valid; the same job is given again
+call fails, or it fails and so does every later one. Each thread counts for itself, and the first that comes to its k-th call is
+struck: that is the worker, unless it makes fewer of them than a program it starts. After that nginx's configuration must be valid; the same job is given again
 and must be applied; and the auditor compares the host with what is wanted. A prober asks two sites of somebody else all the
 while.
 
@@ -90,19 +91,21 @@ class Life:
 
     def wanted(self):
         """What the auditor compares a host with, as the panel's database would say it."""
-        accounts, sites, names, pools = {}, [], {}, []
+        accounts, sites, names, pools, keys = {}, [], {}, [], {}
         for job in self.wants.values():
             spec, account = job["job"], job["account"]
             if spec["type"] == "account":
                 accounts[account] = {"id": account, "linux_user": spec["user"], "uid": spec["uid"], "presence": spec["presence"]}
+                if spec["sftp"]["keys"]:
+                    keys[account] = spec["sftp"]["keys"]
             elif spec["type"] == "php_pool":
                 pools.append({"account_id": account, "version": spec["version"], "presence": spec["presence"]})
             else:
                 site = {"id": job["resource"], "account_id": account, "domain": spec["domain"], "presence": spec["presence"],
-                        "php_version": spec["kind"].get("version")}
+                        "document_root": spec["document_root"], "php_version": spec["kind"].get("version")}
                 sites.append(site)
                 names[site["id"]] = [spec["domain"], *spec["aliases"]]
-        return accounts, sites, names, pools
+        return accounts, sites, names, pools, keys
 
 
 class Worker:
@@ -160,7 +163,7 @@ def points(calls, seed):
 class Sweep:
     def __init__(self, host, life, worker_database):
         self.host, self.life, self.worker, self.database = host, life, Worker(host), worker_database
-        self.violations, self.tried, self.felt, self.hung = [], 0, 0, []
+        self.violations, self.tried, self.struck, self.felt, self.hung = [], 0, 0, 0, []
 
     def violation(self, text):
         self.violations.append(text)
@@ -176,6 +179,8 @@ class Sweep:
             status, said = self.worker.apply(*self.worker.strace(f"trace={call}", f"inject={call}:{what}"))
             self.tried += 1
             self.felt += status != 0
+            traced = self.host.read(TRACE)
+            self.struck += b"(INJECTED)" in traced or b"killed by SIGKILL" in traced
             if status == 137 and "signal=KILL" not in what:
                 self.hung.append(where)
                 # strace is dead, and what it watched goes on without it.
@@ -243,17 +248,19 @@ def main():
             sweep.step(name, write(), todo[name].pop() if todo[name] else None)
             if sweep.violations:
                 break
-        log(f"life {lives}: {sweep.tried} of {total} points, {sweep.felt} felt, {prober.asked} asked, {len(prober.lost)} lost")
+        log(f"life {lives}: {sweep.tried} of {total} points, {sweep.struck} struck, {sweep.felt} felt, {prober.asked} asked, {len(prober.lost)} lost")
     prober.stop()
     for loss in prober.lost[:10]:
         sweep.violation(f"lost: {loss}")
     summary = {
-        "seed": arguments.seed, "points": total, "tried": sweep.tried, "felt": sweep.felt, "hung": sweep.hung, "left": sum(map(len, todo.values())),
+        "seed": arguments.seed, "points": total, "tried": sweep.tried, "struck": sweep.struck, "felt": sweep.felt, "hung": sweep.hung, "left": sum(map(len, todo.values())),
         "asked": prober.asked, "lost": len(prober.lost), "longest_gap_ms": round(prober.longest_gap_s * 1000), "violations": sweep.violations,
     }
     with open(arguments.out, "w", encoding="utf-8") as out:
         json.dump(summary, out, indent=1)
     log(json.dumps(summary))
+    if summary["left"]:
+        log(f"INCOMPLETE: there was no time for {summary['left']} of the points; SECONDS_LONG gives more")
     if sweep.violations:
         log(f"{len(sweep.violations)} violations; again with SEED={arguments.seed}")
         raise SystemExit(1)

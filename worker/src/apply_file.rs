@@ -107,14 +107,16 @@ struct Looks {
     cpu_ms: f64,
     /// Programs that were started for them.
     programs: usize,
+    /// This process's memory after them.
+    rss_mib: u64,
 }
 
 /// Compares the host with what was applied, so many times, without the pauses of a worker at work.
 pub(crate) async fn look(database: &Path, times: usize, system: Arc<dyn System>) -> anyhow::Result<()> {
     let store = Store::open(database).await?;
     let engine = Engine::open(&store, system, Arc::new(Unsealed)).await?;
-    let (mut looks, programs, cpu) =
-        (Looks { resources: 0, drifted: 0, ms: Vec::new(), cpu_ms: 0.0, programs: 0 }, programs_started(), cpu_ms()?);
+    let mut looks = Looks { resources: 0, drifted: 0, ms: Vec::new(), cpu_ms: 0.0, programs: 0, rss_mib: 0 };
+    let (programs, cpu) = (programs_started(), cpu_ms()?);
     for _ in 0..times {
         let began = Instant::now();
         let found = compare_all(&engine, Duration::ZERO).await?;
@@ -123,6 +125,7 @@ pub(crate) async fn look(database: &Path, times: usize, system: Arc<dyn System>)
     }
     looks.cpu_ms = (cpu_ms()? - cpu) / times.max(1) as f64;
     looks.programs = programs_started() - programs;
+    looks.rss_mib = rss_mib();
     println!("{}", serde_json::to_string(&looks)?);
     Ok(())
 }
