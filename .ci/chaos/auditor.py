@@ -306,7 +306,9 @@ def php(host, accounts, sites, pools):
                 found.append(f"the pool file {name} lacks {line}")
         if set(re.findall(r"/home/([a-z0-9]+)/", text)) != {user}:
             found.append(f"the pool file {name} names other homes than that of {user}")
-        status, said = host.run(f"php-fpm{pool['version']}", "--test", "--fpm-config", path)
+        # As the master runs: root would have to be told as whom.
+        as_user = ("setpriv", "--reuid", user, "--regid", user, "--clear-groups")
+        status, said = host.run(*as_user, f"php-fpm{pool['version']}", "--test", "--fpm-config", path)
         if status != 0:
             found.append(f"php-fpm refuses the pool file {name}: {said.strip()[-300:]}")
     for name in sorted(live):
