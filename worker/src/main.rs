@@ -127,12 +127,7 @@ fn main() -> ExitCode {
 
 fn runtime(command: &Command) -> std::io::Result<Runtime> {
     let mut runtime = match command {
-        Command::ApplyFile { single_threaded: true, .. } => {
-            let mut runtime = runtime::Builder::new_current_thread();
-            // One for what blocks, so that it is the same thread each time.
-            runtime.max_blocking_threads(1);
-            runtime
-        }
+        Command::ApplyFile { single_threaded: true, .. } => runtime::Builder::new_current_thread(),
         Command::Run { .. }
         | Command::Enroll { .. }
         | Command::Look { .. }
