@@ -4,7 +4,7 @@
 #
 #   ONLY=page     pages per second, beside a bare page with the same queries       (aim: at least half)
 #   ONLY=sse      memory of an open page; how long a change takes to 1,000 and to 10,000 of them  (aim: 25 KiB; at most twice a broadcast)
-#   ONLY=fleet    processor, memory, jobs, pages and live rows of a panel with 1,000 servers, whose workers are simulated
+#   ONLY=fleet    processor, memory, jobs, pages and live rows of a panel with 1,000 servers (SERVERS), whose workers are simulated
 #   ONLY=assets   what a browser loads that was never here                          (aim: at most 100 KiB)
 #   ONLY=click    from sending the form until PHP answers through nginx, beside a script that does the same by hand; as root
 #   ONLY=batch    one site and 1,000 together by the worker's engine alone, beside a script that does the same by hand; as root

@@ -10,7 +10,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 pub(crate) struct Figure {
     /// `<part>.<what>`.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// What the panel does.
     pub(crate) value: f64,
     /// Of value and floor: `requests/s`, `ms`, `bytes`.
@@ -32,11 +32,13 @@ pub(crate) enum Aim {
     AtLeast(f64),
     /// At most this value.
     AtMost(f64),
+    /// Nothing is aimed at: the figure is of a size other than the usual one.
+    None,
 }
 
 impl Figure {
-    pub(crate) fn new(name: &'static str, value: f64, unit: &'static str, floor: Option<f64>) -> Self {
-        Self { name, value, unit, floor, ratio: floor.map(|floor| value / floor) }
+    pub(crate) fn new(name: &str, value: f64, unit: &'static str, floor: Option<f64>) -> Self {
+        Self { name: name.to_owned(), value, unit, floor, ratio: floor.map(|floor| value / floor) }
     }
 }
 
@@ -47,6 +49,7 @@ impl Aim {
             Self::RatioAtMost(most) => figure.ratio.is_some_and(|ratio| ratio <= most),
             Self::AtLeast(least) => figure.value >= least,
             Self::AtMost(most) => figure.value <= most,
+            Self::None => true,
         }
     }
 
@@ -56,6 +59,7 @@ impl Aim {
             Self::RatioAtMost(most) => format!("at most {most} times the floor"),
             Self::AtLeast(least) => format!("at least {least}"),
             Self::AtMost(most) => format!("at most {most}"),
+            Self::None => String::new(),
         }
     }
 }
