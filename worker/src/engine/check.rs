@@ -9,6 +9,8 @@
 //! account's uid. A free child would have answered, so each is busy, with a request that began before the change or came in
 //! between; a master that reloads waits for them in the same way. An answer that PHP failed (502) is no silence.
 
+use shared::names::DomainName;
+
 use super::error::StepError;
 use super::image::is_below;
 use super::plan::{Action, Expect, Step};
@@ -87,17 +89,22 @@ pub(crate) fn accepted(check: Check, refused: fn(String) -> StepError) -> Result
     if check.accepted { Ok(()) } else { Err(refused(check.output.trim().to_owned())) }
 }
 
-/// Whether nginx's answer is the one that counts.
-pub(crate) fn nginx_meets(answer: &ProbeAnswer, expect: &Expect) -> bool {
+/// Whether nginx's answer for a name is the one that counts. Another site's wildcard may answer for a name that has no vhost.
+pub(crate) fn nginx_meets(domain: &DomainName, answer: &ProbeAnswer, expect: &Expect) -> bool {
     match (answer, expect) {
-        (
-            ProbeAnswer::Serving { generation, uid: _ },
-            Expect::Serving { generation: wanted } | Expect::Php { generation: wanted, uid: _, service: _ },
-        ) => *generation == wanted.0,
+        // Its vhost has just been written, and says whose it is.
+        (ProbeAnswer::Serving { site, generation, uid: _ }, Expect::Serving { generation: wanted }) => {
+            site.as_ref() == Some(domain) && *generation == wanted.0
+        }
+        // Its vhost may be one that an older worker has written.
+        (ProbeAnswer::Serving { site, generation, uid: _ }, Expect::Php { generation: wanted, uid: _, service: _ }) => {
+            site.as_ref().is_none_or(|site| site == domain) && *generation == wanted.0
+        }
+        (ProbeAnswer::Serving { site, generation: _, uid: _ }, Expect::Gone) => site.as_ref().is_some_and(|site| site != domain),
         (ProbeAnswer::Unknown, Expect::Gone) => true,
         // On a host whose default server is not ours, anything that is not the site itself is good enough.
         (ProbeAnswer::Other(text), Expect::Gone) => text.starts_with("HTTP/"),
-        (ProbeAnswer::Serving { .. } | ProbeAnswer::Silent, Expect::Gone)
+        (ProbeAnswer::Silent, Expect::Gone)
         | (ProbeAnswer::Unknown | ProbeAnswer::Silent | ProbeAnswer::Other(_), Expect::Serving { .. } | Expect::Php { .. }) => false,
     }
 }

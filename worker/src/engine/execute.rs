@@ -191,8 +191,7 @@ impl<'a> Member<'a> {
         let unmet = |answer| StepError::Probe(format!("{domain} answers {answer:?}, expected {expect:?}"));
         self.progress.note(&format!("{domain}: {expect:?}"));
         if let Expect::Php { generation, uid, service } = expect {
-            // PHP is asked through nginx: its answer proves both.
-            let wanted = ProbeAnswer::Serving { generation: generation.0, uid: Some(*uid) };
+            let wanted = ProbeAnswer::Serving { site: None, generation: generation.0, uid: Some(*uid) };
             let at_work = || Ok::<_, SystemError>(system.children(service, *uid)? > 0);
             let good = |answer: &ProbeAnswer| Ok(*answer == wanted || (*answer == ProbeAnswer::Silent && at_work()?));
             let mut met = ask(domain, Question::Php, system, good)?;
@@ -204,12 +203,12 @@ impl<'a> Member<'a> {
                 met = ask(domain, Question::Php, system, good)?;
             }
             self.progress.note(&format!("PHP answered {:?}", met.as_ref().unwrap_or_else(|last| last)));
-            if met.map_err(unmet)? == wanted {
-                return Ok(());
+            if met.map_err(unmet)? == ProbeAnswer::Silent {
+                self.progress.note(&format!("{service} is at work for others"));
             }
-            self.progress.note(&format!("{service} is at work for others"));
+            // Through whose vhost PHP was asked, is for nginx to say.
         }
-        let met = ask(domain, Question::Vhost, system, |answer| Ok(check::nginx_meets(answer, expect)))?;
+        let met = ask(domain, Question::Vhost, system, |answer| Ok(check::nginx_meets(domain, answer, expect)))?;
         self.progress.note(&format!("nginx answered {:?}", met.as_ref().unwrap_or_else(|last| last)));
         met.map_err(unmet)?;
         Ok(())

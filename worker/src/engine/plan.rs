@@ -270,7 +270,7 @@ pub enum Expect {
         /// The unit whose main process is the pool's master.
         service: String,
     },
-    /// nginx no longer knows the site.
+    /// nginx no longer knows the site. Another one's wildcard may answer for its name.
     Gone,
 }
 

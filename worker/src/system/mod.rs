@@ -248,6 +248,8 @@ pub enum Question {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeAnswer {
     /// The vhost answered with its generation, and PHP, where it was asked, with its uid.
+        /// Whose vhost it is, as it says itself. One that an older worker has written says nothing, nor does PHP.
+        site: Option<DomainName>,
     Serving {
         /// The generation.
         generation: i64,

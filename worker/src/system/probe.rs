@@ -16,11 +16,14 @@ pub const PHP_PROBE_PATH: &str = "/.gantry/probe-php";
 /// The whole of a question and its answer, however slowly a tenant's PHP lets it drip. The first answer of an idle pool
 /// takes up to a quarter of a second on a busy machine.
 const LIMIT: Duration = Duration::from_secs(5);
-/// An answer is some 40 bytes; an error page of nginx 500.
+/// An answer is at most some 300 bytes; an error page of nginx 500.
 const ANSWER_LIMIT: usize = 16 * 1024;
 
 #[derive(Deserialize)]
 struct Answer {
+    /// A vhost that an older worker has written does not say it, nor does PHP.
+    #[serde(default)]
+    site: Option<DomainName>,
     generation: i64,
     #[serde(default)]
     uid: Option<u32>,
@@ -82,9 +85,9 @@ fn read(response: &str) -> ProbeAnswer {
         return ProbeAnswer::Silent;
     }
     if code == Some("200")
-        && let Ok(Answer { generation, uid }) = serde_json::from_str(body.trim())
+        && let Ok(Answer { site, generation, uid }) = serde_json::from_str(body.trim())
     {
-        return ProbeAnswer::Serving { generation, uid };
+        return ProbeAnswer::Serving { site, generation, uid };
     }
     ProbeAnswer::Other(format!("{status}: {}", body.trim().chars().take(200).collect::<String>()))
 }

@@ -319,7 +319,11 @@ async fn an_outcome_tells_what_was_planned_how_files_changed_and_in_which_compan
         vhost.diff
     );
     let probe = step(&outcomes[0], "Test request");
-    assert!(probe.detail.contains("nginx answered Serving { generation: 2"), "{}", probe.detail);
+    assert!(
+        probe.detail.contains("nginx answered Serving { site: Some(DomainName(\"site0.of1.example\")), generation: 2"),
+        "{}",
+        probe.detail
+    );
     // Alone, in another batch; and nothing of a password is in it.
     let account = Tenant(9).account(1, |spec| spec.sftp.password = Some(crate::support::hash()));
     let record = lab.apply(&account).await.record.unwrap();

@@ -328,3 +328,51 @@ async fn php_is_asked_where_a_site_becomes_active_and_left_alone_where_it_served
     lab.applied(&[site(30, "shop.example", 2, |spec| spec.presence = Presence::Suspended)]).await;
     assert!(asks_php(&site(30, "shop.example", 3, |_| ())).await);
 }
+
+/// A site whose wildcard covers the name of another.
+async fn wildcard_lab(kind: SiteKind) -> Lab {
+    let lab = lab().await;
+    let wildcard = site(30, "shop.example", 1, |spec| {
+        spec.aliases = vec!["*.shop.example".parse().unwrap()];
+        spec.kind = kind;
+    });
+    lab.applied(&[wildcard]).await;
+    lab
+}
+
+fn kinds() -> [SiteKind; 2] {
+    [SiteKind::Static, SiteKind::Php { version: "8.2".parse().unwrap() }]
+}
+
+#[tokio::test]
+async fn a_site_below_anothers_wildcard_is_made_changed_and_deleted() {
+    for kind in kinds() {
+        let lab = wildcard_lab(kind).await;
+        let blog = |generation, presence| {
+            site(31, "blog.shop.example", generation, |spec| {
+                spec.kind = kind;
+                spec.presence = presence;
+            })
+        };
+        lab.applied(&[blog(1, Presence::Active), blog(2, Presence::Suspended), blog(3, Presence::Deleted)]).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_anothers_wildcard_proves_no_site_even_if_its_generation_is_the_same() {
+    for kind in kinds() {
+        let lab = wildcard_lab(kind).await;
+        // An administrator empties what has just been put in place.
+        lab.host.put_file_at_reload("/etc/nginx/sites-enabled/blog.shop.example.conf", "");
+        let blog = site(31, "blog.shop.example", 1, |spec| spec.kind = kind);
+        fails(&lab, &blog, FailureCode::ProbeFailed, Effect::RolledBack).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_tenant_has_made_of_his_log_keeps_his_pool_from_serving_and_not_from_being_suspended() {
+    let lab = lab().await;
+    lab.host.put("/home/shop/logs/php-8.2.log", Node::Pipe);
+    lab.applied(&[pool(2, |spec| spec.presence = PoolPresence::Suspended)]).await;
+    fails(&lab, &pool(3, |_| ()), FailureCode::TenantInterference, Effect::NothingChanged).await;
+}

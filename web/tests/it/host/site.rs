@@ -35,6 +35,17 @@ fn a_site_serves_is_edited_suspended_and_deleted_while_its_neighbours_lose_nothi
     assert_eq!(lab.fetch("xn--bcher-kva.shop.localhost", "/").0, 200, "an international alias answers in its ASCII form");
     panel.until_state(&page, "Active");
 
+    // A site of its own below the wildcard of another: without it, the other answers for its name.
+    let wildcard = [("aliases", "*.shop.localhost"), ("document_root", "shop.localhost"), ("php", "8.2")];
+    panel.submit(&format!("{page}/edit"), &wildcard);
+    panel.until_state(&page, "Active");
+    lab.until("the wildcard answers", PATIENCE, || lab.fetch("blog.shop.localhost", "/").0 == 200);
+    let blog = format!("/sites/{}", panel.site(&account, "blog.shop.localhost", "8.2"));
+    panel.until_state(&blog, "Active");
+    panel.submit(&format!("{blog}/delete"), &[("confirm", "blog.shop.localhost")]);
+    panel.until_gone(&blog);
+    assert_eq!(lab.fetch("blog.shop.localhost", "/").0, 200, "the wildcard answers again");
+
     panel.submit(&format!("{page}/edit"), &[("aliases", ""), ("document_root", "shop.localhost"), ("php", "static")]);
     lab.until("the alias is gone", PATIENCE, || lab.fetch("www.shop.localhost", "/").0 != 200);
     panel.until_state(&page, "Active");

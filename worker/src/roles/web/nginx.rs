@@ -43,8 +43,8 @@ pub fn vhost(spec: &SiteSpec, generation: Generation, ipv6: bool) -> Result<Stri
     }
     let logs = paths::in_cell(&spec.user, "logs");
     let probe = match spec.presence {
-        Presence::Active => probe(generation, ""),
-        Presence::Suspended | Presence::Deleted => probe(generation, FROM_HERE_ONLY),
+        Presence::Active => probe(spec, generation, "")?,
+        Presence::Suspended | Presence::Deleted => probe(spec, generation, FROM_HERE_ONLY)?,
     };
     let (access, error) = (path(&logs.join("access.log"))?, path(&logs.join("error.log"))?);
     let serve = match (spec.presence, spec.kind) {
@@ -109,12 +109,14 @@ fn suspended() -> String {
 /// Where `$gantry_refused` is not asked.
 const FROM_HERE_ONLY: &str = "        if ($gantry_local = 0) {\n            return 404;\n        }\n";
 
-/// nginx tells the generation by itself, whatever PHP does.
-fn probe(generation: Generation, guard: &str) -> String {
-    format!(
+/// nginx tells by itself, whatever PHP does, of which site this is which generation: for a name that has no vhost of its own,
+/// one with a wildcard answers.
+fn probe(spec: &SiteSpec, generation: Generation, guard: &str) -> Result<String, PlanError> {
+    let site = word(spec.domain.as_str())?;
+    Ok(format!(
         "    location = {PROBE_PATH} {{\n        access_log off;\n        default_type application/json;\n{guard}        \
-         return 200 '{{\"generation\":{generation}}}';\n    }}\n"
-    )
+         return 200 '{{\"site\":\"{site}\",\"generation\":{generation}}}';\n    }}\n"
+    ))
 }
 
 /// What an admin has put beside our configuration: for all sites of the server, for the account's, for this one. A directory

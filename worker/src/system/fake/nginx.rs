@@ -11,6 +11,8 @@ use crate::system::{Check, ProbeAnswer, Question, StagedChange};
 pub struct Vhost {
     /// Its names.
     pub names: Vec<String>,
+    /// Whose its probe says it is.
+    pub site: Option<String>,
     /// Its probe's generation.
     pub generation: i64,
     /// Its pool's socket, if the probe asks PHP.
@@ -101,7 +103,8 @@ fn vhost(text: &str) -> Option<Vhost> {
     };
     let php = number("GANTRY_GENERATION ");
     let socket = php.and_then(|_| text.split("unix:").nth(1)?.split(';').next().map(str::to_owned));
-    Some(Vhost { names: names(text), generation: number("\"generation\":")?, socket })
+    let site = text.split("\"site\":\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
+    Some(Vhost { names: names(text), site, generation: number("\"generation\":")?, socket })
 }
 
 fn names(text: &str) -> Vec<String> {
@@ -145,20 +148,26 @@ pub(super) fn probe(host: &Snapshot, silent: &BTreeSet<String>, domain: &str, qu
     if !host.active.contains("nginx.service") {
         return ProbeAnswer::Other("no answer: connection refused".to_owned());
     }
-    let Some(vhost) = host.serving.iter().find(|vhost| vhost.names.iter().any(|name| name == domain)) else {
-        return ProbeAnswer::Unknown;
-    };
+    let Some(vhost) = answering(&host.serving, domain) else { return ProbeAnswer::Unknown };
     if question == Question::Vhost {
-        return ProbeAnswer::Serving { generation: vhost.generation, uid: None };
+        let site = vhost.site.as_ref().and_then(|site| site.parse().ok());
+        return ProbeAnswer::Serving { site, generation: vhost.generation, uid: None };
     }
     let Some(socket) = &vhost.socket else { return ProbeAnswer::Other("HTTP/1.1 404 Not Found".to_owned()) };
     if silent.iter().any(|pool| socket.ends_with(&format!("/{pool}.sock"))) {
         return ProbeAnswer::Silent;
     }
     match pool_uid(host, socket) {
-        Some(uid) => ProbeAnswer::Serving { generation: vhost.generation, uid: Some(uid) },
+        Some(uid) => ProbeAnswer::Serving { site: None, generation: vhost.generation, uid: Some(uid) },
         None => ProbeAnswer::Other("HTTP/1.1 502 Bad Gateway".to_owned()),
     }
+}
+
+/// The vhost that has a name itself, or by its longest wildcard, as nginx chooses.
+fn answering<'a>(serving: &'a [Vhost], domain: &str) -> Option<&'a Vhost> {
+    let with = |wanted: &str| serving.iter().find(|vhost| vhost.names.iter().any(|name| name == wanted));
+    let above = domain.match_indices('.').map(|(dot, _)| format!("*{}", &domain[dot..]));
+    std::iter::once(domain.to_owned()).chain(above).find_map(|name| with(&name))
 }
 
 /// Under whom the pool of a socket would answer: it listens, has a configuration, and its user exists.
