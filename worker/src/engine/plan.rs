@@ -126,14 +126,12 @@ pub enum Action {
     TestNginx,
     /// Lets nginx read its configuration again. Repeat: harmless. Undo: the same, once the files are as they were.
     ReloadNginx,
-    /// Asks PHP-FPM about a pool, as the pool's user. Touches nothing that remains.
+    /// Asks PHP-FPM about a pool. Touches nothing that remains.
     TestPhp {
         /// Which PHP.
         version: PhpVersion,
-        /// As whom.
+        /// Whose.
         user: LinuxUser,
-        /// The user's and group's number.
-        uid: u32,
         /// The whole configuration.
         config: String,
     },

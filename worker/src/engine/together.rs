@@ -241,7 +241,7 @@ fn act(actions: &[&Action], system: &dyn System) -> Result<String, StepError> {
             Action::EndProcesses { uid } => uids.push(*uid),
             Action::StartUnit { unit } => starts.push(unit.as_str()),
             Action::StopUnit { unit } => stops.push(unit.as_str()),
-            Action::TestPhp { version, user, uid, config } => pools.push(PhpTest { version: *version, user, uid: *uid, config }),
+            Action::TestPhp { version, user, config } => pools.push(PhpTest { version: *version, user, config }),
             Action::TestSshd => check::accepted(system.test_sshd()?, StepError::SshdRefused)?,
             Action::EnsureDirectory(_)
             | Action::CreateFile(_)

@@ -120,8 +120,7 @@ pub trait System: Send + Sync {
     /// Has the running nginx read its configuration, and returns when only workers that have read it take connections, or
     /// when nginx has refused it. What they serve is for a probe to say.
     fn reload_nginx(&self) -> Result<(), SystemError>;
-    /// Runs PHP-FPM's own test on pools of one version: on one as its user, on several together as nobody. What is said of
-    /// several is said of all of them.
+    /// Runs PHP-FPM's own test on pools of one version, on all of them together. What is said is said of all of them.
     fn test_php(&self, tests: &[PhpTest<'_>]) -> Result<Check, SystemError>;
     /// Runs nftables' own test on rules.
     fn test_packet_filter(&self, rules: &str) -> Result<Check, SystemError>;
@@ -209,10 +208,8 @@ pub(crate) const NAME_IGNORED: &str = "conflicting server name";
 pub struct PhpTest<'a> {
     /// Which PHP.
     pub version: PhpVersion,
-    /// As whom.
+    /// Whose.
     pub user: &'a LinuxUser,
-    /// The user's and group's number.
-    pub uid: u32,
     /// The whole configuration.
     pub config: &'a str,
 }

@@ -9,23 +9,22 @@ use crate::engine::image::{Content, FileImage, Owner};
 
 /// Debian's user without rights, and its group.
 const NOBODY: u32 = 65_534;
+/// The candidate's name. No user's name has a hyphen.
+const NAME: &str = "all-pools";
 
-/// Tests one pool as its user, or several in one file as nobody: what a pool of ours may be is a matter of its text alone.
+/// Tests pools in one file as nobody: what a pool of ours may be is a matter of its text alone. Never as the pool's user, whose
+/// processes may stop any other of his, and with it the queue of the whole host.
 pub(super) fn test_php(tests: &[PhpTest<'_>]) -> Result<Check, SystemError> {
     let Some(first) = tests.first() else {
         return Ok(Check { accepted: true, output: String::new() });
     };
-    let (name, uid, config) = match tests {
-        [only] => (only.user.as_str(), only.uid, only.config.to_owned()),
-        // No user's name has a hyphen.
-        _ => ("all-pools", NOBODY, together(tests)),
-    };
-    let path = PathBuf::from(CANDIDATES).join(format!("{name}-{}.conf", first.version));
-    files::write_file(&FileImage { path: path.clone(), owner: Owner::root_for(uid), mode: 0o640, content: Content::from(config) })?;
-    // It reads what the account may read and no more; no program it might start gains anything.
+    let path = PathBuf::from(CANDIDATES).join(format!("{NAME}-{}.conf", first.version));
+    let content = Content::from(together(tests));
+    files::write_file(&FileImage { path: path.clone(), owner: Owner::root_for(NOBODY), mode: 0o640, content })?;
+    // It reads what everybody may read and no more; no program it might start gains anything.
     let checked = Program::new("/usr/bin/setpriv")
-        .arg(&format!("--reuid={uid}"))
-        .arg(&format!("--regid={uid}"))
+        .arg(&format!("--reuid={NOBODY}"))
+        .arg(&format!("--regid={NOBODY}"))
         .arg("--clear-groups")
         .arg("--no-new-privs")
         .arg("--inh-caps=-all")
@@ -61,7 +60,7 @@ mod tests {
     #[test]
     fn several_pools_are_one_configuration_with_one_global_part() {
         let (version, one, two) = ("8.2".parse().unwrap(), "one".parse().unwrap(), "two".parse().unwrap());
-        let test = |user, config| PhpTest { version, user, uid: 200_001, config };
+        let test = |user, config| PhpTest { version, user, config };
         let text =
             together(&[test(&one, "[global]\nerror_log = /a\n\n[one]\npm = static\n"), test(&two, "[global]\n\n[two]\npm = ondemand\n")]);
         assert_eq!(text.matches("[global]").count(), 1);

@@ -18,7 +18,7 @@ pub(crate) const NFT: &str = "/usr/sbin/nft";
 const SSHD: &str = "/usr/sbin/sshd";
 /// A unit may take this long to start or stop; systemd's own limits in the units are shorter.
 const UNIT_LIMIT: Duration = Duration::from_secs(60);
-/// Where candidates lie while a daemon looks at them. root's, and passable for the pool's user.
+/// Where candidates lie while a daemon looks at them. root's, and passable for whom it runs as.
 pub(super) const CANDIDATES: &str = "/run/gantry-candidates";
 
 fn systemctl(verb: &str, units: &[&str]) -> Result<(), SystemError> {
@@ -138,7 +138,7 @@ pub(super) fn child_ids(parent: Pid) -> Vec<i32> {
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Passable for every pool's user, listable for none.
+/// Passable for everybody, listable for none.
 pub(super) fn make_candidates() -> Result<(), SystemError> {
     let acl = Acl::default();
     files::ensure_directory(&DirectoryImage { path: CANDIDATES.into(), owner: Owner::ROOT, mode: 0o711, acl })

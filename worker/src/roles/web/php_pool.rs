@@ -74,7 +74,7 @@ fn config(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<Changed, PlanErro
     if draft.facts.holds_file(&image)? {
         return Ok(Changed::No);
     }
-    draft.plan.step(TEST, Action::TestPhp { version: spec.version, user: spec.user.clone(), uid: spec.uid.get(), config });
+    draft.plan.step(TEST, Action::TestPhp { version: spec.version, user: spec.user.clone(), config });
     draft.file(POOL, image)
 }
 

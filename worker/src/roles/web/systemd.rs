@@ -53,7 +53,8 @@ pub fn php_service(version: PhpVersion) -> String {
          [Service]\nType=notify\nNotifyAccess=main\nUser=%i\nGroup=%i\nSlice=gantry-%i.slice\nUMask=0027\n\
          Environment=FPM_SOCKETS={sockets}/%i-{version}.sock=3\n\
          ExecStart=/usr/sbin/php-fpm{version} --nodaemonize --fpm-config {config}/php/%i-{version}.conf\n\
-         ExecReload=/bin/kill -USR2 $MAINPID\nKillMode=mixed\nKillSignal=SIGQUIT\nTimeoutStartSec=20s\nTimeoutStopSec=20s\n\
+         # As root: what runs as the account's user, the account's own processes can stop, and those who wait for it with it.\n\
+         ExecReload=+/bin/kill -USR2 $MAINPID\nKillMode=mixed\nKillSignal=SIGQUIT\nTimeoutStartSec=20s\nTimeoutStopSec=20s\n\
          Restart=on-failure\nRestartSec=1s\n\n{}",
         confinement(homes)
     )
