@@ -23,6 +23,9 @@ use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, Owner};
 const ACCESS: &str = "system.posix_acl_access";
 const DEFAULT: &str = "system.posix_acl_default";
 /// No link at any component, none of the magic ones of /proc, and not out of the root it starts in.
+/// The largest that the kernel has (XATTR_SIZE_MAX). Gantry's own lists have five entries (44 bytes), but a tenant may give his
+/// directories any that the file system takes: XFS and btrfs take thousands of entries.
+const LIST_LIMIT: usize = 65_536;
 const NO_LINKS: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// Turns a system call's error into ours.
@@ -105,8 +108,7 @@ pub(super) fn open_child_directory(parent: &OwnedFd, name: &OsStr) -> Result<Own
 }
 
 fn get_list(directory: &OwnedFd, name: &str) -> Result<Option<String>, Errno> {
-    // A list of a few entries; Gantry's own have five (44 bytes).
-    let mut buffer = vec![0_u8; 4096];
+    let mut buffer = vec![0_u8; LIST_LIMIT];
     match fgetxattr(directory, name, buffer.as_mut_slice()) {
         Ok(length) => Ok(Some(HEXLOWER.encode(&buffer[..length]))),
         Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),

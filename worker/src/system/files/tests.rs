@@ -8,7 +8,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
-use super::{content, ensure_directory, entry, link, remove_file, rename, write_file};
+use super::{ACCESS, content, ensure_directory, entry, holds_one, link, open_directory, remove_file, rename, set_list, write_file};
 use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner, WebRights};
 use crate::system::Removed;
 use crate::system::removal::remove_some;
@@ -139,6 +139,46 @@ fn a_directory_gets_its_lists_and_loses_them_again() {
     image.acl = Acl::default();
     ensure_directory(&image).unwrap();
     assert_eq!(entry(&target).unwrap(), Entry::Directory { owner: own(&path), mode: 0o750, acl: Acl::default() });
+}
+
+/// The kernel's form of a list (linux/posix_acl_xattr.h): a version, and of each entry its kind, its rights and whom it concerns.
+fn list_of(users: u32) -> String {
+    let entry = |kind: u16, who: u32| [&kind.to_le_bytes()[..], &7_u16.to_le_bytes(), &who.to_le_bytes()].concat();
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    list.extend(entry(1, u32::MAX));
+    (0..users).for_each(|user| list.extend(entry(2, 1_000 + user)));
+    [4, 16, 32].into_iter().for_each(|kind| list.extend(entry(kind, u32::MAX)));
+    data_encoding::HEXLOWER.encode(&list)
+}
+
+#[test]
+fn a_directory_with_a_list_of_hundreds_can_be_looked_at_and_gets_its_own_list_again() {
+    // The disk's own file system may have room for less.
+    let memory = Path::new("/dev/shm");
+    let keep = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
+    let target = keep.path().join("home");
+    let image = DirectoryImage { path: target.clone(), owner: own(keep.path()), mode: 0o750, acl: Acl::default() };
+    ensure_directory(&image).unwrap();
+    let long = list_of(600);
+    if set_list(&open_directory(&target).unwrap(), ACCESS, Some(&long)).is_err() {
+        println!("skipped: this file system takes no such list");
+        return;
+    }
+    let Entry::Directory { acl, .. } = entry(&target).unwrap() else { panic!("it is a directory") };
+    assert_eq!(acl.access, Some(long));
+    ensure_directory(&image).unwrap();
+    assert_eq!(entry(&target).unwrap(), Entry::Directory { owner: image.owner, mode: 0o750, acl: Acl::default() });
+}
+
+#[test]
+fn a_directory_holds_one_name_or_it_does_not() {
+    let (_keep, path) = scratch();
+    assert!(holds_one(&path.join("none")).is_err());
+    for (name, one) in [("a", true), ("b", false), ("c", false)] {
+        assert_eq!(holds_one(&path).unwrap(), name == "b");
+        fs::write(path.join(name), "").unwrap();
+        assert_eq!(holds_one(&path).unwrap(), one);
+    }
 }
 
 #[test]
