@@ -94,7 +94,15 @@ impl<'a> Facts<'a> {
         self.system.entry(path)
     }
 
-    /// The names in a directory.
+    /// Whether a directory holds one name and no more.
+    ///
+    /// # Errors
+    /// It cannot be listed.
+    pub fn holds_one(&self, path: &Path) -> Result<bool, SystemError> {
+        self.system.holds_one(path)
+    }
+
+    /// The names in a directory that is no tenant's.
     ///
     /// # Errors
     /// It cannot be listed.

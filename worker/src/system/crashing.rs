@@ -62,6 +62,7 @@ forward! {
         fn entry(&self, path: &Path) -> Result<Entry, SystemError>;
         fn content(&self, path: &Path) -> Result<Vec<u8>, SystemError>;
         fn list(&self, path: &Path) -> Result<Vec<String>, SystemError>;
+        fn holds_one(&self, path: &Path) -> Result<bool, SystemError>;
         fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError>;
         fn user_of_uid(&self, uid: u32) -> Result<Option<String>, SystemError>;
         fn group(&self, name: &str) -> Result<Option<u32>, SystemError>;

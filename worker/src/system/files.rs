@@ -17,15 +17,16 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::removal::first_names;
 use super::{CONTENT_LIMIT, SystemError};
 use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, Owner};
 
 const ACCESS: &str = "system.posix_acl_access";
 const DEFAULT: &str = "system.posix_acl_default";
-/// No link at any component, none of the magic ones of /proc, and not out of the root it starts in.
 /// The largest that the kernel has (XATTR_SIZE_MAX). Gantry's own lists have five entries (44 bytes), but a tenant may give his
 /// directories any that the file system takes: XFS and btrfs take thousands of entries.
 const LIST_LIMIT: usize = 65_536;
+/// No link at any component, none of the magic ones of /proc, and not out of the root it starts in.
 const NO_LINKS: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// Turns a system call's error into ours.
@@ -155,6 +156,11 @@ pub(super) fn list(path: &Path) -> Result<Vec<String>, SystemError> {
     }
     names.sort();
     Ok(names)
+}
+
+pub(super) fn holds_one(path: &Path) -> Result<bool, SystemError> {
+    let directory = open_directory(path).map_err(failed("open", path))?;
+    Ok(first_names(&directory, 2).map_err(failed("list", path))?.len() == 1)
 }
 
 /// The name beside a file under which its next content is made: hidden, so that no `include` takes it up, and always the

@@ -42,6 +42,10 @@ impl System for Host {
         files::list(path)
     }
 
+    fn holds_one(&self, path: &Path) -> Result<bool, SystemError> {
+        files::holds_one(path)
+    }
+
     fn write_file(&self, file: &FileImage) -> Result<(), SystemError> {
         files::write_file(file)
     }

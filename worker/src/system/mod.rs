@@ -57,8 +57,10 @@ pub trait System: Send + Sync {
     fn entry(&self, path: &Path) -> Result<Entry, SystemError>;
     /// The bytes of a regular file, up to [`CONTENT_LIMIT`].
     fn content(&self, path: &Path) -> Result<Vec<u8>, SystemError>;
-    /// The names in a directory, sorted.
+    /// The names in a directory, sorted. Not for one that a tenant may fill.
     fn list(&self, path: &Path) -> Result<Vec<String>, SystemError>;
+    /// Whether a directory holds one name and no more. It is not read any further, however many there are.
+    fn holds_one(&self, path: &Path) -> Result<bool, SystemError>;
     /// Replaces a file: temporary file, fsync, rename, fsync of the directory.
     fn write_file(&self, file: &FileImage) -> Result<(), SystemError>;
     /// Makes a file; leaves a regular file that is there.
@@ -245,9 +247,9 @@ pub enum Question {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeAnswer {
     /// The vhost answered with its generation, and PHP, where it was asked, with its uid.
+    Serving {
         /// Whose vhost it is, as it says itself. One that an older worker has written says nothing, nor does PHP.
         site: Option<DomainName>,
-    Serving {
         /// The generation.
         generation: i64,
         /// The uid PHP runs under.

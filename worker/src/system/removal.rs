@@ -121,7 +121,7 @@ fn remove_empty(parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
 }
 
 /// The first so many names in a directory.
-fn first_names(directory: &OwnedFd, most: usize) -> Result<Vec<OsString>, Errno> {
+pub(super) fn first_names(directory: &OwnedFd, most: usize) -> Result<Vec<OsString>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
         let entry = entry?;

@@ -191,7 +191,7 @@ fn other_placeholder(draft: &mut Draft<'_>, spec: &SiteSpec) -> Result<(), PlanE
     };
     let before = FileImage { path: directory.join(other), ..wanted.clone() };
     let facts = draft.facts;
-    if holds_quietly(facts, &before) && facts.list(&directory).is_ok_and(|names| names.len() == 1) {
+    if holds_quietly(facts, &before) && facts.holds_one(&directory).unwrap_or(false) {
         draft.some_file(FOLDERS, wanted)?;
         draft.plan.step(FOLDERS, Action::Remove { path: before.path });
     }
@@ -241,7 +241,7 @@ fn untouched_placeholder(draft: &mut Draft<'_>, own: ResourceKey, spec: &SiteSpe
         return Ok(());
     }
     // Each directory holds exactly one thing: the next, or the placeholder.
-    let alone = directories.iter().all(|path| facts.list(path).is_ok_and(|names| names.len() == 1));
+    let alone = directories.iter().all(|path| facts.holds_one(path).unwrap_or(false));
     if !alone {
         return Ok(());
     }

@@ -3,7 +3,16 @@
 use std::path::Path;
 
 use super::{FakeSystem, Node};
-use crate::engine::image::{Owner, UserRecord};
+use crate::engine::image::{Acl, Owner, UserRecord};
+
+/// Kept beside what tests put by hand.
+impl Node {
+    /// A directory of root's.
+    #[must_use]
+    pub fn directory() -> Self {
+        Self::Directory { owner: Owner::ROOT, mode: 0o755, acl: Acl::default() }
+    }
+}
 
 impl FakeSystem {
     /// Puts something there, as an admin or a tenant would.

@@ -10,7 +10,7 @@ use shared::names::{DomainName, LinuxUser, PhpVersion};
 use shared::role::Role;
 
 use super::{FakeSystem, Node, State, made, nginx};
-use crate::engine::image::{Acl, DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
+use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 use crate::system::{
     Check, LiveTest, NAME_IGNORED, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError,
 };
@@ -96,6 +96,10 @@ impl System for FakeSystem {
         state.alive()?;
         let children = state.host.nodes.keys().filter(|key| key.parent() == Some(path));
         Ok(children.filter_map(|key| key.file_name()?.to_str().map(str::to_owned)).collect())
+    }
+
+    fn holds_one(&self, path: &Path) -> Result<bool, SystemError> {
+        Ok(self.list(path)?.len() == 1)
     }
 
     fn write_file(&self, file: &FileImage) -> Result<(), SystemError> {
@@ -385,14 +389,5 @@ impl System for FakeSystem {
 
     fn host_facts(&self) -> HostFacts {
         HostFacts { os: "Debian GNU/Linux 12 (bookworm)".to_owned(), cpus: 2, ..HostFacts::default() }
-    }
-}
-
-/// Kept beside the other attributes of a directory that tests put by hand.
-impl Node {
-    /// A directory of root's.
-    #[must_use]
-    pub fn directory() -> Self {
-        Self::Directory { owner: crate::engine::image::Owner::ROOT, mode: 0o755, acl: Acl::default() }
     }
 }
