@@ -39,6 +39,8 @@ const PASSING_TRIES: u32 = 3;
 const PER_EVENT: usize = 16;
 /// Without anything to do the inbox is looked at this often.
 const IDLE: Duration = Duration::from_mins(1);
+/// What the worker's database has refused is tried again after this pause.
+const FAILED_PAUSE: Duration = Duration::from_secs(1);
 /// What is in the way of a job that waits outside of its batch is looked at again after this pause.
 const DEFERRED_PAUSE: Duration = Duration::from_millis(200);
 
@@ -150,7 +152,7 @@ impl<'a> Executor<'a> {
                     Ok(Chosen::Nothing(until)) => pause = until,
                     Err(error) => {
                         tracing::error!(error = %error, "the inbox could not be worked; trying again");
-                        pause = Duration::from_secs(1);
+                        pause = FAILED_PAUSE;
                     }
                 }
             }
@@ -158,11 +160,7 @@ impl<'a> Executor<'a> {
                 return;
             }
             tokio::select! {
-                Some(word) = words.recv() => {
-                    if let Err(error) = self.hear(word, &mut words).await {
-                        tracing::error!(error = %error, "the end of a job could not be kept; trying again");
-                    }
-                }
+                Some(word) = words.recv() => self.take(word, &mut words).await,
                 () = shutdown.cancelled(), if !shutdown.is_cancelled() => {}
                 () = self.worker.job_came.notified(), if !self.busy => {}
                 () = tokio::time::sleep(pause), if !self.busy => {}
@@ -233,6 +231,19 @@ impl<'a> Executor<'a> {
         batch.boxed()
     }
 
+    /// Takes what the batches say. What cannot be kept is begun anew, and not at once: a disk that is full is full for a while.
+    async fn take(&mut self, word: Word, words: &mut mpsc::UnboundedReceiver<Word>) {
+        if let Err(error) = self.hear(word, words).await {
+            tracing::error!(error = %error, "the end of a job could not be kept; trying again");
+            self.rest(FAILED_PAUSE);
+        }
+    }
+
+    /// No batch begins for so long.
+    fn rest(&mut self, pause: Duration) {
+        self.rest_until = self.rest_until.max(Instant::now() + pause);
+    }
+
     /// Takes what the batches say, and all that has been said by now.
     async fn hear(&mut self, word: Word, words: &mut mpsc::UnboundedReceiver<Word>) -> Result<(), StoreError> {
         let (mut outcomes, mut blocked, mut configured) = (Vec::new(), Vec::new(), Vec::new());
@@ -250,7 +261,7 @@ impl<'a> Executor<'a> {
                 Word::Over { fruitless } => {
                     self.batches -= 1;
                     if fruitless && !self.under_way.is_empty() {
-                        self.rest_until = Instant::now() + DEFERRED_PAUSE;
+                        self.rest(DEFERRED_PAUSE);
                     }
                 }
                 Word::Ended(ended_job) => {

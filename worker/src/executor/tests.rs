@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Executor, UnderWay, Word, keep_going};
+use super::{Chosen, Executor, UnderWay, Word, keep_going};
 use crate::config::Identity;
 use crate::engine::{Engine, UnsealError, Unsealer};
 use crate::inbox::{Received, inbox_receive};
@@ -247,6 +247,36 @@ async fn a_batch_that_could_do_something_has_nobody_rest() {
     let (_nobody, mut no_more) = mpsc::unbounded_channel();
     executor.hear(Word::Over { fruitless: true }, &mut no_more).await.unwrap();
     assert!(executor.rest_until > Instant::now(), "one that could do nothing has");
+}
+
+#[tokio::test]
+async fn a_worker_whose_database_takes_no_end_of_a_job_rests_and_loses_none() {
+    let scene = Scene::new().await;
+    let [tenant] = tenants();
+    let account = tenant.account();
+    scene.hand_over(std::slice::from_ref(&account)).await;
+    let (begin, _begun) = mpsc::unbounded_channel();
+    let (mut executor, mut words) = Executor::new(&scene.worker, begin, &CancellationToken::new());
+    let database = &scene.worker.store.pool;
+    sqlx::raw_sql("CREATE TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        .execute(database)
+        .await
+        .unwrap();
+    for works in [false, true] {
+        let Chosen::Batch(batch) = executor.choose_next().await.unwrap() else { panic!("the job is not chosen") };
+        assert_eq!(batch, std::slice::from_ref(&account));
+        executor.batches += 1;
+        executor.carry_out(batch).await;
+        while let Ok(word) = words.try_recv() {
+            let (_nobody, mut no_more) = mpsc::unbounded_channel();
+            executor.take(word, &mut no_more).await;
+        }
+        let Chosen::Nothing(pause) = executor.choose_next().await.unwrap() else { panic!("it does not rest") };
+        assert_eq!(pause <= Duration::from_secs(1), !works, "{pause:?}");
+        sqlx::raw_sql("DROP TRIGGER IF EXISTS full").execute(database).await.unwrap();
+        executor.rest_until = Instant::now();
+    }
+    scene.applied(&[account]).await;
 }
 
 #[tokio::test]
