@@ -49,12 +49,18 @@ pub(crate) struct Moment<'a> {
 /// Chooses a batch out of jobs in the order of [`crate::inbox::inbox_waiting`].
 ///
 /// A job joins if it is due and what it builds on is there. If that is in this very batch, the job's turn is the next one, and
-/// so is that of every later job of its account. Blocked jobs let others pass; an account's jobs wait for those of its own that
-/// are under way.
+/// so is that of every later job of its account. Blocked jobs let others pass, and so do those that build on them, for as long as it
+/// takes; an account's jobs wait for those of its own that are under way.
 pub(crate) fn choose(waiting: Vec<Turn>, moment: Moment<'_>) -> Choice {
     let Moment { now_ms, most, rows, blocked, under_way: mut closed } = moment;
     let mut choice = Choice::default();
     let mut coming: HashSet<ResourceKey> = HashSet::new();
+    let mut held: HashSet<ResourceKey> = waiting
+        .iter()
+        .map(|turn| &turn.envelope)
+        .filter(|envelope| blocked.contains(&envelope.id))
+        .map(|envelope| envelope.resource)
+        .collect();
     for turn in waiting {
         let (account, resource) = (turn.envelope.account, turn.envelope.resource);
         if blocked.contains(&turn.envelope.id) || closed.contains(&account) || choice.batch.len() >= most {
@@ -68,6 +74,8 @@ pub(crate) fn choose(waiting: Vec<Turn>, moment: Moment<'_>) -> Choice {
         }
         match readiness(rows, &turn.envelope) {
             Readiness::Waiting(requirement) if coming.contains(&requirement.resource) => drop(closed.insert(account)),
+            // Whoever mends what holds it up may take his time.
+            Readiness::Waiting(requirement) if held.contains(&requirement.resource) => drop(held.insert(resource)),
             Readiness::Waiting(_) if turn.waits < REQUIREMENT_WAITS => choice.step_back.push(turn),
             Readiness::Ready | Readiness::Failed(_) | Readiness::Waiting(_) if coming.insert(resource) => choice.batch.push(turn),
             Readiness::Ready | Readiness::Failed(_) | Readiness::Waiting(_) => drop(closed.insert(account)),
@@ -200,6 +208,20 @@ mod tests {
         let account = AccountId::new();
         let (blocked, other) = (job(account), job(account));
         assert_eq!(ids(&with(&[turn(&blocked), turn(&other)], [blocked.id], []).batch), [other.id]);
+    }
+
+    #[test]
+    fn what_builds_on_a_blocked_job_waits_for_it_without_end_and_lets_the_others_of_its_account_pass() {
+        let account = AccountId::new();
+        let on = |job: &JobEnvelope| vec![Requirement { resource: job.resource, generation: Generation::FIRST }];
+        let (blocked, mut second, mut third, other) = (job(account), job(account), job(account), job(account));
+        second.requires = on(&blocked);
+        third.requires = on(&second);
+        for waits in [0, 180] {
+            let waiting = [turn(&blocked), Turn { waits, ..turn(&second) }, Turn { waits, ..turn(&third) }, turn(&other)];
+            let choice = with(&waiting, [blocked.id], []);
+            assert_eq!((ids(&choice.batch), choice.step_back.len()), (vec![other.id], 0));
+        }
     }
 
     #[test]
