@@ -41,7 +41,9 @@ pub fn plan(spec: &PhpPoolSpec, facts: Facts<'_>) -> Result<Plan, PlanError> {
     if facts.user(spec.user.as_str())?.is_none_or(|user| user.uid != spec.uid.get()) {
         return Err(PlanError::Missing(format!("account {}", spec.user)));
     }
-    logs(&mut draft, spec)?;
+    if spec.presence == PoolPresence::Present {
+        logs(&mut draft, spec)?;
+    }
     let changed = config(&mut draft, spec)?;
     let limits = limits(&mut draft, spec)?;
     match spec.presence {
@@ -55,7 +57,8 @@ pub fn plan(spec: &PhpPoolSpec, facts: Facts<'_>) -> Result<Plan, PlanError> {
     Ok(draft.plan)
 }
 
-/// The master runs as the account's user, which may not make files in `logs`.
+/// The master runs as the account's user, which may not make files in `logs`. What the tenant has made of one keeps no pool from
+/// being suspended, which needs none.
 fn logs(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<(), PlanError> {
     let path = php_fpm::log(&spec.user, spec.version);
     let owner = Owner::tenant(spec.uid.get());
