@@ -112,9 +112,26 @@ pub(crate) fn nginx_meets(domain: &DomainName, answer: &ProbeAnswer, expect: &Ex
 #[cfg(test)]
 mod tests {
     use shared::failure::FailureCode;
+    use shared::jobs::Generation;
 
-    use super::{nginx, plain};
-    use crate::system::{Check, NginxTest};
+    use super::{nginx, nginx_meets, plain};
+    use crate::engine::plan::Expect;
+    use crate::system::{Check, NginxTest, ProbeAnswer};
+
+    /// A vhost of before this was said is there until its site is next applied.
+    #[test]
+    fn a_vhost_that_does_not_say_whose_it_is_proves_a_pool_and_neither_a_new_site_nor_one_that_is_gone() {
+        let (domain, generation, service) = ("shop.example".parse().unwrap(), Generation(3), String::new());
+        let meets = |site: Option<&str>, expect: &Expect| {
+            let site = site.map(|site| site.parse().unwrap());
+            nginx_meets(&domain, &ProbeAnswer::Serving { site, generation: 3, uid: None }, expect)
+        };
+        let (own, other) = (Some("shop.example"), Some("example.com"));
+        let answers = |expect| [own, other, None].map(|site| meets(site, &expect));
+        assert_eq!(answers(Expect::Serving { generation }), [true, false, false]);
+        assert_eq!(answers(Expect::Php { generation, uid: 1, service }), [true, false, true]);
+        assert_eq!(answers(Expect::Gone), [false, true, false]);
+    }
 
     #[test]
     fn a_fault_reads_the_same_at_every_look() {
