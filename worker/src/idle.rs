@@ -35,15 +35,21 @@ pub(crate) async fn keep_asleep(engine: &Engine) {
 }
 
 async fn glance(engine: &Engine, watch: &mut Watch) -> Result<Result<(), SystemError>, StoreError> {
-    // A job that means to reload a master must find it as its plan did.
-    let _turn = engine.turn.lock().await;
     let system = Arc::clone(engine.system());
     let services = match blocking(move || system.services(PHP_SERVICES)).await? {
         Ok(services) => services,
         Err(error) => return Ok(Err(error)),
     };
     let times = idle_times(&engine.ledger().rows());
-    for unit in watch.idle(&services, &times, Instant::now()) {
+    end(engine, watch.idle(&services, &times, Instant::now())).await
+}
+
+/// Ends masters one after another; jobs have their turn between two, however many there are. One that was given a request meanwhile
+/// ends after it.
+async fn end(engine: &Engine, units: Vec<String>) -> Result<Result<(), SystemError>, StoreError> {
+    for unit in units {
+        // A job that means to reload a master must find it as its plan did.
+        let _turn = engine.turn.lock().await;
         tracing::debug!(unit, "an idle PHP master is ended");
         let system = Arc::clone(engine.system());
         if let Err(error) = blocking(move || system.finish_service(&unit)).await? {
@@ -145,6 +151,24 @@ mod tests {
             assert!(watch.idle(&between, &HashMap::new(), start + PATIENCE / 2).is_empty());
             assert!(watch.idle(&status(0, 6), &HashMap::new(), start + PATIENCE).is_empty());
         }
+    }
+
+    #[cfg(feature = "testing")]
+    #[tokio::test]
+    async fn a_job_has_its_turn_between_two_masters_that_are_ended() {
+        let scene = crate::executor::tests::Scene::new().await;
+        let units = ["gantry-php8.2@one.service", "gantry-php8.2@two.service"];
+        units.into_iter().for_each(|unit| scene.host.start(unit));
+        let engine = &scene.worker.engine;
+        let before = engine.turn.lock().await;
+        let job = async {
+            let _turn = engine.turn.lock().await;
+            units.map(|unit| scene.host.snapshot().active.contains(unit))
+        };
+        let (ended, seen, ()) = tokio::join!(super::end(engine, units.map(str::to_owned).into()), job, async { drop(before) });
+        ended.unwrap().unwrap();
+        assert_eq!(seen, [false, true]);
+        assert!(units.into_iter().all(|unit| !scene.host.snapshot().active.contains(unit)));
     }
 
     #[test]
