@@ -15,7 +15,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use serde::{Deserialize, Serialize};
 
-use super::command::{Program, cut};
+use super::command::{CommandError, Program, cut};
 use super::nginx::{self, NGINX};
 use super::{Check, LiveTest, NAME_IGNORED, NginxTest, StagedChange, SystemError};
 
@@ -37,7 +37,28 @@ struct Request {
 #[derive(Serialize, Deserialize)]
 enum Reply {
     Tested(NginxTest),
+    /// nginx did not end in time, for which nobody's configuration need be to blame: one that names a host waits for the DNS.
+    TimedOut,
     Failed(String),
+}
+
+/// Why the child has tested nothing.
+#[derive(Debug, thiserror::Error)]
+enum Untested {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+impl From<Result<NginxTest, Untested>> for Reply {
+    fn from(tested: Result<NginxTest, Untested>) -> Self {
+        match tested {
+            Ok(test) => Self::Tested(test),
+            Err(Untested::Command(CommandError::TimedOut { .. })) => Self::TimedOut,
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// Runs the test in a child.
@@ -47,8 +68,13 @@ pub(super) fn test_nginx(changes: &[StagedChange], live: LiveTest) -> Result<Ngi
     let finished = Program::new(OWN_PROGRAM).arg("stage").input(request).limit(TEST_LIMIT * 3).run()?;
     let reply = serde_json::from_str(&finished.stdout)
         .map_err(|error| SystemError::Os { doing: "read the staging reply", source: error.into() })?;
+    judge(reply)
+}
+
+fn judge(reply: Reply) -> Result<NginxTest, SystemError> {
     match reply {
         Reply::Tested(test) => Ok(test),
+        Reply::TimedOut => Err(CommandError::TimedOut { command: format!("{NGINX} -t"), limit: TEST_LIMIT }.into()),
         Reply::Failed(reason) => Err(SystemError::Os { doing: "stage the configuration", source: io::Error::other(reason) }),
     }
 }
@@ -57,20 +83,17 @@ pub(super) fn test_nginx(changes: &[StagedChange], live: LiveTest) -> Result<Ngi
 /// started, for the subcommand `stage`.
 #[must_use]
 pub fn stage_child() -> ExitCode {
-    let reply = match child() {
-        Ok(test) => Reply::Tested(test),
-        Err(error) => Reply::Failed(error.to_string()),
-    };
+    let reply = Reply::from(child());
     let written = serde_json::to_vec(&reply).map_err(io::Error::from).and_then(|bytes| io::stdout().write_all(&bytes));
     if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn child() -> io::Result<NginxTest> {
+fn child() -> Result<NginxTest, Untested> {
     let mut input = Vec::new();
     io::stdin().take(64 * 1024 * 1024).read_to_end(&mut input)?;
-    let request: Request = serde_json::from_slice(&input)?;
+    let request: Request = serde_json::from_slice(&input).map_err(io::Error::from)?;
     nginx::make_room(None);
-    unshare(CloneFlags::CLONE_NEWNS)?;
+    unshare(CloneFlags::CLONE_NEWNS).map_err(io::Error::from)?;
     mount_overlay()?;
     for change in &request.changes {
         stage(change).map_err(|error| io::Error::other(format!("{change:?}: {error}")))?;
@@ -81,7 +104,7 @@ fn child() -> io::Result<NginxTest> {
         return Ok(NginxTest { candidate, live: None });
     }
     // What the live tree says tells whether the fault, or the warning, was there before.
-    umount2(NGINX_TREE, MntFlags::MNT_DETACH)?;
+    umount2(NGINX_TREE, MntFlags::MNT_DETACH).map_err(io::Error::from)?;
     Ok(NginxTest { candidate, live: Some(run_nginx()?) })
 }
 
@@ -116,7 +139,31 @@ fn stage(change: &StagedChange) -> io::Result<()> {
     }
 }
 
-fn run_nginx() -> io::Result<Check> {
-    let finished = Program::new(NGINX).arg("-t").limit(TEST_LIMIT).finish().map_err(io::Error::other)?;
+fn run_nginx() -> Result<Check, CommandError> {
+    let finished = Program::new(NGINX).arg("-t").limit(TEST_LIMIT).finish()?;
     Ok(Check { accepted: finished.status.success(), output: cut(finished.stderr, 64 * 1024) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use shared::failure::{FailureCode, RetryPolicy};
+
+    use super::{Program, Reply, Untested, judge};
+
+    #[test]
+    fn f05_a_test_of_nginx_that_does_not_end_in_time_fails_in_passing() {
+        let late = Program::new("/usr/bin/sleep").arg("60").limit(Duration::from_millis(10)).finish().unwrap_err();
+        // As it comes from the child.
+        let said = serde_json::to_string(&Reply::from(Err(Untested::from(late)))).unwrap();
+        let code = judge(serde_json::from_str(&said).unwrap()).unwrap_err().code();
+        assert_eq!((code, code.retry_policy()), (FailureCode::TimedOut, RetryPolicy::Again));
+    }
+
+    #[test]
+    fn a_test_that_could_not_be_staged_is_a_fault() {
+        let failed = Reply::from(Err(Untested::from(std::io::Error::other("no overlay"))));
+        assert_eq!(judge(failed).unwrap_err().code(), FailureCode::Internal);
+    }
 }
