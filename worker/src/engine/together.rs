@@ -153,6 +153,10 @@ impl<'a> Meeting<'_, 'a> {
         if self.members.len() == 1 || error.is_interruption() {
             return self.fail_all(error);
         }
+        self.part(error);
+    }
+
+    fn part(&mut self, error: StepError) {
         tracing::warn!(error = super::error::chain(&error), jobs = self.members.len(), "jobs failed together; each is tried apart");
         let error = Arc::new(error);
         self.members.iter_mut().for_each(|member| member.trouble = Some(Trouble::Apart(Arc::clone(&error))));
@@ -205,7 +209,8 @@ impl<'a> Meeting<'_, 'a> {
         }
     }
 
-    /// A neighbour that did not answer before proves nothing.
+    /// A neighbour that did not answer before proves nothing. One that answers in another way may have been changed by hand before,
+    /// which only this reload has shown: a job alone is begun once more too.
     fn compare_neighbours(&mut self) {
         let mut domains: Vec<&'a DomainName> = Vec::new();
         for member in &self.members {
@@ -220,7 +225,7 @@ impl<'a> Meeting<'_, 'a> {
             match ask(domain, Question::Vhost, self.system, |answer| Ok(*answer == before)) {
                 Ok(Ok(_)) => {}
                 Ok(Err(answer)) => {
-                    return self.fail_or_part(StepError::Neighbour(format!("{domain}: {answer:?}, before {before:?}")));
+                    return self.part(StepError::Neighbour(format!("{domain}: {answer:?}, before {before:?}")));
                 }
                 Err(error) => return self.fail_all(error.into()),
             }

@@ -68,9 +68,9 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Carries jobs out; those that failed together once more, in halves.
+    /// Carries jobs out; those that failed together once more, in halves. One that failed so alone is tried once more by itself.
     async fn carry<'e>(&mut self, engine: &'e Engine, turn: &mut Turn<'e>, todo: Vec<usize>, news: &mut BatchNews<'_>) {
-        let (mut groups, mut halving) = (vec![todo], Halving::default());
+        let (mut groups, mut halving, mut again) = (vec![todo], Halving::default(), HashSet::new());
         while let Some(mut group) = groups.pop() {
             group.retain(|index| !self.told[*index]);
             if group.is_empty() {
@@ -79,6 +79,12 @@ impl<'a> Batch<'a> {
             let Attempt { apart, applied } = self.attempt(engine, turn, group, news).await;
             halving.learn(apart.len(), applied);
             let Some(error) = apart.first().map(|apart| Arc::clone(&apart.error)) else { continue };
+            if let [Apart { index, .. }] = apart[..]
+                && !again.insert(index)
+            {
+                self.give_up(engine, apart, Vec::new(), &error).await;
+                continue;
+            }
             if halving.is_in_vain() {
                 let rest = groups.drain(..).flatten().collect();
                 return self.give_up(engine, apart, rest, &error).await;

@@ -376,3 +376,22 @@ async fn what_a_tenant_has_made_of_his_log_keeps_his_pool_from_serving_and_not_f
     lab.applied(&[pool(2, |spec| spec.presence = PoolPresence::Suspended)]).await;
     fails(&lab, &pool(3, |_| ()), FailureCode::TenantInterference, Effect::NothingChanged).await;
 }
+
+#[tokio::test]
+async fn a_neighbour_that_somebody_took_away_without_a_reload_costs_nobody_his_job() {
+    let lab = lab().await;
+    lab.applied(&[site(30, "shop.example", 1, |_| ())]).await;
+    lab.host.take("/etc/nginx/sites-enabled/shop.example.conf");
+    lab.applied(&[site(31, "other.example", 1, |spec| spec.kind = SiteKind::Static)]).await;
+}
+
+#[tokio::test]
+async fn a_job_that_changes_its_neighbour_whenever_it_is_tried_fails_after_the_second_time() {
+    let lab = lab().await;
+    lab.applied(&[site(30, "shop.example", 1, |_| ())]).await;
+    lab.host.make_restless("shop.example");
+    lab.host.heal();
+    fails(&lab, &site(31, "other.example", 1, |spec| spec.kind = SiteKind::Static), FailureCode::ProbeFailed, Effect::RolledBack).await;
+    // One for each try, and one to put it back.
+    assert_eq!(lab.host.reloads(), 4);
+}

@@ -31,6 +31,11 @@ impl FakeSystem {
         self.lock().at_change = Some(("signal nginx".to_owned(), path.into(), node));
     }
 
+    /// From now on somebody changes how a site answers with each reload.
+    pub fn make_restless(&self, domain: &str) {
+        self.lock().restless = Some(domain.to_owned());
+    }
+
     /// Takes something away.
     pub fn take(&self, path: &str) {
         self.lock().host.nodes.remove(Path::new(path));

@@ -354,7 +354,12 @@ impl System for FakeSystem {
         let mut state = if question == Question::Php { self.lock_once_free(&[domain.as_str()]) } else { self.lock() };
         state.alive()?;
         let silent = state.busy.keys().chain(state.waking.keys()).cloned().collect();
-        let answer = nginx::probe(&state.host, &silent, domain.as_str(), question);
+        let mut answer = nginx::probe(&state.host, &silent, domain.as_str(), question);
+        if let ProbeAnswer::Serving { generation, .. } = &mut answer
+            && state.restless.as_deref() == Some(domain.as_str())
+        {
+            *generation = i64::try_from(state.reloads).unwrap_or_default();
+        }
         if answer == ProbeAnswer::Silent {
             state.waking.values_mut().for_each(|left| *left -= 1);
             state.waking.retain(|_, left| *left > 0);
