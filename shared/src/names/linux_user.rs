@@ -14,7 +14,8 @@ use super::{InvalidName, string_name};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinuxUser(String);
 
-/// Names that Debian, its daemons or Gantry itself own, or that would confuse a reader of a log.
+/// Names that Debian, its daemons or Gantry itself own, that mean something else in a file they are written to (`[global]` in one of
+/// PHP-FPM), or that would confuse a reader of a log.
 const RESERVED: &[&str] = &[
     "adm",
     "admin",
@@ -41,6 +42,7 @@ const RESERVED: &[&str] = &[
     "gantry",
     "gantryftp",
     "git",
+    "global",
     "gnats",
     "guest",
     "host",
@@ -176,9 +178,24 @@ mod tests {
 
     #[test]
     fn refuses_names_that_are_short_long_reserved_or_outside_the_alphabet() {
-        for bad in
-            ["", "ab", &"a".repeat(32), "root", "systemdx", "1abc", "a_b", "a-b", "a.b", "Abc", "abc ", "abc\n", "ábc", "a/b", "abc\0"]
-        {
+        for bad in [
+            "",
+            "ab",
+            &"a".repeat(32),
+            "root",
+            "global",
+            "systemdx",
+            "1abc",
+            "a_b",
+            "a-b",
+            "a.b",
+            "Abc",
+            "abc ",
+            "abc\n",
+            "ábc",
+            "a/b",
+            "abc\0",
+        ] {
             assert!(bad.parse::<LinuxUser>().is_err(), "{bad:?} was accepted");
         }
     }
