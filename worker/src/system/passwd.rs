@@ -2,6 +2,7 @@
 //!
 //! **Under the lock that the shadow tools and systemd-sysusers take too, and never torn**: each file is made anew beside the old
 //! one, made durable, and renamed over it. A program for each user would read and write all of them again for each.
+//! **What is somebody else's is written back byte by byte**, in whatever encoding it is: here each byte is one character.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -88,18 +89,24 @@ fn with_expiry(line: &str, day: Option<i64>) -> String {
 
 fn read(etc: &Path, file: &str) -> Result<String, SystemError> {
     let path = etc.join(file);
-    match fs::read_to_string(&path) {
+    match fs::read(&path) {
         // A host need not have every one of them.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        read => read.map_err(|source| SystemError::File { doing: "read", path, source }),
+        Ok(bytes) => Ok(bytes.into_iter().map(char::from).collect()),
+        Err(source) => Err(SystemError::File { doing: "read", path, source }),
     }
+}
+
+/// The bytes that were read.
+fn bytes(text: &str) -> Vec<u8> {
+    text.chars().filter_map(|byte| u8::try_from(byte).ok()).collect()
 }
 
 /// Puts a file in place whose lines are changed; none where nothing does.
 fn replace(etc: &Path, file: &str, change: impl Fn(&str) -> Option<String>) -> Result<(), SystemError> {
     let before = read(etc, file)?;
     let mut after = String::with_capacity(before.len());
-    for line in before.lines().filter_map(change) {
+    for line in before.split_terminator('\n').filter_map(change) {
         after.push_str(&line);
         after.push('\n');
     }
@@ -112,7 +119,7 @@ fn replace(etc: &Path, file: &str, change: impl Fn(&str) -> Option<String>) -> R
         return Err(SystemError::Obstructed { path, found: "no regular file", expected: "a file" });
     }
     let owner = Owner { uid: found.uid(), gid: found.gid() };
-    files::write_file(&FileImage { path, owner, mode: found.mode() & 0o7777, content: Content::from(after) })
+    files::write_file(&FileImage { path, owner, mode: found.mode() & 0o7777, content: Content(bytes(&after)) })
 }
 
 /// The lock on the whole database, held until it is dropped.
@@ -201,6 +208,21 @@ mod tests {
         remove_left(etc.path(), &BTreeSet::from(["half", "one", "nobody-there"])).unwrap();
         for (name, content, _) in FILES {
             assert_eq!(text(&etc, name), content, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_another_encoding_is_written_back_byte_by_byte() {
+        let etc = etc();
+        let foreign = b"two:x:1002:1002:Fran\xe7ois \xc3\xa9:/:/n\r\n";
+        let with = |line: &[u8]| [b"one:x:1001:1001:c:/home/one/home:/n\n", line].concat();
+        for file in ["passwd", "shadow"] {
+            fs::write(etc.path().join(file), with(foreign)).unwrap();
+        }
+        set_expiries(etc.path(), &BTreeMap::from([("one", Some(1))])).unwrap();
+        remove(etc.path(), &BTreeSet::from(["one"])).unwrap();
+        for file in ["passwd", "shadow"] {
+            assert_eq!(fs::read(etc.path().join(file)).unwrap(), foreign, "{file}");
         }
     }
 

@@ -98,8 +98,11 @@ fn secrets(line: &str) -> (String, Option<i64>) {
     (password.to_owned(), expires.parse().ok())
 }
 
-fn text(path: &str) -> Result<String, SystemError> {
-    fs::read_to_string(path).map_err(|source| SystemError::File { doing: "read", path: path.into(), source })
+/// A file of the user database, for reading only: a line of somebody else's may be in any encoding.
+fn text(path: impl AsRef<Path>) -> Result<String, SystemError> {
+    let path = path.as_ref();
+    let bytes = fs::read(path).map_err(|source| SystemError::File { doing: "read", path: path.into(), source })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// systemd-sysusers answers a taken number by quietly choosing another, so what it made is checked, and taken away
@@ -195,4 +198,16 @@ fn end_if_owned(number: i32, uids: &[u32]) -> bool {
     }
     let _ = pidfd_send_signal(&descriptor, Signal::KILL);
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn a_user_in_another_encoding_keeps_nobody_else_from_being_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"one:x:1001:1001:Fran\xe7ois:/:/n\ntwo:x:1002:1002::/:/n\n").unwrap();
+        assert_eq!(text(file.path()).unwrap().lines().last(), Some("two:x:1002:1002::/:/n"));
+    }
 }
