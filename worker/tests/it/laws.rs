@@ -177,6 +177,19 @@ async fn unsuspending_restores_exactly_what_was_but_for_the_generation() {
 }
 
 #[tokio::test]
+async fn an_nginx_conf_in_another_encoding_is_left_as_it_is() {
+    let host = FakeSystem::new();
+    let path = Path::new("/etc/nginx/nginx.conf");
+    let Some(Node::File { owner, mode, mut content }) = host.snapshot().nodes.remove(path) else { panic!("Debian's is there") };
+    content.extend(b"# Fran\xe7ois\n");
+    let foreign = Node::File { owner, mode, content };
+    host.put("/etc/nginx/nginx.conf", foreign.clone());
+    let lab = Lab::on(host).await;
+    assert_eq!(registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap().failure, None);
+    assert_eq!(lab.host.snapshot().nodes[path], foreign);
+}
+
+#[tokio::test]
 async fn preparing_the_host_fails_whole_at_any_step_and_does_nothing_the_second_time() {
     for call in 0.. {
         let lab = Lab::on(FakeSystem::new()).await;

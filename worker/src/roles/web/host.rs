@@ -192,9 +192,11 @@ const MAIN_OWN: &str = "60-gantry.conf";
 /// What can be said in no part of `http`: descriptors, connections, how long a replaced process may go on.
 fn main_level(draft: &mut Draft<'_>) -> Result<Changed, PlanError> {
     let Entry::File { owner, mode, .. } = draft.facts.entry(Path::new(NGINX_CONF))? else { return Ok(Changed::No) };
-    let conf = String::from_utf8_lossy(&draft.facts.content(Path::new(NGINX_CONF))?).into_owned();
+    let bytes = draft.facts.content(Path::new(NGINX_CONF))?;
+    let conf = String::from_utf8_lossy(&bytes);
     let mut changed = Changed::No;
-    if let Some(text) = nginx::with_connections(&conf) {
+    // What is in another encoding is left alone: it could not be written back as it was.
+    if let Some(text) = std::str::from_utf8(&bytes).ok().and_then(nginx::with_connections) {
         changed = draft.file(NGINX, FileImage { path: NGINX_CONF.into(), owner, mode, content: Content::from(text) })?;
     }
     let included = conf.lines().any(|line| line.trim_start().starts_with("include") && line.contains("modules-enabled/*.conf"));
