@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use shared::ids::{AccountId, ServerId, SiteId, UserId};
 use shared::jobs::{AccountLimits, Generation, ResourceKey};
-use shared::names::{DomainName, InvalidName, LinuxUser};
+use shared::names::{DomainName, InvalidName, LinuxUser, PhpVersion};
 use shared::role::Role;
 
 use super::desired::account_job;
@@ -114,7 +114,9 @@ async fn create_open<'a>(app: &'a App, actor: &'a Actor, form: &AccountCreate) -
     if owner.state == UserState::Suspended {
         return Err(AppError::invalid("owner", "This client is suspended."));
     }
-    let (server, why) = place(&mut unit, server).await?;
+    // Without a site, any PHP will do.
+    let php = domain.as_ref().and_then(|_| form.php.parse::<PhpVersion>().ok());
+    let (server, why) = place(&mut unit, server, php).await?;
     let id = AccountId::new();
     let place = Place { account: id, owner: owner.id, server: server.id };
     let key = once(form.key.as_deref(), form);
@@ -151,9 +153,9 @@ async fn create_open<'a>(app: &'a App, actor: &'a Actor, form: &AccountCreate) -
     Ok((unit, open))
 }
 
-/// The server asked for, or the least loaded that takes accounts, has the role, is connected and has room, and why it is that one.
-/// Locked, so that two requests do not both take the last room.
-async fn place(unit: &mut Unit<'_>, asked: Option<ServerId>) -> Result<(Candidate, String), AppError> {
+/// The server asked for, or the least loaded that takes accounts, has the role, is connected and has room and the PHP that is
+/// wanted, and why it is that one. Locked, so that two requests do not both take the last room.
+async fn place(unit: &mut Unit<'_>, asked: Option<ServerId>, php: Option<PhpVersion>) -> Result<(Candidate, String), AppError> {
     if let Some(id) = asked {
         let server = placement_lock_in_tx(&mut unit.tx, id).await?.ok_or_else(|| AppError::invalid("server", "Choose a server."))?;
         return match refusal(&server) {
@@ -165,18 +167,25 @@ async fn place(unit: &mut Unit<'_>, asked: Option<ServerId>) -> Result<(Candidat
         };
     }
     let takes = |server: &Candidate| refusal(server).is_none() && server.online;
-    let candidates: Vec<Candidate> = placement_list_in_tx(&mut unit.tx).await?.into_iter().filter(takes).collect();
+    let mut candidates: Vec<Candidate> = placement_list_in_tx(&mut unit.tx).await?.into_iter().filter(takes).collect();
+    let had_room = !candidates.is_empty();
+    candidates.retain(|server| php.is_none_or(|version| server.php_versions.contains(&version)));
+    let room = php.map_or_else(|| "room".to_owned(), |version| format!("room and PHP {version}"));
     for candidate in &candidates {
         if let Some(server) = placement_lock_in_tx(&mut unit.tx, candidate.id).await?.filter(takes) {
             let why = match candidates.len() {
-                1 => format!("The only web server that was online and had room. It had {} then.", accounts_of(&server)),
+                1 => format!("The only web server that was online and had {room}. It had {} then.", accounts_of(&server)),
                 many => format!(
-                    "Of {many} web servers that were online and had room, the one with the fewest accounts: it had {}.",
+                    "Of {many} web servers that were online and had {room}, the one with the fewest accounts: it had {}.",
                     accounts_of(&server)
                 ),
             };
             return Ok((server, why));
         }
+    }
+    if let Some(version) = php.filter(|_| had_room) {
+        let sentence = format!("No server that takes accounts now has PHP {version}. Choose another version.");
+        return Err(AppError::invalid("php", sentence));
     }
     Err(AppError::invalid("server", "No server has room right now. Add a server, or bring one back online."))
 }

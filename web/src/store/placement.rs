@@ -1,7 +1,7 @@
 //! Where a new account can live.
 
 use shared::ids::ServerId;
-use shared::names::ServerName;
+use shared::names::{PhpVersion, ServerName};
 use shared::role::Role;
 use sqlx::Row;
 
@@ -25,6 +25,8 @@ pub struct Candidate {
     pub enrolled: bool,
     /// The key secrets for it are sealed to.
     pub seal_key: Option<String>,
+    /// PHP that its worker has found there.
+    pub php_versions: Vec<PhpVersion>,
     /// Accounts it has.
     pub accounts: i64,
     /// Accounts it may have.
@@ -41,7 +43,7 @@ impl Candidate {
 
 macro_rules! candidate_select {
     () => {
-        "SELECT v.id, v.name, v.roles, v.active, v.online, v.public_key, v.seal_key, v.max_accounts, \
+        "SELECT v.id, v.name, v.roles, v.active, v.online, v.public_key, v.seal_key, v.php_versions, v.max_accounts, \
          (SELECT COUNT(DISTINCT p.account_id) FROM account_servers p WHERE p.server_id = v.id) AS accounts FROM servers v "
     };
 }
@@ -56,6 +58,7 @@ fn candidate(row: &sqlx::any::AnyRow) -> Result<Candidate, StoreError> {
         online: row.try_get::<i32, _>("online")? != 0,
         enrolled: public_key.is_some(),
         seal_key: row.try_get("seal_key")?,
+        php_versions: parse_json("servers.php_versions", row.try_get("php_versions")?)?,
         accounts: row.try_get("accounts")?,
         max_accounts: row.try_get("max_accounts")?,
     })

@@ -48,6 +48,47 @@ async fn an_account_is_placed_on_the_least_loaded_server_with_room() {
 }
 
 #[tokio::test]
+async fn an_account_with_a_site_is_placed_where_its_php_is_unless_a_server_was_chosen() {
+    let app = TestApp::start().await;
+    let (old, new) = (server(app.db(), "old", None).await, server(app.db(), "xnew", None).await);
+    for (id, versions) in [(old, r#"["8.2"]"#), (new, r#"["8.2","8.4"]"#)] {
+        let mut tx = app.db().write().await.unwrap();
+        sqlx::query("UPDATE servers SET php_versions = $1 WHERE id = $2")
+            .bind(versions)
+            .bind(id.to_string())
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+    person(&app, "root", UserRole::Admin).await;
+    let owner = person(&app, "alice", UserRole::Client).await.to_string();
+    let mut admin = signed_in(&app, "root").await;
+    let form = |user: &'static str, domain, php, server| {
+        [("owner", owner.clone()), ("user", user.to_owned()), ("domain", domain), ("php", php), ("server", server)]
+    };
+    let mut ask = async |user, domain: &str, php: &str, server: &str| {
+        let fields = form(user, domain.to_owned(), php.to_owned(), server.to_owned());
+        admin.post("/accounts", &fields.each_ref().map(|(name, value)| (*name, value.as_str()))).await
+    };
+    // The second has as many accounts by then, and comes later by name.
+    assert_eq!(ask("one", "one.example", "8.4", "").await.status, 303);
+    assert_eq!(ask("two", "", "8.4", "").await.status, 303);
+    let refused = ask("three", "three.example", "8.3", "").await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("No server that takes accounts now has PHP 8.3."), "{}", refused.body);
+    let refused = ask("three", "three.example", "8.4", &old.to_string()).await;
+    assert!(refused.status == 422 && refused.body.contains("PHP 8.4 is not installed on old."), "{}", refused.body);
+    let placed: Vec<(String, String)> =
+        sqlx::query_as("SELECT p.server_id, o.placed FROM account_servers p JOIN accounts a ON a.id = p.account_id JOIN operations o ON o.id = a.last_operation_id ORDER BY a.uid")
+            .fetch_all(app.db().read())
+            .await
+            .unwrap();
+    assert_eq!(placed.iter().map(|row| row.0.as_str()).collect::<Vec<_>>(), [new.to_string(), old.to_string()]);
+    assert_eq!(placed[0].1, "The only web server that was online and had room and PHP 8.4. It had 0 accounts then.");
+}
+
+#[tokio::test]
 async fn an_sftp_password_is_shown_once_and_travels_sealed() {
     let mut town = Town::new().await;
     let path = town.alpha.clone();
