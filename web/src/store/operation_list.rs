@@ -206,6 +206,30 @@ pub async fn operation_list_of_resource(
     rows.iter().map(list_row).collect()
 }
 
+/// The newest operations that have changed a resource, whatever else they were about, if they may be seen.
+///
+/// # Errors
+/// The database fails.
+pub async fn operation_list_touching(
+    db: &Db,
+    visible: Visible,
+    resource: ResourceKey,
+    limit: i64,
+) -> Result<Vec<OperationListRow>, StoreError> {
+    let rows = sqlx::query(concat!(
+        operation_select!(),
+        operation_from!(),
+        "WHERE o.id IN (SELECT id FROM operations WHERE resource = $1 UNION SELECT operation_id FROM jobs WHERE resource = $1) \
+         AND ($2 = '' OR o.owner_id = $2) ORDER BY o.id DESC LIMIT $3"
+    ))
+    .bind(resource.to_string())
+    .bind(visible.owner())
+    .bind(limit)
+    .fetch_all(db.read())
+    .await?;
+    rows.iter().map(list_row).collect()
+}
+
 /// One operation with its server, if it may be seen.
 ///
 /// # Errors

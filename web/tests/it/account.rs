@@ -86,6 +86,10 @@ async fn an_account_with_a_site_is_placed_where_its_php_is_unless_a_server_was_c
             .unwrap();
     assert_eq!(placed.iter().map(|row| row.0.as_str()).collect::<Vec<_>>(), [new.to_string(), old.to_string()]);
     assert_eq!(placed[0].1, "The only web server that was online and had room and PHP 8.4. It had 0 accounts then.");
+
+    // The site's own page knows the request that has made it with its account.
+    let (site,): (String,) = sqlx::query_as("SELECT id FROM sites").fetch_one(app.db().read()).await.unwrap();
+    assert!(admin.get(&format!("/sites/{site}")).await.body.contains("Create account one"));
 }
 
 #[tokio::test]

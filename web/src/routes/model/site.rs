@@ -16,7 +16,7 @@ use crate::state::AppState;
 use crate::store::account::account_fetch;
 use crate::store::account_list::{AccountFilter, account_any, account_rows};
 use crate::store::list::{Direction, Page, Paging, StateGroup};
-use crate::store::operation_list::operation_list_of_resource;
+use crate::store::operation_list::operation_list_touching;
 use crate::store::server::server_fetch;
 use crate::store::sftp_key::sftp_key_list;
 use crate::store::site::{SiteFilter, SiteRow, SiteSort, site_counts, site_fetch, site_list, site_rows};
@@ -155,7 +155,7 @@ pub async fn site_show_model(state: &AppState, actor: &Actor, id: SiteId, live: 
     let account = account_fetch(state.db(), actor.visible(), site.account_id).await?.ok_or(AppError::NotFound)?;
     let server = server_fetch(state.db(), site.server_id).await?.ok_or(AppError::NotFound)?;
     let keys = sftp_key_list(state.db(), account.id).await?;
-    let operations = operation_list_of_resource(state.db(), actor.visible(), ResourceKey::Site(id), FEED).await?;
+    let operations = operation_list_touching(state.db(), actor.visible(), ResourceKey::Site(id), FEED).await?;
     let owner = PersonRef { id: Some(site.owner_id), name: site.owner_name.clone() };
     Ok(ShowModel {
         now: jiff::Timestamp::now(),

@@ -8,15 +8,27 @@ use shared::difference::Difference;
 pub fn differences(all: &[Difference]) -> Markup {
     html! {
         div.stack.differences {
-            @for difference in all {
-                @match difference {
-                    Difference::Fact { text } => { p { (text) } }
-                    Difference::File { path, diff } => {
+            // What stands in a row and is no file is one list.
+            @for some in all.chunk_by(|one, next| is_fact(one) && is_fact(next)) {
+                @match some {
+                    [Difference::File { path, diff }] => {
                         details.more open { summary { span.mono { (path) } } (lines(diff)) }
                     }
+                    facts => { ul.bullets { @for fact in facts { (line_of(fact)) } } }
                 }
             }
         }
+    }
+}
+
+const fn is_fact(difference: &Difference) -> bool {
+    matches!(difference, Difference::Fact { .. })
+}
+
+fn line_of(difference: &Difference) -> Markup {
+    match difference {
+        Difference::Fact { text } => html! { li { (text) } },
+        Difference::File { path, .. } => html! { li { (path) } },
     }
 }
 
