@@ -12,6 +12,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use shared::bus::authority::BusAddress;
 use shared::bus::credentials::{Credentials, new_user_key};
 use shared::events::{Outcome, Verdict};
+use shared::failure::{Effect, FailureCode};
 use shared::ids::{AccountId, Epoch, JobId, OperationId, PhpPoolId, ServerId, SiteId};
 use shared::jobs::{
     AccountLimits, AccountSpec, Generation, Job, JobEnvelope, PhpPoolSpec, PhpSettings, PoolPresence, Presence, ResourceKey,
@@ -29,7 +30,7 @@ use crate::inbox::{Received, inbox_receive};
 use crate::registry::prepare_host;
 use crate::run::Worker;
 use crate::store::Store;
-use crate::system::fake::FakeSystem;
+use crate::system::fake::{FakeSystem, Trouble};
 use crate::update::order::{Desk, Order, Phase};
 use crate::update::{UPDATE_UNIT, Updates};
 
@@ -93,17 +94,27 @@ impl Scene {
         }
     }
 
+    /// Waits until a job has ended.
+    async fn outcome(&self, job: &JobEnvelope) -> Outcome {
+        loop {
+            let query = sqlx::query_scalar("SELECT outcome FROM ended WHERE job = $1").bind(job.id.to_string());
+            let ended: Option<String> = query.fetch_optional(&self.worker.store.pool).await.unwrap();
+            match ended {
+                Some(outcome) => return serde_json::from_str(&outcome).unwrap(),
+                None => self.worker.event_came.notified().await,
+            }
+        }
+    }
+
+    /// How often an ended job was begun.
+    async fn begun(&self, job: &JobEnvelope) -> u32 {
+        self.outcome(job).await.record.unwrap().begun
+    }
+
     /// Waits until jobs have been applied.
     async fn applied(&self, jobs: &[JobEnvelope]) {
         for job in jobs {
-            let outcome = loop {
-                let query = sqlx::query_scalar("SELECT outcome FROM ended WHERE job = $1").bind(job.id.to_string());
-                let ended: Option<String> = query.fetch_optional(&self.worker.store.pool).await.unwrap();
-                match ended {
-                    Some(outcome) => break serde_json::from_str::<Outcome>(&outcome).unwrap(),
-                    None => self.worker.event_came.notified().await,
-                }
-            };
+            let outcome = self.outcome(job).await;
             assert_eq!(outcome.verdict, Verdict::Applied, "{} {:#?}", job.resource, outcome.steps);
         }
     }
@@ -247,6 +258,49 @@ async fn a_batch_that_could_do_something_has_nobody_rest() {
     let (_nobody, mut no_more) = mpsc::unbounded_channel();
     executor.hear(Word::Over { fruitless: true }, &mut no_more).await.unwrap();
     assert!(executor.rest_until > Instant::now(), "one that could do nothing has");
+}
+
+#[tokio::test]
+async fn f05_a_job_that_takes_too_long_is_tried_again_and_the_others_of_its_batch_are_done() {
+    let scene = Scene::new().await;
+    let all @ [slow, quick] = tenants();
+    scene
+        .work(async || {
+            let past: Vec<JobEnvelope> = all.iter().flat_map(|tenant| [tenant.account(), tenant.pool()]).collect();
+            scene.hand_over(&past).await;
+            scene.applied(&past).await;
+            let (hangs, passes) = (slow.site(0), quick.site(0));
+            scene.host.trouble_of(&slow.domain(0), 0, 1, Trouble::TimeOut);
+            scene.hand_over(&[hangs.clone(), passes.clone()]).await;
+            scene.applied(&[passes.clone(), hangs.clone()]).await;
+            assert_eq!((scene.begun(&passes).await, scene.begun(&hangs).await), (1, 2));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn f05_a_job_that_takes_too_long_each_time_fails_after_the_fourth() {
+    let scene = Scene::new().await;
+    let [tenant] = tenants();
+    let account = tenant.account();
+    scene.hand_over(std::slice::from_ref(&account)).await;
+    let (begin, _begun) = mpsc::unbounded_channel();
+    let (mut executor, mut words) = Executor::new(&scene.worker, begin, &CancellationToken::new());
+    for tries in 1..=4 {
+        // What puts it back goes well.
+        scene.host.trouble_of("tenant0", 0, 1, Trouble::TimeOut);
+        let Chosen::Batch(batch) = executor.choose_next().await.unwrap() else { panic!("try {tries} is not begun") };
+        executor.batches += 1;
+        executor.carry_out(batch).await;
+        while let Ok(word) = words.try_recv() {
+            let (_nobody, mut no_more) = mpsc::unbounded_channel();
+            executor.take(word, &mut no_more).await;
+        }
+        // The pause is over.
+        sqlx::query("UPDATE inbox SET not_before_ms = 0").execute(&scene.worker.store.pool).await.unwrap();
+    }
+    let Verdict::Failed { code, effect, .. } = scene.outcome(&account).await.verdict else { panic!("it has not failed") };
+    assert_eq!((code, effect), (FailureCode::TimedOut, Effect::RolledBack));
 }
 
 #[tokio::test]

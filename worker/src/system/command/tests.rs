@@ -29,6 +29,22 @@ fn a_program_that_hangs_is_ended_in_time() {
 }
 
 #[test]
+fn f05_what_a_hanging_program_has_started_is_ended_with_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let note = scratch.path().join("pid");
+    let script = format!("sleep 60 & echo $! > {}; wait", note.display());
+    Program::new("/bin/sh").arg("-c").arg(&script).limit(Duration::from_millis(500)).run().unwrap_err();
+    let started: u32 = std::fs::read_to_string(&note).unwrap().trim().parse().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // Whoever takes its parent's place has yet to notice.
+    let runs = || std::fs::read_to_string(format!("/proc/{started}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    while runs() {
+        assert!(Instant::now() < deadline, "process {started} goes on");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn a_cut_ends_at_a_character() {
     assert_eq!(cut("aä".to_owned(), 2), "a");
 }

@@ -11,10 +11,11 @@ mod nginx;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use shared::names::PhpVersion;
 
-use super::SystemError;
+use super::{CommandError, SystemError};
 use crate::engine::image::{Acl, Owner, UserImage, UserRecord};
 
 /// A host in memory.
@@ -74,6 +75,8 @@ pub enum Node {
 pub enum Trouble {
     /// It fails and has no effect.
     Fail,
+    /// It takes too long and has no effect.
+    TimeOut,
     /// The worker is cut off before it.
     CutBefore,
     /// The worker is cut off after it.
@@ -380,6 +383,7 @@ impl State {
         match self.trouble.as_mut().and_then(|planned| planned.at(subject)) {
             None => effect(self),
             Some(Trouble::Fail) => Err(SystemError::Os { doing: "do as told", source: std::io::Error::other("made to fail") }),
+            Some(Trouble::TimeOut) => Err(CommandError::TimedOut { command: subject.to_owned(), limit: Duration::ZERO }.into()),
             Some(Trouble::CutBefore) => {
                 self.cut = true;
                 Err(SystemError::Interrupted)
