@@ -100,6 +100,19 @@ impl Tamperer {
         Ok(())
     }
 
+    /// Gives a stream room for so many bytes. How many it had room for before.
+    ///
+    /// # Errors
+    /// The bus refuses.
+    pub async fn set_room(&self, stream: &str, bytes: i64) -> Result<i64, BusError> {
+        let found = self.context.get_stream(stream).await.map_err(|source| BusError::refused("show a stream", source))?;
+        let config = found.cached_info().config.clone();
+        let before = config.max_bytes;
+        let config = jetstream::stream::Config { max_bytes: bytes, ..config };
+        self.context.update_stream(config).await.map_err(|source| BusError::refused("change a stream", source))?;
+        Ok(before)
+    }
+
     /// Removes a message.
     ///
     /// # Errors

@@ -92,6 +92,35 @@ async fn a_job_reaches_its_server_signed_and_only_once() {
 }
 
 #[tokio::test]
+async fn f11_a_job_whose_confirmation_died_with_the_bus_is_published_again_and_stored_once() {
+    let mut nats = NatsServer::start();
+    let bus = dispatch(&nats).await;
+    let sent = job("web1");
+    // It was stored; as if nobody had heard of that.
+    bus.publish_job(&sent, 0).await.unwrap();
+    nats.restart();
+    let again = async {
+        // Until the connection is there again.
+        while bus.publish_job(&sent, 0).await.is_err() {}
+    };
+    tokio::time::timeout(PATIENCE, again).await.unwrap();
+
+    let (credentials, _) = worker_credentials(&nats.keys, "web1");
+    let worker = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
+    let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
+    let chunk = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
+    assert_eq!(chunk.len(), 1);
+    let command = chunk.into_iter().next().unwrap().unwrap();
+    assert_eq!(command.open(&bus.signer_public_key()).unwrap(), sent);
+    command.acknowledge().await.unwrap();
+    let mut other = job("web1");
+    other.account = sent.account;
+    bus.publish_job(&other, 0).await.unwrap();
+    let chunk = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
+    assert_eq!(chunk.into_iter().next().unwrap().unwrap().open(&bus.signer_public_key()).unwrap(), other, "nothing is in between");
+}
+
+#[tokio::test]
 async fn f12_a_job_that_was_delivered_and_not_acknowledged_comes_again_after_a_restart_of_the_bus() {
     // The bus waits 10 s for an acknowledgement.
     const REDELIVERY: Duration = Duration::from_secs(60);

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use shared::bus::tampering::Tamperer;
+use shared::bus::topology::FIRST_COMMAND_STREAM;
 use shared::bus::worker::WorkerBus;
 use shared::events::{Progress, StepReport, StepState};
-use shared::ids::{JobId, OperationId};
+use shared::ids::{AccountId, JobId, OperationId};
 use shared::operation::ResourceState;
+use shared::testing::now_s;
 use sqlx::{AssertSqlSafe, Connection, Row};
 use tempfile::TempDir;
 use web::store::Db;
@@ -70,6 +73,23 @@ async fn f13_twenty_restarts_of_the_bus_under_load_lose_no_job_and_leave_no_cons
     }
     let last = whole.site(&account, "afterwards.example.org").await;
     whole.until_state(last, ResourceState::Active).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f16_jobs_that_the_bus_has_no_room_for_stay_in_the_queue_and_go_out_when_it_has() {
+    let mut whole = Whole::start().await;
+    let account = whole.account("roomless").await;
+    let first = whole.site(&account, "roomy.example.org").await;
+    whole.until_state(first, ResourceState::Active).await;
+    let tamperer = Tamperer::connect(&whole.nats.address(), &whole.nats.keys, now_s()).await.unwrap();
+    let room = tamperer.set_room(FIRST_COMMAND_STREAM, 1).await.unwrap();
+    tamperer.store_bytes(&whole.identity.server, AccountId::new(), b"no room").await.unwrap_err();
+    let site = whole.site(&account, "roomless.example.org").await;
+    whole.until_state(site, ResourceState::Active).await;
+    // What is refused has dispatch look at its streams.
+    assert_eq!(tamperer.set_room(FIRST_COMMAND_STREAM, room).await.unwrap(), room);
+    let attempts = sqlx::query("SELECT DISTINCT attempt FROM jobs").fetch_all(whole.app.db().read()).await.unwrap();
+    assert_eq!(attempts.iter().map(|row| row.get::<i64, _>(0)).collect::<Vec<_>>(), [1], "nothing has failed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
