@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use shared::ids::{AccountId, OperationId, ServerId, SiteId, UserId};
+use shared::jobs::Generation;
 use shared::names::PhpVersion;
 
 /// The home page: a client's tools, or an admin's fleet.
@@ -30,10 +31,14 @@ pub const SITE_NEW: &str = "/sites/new";
 pub const SITE: &str = "/sites/{id}";
 /// A site's settings: form and its target.
 pub const SITE_EDIT: &str = "/sites/{id}/edit";
-/// Suspend a site (POST).
+/// Suspend a site: question and its target.
 pub const SITE_SUSPEND: &str = "/sites/{id}/suspend";
-/// Bring a suspended site back (POST).
+/// What suspending a site would change (POST).
+pub const SITE_SUSPEND_PREVIEW: &str = "/sites/{id}/suspend/preview";
+/// Bring a suspended site back: question and its target.
 pub const SITE_UNSUSPEND: &str = "/sites/{id}/unsuspend";
+/// What bringing a site back would change (POST).
+pub const SITE_UNSUSPEND_PREVIEW: &str = "/sites/{id}/unsuspend/preview";
 /// Try a site's failed change again (POST).
 pub const SITE_RETRY: &str = "/sites/{id}/retry";
 /// Delete a site: confirmation and its target.
@@ -44,8 +49,10 @@ pub const SITE_DELETE_PREVIEW: &str = "/sites/{id}/delete/preview";
 pub const SITE_PREVIEW: &str = "/sites/{id}/preview";
 /// A site's configuration by generation (GET, fields `from` and `to`).
 pub const SITE_HISTORY: &str = "/sites/{id}/history";
-/// Bring an earlier generation of a site back (POST, field `generation`).
+/// Bring an earlier generation of a site back: question and its target (field `generation`).
 pub const SITE_ROLLBACK: &str = "/sites/{id}/rollback";
+/// What bringing an earlier generation back would change (POST, field `generation`).
+pub const SITE_ROLLBACK_PREVIEW: &str = "/sites/{id}/rollback/preview";
 /// What a new site would change (POST: the form for a new site).
 pub const SITE_NEW_PREVIEW: &str = "/sites/new/preview";
 /// Accounts: list, and the target of the form for a new one.
@@ -66,14 +73,24 @@ pub const ACCOUNT_PHP: &str = "/accounts/{id}/php/{version}";
 pub const ACCOUNT_PHP_PREVIEW: &str = "/accounts/{id}/php/{version}/preview";
 /// Set a new random SFTP password (POST).
 pub const ACCOUNT_SFTP_PASSWORD: &str = "/accounts/{id}/sftp-password";
+/// What a new SFTP password would change (POST).
+pub const ACCOUNT_SFTP_PASSWORD_PREVIEW: &str = "/accounts/{id}/sftp-password/preview";
 /// Add an SFTP key (POST, field `key`).
 pub const ACCOUNT_SFTP_KEYS: &str = "/accounts/{id}/sftp-keys";
-/// Remove an SFTP key (POST, field `fingerprint`).
+/// What adding an SFTP key would change (POST, field `key`).
+pub const ACCOUNT_SFTP_KEYS_PREVIEW: &str = "/accounts/{id}/sftp-keys/preview";
+/// Remove an SFTP key: question and its target (field `fingerprint`).
 pub const ACCOUNT_SFTP_KEY_REMOVE: &str = "/accounts/{id}/sftp-keys/remove";
-/// Suspend an account (POST).
+/// What removing an SFTP key would change (POST, field `fingerprint`).
+pub const ACCOUNT_SFTP_KEY_REMOVE_PREVIEW: &str = "/accounts/{id}/sftp-keys/remove/preview";
+/// Suspend an account: question and its target.
 pub const ACCOUNT_SUSPEND: &str = "/accounts/{id}/suspend";
-/// Bring a suspended account back (POST).
+/// What suspending an account would change (POST).
+pub const ACCOUNT_SUSPEND_PREVIEW: &str = "/accounts/{id}/suspend/preview";
+/// Bring a suspended account back: question and its target.
 pub const ACCOUNT_UNSUSPEND: &str = "/accounts/{id}/unsuspend";
+/// What bringing an account back would change (POST).
+pub const ACCOUNT_UNSUSPEND_PREVIEW: &str = "/accounts/{id}/unsuspend/preview";
 /// Try an account's failed change again (POST).
 pub const ACCOUNT_RETRY: &str = "/accounts/{id}/retry";
 /// Delete an account: confirmation and its target.
@@ -86,10 +103,14 @@ pub const CLIENTS: &str = "/clients";
 pub const CLIENT_NEW: &str = "/clients/new";
 /// A client.
 pub const CLIENT: &str = "/clients/{id}";
-/// Suspend a client (POST).
+/// Suspend a client: question and its target.
 pub const CLIENT_SUSPEND: &str = "/clients/{id}/suspend";
-/// Let a suspended client in again (POST).
+/// What suspending a client would change (POST).
+pub const CLIENT_SUSPEND_PREVIEW: &str = "/clients/{id}/suspend/preview";
+/// Let a suspended client in again: question and its target.
 pub const CLIENT_UNSUSPEND: &str = "/clients/{id}/unsuspend";
+/// What letting a client in again would change (POST).
+pub const CLIENT_UNSUSPEND_PREVIEW: &str = "/clients/{id}/unsuspend/preview";
 /// Give a client a new one-time password (POST).
 pub const CLIENT_RESET_PASSWORD: &str = "/clients/{id}/reset-password";
 /// Delete a client: confirmation and its target.
@@ -98,8 +119,10 @@ pub const CLIENT_DELETE: &str = "/clients/{id}/delete";
 pub const OPERATIONS: &str = "/operations";
 /// An operation's record.
 pub const OPERATION: &str = "/operations/{id}";
-/// Try a failed operation again (POST).
+/// Try a failed operation again: question and its target.
 pub const OPERATION_RETRY: &str = "/operations/{id}/retry";
+/// What trying an operation again would change (POST).
+pub const OPERATION_RETRY_PREVIEW: &str = "/operations/{id}/retry/preview";
 /// An operation's whole record, as JSON. For admins.
 pub const OPERATION_RECORD: &str = "/operations/{id}/record.json";
 /// Take an operation back that was not sent: confirmation and its target.
@@ -199,8 +222,6 @@ with_id! {
     site_retry(SiteId) => SITE_RETRY;
     /// [`SITE_DELETE`] of one site.
     site_delete(SiteId) => SITE_DELETE;
-    /// [`SITE_DELETE_PREVIEW`] of one site.
-    site_delete_preview(SiteId) => SITE_DELETE_PREVIEW;
     /// [`SITE_PREVIEW`] of one site.
     site_preview(SiteId) => SITE_PREVIEW;
     /// [`SITE_HISTORY`] of one site.
@@ -211,10 +232,6 @@ with_id! {
     account(AccountId) => ACCOUNT;
     /// [`ACCOUNT_LIMITS`] of one account.
     account_limits(AccountId) => ACCOUNT_LIMITS;
-    /// [`ACCOUNT_DELETE_PREVIEW`] of one account.
-    account_delete_preview(AccountId) => ACCOUNT_DELETE_PREVIEW;
-    /// [`ACCOUNT_LIMITS_PREVIEW`] of one account.
-    account_limits_preview(AccountId) => ACCOUNT_LIMITS_PREVIEW;
     /// [`ACCOUNT_SFTP_PASSWORD`] of one account.
     account_sftp_password(AccountId) => ACCOUNT_SFTP_PASSWORD;
     /// [`ACCOUNT_SFTP_KEYS`] of one account.
@@ -285,10 +302,22 @@ pub fn account_php(id: AccountId, version: PhpVersion) -> String {
     ACCOUNT_PHP.replace("{id}", &id.to_string()).replace("{version}", &version.to_string())
 }
 
-/// [`ACCOUNT_PHP_PREVIEW`] of one account and version.
+/// Where it is asked what a form would change, given where the form posts to: [`SITE_SUSPEND_PREVIEW`] and its like.
 #[must_use]
-pub fn account_php_preview(id: AccountId, version: PhpVersion) -> String {
-    ACCOUNT_PHP_PREVIEW.replace("{id}", &id.to_string()).replace("{version}", &version.to_string())
+pub fn preview_of(action: &str) -> String {
+    format!("{action}/preview")
+}
+
+/// [`SITE_ROLLBACK`] to one generation.
+#[must_use]
+pub fn site_rollback_to(id: SiteId, generation: Generation) -> String {
+    with_query(&site_rollback(id), [("generation", generation.to_string())])
+}
+
+/// [`ACCOUNT_SFTP_KEY_REMOVE`] of one key.
+#[must_use]
+pub fn account_sftp_key_remove_of(id: AccountId, fingerprint: &str) -> String {
+    with_query(&account_sftp_key_remove(id), [("fingerprint", fingerprint)])
 }
 
 /// [`STATIC`] of one fingerprinted file name.

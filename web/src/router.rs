@@ -13,7 +13,7 @@ use crate::middleware::error_page::error_page;
 use crate::middleware::request_log::request_log;
 use crate::middleware::security_headers::security_headers;
 use crate::routes::{
-    account, audit, client, drift, home, join, operation, password, public, queue, rollout, security, server, session, site,
+    account, audit, client, drift, home, join, operation, password, public, queue, rollout, security, server, session, sftp, site, suspend,
 };
 use crate::state::AppState;
 
@@ -30,6 +30,8 @@ pub fn router(state: AppState, more: Router<AppState>) -> Router {
         .merge(home::router())
         .merge(site::router())
         .merge(account::router())
+        .merge(sftp::router())
+        .merge(suspend::router())
         .merge(client::router())
         .merge(operation::router())
         .merge(server::router())

@@ -59,16 +59,7 @@ pub async fn sftp_password_set(
     id: AccountId,
     form: &SftpPasswordForm,
 ) -> Result<(Requested, Option<Secret<String>>), AppError> {
-    // Ownership first: a stranger learns nothing from how long the hash takes.
-    let account = account_fetch(&app.db, actor.visible(), id).await?.ok_or(AppError::NotFound)?;
-    let (password, shown) = if form.password.is_empty() {
-        let password = one_time_password();
-        (password.clone(), Some(password))
-    } else {
-        policy::check(&form.password, &[account.linux_user.as_str(), &account.owner_name])
-            .map_err(|refused| AppError::invalid("password", refused.to_string()))?;
-        (Secret::new(form.password.clone()), None)
-    };
+    let (password, shown) = password_of(app, actor, id, form).await?;
     let hash = sftp_hash(password).await?;
     let key = form.key_once.as_deref();
     match change_once(app, actor, id, Change::Password(hash), key).await {
@@ -78,11 +69,54 @@ pub async fn sftp_password_set(
     }
 }
 
+/// What setting the SFTP password would change. A random one is made for the question and never used.
+///
+/// # Errors
+/// As [`sftp_password_set`].
+pub async fn sftp_password_preview(app: &App, actor: &Actor, id: AccountId, form: &SftpPasswordForm) -> Result<Preview, AppError> {
+    let (password, _) = password_of(app, actor, id, form).await?;
+    let hash = sftp_hash(password).await?;
+    change_preview(app, actor, id, Change::Password(hash)).await
+}
+
+/// The password that was asked for, and what of it is to be shown.
+async fn password_of(
+    app: &App,
+    actor: &Actor,
+    id: AccountId,
+    form: &SftpPasswordForm,
+) -> Result<(Secret<String>, Option<Secret<String>>), AppError> {
+    // Ownership first: a stranger learns nothing from how long the hash takes.
+    let account = account_fetch(&app.db, actor.visible(), id).await?.ok_or(AppError::NotFound)?;
+    if form.password.is_empty() {
+        let password = one_time_password();
+        return Ok((password.clone(), Some(password)));
+    }
+    policy::check(&form.password, &[account.linux_user.as_str(), &account.owner_name])
+        .map_err(|refused| AppError::invalid("password", refused.to_string()))?;
+    Ok((Secret::new(form.password.clone()), None))
+}
+
 /// Adds an SFTP key.
 ///
 /// # Errors
 /// [`AppError::Invalid`] on `key`; [`AppError::Conflict`] while the account is being deleted.
 pub async fn sftp_key_add(app: &App, actor: &Actor, id: AccountId, form: &SftpKeyForm) -> Result<Requested, AppError> {
+    let key = key_of(app, actor, id, form).await?;
+    change(app, actor, id, Change::AddKey(key), None).await
+}
+
+/// What adding an SFTP key would change.
+///
+/// # Errors
+/// As [`sftp_key_add`].
+pub async fn sftp_key_add_preview(app: &App, actor: &Actor, id: AccountId, form: &SftpKeyForm) -> Result<Preview, AppError> {
+    let key = key_of(app, actor, id, form).await?;
+    change_preview(app, actor, id, Change::AddKey(key)).await
+}
+
+/// The key that was typed, if the account takes it.
+async fn key_of(app: &App, actor: &Actor, id: AccountId, form: &SftpKeyForm) -> Result<SshPublicKey, AppError> {
     account_fetch(&app.db, actor.visible(), id).await?.ok_or(AppError::NotFound)?;
     let mut errors = FieldErrors::new();
     let key = errors.take("key", form.key.parse::<SshPublicKey>());
@@ -90,8 +124,7 @@ pub async fn sftp_key_add(app: &App, actor: &Actor, id: AccountId, form: &SftpKe
         errors.add("key", format!("An account has at most {MOST_KEYS} keys. Remove one first."));
     }
     errors.check()?;
-    let Some(key) = key else { return Err(AppError::Invalid(errors)) };
-    change(app, actor, id, Change::AddKey(key), None).await
+    key.ok_or(AppError::Invalid(errors))
 }
 
 /// Removes an SFTP key, by its fingerprint.
@@ -100,6 +133,14 @@ pub async fn sftp_key_add(app: &App, actor: &Actor, id: AccountId, form: &SftpKe
 /// [`AppError::NotFound`] if the account has no such key.
 pub async fn sftp_key_remove(app: &App, actor: &Actor, id: AccountId, fingerprint: &str) -> Result<Requested, AppError> {
     change(app, actor, id, Change::RemoveKey(fingerprint), None).await
+}
+
+/// What removing an SFTP key would change.
+///
+/// # Errors
+/// As [`sftp_key_remove`].
+pub async fn sftp_key_remove_preview(app: &App, actor: &Actor, id: AccountId, fingerprint: &str) -> Result<Preview, AppError> {
+    change_preview(app, actor, id, Change::RemoveKey(fingerprint)).await
 }
 
 /// Sets the limits of the account's slice.
@@ -117,8 +158,7 @@ pub async fn account_limits_set(app: &App, actor: &Actor, id: AccountId, form: &
 /// As [`account_limits_set`].
 pub async fn account_limits_preview(app: &App, actor: &Actor, id: AccountId, form: &LimitsForm) -> Result<Preview, AppError> {
     actor.require_admin()?;
-    let (unit, open) = change_open(app, actor, id, Change::Limits(limits_of(form)?), None).await?;
-    preview(app, unit.propose(open).await?).await
+    change_preview(app, actor, id, Change::Limits(limits_of(form)?)).await
 }
 
 fn limits_of(form: &LimitsForm) -> Result<AccountLimits, AppError> {
@@ -137,6 +177,11 @@ async fn change_once(app: &App, actor: &Actor, id: AccountId, change: Change<'_>
     let requested = unit.close(open).await?;
     unit.commit().await?;
     Ok(requested)
+}
+
+async fn change_preview(app: &App, actor: &Actor, id: AccountId, change: Change<'_>) -> Result<Preview, AppError> {
+    let (unit, open) = change_open(app, actor, id, change, None).await?;
+    preview(app, unit.propose(open).await?).await
 }
 
 /// The request, not committed.

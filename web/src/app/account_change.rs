@@ -8,7 +8,7 @@ use super::account_access::keys_of;
 use super::desired::{account_job, account_presence, pool_job, site_job};
 use super::preview::{Preview, preview};
 use super::site::write as write_site;
-use super::site_change::{ConfirmDelete, Press};
+use super::site_change::{ConfirmDelete, Press, Switch};
 use super::unit::{Asked, Open, Place, Unit, settle};
 use super::{Actor, App, AppError, Requested};
 use crate::store::account::{AccountChange, AccountRow, account_lock_in_tx, account_update_in_tx};
@@ -35,7 +35,31 @@ pub async fn account_unsuspend(app: &App, actor: &Actor, id: AccountId, press: &
     settle(app, actor, press.key.as_deref(), switch(app, actor, id, press, Presence::Active).await).await
 }
 
+/// What suspending an account, or bringing it back, would change.
+///
+/// # Errors
+/// As [`account_suspend`] and [`account_unsuspend`].
+pub async fn account_switch_preview(app: &App, actor: &Actor, id: AccountId, switch: Switch) -> Result<Preview, AppError> {
+    actor.require_admin()?;
+    let (unit, open) = switch_open(app, actor, id, &Press::default(), switch.presence()).await?;
+    preview(app, unit.propose(open).await?).await
+}
+
 async fn switch(app: &App, actor: &Actor, id: AccountId, press: &Press, presence: Presence) -> Result<Requested, AppError> {
+    let (mut unit, open) = switch_open(app, actor, id, press, presence).await?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
+/// The request, not committed.
+async fn switch_open<'a>(
+    app: &'a App,
+    actor: &'a Actor,
+    id: AccountId,
+    press: &Press,
+    presence: Presence,
+) -> Result<(Unit<'a>, Open), AppError> {
     let mut unit = Unit::begin(app, actor).await?;
     let account = account_lock_in_tx(&mut unit.tx, actor.visible(), id).await?.ok_or(AppError::NotFound)?;
     let kind = match presence {
@@ -44,7 +68,7 @@ async fn switch(app: &App, actor: &Actor, id: AccountId, press: &Press, presence
     };
     let subject = account.linux_user.as_str().to_owned();
     let asked = Asked { kind, resource: ResourceKey::Account(id), subject: &subject, key: press.key.as_deref() };
-    let open = unit.operation(Place::from(&account), asked).await?;
+    let mut open = unit.operation(Place::from(&account), asked).await?;
     if account.presence == presence {
         return Err(AppError::conflict(match presence {
             Presence::Active => "This account is not suspended.",
@@ -54,14 +78,13 @@ async fn switch(app: &App, actor: &Actor, id: AccountId, press: &Press, presence
     if presence == Presence::Active && account.owner_state == crate::store::user::UserState::Suspended {
         return Err(AppError::conflict("The client is suspended. Bring the client back first."));
     }
-    let requested = switch_in(&mut unit, account, presence, open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    switch_in(&mut unit, account, presence, &mut open).await?;
+    Ok((unit, open))
 }
 
 /// Writes an account's new presence and queues the jobs of all it holds. Also called when the owner is suspended or
 /// brought back: then `presence` is what it was and the owner's state makes the difference.
-pub(super) async fn switch_in(unit: &mut Unit<'_>, account: AccountRow, presence: Presence, mut open: Open) -> Result<Requested, AppError> {
+pub(super) async fn switch_in(unit: &mut Unit<'_>, account: AccountRow, presence: Presence, open: &mut Open) -> Result<(), AppError> {
     let state = change_state(&account)?;
     let account = AccountRow { presence, state, generation: account.generation.next(), last_operation: open.id, ..account };
     write(unit, &account).await?;
@@ -70,14 +93,14 @@ pub(super) async fn switch_in(unit: &mut Unit<'_>, account: AccountRow, presence
     match account_presence(&account) {
         Presence::Active => {
             let ready = Requirement { resource: account_job.resource, generation: account_job.generation };
-            unit.job(&mut open, &account_job).await?;
+            unit.job(open, &account_job).await?;
             let mut pools = Vec::new();
             for pool in wanted_pools(unit, account.id).await? {
                 let pool = php_pool_update_in_tx(&mut unit.tx, &pool, pool.presence, &pool.settings).await?;
-                unit.job(&mut open, &pool_job(&account, &pool, vec![ready])).await?;
+                unit.job(open, &pool_job(&account, &pool, vec![ready])).await?;
                 pools.push(pool);
             }
-            sites_follow(unit, &account, &mut open, |site| {
+            sites_follow(unit, &account, open, |site| {
                 let pool = pools.iter().find(|pool| site.kind.php() == Some(pool.version));
                 let pool = pool.map(|pool| Requirement { resource: ResourceKey::PhpPool(pool.id), generation: pool.generation });
                 std::iter::once(ready).chain(pool).collect()
@@ -86,15 +109,15 @@ pub(super) async fn switch_in(unit: &mut Unit<'_>, account: AccountRow, presence
         }
         // Sites first: visitors see the page that says so before anything behind it stops.
         Presence::Suspended | Presence::Deleted => {
-            sites_follow(unit, &account, &mut open, |_| Vec::new()).await?;
+            sites_follow(unit, &account, open, |_| Vec::new()).await?;
             for pool in wanted_pools(unit, account.id).await? {
                 let pool = php_pool_update_in_tx(&mut unit.tx, &pool, pool.presence, &pool.settings).await?;
-                unit.job(&mut open, &pool_job(&account, &pool, Vec::new())).await?;
+                unit.job(open, &pool_job(&account, &pool, Vec::new())).await?;
             }
-            unit.job(&mut open, &account_job).await?;
+            unit.job(open, &account_job).await?;
         }
     }
-    unit.close(open).await
+    Ok(())
 }
 
 async fn wanted_pools(unit: &mut Unit<'_>, id: AccountId) -> Result<Vec<PhpPoolRow>, AppError> {

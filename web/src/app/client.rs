@@ -6,9 +6,10 @@ use shared::jobs::{Presence, ResourceKey};
 use shared::secret::Secret;
 
 use super::account_change::switch_in;
+use super::preview::{Preview, preview_all};
 use super::signal::Signal;
-use super::site_change::ConfirmDelete;
-use super::unit::{Asked, Place, Unit};
+use super::site_change::{ConfirmDelete, Switch};
+use super::unit::{Asked, Open, Place, Unit};
 use super::user::login_taken;
 use super::{Actor, App, AppError, FieldErrors};
 use crate::auth::password::one_time_password;
@@ -120,7 +121,29 @@ pub async fn client_unsuspend(app: &App, actor: &Actor, id: UserId) -> Result<()
     switch(app, actor, id, UserState::Active).await
 }
 
+/// What suspending a client, or letting them in again, would change on each server that has accounts of theirs.
+///
+/// # Errors
+/// As [`client_suspend`] and [`client_unsuspend`].
+pub async fn client_switch_preview(app: &App, actor: &Actor, id: UserId, switch: Switch) -> Result<Vec<Preview>, AppError> {
+    let state = match switch {
+        Switch::Off => UserState::Suspended,
+        Switch::On => UserState::Active,
+    };
+    let (unit, opens) = switch_open(app, actor, id, state).await?;
+    preview_all(app, unit.propose_all(opens).await?).await
+}
+
 async fn switch(app: &App, actor: &Actor, id: UserId, state: UserState) -> Result<(), AppError> {
+    let (mut unit, opens) = switch_open(app, actor, id, state).await?;
+    for open in opens {
+        unit.close(open).await?;
+    }
+    unit.commit().await
+}
+
+/// The request with an operation for each account, not committed.
+async fn switch_open<'a>(app: &'a App, actor: &'a Actor, id: UserId, state: UserState) -> Result<(Unit<'a>, Vec<Open>), AppError> {
     actor.require_admin()?;
     let mut unit = Unit::begin(app, actor).await?;
     let client = lock(&mut unit, id).await?;
@@ -132,6 +155,7 @@ async fn switch(app: &App, actor: &Actor, id: UserId, state: UserState) -> Resul
         return Err(AppError::conflict(already));
     }
     user_set_state_in_tx(&mut unit.tx, id, state).await?;
+    let mut opens = Vec::new();
     for account in account_ids_of_owner_in_tx(&mut unit.tx, id).await? {
         let Some(account) = account_lock_in_tx(&mut unit.tx, Visible::All, account).await? else { continue };
         // An account that is suspended for itself stays so, and one that goes, goes.
@@ -140,9 +164,10 @@ async fn switch(app: &App, actor: &Actor, id: UserId, state: UserState) -> Resul
         }
         let subject = account.linux_user.as_str().to_owned();
         let asked = Asked { kind, resource: ResourceKey::Account(account.id), subject: &subject, key: None };
-        let open = unit.operation(Place::from(&account), asked).await?;
+        let mut open = unit.operation(Place::from(&account), asked).await?;
         let presence = account.presence;
-        switch_in(&mut unit, account, presence, open).await?;
+        switch_in(&mut unit, account, presence, &mut open).await?;
+        opens.push(open);
     }
     if state == UserState::Suspended {
         session_delete_of_user_in_tx(&mut unit.tx, id, None).await?;
@@ -150,7 +175,7 @@ async fn switch(app: &App, actor: &Actor, id: UserId, state: UserState) -> Resul
     }
     unit.audit(action, client.login.as_str(), "").await?;
     unit.signal(Signal::UserChanged(id));
-    unit.commit().await
+    Ok((unit, opens))
 }
 
 /// Removes a client who owns no account.

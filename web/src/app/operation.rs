@@ -2,13 +2,15 @@
 
 use shared::ids::{AccountId, OperationId, SiteId};
 
+use super::preview::{Preview, preview};
 use super::signal::Signal;
-use super::unit::Unit;
+use super::unit::{Proposed, Unit};
 use super::{Actor, App, AppError, Requested};
 use crate::store::account::{account_fetch, account_lock_in_tx};
 use crate::store::audit::AuditAction;
 use crate::store::list::Visible;
-use crate::store::operation_list::{operation_fetch_visible, operation_retry_in_tx};
+use crate::store::operation::OperationRow;
+use crate::store::operation_list::{Retried, operation_fetch_visible, operation_retry_in_tx};
 use crate::store::site::site_fetch;
 
 /// Queues what failed of an operation again, in its order. What a newer request has overtaken stays as it is.
@@ -16,11 +18,7 @@ use crate::store::site::site_fetch;
 /// # Errors
 /// [`AppError::NotFound`] if it is somebody else's; [`AppError::Conflict`] if nothing of it can be tried again.
 pub async fn operation_retry(app: &App, actor: &Actor, id: OperationId) -> Result<Requested, AppError> {
-    let found = operation_fetch_visible(&app.db, actor.visible(), id).await?.ok_or(AppError::NotFound)?.operation;
-    let mut unit = Unit::begin(app, actor).await?;
-    // A request about the same account waits, so that its new state is either seen here or sees this.
-    account_lock_in_tx(&mut unit.tx, Visible::All, found.account_id).await?;
-    let retried = operation_retry_in_tx(&mut unit.tx, id).await?;
+    let (mut unit, found, retried) = retry_open(app, actor, id).await?;
     unit.audit(AuditAction::OperationRetry, &found.subject, &id.to_string()).await?;
     unit.signal(Signal::JobsQueued(found.server_id));
     // What it builds on is of the same account.
@@ -28,10 +26,37 @@ pub async fn operation_retry(app: &App, actor: &Actor, id: OperationId) -> Resul
         unit.signal(Signal::OperationChanged { operation, account: found.account_id, owner: found.owner_id });
     }
     unit.commit().await?;
-    if retried.queued == 0 {
-        return Err(AppError::conflict("There is nothing to try again: it is under way, done, or a newer change has replaced it."));
+    if retried.queued.is_empty() {
+        return Err(nothing_to_try());
     }
     Ok(Requested { operation: id, resource: found.resource })
+}
+
+/// What trying an operation again would change: its states as they would be sent again.
+///
+/// # Errors
+/// As [`operation_retry`].
+pub async fn operation_retry_preview(app: &App, actor: &Actor, id: OperationId) -> Result<Preview, AppError> {
+    let (unit, found, retried) = retry_open(app, actor, id).await?;
+    unit.forget().await?;
+    if retried.queued.is_empty() {
+        return Err(nothing_to_try());
+    }
+    preview(app, Proposed { about: vec![found.resource], server: found.server_id, jobs: retried.queued }).await
+}
+
+/// The request, not committed.
+async fn retry_open<'a>(app: &'a App, actor: &'a Actor, id: OperationId) -> Result<(Unit<'a>, OperationRow, Retried), AppError> {
+    let found = operation_fetch_visible(&app.db, actor.visible(), id).await?.ok_or(AppError::NotFound)?.operation;
+    let mut unit = Unit::begin(app, actor).await?;
+    // A request about the same account waits, so that its new state is either seen here or sees this.
+    account_lock_in_tx(&mut unit.tx, Visible::All, found.account_id).await?;
+    let retried = operation_retry_in_tx(&mut unit.tx, id).await?;
+    Ok((unit, found, retried))
+}
+
+fn nothing_to_try() -> AppError {
+    AppError::conflict("There is nothing to try again: it is under way, done, or a newer change has replaced it.")
 }
 
 /// Tries the newest request about a site again.

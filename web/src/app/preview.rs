@@ -2,9 +2,12 @@
 //!
 //! **Nothing of it is kept, and nothing on the server is changed.**
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 
+use futures::future::try_join_all;
+use shared::ids::AccountId;
 use shared::jobs::{Job, ResourceKey};
 use shared::live_read::{About, Ask, MOST_PROPOSALS, Planned, Proposal, Says};
 use shared::names::ServerName;
@@ -55,15 +58,20 @@ pub struct Part {
     pub drifted: bool,
 }
 
+/// Asks each server of a request what the request would change there, all of them at once.
+pub(super) async fn preview_all(app: &App, proposed: Vec<Proposed>) -> Result<Vec<Preview>, AppError> {
+    try_join_all(proposed.into_iter().map(|proposed| preview(app, proposed))).await
+}
+
 /// Asks a request's server what the request would change.
 pub(super) async fn preview(app: &App, proposed: Proposed) -> Result<Preview, AppError> {
     let server = server_fetch(&app.db, proposed.server).await?.ok_or(AppError::NotFound)?.name;
-    let account = proposed.jobs.first().map(|job| job.account_id);
+    let accounts: BTreeSet<AccountId> = proposed.jobs.iter().map(|job| job.account_id).collect();
     let left_out = proposed.jobs.len().saturating_sub(MOST_PROPOSALS);
     let mut jobs = proposed.jobs;
     if left_out > 0 {
         // What the request is about is shown whatever is left out.
-        jobs.sort_by_key(|job| job.resource != proposed.resource);
+        jobs.sort_by_key(|job| !proposed.about.contains(&job.resource));
     }
     let jobs = jobs.into_iter().take(MOST_PROPOSALS);
     let proposals: Vec<Proposal> = jobs.map(|job| Proposal { resource: job.resource, generation: job.generation, job: job.job }).collect();
@@ -74,10 +82,10 @@ pub(super) async fn preview(app: &App, proposed: Proposed) -> Result<Preview, Ap
         Some(Says::Plans { .. } | Says::Noted | Says::Unable) | None => return Ok(Preview { server, parts: None, left_out }),
     };
     // Asked afterwards, so that what was found meanwhile counts.
-    let drifted = match account {
-        Some(account) => drift_keys_of_account(&app.db, account).await?,
-        None => Vec::new(),
-    };
+    let mut drifted = Vec::new();
+    for account in accounts {
+        drifted.extend(drift_keys_of_account(&app.db, account).await?);
+    }
     let part = |((resource, job), planned): ((ResourceKey, Job), Planned)| {
         let drifted = planned.by_hand || drifted.contains(&resource);
         Part { job, planned, drifted }

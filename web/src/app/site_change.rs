@@ -23,6 +23,25 @@ pub struct Press {
     pub key: Option<String>,
 }
 
+/// Off, or on again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// Suspended.
+    Off,
+    /// As it was.
+    On,
+}
+
+impl Switch {
+    /// What is wanted then.
+    pub(super) const fn presence(self) -> Presence {
+        match self {
+            Self::Off => Presence::Suspended,
+            Self::On => Presence::Active,
+        }
+    }
+}
+
 /// The form that confirms a deletion.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -49,7 +68,30 @@ pub async fn site_unsuspend(app: &App, actor: &Actor, id: SiteId, press: &Press)
     settle(app, actor, press.key.as_deref(), switch(app, actor, id, press, Presence::Active).await).await
 }
 
+/// What suspending a site, or bringing it back, would change.
+///
+/// # Errors
+/// As [`site_suspend`] and [`site_unsuspend`].
+pub async fn site_switch_preview(app: &App, actor: &Actor, id: SiteId, switch: Switch) -> Result<Preview, AppError> {
+    let (unit, open) = switch_open(app, actor, id, &Press::default(), switch.presence()).await?;
+    preview(app, unit.propose(open).await?).await
+}
+
 async fn switch(app: &App, actor: &Actor, id: SiteId, press: &Press, presence: Presence) -> Result<Requested, AppError> {
+    let (mut unit, open) = switch_open(app, actor, id, press, presence).await?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
+/// The request, not committed.
+async fn switch_open<'a>(
+    app: &'a App,
+    actor: &'a Actor,
+    id: SiteId,
+    press: &Press,
+    presence: Presence,
+) -> Result<(Unit<'a>, Open), AppError> {
     let mut unit = Unit::begin(app, actor).await?;
     let (account, site, _) = site_for_change(&mut unit, actor, id).await?;
     let kind = match presence {
@@ -71,9 +113,7 @@ async fn switch(app: &App, actor: &Actor, id: SiteId, press: &Press, presence: P
     }
     let site = SiteRow { presence, state, generation: site.generation.next(), last_operation: open.id, ..site };
     send(&mut unit, &mut open, &account, &site).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    Ok((unit, open))
 }
 
 /// Asks for a site and its files to go. Its names are free once it is gone from the server.

@@ -4,8 +4,9 @@ use serde::Deserialize;
 use shared::ids::SiteId;
 use shared::jobs::{Generation, SiteSpec};
 
+use super::preview::{Preview, preview};
 use super::site::{SiteUpdate, update_open};
-use super::unit::{once, settle};
+use super::unit::{Open, Unit, once, settle};
 use super::{Actor, App, AppError, Requested};
 use crate::store::operation::OperationKind;
 use crate::store::site::site_fetch;
@@ -30,29 +31,52 @@ pub async fn site_history(app: &App, actor: &Actor, id: SiteId) -> Result<Vec<Si
     Ok(site_configuration_list(&app.db, id).await?)
 }
 
+/// A generation of a site, if it is known.
+///
+/// # Errors
+/// [`AppError::NotFound`].
+pub async fn site_generation(app: &App, actor: &Actor, id: SiteId, generation: &str) -> Result<SiteConfigurationRow, AppError> {
+    let generation = generation.parse().map(Generation).map_err(|_| AppError::NotFound)?;
+    site_history(app, actor, id).await?.into_iter().find(|row| row.generation == generation).ok_or(AppError::NotFound)
+}
+
 /// Asks for the settings of an earlier generation: names, document root and type. Whether the site is suspended stays as it is.
 ///
 /// # Errors
 /// [`AppError::NotFound`] if the generation is not known; [`AppError::Conflict`] if its settings are not possible any more.
 pub async fn site_rollback(app: &App, actor: &Actor, id: SiteId, form: &RollbackForm) -> Result<Requested, AppError> {
-    let generation = form.generation.parse().map(Generation).map_err(|_| AppError::NotFound)?;
-    let known = site_history(app, actor, id).await?.into_iter().find(|row| row.generation == generation).ok_or(AppError::NotFound)?;
+    let known = site_generation(app, actor, id, &form.generation).await?;
     let settings = settings_of(&known.spec, form.key.clone());
     settle(app, actor, once(form.key.as_deref(), &settings).as_deref(), rollback(app, actor, id, &settings).await).await
 }
 
+/// What bringing an earlier generation back would change.
+///
+/// # Errors
+/// As [`site_rollback`].
+pub async fn site_rollback_preview(app: &App, actor: &Actor, id: SiteId, form: &RollbackForm) -> Result<Preview, AppError> {
+    let settings = settings_of(&site_generation(app, actor, id, &form.generation).await?.spec, None);
+    let (unit, open) = rollback_open(app, actor, id, &settings).await?;
+    preview(app, unit.propose(open).await?).await
+}
+
 async fn rollback(app: &App, actor: &Actor, id: SiteId, settings: &SiteUpdate) -> Result<Requested, AppError> {
+    let (mut unit, open) = rollback_open(app, actor, id, settings).await?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
+/// The request, not committed.
+async fn rollback_open<'a>(app: &'a App, actor: &'a Actor, id: SiteId, settings: &SiteUpdate) -> Result<(Unit<'a>, Open), AppError> {
     let opened = update_open(app, actor, id, settings, OperationKind::SiteRollback).await;
-    let (mut unit, open) = opened.map_err(|error| match error {
+    opened.map_err(|error| match error {
         AppError::Invalid(refused) => {
             let why: Vec<&str> = refused.iter().map(|(_, sentence)| sentence).collect();
             AppError::conflict(format!("These settings are not possible any more. {}", why.join(" ")))
         }
         other => other,
-    })?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    })
 }
 
 /// The form that asks for the settings of a state.

@@ -92,7 +92,7 @@ fn refusal_of(kind: OperationKind) -> Option<AppError> {
 /// What a request would ask of a server.
 pub(super) struct Proposed {
     /// What the request is about.
-    pub(super) resource: ResourceKey,
+    pub(super) about: Vec<ResourceKey>,
     pub(super) server: ServerId,
     pub(super) jobs: Vec<JobRow>,
 }
@@ -185,8 +185,30 @@ impl<'a> Unit<'a> {
     /// What the operation would ask of its server. Nothing of the request is kept.
     pub(super) async fn propose(mut self, open: Open) -> Result<Proposed, AppError> {
         let jobs = job_list_of_operation_in_tx(&mut self.tx, open.id).await?;
-        self.tx.rollback().await.map_err(StoreError::from)?;
-        Ok(Proposed { resource: open.resource, server: open.server, jobs })
+        self.forget().await?;
+        Ok(Proposed { about: vec![open.resource], server: open.server, jobs })
+    }
+
+    /// What several operations would ask of each of their servers. Nothing of the request is kept.
+    pub(super) async fn propose_all(mut self, opens: Vec<Open>) -> Result<Vec<Proposed>, AppError> {
+        let mut all: Vec<Proposed> = Vec::new();
+        for open in opens {
+            let jobs = job_list_of_operation_in_tx(&mut self.tx, open.id).await?;
+            match all.iter_mut().find(|proposed| proposed.server == open.server) {
+                Some(proposed) => {
+                    proposed.about.push(open.resource);
+                    proposed.jobs.extend(jobs);
+                }
+                None => all.push(Proposed { about: vec![open.resource], server: open.server, jobs }),
+            }
+        }
+        self.forget().await?;
+        Ok(all)
+    }
+
+    /// Nothing of the request is kept.
+    pub(super) async fn forget(self) -> Result<(), AppError> {
+        Ok(self.tx.rollback().await.map_err(StoreError::from)?)
     }
 
     /// Begins a part of the request that may be refused without the rest.

@@ -14,13 +14,11 @@ use super::model::drift::preview_model;
 use super::model::{ListQuery, live_url};
 use super::{Access, Route, at_page, get, go, post, refusal_or, refused, shown, toast};
 use crate::app::account::{AccountCreate, LimitsForm, account_create, account_create_preview};
-use crate::app::account_access::{
-    SftpKeyForm, SftpPasswordForm, account_limits_preview, account_limits_set, sftp_key_add, sftp_key_remove, sftp_password_set,
-};
-use crate::app::account_change::{account_delete, account_delete_preview, account_suspend, account_unsuspend};
+use crate::app::account_access::{account_limits_preview, account_limits_set};
+use crate::app::account_change::{account_delete, account_delete_preview};
 use crate::app::operation::account_retry;
 use crate::app::php::{PhpForm, php_preview, php_update};
-use crate::app::site_change::{ConfirmDelete, Press};
+use crate::app::site_change::ConfirmDelete;
 use crate::app::{AppError, FieldErrors};
 use crate::error::PageError;
 use crate::extract::{Flash, Form, Path, Query, SignedIn};
@@ -40,11 +38,6 @@ pub(super) const TABLE: &[Route] = &[
     get(paths::ACCOUNT_PHP, Access::Owner),
     post(paths::ACCOUNT_PHP, Access::Owner),
     post(paths::ACCOUNT_PHP_PREVIEW, Access::Owner),
-    post(paths::ACCOUNT_SFTP_PASSWORD, Access::Owner),
-    post(paths::ACCOUNT_SFTP_KEYS, Access::Owner),
-    post(paths::ACCOUNT_SFTP_KEY_REMOVE, Access::Owner),
-    post(paths::ACCOUNT_SUSPEND, Access::Admin),
-    post(paths::ACCOUNT_UNSUSPEND, Access::Admin),
     post(paths::ACCOUNT_RETRY, Access::Owner),
     get(paths::ACCOUNT_DELETE, Access::Admin),
     post(paths::ACCOUNT_DELETE, Access::Admin),
@@ -62,11 +55,6 @@ pub fn router() -> Router<AppState> {
         .route(paths::ACCOUNT_LIMITS_PREVIEW, on_post(limits_preview))
         .route(paths::ACCOUNT_PHP, on_get(php).post(php_set))
         .route(paths::ACCOUNT_PHP_PREVIEW, on_post(php_shown))
-        .route(paths::ACCOUNT_SFTP_PASSWORD, on_post(sftp_password))
-        .route(paths::ACCOUNT_SFTP_KEYS, on_post(key_add))
-        .route(paths::ACCOUNT_SFTP_KEY_REMOVE, on_post(key_remove))
-        .route(paths::ACCOUNT_SUSPEND, on_post(suspend))
-        .route(paths::ACCOUNT_UNSUSPEND, on_post(unsuspend))
         .route(paths::ACCOUNT_RETRY, on_post(retry))
         .route(paths::ACCOUNT_DELETE, on_get(confirm).post(delete))
         .route(paths::ACCOUNT_DELETE_PREVIEW, on_post(delete_preview))
@@ -199,75 +187,6 @@ async fn php_shown(
     let shown = model.preview.is_some();
     let page = view::php_page(&at_page(signed_in, paths::account_php(id, version)), &model);
     Ok(if shown { page.into_response() } else { refused(page) })
-}
-
-/// The page with the new password is the answer itself: it is stored nowhere, so it can be shown only now.
-async fn sftp_password(
-    State(state): State<AppState>,
-    signed_in: SignedIn,
-    Path(id): Path<AccountId>,
-    Form(form): Form<SftpPasswordForm>,
-) -> Result<Response, PageError> {
-    let (_, made) = sftp_password_set(&state.app, &signed_in.actor, id, &form).await?;
-    if made.is_none() && form.password.is_empty() {
-        return Ok(go(&paths::account(id), Flash::PasswordMadeBefore));
-    }
-    let typed = SftpTyped { new_password: made.map(|password| password.expose().clone()), ..SftpTyped::default() };
-    let model = account_show_model(&state, &signed_in.actor, id, typed, None).await?;
-    Ok(view::show_page(&at_page(signed_in, paths::account(id)), &model).into_response())
-}
-
-async fn key_add(
-    State(state): State<AppState>,
-    signed_in: SignedIn,
-    Path(id): Path<AccountId>,
-    Form(form): Form<SftpKeyForm>,
-) -> Result<Response, PageError> {
-    match sftp_key_add(&state.app, &signed_in.actor, id, &form).await {
-        Ok(_) => Ok(go(&paths::account(id), Flash::Requested)),
-        Err(AppError::Invalid(refusal)) => {
-            let typed = SftpTyped { key: &form.key, refused: refusal, new_password: None };
-            let model = account_show_model(&state, &signed_in.actor, id, typed, None).await?;
-            Ok(refused(view::show_page(&at_page(signed_in, paths::account(id)), &model)))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct KeyRemove {
-    fingerprint: String,
-}
-
-async fn key_remove(
-    State(state): State<AppState>,
-    signed_in: SignedIn,
-    Path(id): Path<AccountId>,
-    Form(form): Form<KeyRemove>,
-) -> Result<Response, PageError> {
-    sftp_key_remove(&state.app, &signed_in.actor, id, &form.fingerprint).await?;
-    Ok(go(&paths::account(id), Flash::Requested))
-}
-
-async fn suspend(
-    State(state): State<AppState>,
-    signed_in: SignedIn,
-    Path(id): Path<AccountId>,
-    Form(press): Form<Press>,
-) -> Result<Response, PageError> {
-    account_suspend(&state.app, &signed_in.actor, id, &press).await?;
-    Ok(go(&paths::account(id), Flash::Requested))
-}
-
-async fn unsuspend(
-    State(state): State<AppState>,
-    signed_in: SignedIn,
-    Path(id): Path<AccountId>,
-    Form(press): Form<Press>,
-) -> Result<Response, PageError> {
-    account_unsuspend(&state.app, &signed_in.actor, id, &press).await?;
-    Ok(go(&paths::account(id), Flash::Requested))
 }
 
 async fn retry(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<AccountId>) -> Result<Response, PageError> {

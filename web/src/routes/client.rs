@@ -8,7 +8,7 @@ use shared::ids::UserId;
 use super::model::client::{client_delete_model, client_list_model, client_new_model, client_show_model};
 use super::model::{ListQuery, live_url};
 use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
-use crate::app::client::{ClientCreate, client_create, client_delete, client_reset_password, client_suspend, client_unsuspend};
+use crate::app::client::{ClientCreate, client_create, client_delete, client_reset_password};
 use crate::app::site_change::ConfirmDelete;
 use crate::app::{AppError, FieldErrors};
 use crate::error::PageError;
@@ -22,8 +22,6 @@ pub(super) const TABLE: &[Route] = &[
     post(paths::CLIENTS, Access::Admin),
     get(paths::CLIENT_NEW, Access::Admin),
     get(paths::CLIENT, Access::Admin),
-    post(paths::CLIENT_SUSPEND, Access::Admin),
-    post(paths::CLIENT_UNSUSPEND, Access::Admin),
     post(paths::CLIENT_RESET_PASSWORD, Access::Admin),
     get(paths::CLIENT_DELETE, Access::Admin),
     post(paths::CLIENT_DELETE, Access::Admin),
@@ -35,8 +33,6 @@ pub fn router() -> Router<AppState> {
         .route(paths::CLIENTS, on_get(list).post(create))
         .route(paths::CLIENT_NEW, on_get(new))
         .route(paths::CLIENT, on_get(show))
-        .route(paths::CLIENT_SUSPEND, on_post(suspend))
-        .route(paths::CLIENT_UNSUSPEND, on_post(unsuspend))
         .route(paths::CLIENT_RESET_PASSWORD, on_post(reset_password))
         .route(paths::CLIENT_DELETE, on_get(confirm).post(delete))
 }
@@ -70,16 +66,6 @@ async fn show(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path
     let mut model = client_show_model(&state, &signed_in.actor, id, None).await?;
     model.toast = toast(&signed_in);
     Ok(shown(&signed_in, view::show_page(&signed_in.viewer, &model)))
-}
-
-async fn suspend(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<UserId>) -> Result<Response, PageError> {
-    client_suspend(&state.app, &signed_in.actor, id).await?;
-    Ok(go(&paths::client(id), Flash::ClientSuspended))
-}
-
-async fn unsuspend(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<UserId>) -> Result<Response, PageError> {
-    client_unsuspend(&state.app, &signed_in.actor, id).await?;
-    Ok(go(&paths::client(id), Flash::ClientBack))
 }
 
 async fn reset_password(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<UserId>) -> Result<Response, PageError> {

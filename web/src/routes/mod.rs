@@ -18,7 +18,9 @@ pub mod rollout;
 pub mod security;
 pub mod server;
 pub mod session;
+pub mod sftp;
 pub mod site;
+pub mod suspend;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -72,6 +74,8 @@ pub fn table() -> Vec<Route> {
         home::TABLE,
         site::TABLE,
         account::TABLE,
+        sftp::TABLE,
+        suspend::TABLE,
         client::TABLE,
         operation::TABLE,
         server::TABLE,

@@ -8,14 +8,14 @@ use serde::Deserialize;
 use shared::ids::SiteId;
 use shared::jobs::ResourceKey;
 
-use super::model::drift::{preview_model, site_history_model};
+use super::model::drift::{preview_model, site_history_model, site_rollback_model};
 use super::model::site::{site_delete_model, site_edit_model, site_list_model, site_new_model, site_show_model};
 use super::model::{ListQuery, live_url};
 use super::{Access, Route, at_page, get, go, post, refusal_or, refused, shown, toast};
 use crate::app::operation::site_retry;
 use crate::app::site::{SiteCreate, SiteUpdate, site_create, site_create_preview, site_update, site_update_preview};
-use crate::app::site_change::{ConfirmDelete, Press, site_delete, site_delete_preview, site_suspend, site_unsuspend};
-use crate::app::site_history::{RollbackForm, site_rollback};
+use crate::app::site_change::{ConfirmDelete, site_delete, site_delete_preview};
+use crate::app::site_history::{RollbackForm, site_rollback, site_rollback_preview};
 use crate::app::{AppError, FieldErrors};
 use crate::error::PageError;
 use crate::extract::{Flash, Form, Path, Query, SignedIn};
@@ -33,9 +33,9 @@ pub(super) const TABLE: &[Route] = &[
     post(paths::SITE_EDIT, Access::Owner),
     post(paths::SITE_PREVIEW, Access::Owner),
     get(paths::SITE_HISTORY, Access::Owner),
+    get(paths::SITE_ROLLBACK, Access::Owner),
     post(paths::SITE_ROLLBACK, Access::Owner),
-    post(paths::SITE_SUSPEND, Access::Owner),
-    post(paths::SITE_UNSUSPEND, Access::Owner),
+    post(paths::SITE_ROLLBACK_PREVIEW, Access::Owner),
     post(paths::SITE_RETRY, Access::Owner),
     get(paths::SITE_DELETE, Access::Owner),
     post(paths::SITE_DELETE, Access::Owner),
@@ -52,9 +52,8 @@ pub fn router() -> Router<AppState> {
         .route(paths::SITE_EDIT, on_get(edit).post(update))
         .route(paths::SITE_PREVIEW, on_post(update_preview))
         .route(paths::SITE_HISTORY, on_get(history))
-        .route(paths::SITE_ROLLBACK, on_post(rollback))
-        .route(paths::SITE_SUSPEND, on_post(suspend))
-        .route(paths::SITE_UNSUSPEND, on_post(unsuspend))
+        .route(paths::SITE_ROLLBACK, on_get(rollback_ask).post(rollback))
+        .route(paths::SITE_ROLLBACK_PREVIEW, on_post(rollback_preview))
         .route(paths::SITE_RETRY, on_post(retry))
         .route(paths::SITE_DELETE, on_get(confirm).post(delete))
         .route(paths::SITE_DELETE_PREVIEW, on_post(delete_preview))
@@ -166,6 +165,39 @@ async fn history(
     Ok(view::history_page(&signed_in.viewer, &model).into_response())
 }
 
+async fn rollback_ask(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<SiteId>,
+    Query(form): Query<RollbackForm>,
+) -> Result<Response, PageError> {
+    let model = site_rollback_model(&state, &signed_in.actor, id, &form.generation).await?;
+    Ok(view::rollback_page(&signed_in.viewer, &model).into_response())
+}
+
+/// The question again, with what it would change, or why it is not possible; nothing is recorded.
+async fn rollback_preview(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<SiteId>,
+    Form(form): Form<RollbackForm>,
+) -> Result<Response, PageError> {
+    let mut model = site_rollback_model(&state, &signed_in.actor, id, &form.generation).await?;
+    let status = match site_rollback_preview(&state.app, &signed_in.actor, id, &form).await {
+        Ok(preview) => {
+            model.preview = Some(preview_model(&signed_in.actor, preview));
+            StatusCode::OK
+        }
+        Err(AppError::Conflict(sentence)) => {
+            model.refused = Some(sentence);
+            StatusCode::CONFLICT
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let viewer = at_page(signed_in, paths::site_rollback_to(id, model.generation));
+    Ok((status, view::rollback_page(&viewer, &model)).into_response())
+}
+
 async fn rollback(
     State(state): State<AppState>,
     signed_in: SignedIn,
@@ -182,26 +214,6 @@ async fn rollback(
         }
         Err(error) => Err(error.into()),
     }
-}
-
-async fn suspend(
-    State(state): State<AppState>,
-    signed_in: SignedIn,
-    Path(id): Path<SiteId>,
-    Form(press): Form<Press>,
-) -> Result<Response, PageError> {
-    site_suspend(&state.app, &signed_in.actor, id, &press).await?;
-    Ok(go(&paths::site(id), Flash::Requested))
-}
-
-async fn unsuspend(
-    State(state): State<AppState>,
-    signed_in: SignedIn,
-    Path(id): Path<SiteId>,
-    Form(press): Form<Press>,
-) -> Result<Response, PageError> {
-    site_unsuspend(&state.app, &signed_in.actor, id, &press).await?;
-    Ok(go(&paths::site(id), Flash::Requested))
 }
 
 async fn retry(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<SiteId>) -> Result<Response, PageError> {

@@ -8,7 +8,7 @@ use shared::names::ServerName;
 use shared::operation::{JobEvent, JobState, OperationState};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::job::{job_advance_in_tx, job_failed_of_resource_in_tx, job_list_of_operation_in_tx, job_retry_in_tx};
+use super::job::{JobRow, job_advance_in_tx, job_failed_of_resource_in_tx, job_list_of_operation_in_tx, job_retry_in_tx};
 use super::list::{Direction, Page, Paging, Visible, contains};
 use super::operation::{OperationRow, operation_settle_in_tx};
 use super::resource::{resource_is_newest_in_tx, resource_retried_in_tx};
@@ -244,12 +244,12 @@ pub async fn operation_fetch_visible(db: &Db, visible: Visible, id: OperationId)
 }
 
 /// What a retry did.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Retried {
     /// The requests of which it concerns jobs.
     pub operations: BTreeSet<OperationId>,
-    /// Jobs that are on the queue again.
-    pub queued: usize,
+    /// Jobs that are on the queue again, in the order in which they build on each other.
+    pub queued: Vec<JobRow>,
     /// Jobs that a newer state has made pointless.
     pub superseded: usize,
 }
@@ -274,15 +274,17 @@ pub async fn operation_retry_in_tx(tx: &mut Tx, id: OperationId) -> Result<Retri
         if resource_is_newest_in_tx(tx, job.resource, job.generation).await? {
             job_retry_in_tx(tx, &job).await?;
             resource_retried_in_tx(tx, job.resource, job.generation, &job.job).await?;
-            retried.queued += 1;
             for requirement in &job.requires {
                 failed.extend(job_failed_of_resource_in_tx(tx, requirement.resource).await?);
             }
+            retried.queued.push(job);
         } else {
             job_advance_in_tx(tx, &job, JobEvent::Superseded).await?;
             retried.superseded += 1;
         }
     }
+    // The last came first, and what it builds on after it.
+    retried.queued.reverse();
     for operation in &retried.operations {
         operation_settle_in_tx(tx, *operation).await?;
     }

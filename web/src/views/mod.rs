@@ -34,3 +34,4 @@ pub mod server;
 pub mod sessions;
 pub mod sign_in;
 pub mod site;
+pub mod suspend;

@@ -91,6 +91,8 @@ pub struct Failure {
     pub effect: Effect,
     /// Where the Retry button posts to, if the viewer may retry.
     pub retry: Option<String>,
+    /// Where it is asked what that would change, if a server can be asked.
+    pub preview: Option<String>,
     /// The operation, if the viewer may open it.
     pub operation: Option<OperationId>,
     /// The raw message. Set for admins only.
@@ -111,6 +113,7 @@ impl Failure {
             next: next.to_owned(),
             effect,
             retry: None,
+            preview: None,
             operation: None,
             detail: None,
         }

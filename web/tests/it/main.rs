@@ -18,6 +18,7 @@ mod live;
 mod messages;
 mod operation;
 mod overview;
+mod preview;
 mod queue;
 mod queue_control;
 mod repeat;

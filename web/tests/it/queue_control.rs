@@ -328,6 +328,9 @@ async fn an_account_has_so_many_requests_open_and_no_more_and_can_always_be_susp
         assert_eq!(names(&db).await, ["shop.example.com"], "nothing was changed");
         let preview = town.alice.post("/sites/new/preview", &[("account", &account), ("domain", "more.example.com"), ("php", "")]).await;
         assert!(preview.status == 200 && !preview.body.contains("256 changes under way"), "{}", preview.body);
+        let site = town.alice.get("/sites").await.body.split('"').find(|part| part.ends_with("/suspend")).unwrap().to_owned();
+        assert_eq!(town.alice.post(&site, &[]).await.status, 409);
+        assert_eq!(town.alice.post(&format!("{site}/preview"), &[]).await.status, 200, "a preview takes no place");
         let beta = Town::id(&town.beta).to_owned();
         assert_eq!(town.bob.post("/sites", &[("account", &beta), ("domain", "calm.example.net"), ("php", "")]).await.status, 303);
         let alpha = town.alpha.clone();

@@ -47,6 +47,8 @@ fn every_route_of_the_router_is_in_the_table() {
         include_str!("../../src/routes/home.rs"),
         include_str!("../../src/routes/site.rs"),
         include_str!("../../src/routes/account.rs"),
+        include_str!("../../src/routes/sftp.rs"),
+        include_str!("../../src/routes/suspend.rs"),
         include_str!("../../src/routes/client.rs"),
         include_str!("../../src/routes/operation.rs"),
         include_str!("../../src/routes/server.rs"),

@@ -64,15 +64,31 @@ async fn s68_a_foreign_id_and_a_missing_one_get_the_same_page() {
     let site = town.site("shop.example.com").await;
     let (operation,): (String,) =
         sqlx::query_as("SELECT id FROM operations WHERE kind = 'site.create'").fetch_one(town.app.db().read()).await.unwrap();
+    let site_posts = vec![
+        "/edit",
+        "/suspend",
+        "/suspend/preview",
+        "/unsuspend",
+        "/unsuspend/preview",
+        "/rollback/preview",
+        "/retry",
+        "/delete",
+        "/delete/preview",
+    ];
+    let account_posts = vec![
+        "/php/8.2",
+        "/sftp-password",
+        "/sftp-password/preview",
+        "/sftp-keys",
+        "/sftp-keys/preview",
+        "/sftp-keys/remove",
+        "/sftp-keys/remove/preview",
+        "/retry",
+    ];
     let own = [
-        ("sites", Town::id(&site).to_owned(), vec!["", "/edit", "/delete"], vec!["/edit", "/suspend", "/unsuspend", "/retry", "/delete"]),
-        (
-            "accounts",
-            Town::id(&town.alpha).to_owned(),
-            vec!["", "/php/8.2"],
-            vec!["/php/8.2", "/sftp-password", "/sftp-keys", "/sftp-keys/remove", "/retry"],
-        ),
-        ("operations", operation, vec![""], vec!["/retry"]),
+        ("sites", Town::id(&site).to_owned(), vec!["", "/edit", "/delete", "/suspend", "/unsuspend", "/rollback?generation=1"], site_posts),
+        ("accounts", Town::id(&town.alpha).to_owned(), vec!["", "/php/8.2", "/sftp-keys/remove"], account_posts),
+        ("operations", operation, vec!["", "/retry"], vec!["/retry", "/retry/preview"]),
     ];
     let missing = shared::ids::SiteId::new().to_string();
     for (list, foreign, gets, posts) in own {

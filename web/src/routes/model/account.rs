@@ -7,8 +7,9 @@ use shared::operation::ResourceState;
 
 use super::drift::drifted_of_account;
 use super::operation::{newest, standing_of};
+use super::sftp::key_row;
 use super::site::{newest_first, of_account, sftp_host};
-use super::{FEED, ListQuery, at, count, form_key, press_key, state_counts};
+use super::{FEED, ListQuery, at, count, form_key, state_counts};
 use crate::app::account::{AccountCreate, LimitsForm};
 use crate::app::php::PhpForm;
 use crate::app::{Actor, AppError, FieldErrors};
@@ -25,8 +26,8 @@ use crate::store::server::{server_fetch, server_list};
 use crate::store::sftp_key::sftp_key_list;
 use crate::store::user::{ClientFilter, UserRole, UserState, client_list, user_fetch};
 use crate::views::account::{
-    AccountForm, DeleteModel, KeyRow, LimitsForm as LimitsFields, LimitsModel, ListModel, NewModel, PhpForm as PhpFields, PhpModel,
-    PoolRow, Row, SftpModel, ShowModel,
+    AccountForm, DeleteModel, LimitsForm as LimitsFields, LimitsModel, ListModel, NewModel, PhpForm as PhpFields, PhpModel, PoolRow, Row,
+    SftpModel, ShowModel,
 };
 use crate::views::components::choice::Choice;
 use crate::views::model::{PersonRef, ServerRef};
@@ -55,7 +56,6 @@ pub async fn row(state: &AppState, actor: &Actor, account: &AccountRow) -> Resul
         failure: standing.failure,
         drifted: account.drifted,
         can: can(actor, account),
-        key: press_key(ResourceKey::Account(account.id), account.generation),
     })
 }
 
@@ -167,11 +167,6 @@ pub async fn account_show_model(
     let pools = php_pool_list(state.db(), id).await?;
     let operations = OperationFilter { account: Some(id), ..OperationFilter::default() };
     let alive = account.presence != Presence::Deleted && account.state != ResourceState::Deleting;
-    let key_rows = keys.iter().map(|row| KeyRow {
-        comment: row.key.comment().to_owned(),
-        kind: row.key.kind().to_owned(),
-        fingerprint: row.key.fingerprint(),
-    });
     Ok(ShowModel {
         now: jiff::Timestamp::now(),
         uid: actor.is_admin().then_some(account.uid.get()),
@@ -182,7 +177,7 @@ pub async fn account_show_model(
             has_password: account.sftp_password.is_some(),
             new_password: typed.new_password,
             password_key: form_key(),
-            keys: key_rows.collect(),
+            keys: keys.iter().map(|row| key_row(&row.key)).collect(),
             key: typed.key.to_owned(),
             errors: super::errors(&typed.refused),
             can_edit: alive,
@@ -195,6 +190,7 @@ pub async fn account_show_model(
         operations: newest(state, actor, operations, FEED).await?,
         account: row(state, actor, &account).await?,
         sites,
+        preview: None,
         live,
         toast: None,
     })

@@ -9,7 +9,7 @@ use shared::jobs::{Generation, ResourceKey};
 use super::{ListQuery, at, count, form_key, press_key};
 use crate::app::drift::brakes;
 use crate::app::preview::{Part as Planning, Preview};
-use crate::app::site_history::site_history;
+use crate::app::site_history::{site_generation, site_history};
 use crate::app::{Actor, AppError};
 use crate::error::PageError;
 use crate::paths;
@@ -23,7 +23,7 @@ use crate::views::drift::{Brake, DriftModel, DriftRow, Drifted, ServerDrift, Set
 use crate::views::listing::Listing;
 use crate::views::model::{AccountRef, FormKey, ServerRef};
 use crate::views::preview::{Part, PreviewModel};
-use crate::views::site::{Compared, GenerationRow, HistoryModel};
+use crate::views::site::{Compared, GenerationRow, HistoryModel, RollbackModel};
 
 /// Drifted resources of one server that a page shows.
 const SHOWN: i64 = 50;
@@ -187,7 +187,7 @@ pub async fn site_history_model(state: &AppState, actor: &Actor, id: SiteId, fro
             operation: row.operation,
             at: at(row.at_ms),
             current,
-            back: (!current && site.presence != shared::jobs::Presence::Deleted).then(form_key),
+            back: !current && site.presence != shared::jobs::Presence::Deleted,
         }
     };
     Ok(HistoryModel {
@@ -197,6 +197,29 @@ pub async fn site_history_model(state: &AppState, actor: &Actor, id: SiteId, fro
         generations: known.iter().map(row).collect(),
         compared,
         refused: None,
+    })
+}
+
+/// The question before a generation comes back.
+///
+/// # Errors
+/// [`AppError::NotFound`], or the database fails.
+pub async fn site_rollback_model(state: &AppState, actor: &Actor, id: SiteId, generation: &str) -> Result<RollbackModel, PageError> {
+    let site = site_fetch(state.db(), actor.visible(), id).await?.ok_or(AppError::NotFound)?;
+    let then = site_generation(&state.app, actor, id, generation).await?;
+    let known = site_history(&state.app, actor, id).await?;
+    let now = known.iter().find(|row| row.generation == site.applied_generation);
+    Ok(RollbackModel {
+        now: jiff::Timestamp::now(),
+        id,
+        domain: site.domain,
+        generation: then.generation,
+        at: at(then.at_ms),
+        diff: now.map(|now| unified(&now.text, &then.text)),
+        path: then.path,
+        key: form_key(),
+        refused: None,
+        preview: None,
     })
 }
 

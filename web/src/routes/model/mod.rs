@@ -16,7 +16,9 @@ pub mod rollout;
 pub mod search;
 pub mod security;
 pub mod server;
+pub mod sftp;
 pub mod site;
+pub mod suspend;
 
 use jiff::Timestamp;
 use serde::Deserialize;

@@ -19,7 +19,7 @@ use crate::store::audit::audit_address_of_operation;
 use crate::store::job::{JobList, JobRow, UnreadableJob, job_list_of_operation};
 use crate::store::job_record::{AttemptRow, job_attempts_of_operation, job_records_of_operation};
 use crate::store::list::{Direction, Visible};
-use crate::store::operation::operation_placed;
+use crate::store::operation::{OperationRow, operation_placed};
 use crate::store::operation_list::{
     OperationFilter, OperationListRow, OperationSort, operation_counts, operation_fetch_visible, operation_list, operation_rows,
 };
@@ -28,7 +28,7 @@ use crate::store::server::{server_fetch, server_list};
 use crate::store::site::site_fetch;
 use crate::views::layout::Audience;
 use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Until, Waiting};
-use crate::views::operation::{Attempt, Counts, JobBlock, ListModel, Row, ShowModel, Subject, Unreadable};
+use crate::views::operation::{Attempt, Counts, JobBlock, ListModel, RetryModel, Row, ShowModel, Subject, Unreadable};
 
 /// A request waits visibly only after so long; before, it is merely quick.
 const QUICK_MS: i64 = 2000;
@@ -62,7 +62,7 @@ pub async fn standing(state: &AppState, actor: &Actor, row: &OperationListRow) -
         }
         OperationState::Failed => {
             let jobs = job_list_of_operation(state.db(), row.operation.id).await?.jobs;
-            Ok(Standing { failure: failure(actor, row.operation.id, &jobs), ..Standing::default() })
+            Ok(Standing { failure: failure(actor, &row.operation, &jobs), ..Standing::default() })
         }
     }
 }
@@ -121,18 +121,34 @@ fn step_for(actor: &Actor, step: &StepReport) -> StepReport {
 }
 
 /// The failure that caused the others: the first that is not for want of another.
-fn failure(actor: &Actor, id: OperationId, jobs: &[JobRow]) -> Option<Failure> {
+fn failure(actor: &Actor, operation: &OperationRow, jobs: &[JobRow]) -> Option<Failure> {
     let failed: Vec<&JobRow> = jobs.iter().filter(|job| job.state == JobState::Failed).collect();
     let cause = failed.iter().find(|job| job.failure != Some(FailureCode::RequirementFailed)).or_else(|| failed.first())?;
     let effect = cause.effect.unwrap_or(Effect::NothingChanged);
     let audience = if actor.is_admin() { Audience::Admin } else { Audience::Client };
     let detail = actor.is_admin().then(|| cause.detail.clone()).filter(|detail| !detail.is_empty());
+    let retry = paths::operation_retry(operation.id);
     Some(Failure {
-        retry: Some(paths::operation_retry(id)),
-        operation: Some(id),
+        retry: Some(retry.clone()),
+        preview: can_be_asked(operation).then(|| paths::preview_of(&retry)),
+        operation: Some(operation.id),
         detail,
         ..Failure::of(cause.failure.unwrap_or(FailureCode::Internal), effect, audience)
     })
+}
+
+/// Whether a worker can plan what was asked for: all but another release of itself.
+const fn can_be_asked(operation: &OperationRow) -> bool {
+    !matches!(operation.resource, ResourceKey::Worker(_))
+}
+
+/// The question before a request is tried again.
+///
+/// # Errors
+/// [`AppError::NotFound`], or the database fails.
+pub async fn operation_retry_model(state: &AppState, actor: &Actor, id: OperationId) -> Result<RetryModel, PageError> {
+    let found = operation_fetch_visible(state.db(), actor.visible(), id).await?.ok_or(AppError::NotFound)?.operation;
+    Ok(RetryModel { id, title: format!("{} {}", found.kind.label(), found.subject), preview: None })
 }
 
 /// The newest request about a resource, and how it stands.

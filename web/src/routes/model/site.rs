@@ -7,7 +7,7 @@ use shared::operation::ResourceState;
 
 use super::drift::{drifted_of, watched_at};
 use super::operation::{rows as operation_rows, standing_of};
-use super::{FEED, ListQuery, at, form_key, press_key, state_counts};
+use super::{FEED, ListQuery, at, form_key, state_counts};
 use crate::app::site::{SiteCreate, SiteUpdate};
 use crate::app::{Actor, AppError, FieldErrors};
 use crate::error::PageError;
@@ -53,7 +53,6 @@ pub async fn row(state: &AppState, actor: &Actor, site: &SiteRow) -> Result<Row,
         failure: standing.failure,
         drifted: site.drifted,
         can: can(site),
-        key: press_key(ResourceKey::Site(site.id), site.generation),
     })
 }
 

@@ -50,12 +50,12 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
         button: "Delete account",
         action: &paths::account_delete(model.id),
         cancel: &paths::account(model.id),
-        preview: Some(&paths::account_delete_preview(model.id)),
+        preview: Some(&paths::preview_of(&paths::account_delete(model.id))),
         key: Some(&model.key),
         typed: &model.typed,
         errors: &model.errors,
     });
-    let body = html! { (layout::page_head(&html! { "Delete account" }, &html! { (model.user) }, &layout::nothing())) (card) @if let Some(shown) = &model.preview { (preview::card(shown)) } };
+    let body = html! { (layout::page_head(&html! { "Delete account" }, &html! { (model.user) }, &layout::nothing())) (card) (preview::or_coming(model.preview.as_ref(), &paths::preview_of(&paths::account_delete(model.id)))) };
     let page =
         Page::new("Delete", Nav::Accounts, body).below("Accounts", paths::ACCOUNTS).below(model.user.as_str(), paths::account(model.id));
     layout::page(viewer, &page)

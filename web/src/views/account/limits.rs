@@ -61,7 +61,7 @@ pub fn limits_page(viewer: &Viewer, model: &LimitsModel) -> Markup {
             div.card-body.form { (note::form_errors(&model.errors)) (limit_fields(&model.form, &model.errors)) }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Save changes"))
-                (button::submit_to("Preview", &paths::account_limits_preview(model.id)))
+                (button::submit_to("Preview", &paths::preview_of(&paths::account_limits(model.id))))
                 (button::link(Weight::Normal, None, "Cancel", &paths::account(model.id)))
                 (note::form_summary(&model.errors))
             }

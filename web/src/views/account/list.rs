@@ -165,7 +165,7 @@ pub fn row_fragment(row: &Row, place: Place, now: Timestamp) -> Fragment {
                 @if place != Place::Server { td data-label="Server" { (reference::server(&row.server)) } }
                 td.num data-label="Sites" { @if row.sites == 0 { "none" } @else { (count(row.sites)) } }
                 td.wide.nowrap data-label="Created" { (time::ago(row.created_at, now)) }
-                td.act { (menu(&format!("{id}-menu"), &format!("Actions for {}", row.user), true, &menu_items(row.id, row.can, &row.key))) }
+                td.act { (menu(&format!("{id}-menu"), &format!("Actions for {}", row.user), true, &menu_items(row.id, row.can))) }
             }
             @if let Some(progress) = &row.progress { (detail(columns, &progress::progress(progress))) }
             @else if let Some(failure) = &row.failure { (detail(columns, &note::failure_line(failure))) }

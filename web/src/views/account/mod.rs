@@ -2,6 +2,7 @@
 
 mod delete;
 mod form;
+mod key_remove;
 mod limits;
 mod list;
 mod php;
@@ -15,6 +16,7 @@ use shared::operation::ResourceState;
 
 pub use delete::{DeleteModel, delete_page};
 pub use form::{AccountForm, NewModel, new_page};
+pub use key_remove::{KeyRemoveModel, key_remove_page};
 pub use limits::{LimitsForm, LimitsModel, limits_page};
 pub use list::{ListModel, Place, container, container_id, fragments, list_page, row_fragment, table_of};
 pub use php::{PhpForm, PhpModel, php_page};
@@ -24,7 +26,7 @@ pub use show::{PoolRow, ShowModel, show_fragments, show_page};
 use super::components::badge::{self, Badge};
 use super::components::icon::Icon;
 use super::components::menu::Item;
-use super::model::{Failure, FormKey, PersonRef, Progress, ServerRef, Waiting};
+use super::model::{Failure, PersonRef, Progress, ServerRef, Waiting};
 use super::site::{Can, is_busy};
 use crate::paths;
 
@@ -55,8 +57,6 @@ pub struct Row {
     pub drifted: bool,
     /// What the viewer may do with it now.
     pub can: Can,
-    /// Makes a repeated press of one of its buttons the same request.
-    pub key: FormKey,
 }
 
 impl Row {
@@ -86,16 +86,16 @@ pub fn row_id(id: AccountId) -> String {
 }
 
 /// The entries of an account's menu.
-fn menu_items(id: AccountId, can: Can, key: &FormKey) -> Vec<Item> {
+fn menu_items(id: AccountId, can: Can) -> Vec<Item> {
     let mut items = Vec::new();
     if can.edit {
         items.push(Item::link(Icon::Gauge, "Limits", paths::account_limits(id)));
     }
     if can.suspend {
-        items.push(Item::post_once(Icon::Pause, "Suspend", paths::account_suspend(id), key));
+        items.push(Item::link(Icon::Pause, "Suspend", paths::account_suspend(id)));
     }
     if can.unsuspend {
-        items.push(Item::post_once(Icon::Power, "Bring back", paths::account_unsuspend(id), key));
+        items.push(Item::link(Icon::Power, "Bring back", paths::account_unsuspend(id)));
     }
     if can.delete {
         if !items.is_empty() {

@@ -114,7 +114,7 @@ pub fn php_page(viewer: &Viewer, model: &PhpModel) -> Markup {
             div.card-body.form { (note::form_errors(&model.errors)) (limits(model)) hr; (workers(model)) }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Save changes"))
-                (button::submit_to("Preview", &paths::account_php_preview(model.id, model.version)))
+                (button::submit_to("Preview", &paths::preview_of(&paths::account_php(model.id, model.version))))
                 (button::link(Weight::Normal, None, "Cancel", &paths::account(model.id)))
                 (note::form_summary(&model.errors))
             }

@@ -6,8 +6,9 @@ use shared::ids::AccountId;
 use crate::paths;
 use crate::views::components::form_field::Field;
 use crate::views::components::icon::Icon;
-use crate::views::components::{kv, note, secret};
+use crate::views::components::{button, kv, note, secret};
 use crate::views::model::{Errors, FormKey};
+use crate::views::preview;
 
 /// SFTP access of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +44,13 @@ pub struct KeyRow {
     pub fingerprint: String,
 }
 
+impl KeyRow {
+    /// What people know it by.
+    pub(super) fn name(&self) -> &str {
+        if self.comment.is_empty() { &self.kind } else { &self.comment }
+    }
+}
+
 /// The card.
 #[must_use]
 pub(super) fn card(id: AccountId, user: &str, sftp: &SftpModel) -> Markup {
@@ -75,6 +83,7 @@ fn password_button(id: AccountId, sftp: &SftpModel) -> Markup {
             // Another name than elsewhere: on this page a key is a public key.
             input type="hidden" name="key_once" value=(sftp.password_key.as_str()) autocomplete="off";
             button class="btn is-sm" type="submit" { (Icon::KeyRound) (label) }
+            (preview_button(&paths::account_sftp_password(id), "a new password"))
         }
     }
 }
@@ -95,25 +104,29 @@ pub(super) fn keys(id: AccountId, sftp: &SftpModel) -> Markup {
                     (note::form_errors(&sftp.errors))
                     (Field::area("key", "Add a public key", 2).value(&sftp.key).mono().required().error(sftp.errors.get("key"))
                         .help("One line, such as: ssh-ed25519 AAAA... name@computer"))
-                    div { button class="btn is-sm" type="submit" { (Icon::Plus) "Add key" } }
+                    div.row {
+                        button class="btn is-sm" type="submit" { (Icon::Plus) "Add key" }
+                        (preview_button(&paths::account_sftp_keys(id), "the key"))
+                    }
                 }
             }
         }
     }
 }
 
+/// The same form, as a question. The answer is this page, opened where the preview is.
+fn preview_button(action: &str, about: &str) -> Markup {
+    let asked = format!("{}#{}", paths::preview_of(action), preview::PREVIEW);
+    html! { button class="btn is-sm" type="submit" formaction=(asked) { "Preview" (button::for_ears(about)) } }
+}
+
 fn key_line(id: AccountId, sftp: &SftpModel, key: &KeyRow) -> Markup {
-    let name = if key.comment.is_empty() { &key.kind } else { &key.comment };
+    let name = key.name();
     html! {
         li {
             (Icon::KeyRound)
             span.grow { span.strong { (name) } br; small.mono { (key.fingerprint) } }
-            @if sftp.can_edit {
-                form method="post" action=(paths::account_sftp_key_remove(id)) {
-                    input type="hidden" name="fingerprint" value=(key.fingerprint);
-                    button class="btn is-sm" type="submit" { "Remove" span.sr { " " (name) } }
-                }
-            }
+            @if sftp.can_edit { (button::small_link_about(None, "Remove", name, &paths::account_sftp_key_remove_of(id, &key.fingerprint))) }
         }
     }
 }

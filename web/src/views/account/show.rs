@@ -20,6 +20,7 @@ use crate::views::components::{kv, note, progress, reference, stat, time};
 use crate::views::drift::Drifted;
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
+use crate::views::preview::{self, PreviewModel};
 use crate::views::{drift, operation, site};
 
 /// The page's model.
@@ -47,6 +48,8 @@ pub struct ShowModel {
     pub can_create_site: bool,
     /// How it, or PHP of it, differs from what was applied, if it does.
     pub drift: Option<Drifted>,
+    /// What a change of its SFTP access would do, if that was asked.
+    pub preview: Option<PreviewModel>,
     /// Its newest operations, newest first.
     pub operations: Vec<operation::Row>,
     /// The live stream.
@@ -84,6 +87,7 @@ pub fn show_page(viewer: &Viewer, model: &ShowModel) -> Markup {
             div.stack {
                 (sftp::card(account.id, account.user.as_str(), &model.sftp))
                 (sftp::keys(account.id, &model.sftp))
+                @if let Some(shown) = &model.preview { (preview::card(shown)) }
             }
             aside.stack { (facts(model)) (pools(model).html) (limits(model)) (operations(model).html) }
         }
@@ -91,7 +95,7 @@ pub fn show_page(viewer: &Viewer, model: &ShowModel) -> Markup {
     let busy = account.is_busy() || model.sites.iter().any(site::Row::is_busy);
     let page = Page::new(account.user.as_str(), Nav::Accounts, body)
         .below("Accounts", paths::ACCOUNTS)
-        .live(model.live.as_deref(), busy && model.sftp.new_password.is_none())
+        .live(model.live.as_deref(), busy && model.sftp.new_password.is_none() && model.preview.is_none())
         .toast(model.toast.clone());
     layout::page(viewer, &page)
 }
@@ -107,7 +111,7 @@ fn head(model: &ShowModel) -> Fragment {
     let line = html! { "Account of " (reference::person(&account.owner)) " on " (reference::server(&account.server)) "." };
     let actions = html! {
         @if model.can_create_site { (button::link(Weight::Primary, Some(Icon::Plus), "Create a site", &paths::site_new_in(account.id))) }
-        (menu("account-menu", "More actions", false, &menu_items(account.id, account.can, &account.key)))
+        (menu("account-menu", "More actions", false, &menu_items(account.id, account.can)))
     };
     let title = html! { (account.user) " " (account.badge()) @if let Some(mark) = account.mark() { " " (mark) } };
     Fragment::new(HEAD, html! { div #(HEAD) { (layout::page_head(&title, &line, &actions)) } })

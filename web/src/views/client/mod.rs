@@ -76,10 +76,10 @@ fn menu_items(id: UserId, can: Can) -> Vec<Item> {
         items.push(Item::post(Icon::KeyRound, "New one-time password", paths::client_reset_password(id)));
     }
     if can.suspend {
-        items.push(Item::post(Icon::Pause, "Suspend", paths::client_suspend(id)));
+        items.push(Item::link(Icon::Pause, "Suspend", paths::client_suspend(id)));
     }
     if can.unsuspend {
-        items.push(Item::post(Icon::Power, "Let in again", paths::client_unsuspend(id)));
+        items.push(Item::link(Icon::Power, "Let in again", paths::client_unsuspend(id)));
     }
     if can.delete {
         if !items.is_empty() {

@@ -68,6 +68,18 @@ pub fn post(size: Size, icon: Icon, label: &str, action: &str) -> Markup {
     }
 }
 
+/// The same, small, with a second button that asks what would change, where that can be asked.
+#[must_use]
+pub fn post_or_ask(icon: Icon, label: &str, action: &str, preview: Option<&str>) -> Markup {
+    let class = classes(Weight::Normal, true);
+    html! {
+        form.row method="post" action=(action) {
+            button class=(class) type="submit" { (icon) (label) }
+            @if let Some(preview) = preview { button class=(class) type="submit" formaction=(preview) { "Preview" } }
+        }
+    }
+}
+
 /// The same where a page has several of it: about what is said to those who do not see where it stands.
 #[must_use]
 pub fn post_about(icon: Icon, label: &str, about: &str, action: &str) -> Markup {

@@ -7,6 +7,9 @@ use super::form_field::Field;
 use super::icon::Icon;
 use crate::views::model::{Errors, FormKey};
 
+/// The DOM id of a question's form: a page asks one.
+pub const QUESTION: &str = "question";
+
 /// A deletion to confirm.
 #[derive(Debug, Clone)]
 pub struct Confirm<'a> {
@@ -41,7 +44,7 @@ pub struct Confirm<'a> {
 pub fn confirm(confirm: &Confirm<'_>) -> Markup {
     let label = format!("Type the {} to confirm", confirm.name_is);
     html! {
-        form.card.is-narrow method="post" action=(confirm.action) data-confirm={ (confirm.name) @if let Some(or) = confirm.or { " " (or) } } {
+        form.card.is-narrow #(QUESTION) method="post" action=(confirm.action) data-confirm={ (confirm.name) @if let Some(or) = confirm.or { " " (or) } } {
             @if let Some(key) = confirm.key { (key) }
             div.card-body.form {
                 div.note data-state="bad" { (Icon::TriangleAlert)
@@ -77,11 +80,36 @@ pub struct Ask<'a> {
     pub cancel: &'a str,
 }
 
+/// What a question about a change has beside its words: a server can be asked first what would change.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// Where the question what would change is posted to, with the same fields.
+    pub preview: &'a str,
+    /// Makes a repeated post the same request, if the use case knows keys.
+    pub key: Option<&'a FormKey>,
+    /// What the form sends besides: names and values.
+    pub fields: &'a [(&'a str, &'a str)],
+}
+
 /// The question as a card with its form.
 #[must_use]
 pub fn ask(ask: &Ask<'_>) -> Markup {
+    asked(ask, None)
+}
+
+/// The same about a change that a server can be asked about first.
+#[must_use]
+pub fn ask_change(ask: &Ask<'_>, change: Change<'_>) -> Markup {
+    asked(ask, Some(change))
+}
+
+fn asked(ask: &Ask<'_>, change: Option<Change<'_>>) -> Markup {
     html! {
-        form.card.is-narrow method="post" action=(ask.action) {
+        form.card.is-narrow #(QUESTION) method="post" action=(ask.action) {
+            @if let Some(change) = change {
+                @if let Some(key) = change.key { (key) }
+                @for (name, value) in change.fields { input type="hidden" name=(name) value=(value) autocomplete="off"; }
+            }
             div.card-body.form {
                 div.note data-state="warn" { (Icon::TriangleAlert)
                     div { b { (ask.question) }
@@ -91,6 +119,7 @@ pub fn ask(ask: &Ask<'_>) -> Markup {
             }
             footer.card-foot {
                 (button::submit(Weight::Primary, ask.button))
+                @if let Some(change) = change { (button::ask_by("Preview", change.preview)) }
                 (button::link(Weight::Normal, None, "Back", ask.cancel))
             }
         }

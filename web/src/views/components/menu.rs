@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 
 use super::icon::Icon;
-use crate::views::model::FormKey;
 
 /// One entry.
 #[derive(Debug, Clone)]
@@ -27,8 +26,6 @@ pub enum Item {
         label: String,
         /// Where to.
         action: String,
-        /// Makes a repeated press the same request.
-        key: FormKey,
     },
     /// A line between groups.
     Divider,
@@ -50,13 +47,7 @@ impl Item {
     /// An entry that posts.
     #[must_use]
     pub fn post(icon: Icon, label: &str, action: String) -> Self {
-        Self::Post { icon, label: label.to_owned(), action, key: FormKey::default() }
-    }
-
-    /// An entry that posts; pressed twice, it is one request.
-    #[must_use]
-    pub fn post_once(icon: Icon, label: &str, action: String, key: &FormKey) -> Self {
-        Self::Post { icon, label: label.to_owned(), action, key: key.clone() }
+        Self::Post { icon, label: label.to_owned(), action }
     }
 }
 
@@ -79,10 +70,7 @@ pub fn entries(items: &[Item]) -> Markup {
         @for item in items {
             @match item {
                 Item::Link { icon, label, href, danger } => { a.is-danger[*danger] href=(href) { (icon) (label) } }
-                Item::Post { icon, label, action, key } => {
-                    @let key = Some(key.as_str()).filter(|key| !key.is_empty());
-                    button type="submit" formaction=(action) name=[key.map(|_| "key")] value=[key] { (icon) (label) }
-                }
+                Item::Post { icon, label, action } => { button type="submit" formaction=(action) { (icon) (label) } }
                 Item::Divider => { hr; }
             }
         }

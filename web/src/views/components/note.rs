@@ -34,7 +34,7 @@ fn failure_actions(failure: &Failure) -> Markup {
         @if failure.retry.is_some() || failure.operation.is_some() {
             div.row {
                 @if let Some(operation) = failure.operation { (button::small_link(None, "What happened", &paths::operation(operation))) }
-                @if let Some(action) = &failure.retry { (button::post(Size::Small, Icon::RotateCw, "Retry", action)) }
+                @if let Some(action) = &failure.retry { (button::post_or_ask(Icon::RotateCw, "Retry", action, failure.preview.as_deref())) }
             }
         }
     }

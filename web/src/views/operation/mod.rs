@@ -2,6 +2,7 @@
 
 mod list;
 mod record;
+mod retry;
 mod show;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use shared::operation::OperationState;
 
 pub use list::{Counts, ListModel, container, container_id, fragments, list_page, row_fragment};
 pub use record::Attempt;
+pub use retry::{RetryModel, retry_page};
 pub use show::{JobBlock, ShowModel, Unreadable, show_fragments, show_page};
 
 use super::components::badge::{self, Badge, Tone};

@@ -49,12 +49,12 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
         button: "Delete site",
         action: &paths::site_delete(model.id),
         cancel: &paths::site(model.id),
-        preview: Some(&paths::site_delete_preview(model.id)),
+        preview: Some(&paths::preview_of(&paths::site_delete(model.id))),
         key: Some(&model.key),
         typed: &model.typed,
         errors: &model.errors,
     });
-    let body = html! { (layout::page_head(&html! { "Delete site" }, &html! { (name) }, &layout::nothing())) (card) @if let Some(shown) = &model.preview { (preview::card(shown)) } };
+    let body = html! { (layout::page_head(&html! { "Delete site" }, &html! { (name) }, &layout::nothing())) (card) (preview::or_coming(model.preview.as_ref(), &paths::preview_of(&paths::site_delete(model.id)))) };
     let page = Page::new("Delete", Nav::Sites, body).below("Sites", paths::SITES).below(name, paths::site(model.id));
     layout::page(viewer, &page)
 }

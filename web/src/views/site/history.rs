@@ -14,7 +14,6 @@ use crate::views::components::icon::Icon;
 use crate::views::components::table::{Column, table};
 use crate::views::components::{difference, empty_state, note, time};
 use crate::views::layout::{self, Nav, Page, Viewer};
-use crate::views::model::FormKey;
 
 /// The page's model.
 #[derive(Debug, Clone)]
@@ -48,8 +47,8 @@ pub struct GenerationRow {
     pub at: Timestamp,
     /// Whether it is the one that serves.
     pub current: bool,
-    /// Makes a repeated press the same request, if the viewer may bring it back.
-    pub back: Option<FormKey>,
+    /// Whether it can be brought back.
+    pub back: bool,
 }
 
 /// Two generations side by side.
@@ -133,12 +132,9 @@ fn generation(model: &HistoryModel, row: &GenerationRow, before: Option<&Generat
                 td data-label="By" { (row.asked_by) }
                 td.nowrap data-label="Applied" { (time::ago(row.at, model.now)) }
                 td.act {
-                    @if let Some(key) = &row.back {
-                        form.row method="post" action=(paths::site_rollback(model.id)) {
-                            (key)
-                            input type="hidden" name="generation" value=(row.generation.to_string());
-                            button class="btn is-sm" type="submit" { (Icon::Undo) "Roll back to this" (button::for_ears(&format!("generation {}", row.generation))) }
-                        }
+                    @if row.back {
+                        @let (label, about) = ("Roll back to this", format!("generation {}", row.generation));
+                        (button::small_link_about(Some(Icon::Undo), label, &about, &paths::site_rollback_to(model.id, row.generation)))
                     }
                 }
             }

@@ -158,7 +158,7 @@ fn row_in(row: &Row, place: Place, now: Timestamp) -> Fragment {
                     td.wide data-label="Server" { (reference::server(&row.server)) }
                 }
                 td.wide.nowrap data-label="Created" { (time::ago(row.created_at, now)) }
-                td.act { (menu(&format!("{id}-menu"), &format!("Actions for {name}"), true, &menu_items(row.id, row.can, &row.key))) }
+                td.act { (menu(&format!("{id}-menu"), &format!("Actions for {name}"), true, &menu_items(row.id, row.can))) }
             }
             @if let Some(below) = below(row) { (detail(columns(place).len(), &below)) }
         }

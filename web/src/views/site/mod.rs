@@ -4,6 +4,7 @@ mod delete;
 mod form;
 mod history;
 mod list;
+mod rollback;
 mod show;
 
 use jiff::Timestamp;
@@ -17,13 +18,14 @@ pub use delete::{DeleteModel, delete_page};
 pub use form::{EditModel, NewModel, SiteForm, edit_page, new_page};
 pub use history::{Compared, GenerationRow, HistoryModel, history_page};
 pub use list::{ListModel, Place, container, container_id, fragments, list_page, row_fragment, table_of};
+pub use rollback::{RollbackModel, rollback_page};
 pub use show::{Sftp, ShowModel, show_fragments, show_page};
 
 use super::components::badge::{self, Badge};
 use super::components::icon::Icon;
 use super::components::menu::Item;
 use super::components::{note, progress, stat};
-use super::model::{AccountRef, Failure, FormKey, Progress, ServerRef, Waiting};
+use super::model::{AccountRef, Failure, Progress, ServerRef, Waiting};
 use crate::paths;
 
 /// One site, in lists.
@@ -55,8 +57,6 @@ pub struct Row {
     pub drifted: bool,
     /// What the viewer may do with it now.
     pub can: Can,
-    /// Makes a repeated press of one of its buttons the same request.
-    pub key: FormKey,
 }
 
 /// What may be done with a site or an account right now, by this viewer.
@@ -128,16 +128,16 @@ fn second_line(domain: &DomainName, aliases: &[SiteName]) -> Option<String> {
 }
 
 /// The entries of a site's menu.
-fn menu_items(id: SiteId, can: Can, key: &FormKey) -> Vec<Item> {
+fn menu_items(id: SiteId, can: Can) -> Vec<Item> {
     let mut items = Vec::new();
     if can.edit {
         items.push(Item::link(Icon::Pencil, "Settings", paths::site_edit(id)));
     }
     if can.suspend {
-        items.push(Item::post_once(Icon::Pause, "Suspend", paths::site_suspend(id), key));
+        items.push(Item::link(Icon::Pause, "Suspend", paths::site_suspend(id)));
     }
     if can.unsuspend {
-        items.push(Item::post_once(Icon::Power, "Bring back", paths::site_unsuspend(id), key));
+        items.push(Item::link(Icon::Power, "Bring back", paths::site_unsuspend(id)));
     }
     if can.delete {
         if !items.is_empty() {

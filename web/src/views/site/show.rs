@@ -110,7 +110,7 @@ fn head(model: &ShowModel) -> Fragment {
 
 /// The settings have a button of their own.
 fn more(model: &ShowModel) -> Vec<crate::views::components::menu::Item> {
-    menu_items(model.site.id, super::Can { edit: false, ..model.site.can }, &model.site.key)
+    menu_items(model.site.id, super::Can { edit: false, ..model.site.can })
 }
 
 fn status(model: &ShowModel) -> Fragment {

@@ -50,6 +50,7 @@ fn two_tabs_see_a_sites_steps_arrive_and_the_badge_settle_without_loading_again(
         person.go(&page).await;
         person.element("button[popovertarget=site-menu]").await.click().await.expect("the menu opens");
         person.press("Suspend").await;
+        person.press("Suspend site").await;
         person.until_badge("Suspended").await;
 
         for window in [first, second] {
@@ -210,6 +211,7 @@ fn a_dropped_stream_shows_a_quiet_mark_and_comes_back_to_the_truth() {
         person.go(&page).await;
         person.element("button[popovertarget=site-menu]").await.click().await.expect("the menu opens");
         person.press("Suspend").await;
+        person.press("Suspend site").await;
         person.until_badge("Suspended").await;
 
         person.driver.switch_to_window(watching).await.expect("the first window");

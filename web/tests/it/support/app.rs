@@ -14,6 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use scraper::{Html, Selector};
 use shared::secret::Secret;
 use tower::ServiceExt as _;
+use web::app::preview::Workers;
 use web::app::signal::{Signal, Signals};
 use web::cli::asking::BusWorkers;
 use web::config::Config;
@@ -70,6 +71,14 @@ impl TestApp {
     /// Over a database.
     pub(crate) fn over(db: Db) -> Self {
         Self::new(db, Config::new("https://panel.example.org:8443"))
+    }
+
+    /// Over a database, with somebody who answers questions about servers.
+    pub(crate) fn answered_by(db: Db, workers: Arc<dyn Workers>) -> Self {
+        let mut app = Self::over(db);
+        app.state = app.state.asking(workers);
+        app.router = web::router::router(app.state.clone(), web::live::route::router(app.hub.clone()));
+        app
     }
 
     fn new(db: Db, config: Config) -> Self {

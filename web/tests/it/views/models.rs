@@ -10,7 +10,7 @@ use shared::operation::{JobState, OperationState, ResourceState};
 use shared::record::{JobRecord, PlannedAction};
 use shared::role::Role;
 use web::views::layout::{Audience, Theme, Viewer};
-use web::views::model::{AccountRef, Failure, FormKey, PersonRef, Progress, ServerRef, Until, Waiting};
+use web::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Until, Waiting};
 use web::views::server::{Load, Reach};
 use web::views::site::Can;
 use web::views::{account, client, operation, server, site};
@@ -124,7 +124,6 @@ pub(super) fn site(number: u8, domain: &str, state: ResourceState, admin: bool) 
         failure: None,
         drifted: false,
         can: EVERYTHING,
-        key: FormKey::new(format!("key.{number}")),
     }
 }
 
@@ -167,7 +166,6 @@ pub(super) fn account(number: u8, user: &str, state: ResourceState, admin: bool)
         failure: None,
         drifted: false,
         can: EVERYTHING,
-        key: FormKey::new(format!("key.{number}")),
     }
 }
 

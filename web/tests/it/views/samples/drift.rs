@@ -2,12 +2,15 @@
 
 use shared::difference::Difference;
 use shared::jobs::Generation;
+use web::views::account::KeyRemoveModel;
 use web::views::drift::{self, Brake, DriftModel, DriftRow, Drifted, ServerDrift, SetAsideRow};
 use web::views::layout::{Audience, Viewer};
 use web::views::listing::Listing;
 use web::views::model::FormKey;
+use web::views::operation::RetryModel;
 use web::views::preview::{Part, PreviewModel};
 use web::views::site::{self, Compared, GenerationRow, HistoryModel};
+use web::views::suspend::{self, SuspendModel, Way, Whom};
 
 use super::{Samples, account_show, live, site_show};
 use crate::views::models;
@@ -95,6 +98,36 @@ pub(super) fn nobody_answers() -> PreviewModel {
 }
 
 impl Samples {
+    /// Those that ask before a change that can be undone.
+    fn questions(&mut self, viewer: &Viewer) {
+        let admin = viewer.audience == Audience::Admin;
+        let site = Whom::Site { id: models::id(41), domain: models::parse("müller-garten.example") };
+        let account = Whom::Account { id: models::id(10), user: models::parse("lindqvist"), sites: 8 };
+        let client = Whom::Client { id: models::id(30), name: "Maja Lindqvist".to_owned(), accounts: 2, sites: 9 };
+        let whom = if admin { vec![("site", site), ("account", account), ("client", client)] } else { vec![("site", site)] };
+        for (name, whom) in whom {
+            let key = (name != "client").then(|| FormKey::new("k"));
+            let asked = SuspendModel { whom: whom.clone(), way: Way::Off, key, preview: None };
+            self.add(viewer, &format!("{name}-suspend"), suspend::page(viewer, &asked));
+            let preview = Some(vec![preview(admin), nobody_answers()]);
+            let back = SuspendModel { way: Way::Back, preview, ..asked };
+            self.add(viewer, &format!("{name}-unsuspend"), suspend::page(viewer, &back));
+        }
+        let key = web::views::account::KeyRow {
+            comment: models::LONG.to_owned(),
+            kind: "ssh-ed25519".to_owned(),
+            fingerprint: "SHA256:uNiVztksCsDhcc0u9e8BrrQXVUpKZIDTMczCvj3tD2s".to_owned(),
+        };
+        let remove = KeyRemoveModel { id: models::id(10), user: models::parse("lindqvist"), key, preview: Some(nobody_answers()) };
+        self.add(viewer, "account-key-remove", web::views::account::key_remove_page(viewer, &remove));
+        let mut model = account_show(models::accounts(admin).swap_remove(0), admin);
+        model.preview = Some(preview(admin));
+        self.add(viewer, "account-preview", web::views::account::show_page(viewer, &model));
+        let title = "Create site fjordbikes.example".to_owned();
+        let retry = RetryModel { id: models::id(92), title, preview: Some(preview(admin)) };
+        self.add(viewer, "operation-retry", web::views::operation::retry_page(viewer, &retry));
+    }
+
     pub(super) fn drift(&mut self, viewer: &Viewer) {
         let admin = viewer.audience == Audience::Admin;
         let mut model = site_show(0, admin);
@@ -110,7 +143,7 @@ impl Samples {
             operation: models::id(90),
             at: models::ago(3600 * (9 - number)),
             current,
-            back: (!current).then(|| FormKey::new("k")),
+            back: !current,
         };
         let diff = "@@ -4,3 +4,3 @@\n     listen [::]:80;\n-    server_name fjordbikes.example;\n+    server_name fjordbikes.example www.fjordbikes.example;\n";
         let model = HistoryModel {
@@ -129,6 +162,23 @@ impl Samples {
         self.add(viewer, "site-history", site::history_page(viewer, &model));
         let refused = Some("These settings are not possible any more. PHP 7.4 is not on this server.".to_owned());
         self.add(viewer, "site-history-refused", site::history_page(viewer, &HistoryModel { refused, ..model.clone() }));
+        let rollback = site::RollbackModel {
+            now: models::now(),
+            id: models::id(41),
+            domain: models::parse("fjordbikes.example"),
+            generation: Generation(2),
+            at: models::ago(86_400),
+            path: "/etc/nginx/sites-available/fjordbikes.example.conf".to_owned(),
+            diff: Some(diff.to_owned()),
+            key: FormKey::new("k"),
+            refused: None,
+            preview: Some(preview(admin)),
+        };
+        self.add(viewer, "site-rollback", site::rollback_page(viewer, &rollback));
+        let refused = Some("These settings are not possible any more. PHP 7.4 is not on this server.".to_owned());
+        let rollback = site::RollbackModel { refused, preview: None, diff: Some(String::new()), ..rollback };
+        self.add(viewer, "site-rollback-refused", site::rollback_page(viewer, &rollback));
+        self.questions(viewer);
         let empty = HistoryModel { generations: vec![], compared: None, ..model };
         self.add(viewer, "site-history-empty", site::history_page(viewer, &empty));
         if admin {

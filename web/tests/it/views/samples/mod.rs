@@ -150,6 +150,7 @@ pub(super) fn account_show(row: account::Row, admin: bool) -> account::ShowModel
         usage: vec![],
         sites: models::sites(admin).into_iter().take(3).collect(),
         can_create_site: true,
+        preview: None,
         drift: None,
         operations: models::operations(admin),
         live: live(),
