@@ -1,9 +1,11 @@
 //! Drift: repaired when an admin says so, or by itself where one wants that.
 //!
 //! **A brake**: by itself, Gantry repairs no more than a twentieth of a server's resources at a time. If more have drifted, somebody
-//! has done something at large, or a new release writes something else, and an admin is asked first.
+//! has done something at large, or a new release writes something else, and an admin is asked first. **A part of a report is not
+//! taken for all of it**: findings arrive some at a time, and what the whole look came to is told by the worker's heartbeats.
 
 use serde::Deserialize;
+use shared::events::Look;
 use shared::ids::ServerId;
 use shared::jobs::ResourceKey;
 use shared::live_read::{About, Ask, Says};
@@ -14,8 +16,9 @@ use super::signal::{Signal, Signals};
 use super::unit::{Unit, settle};
 use super::{Actor, App, AppError, Requested};
 use crate::store::audit::AuditAction;
-use crate::store::drift::{DriftCount, DriftPage, DriftRow, drift_count, drift_fetch, drift_list_repairable};
+use crate::store::drift::{DriftCount, DriftPage, DriftRow, drift_count, drift_fetch, drift_list_repairable, drift_newest};
 use crate::store::drift_fleet::{DriftPolicy, drift_policy_set_in_tx, drift_servers_to_repair};
+use crate::store::server::server_fetch;
 use crate::store::{Again, Db};
 
 /// More than one in so many wants a person.
@@ -23,12 +26,25 @@ const BRAKE_SHARE: i64 = 20;
 /// Repaired in one transaction. So many accounts are locked at most, and the disk is waited for once.
 const AT_ONCE: i64 = 25;
 
+/// How much has drifted that is not given up on: by what has arrived, or by the worker's last look if that found more. What was
+/// repaired since the look counts until the next one.
+#[must_use]
+pub fn drifted_at_large(count: DriftCount, look: Option<Look>) -> i64 {
+    let found = look.map_or(0, |look| i64::from(look.drifted));
+    count.drifted.max(found) - count.given_up
+}
+
 /// Whether so much has drifted that nothing is repaired by itself. A single resource never is too much; what is given up on does not
 /// count: it would hold up the repair of everything else.
 #[must_use]
-pub const fn brakes(count: DriftCount) -> bool {
-    let drifted = count.drifted - count.given_up;
-    drifted > 1 && drifted * BRAKE_SHARE > count.resources
+pub fn brakes(count: DriftCount, look: Option<Look>) -> bool {
+    let drifted = drifted_at_large(count, look);
+    count.drifted > 0 && drifted > 1 && drifted * BRAKE_SHARE > count.resources
+}
+
+/// Whether findings have arrived of a look that no heartbeat has told of: how much it found is known within seconds.
+fn is_under_way(count: DriftCount, newest_ms: i64, look: Option<Look>) -> bool {
+    look.is_none_or(|look| newest_ms > look.at_ms && count.drifted != i64::from(look.drifted))
 }
 
 /// The button that repairs one resource.
@@ -149,7 +165,9 @@ pub async fn repair_by_policy(db: &Db, signals: &dyn Signals) -> Result<(), AppE
 }
 
 async fn repair_by_itself(db: &Db, signals: &dyn Signals, server: ServerId) -> Result<usize, AppError> {
-    if brakes(drift_count(db, server).await?) {
+    let look = server_fetch(db, server).await?.and_then(|server| server.heartbeat?.look);
+    let count = drift_count(db, server).await?;
+    if brakes(count, look) || is_under_way(count, drift_newest(db, server).await?, look) {
         return Ok(0);
     }
     repair_all(db, signals, &Actor::gantry(), server, |drift| !drift.given_up).await
@@ -189,6 +207,8 @@ pub async fn drift_check(app: &App, actor: &Actor, id: ServerId) -> Result<bool,
 
 #[cfg(test)]
 mod tests {
+    use shared::events::Look;
+
     use super::brakes;
     use crate::store::drift::DriftCount;
 
@@ -197,13 +217,20 @@ mod tests {
         for (drifted, resources, expected) in
             [(0, 0, false), (1, 3, false), (2, 3, true), (2, 40, false), (3, 40, true), (50, 1000, false), (51, 1000, true)]
         {
-            assert_eq!(brakes(DriftCount { drifted, given_up: 0, resources }), expected, "{drifted} of {resources}");
+            assert_eq!(brakes(DriftCount { drifted, given_up: 0, resources }, None), expected, "{drifted} of {resources}");
         }
     }
 
     #[test]
     fn what_is_given_up_on_holds_up_the_repair_of_nothing_else() {
-        assert!(!brakes(DriftCount { drifted: 30, given_up: 29, resources: 40 }));
-        assert!(brakes(DriftCount { drifted: 30, given_up: 27, resources: 40 }));
+        assert!(!brakes(DriftCount { drifted: 30, given_up: 29, resources: 40 }, None));
+        assert!(brakes(DriftCount { drifted: 30, given_up: 27, resources: 40 }, None));
+    }
+
+    #[test]
+    fn what_a_look_has_found_brakes_before_all_of_it_has_arrived_but_not_when_nothing_is_left() {
+        let look = |drifted| Some(Look { at_ms: 1, resources: 1000, drifted });
+        let arrived = |drifted| DriftCount { drifted, given_up: 0, resources: 1000 };
+        assert!(brakes(arrived(24), look(1000)) && !brakes(arrived(24), look(24)) && !brakes(arrived(0), look(1000)));
     }
 }

@@ -255,6 +255,18 @@ pub async fn drift_count(db: &Db, server: ServerId) -> Result<DriftCount, StoreE
     DriftCount::try_from(&row)
 }
 
+/// When what drifted last on a server was found, epoch milliseconds by the worker's clock; 0 if nothing has.
+///
+/// # Errors
+/// The database fails.
+pub async fn drift_newest(db: &Db, server: ServerId) -> Result<i64, StoreError> {
+    let row = sqlx::query("SELECT CAST(COALESCE(MAX(since_ms), 0) AS BIGINT) AS newest FROM drifts WHERE server_id = $1")
+        .bind(server.to_string())
+        .fetch_one(db.read())
+        .await?;
+    Ok(row.try_get("newest")?)
+}
+
 /// Keeps what a worker found of a resource; forgets it if it is as applied. The account, if the resource is one of the server's.
 /// What was found of a state that has been replaced since is no news.
 ///

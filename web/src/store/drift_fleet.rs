@@ -64,7 +64,7 @@ pub struct DriftServer {
     pub look: Option<Look>,
     /// What becomes of its drift.
     pub policy: DriftPolicy,
-    /// How much has drifted. Of how many resources is counted only where several have.
+    /// How much has drifted. Of how many resources is counted only where some have.
     pub count: DriftCount,
 }
 
@@ -77,7 +77,7 @@ pub async fn drift_server_list(db: &Db, search: &str, paging: Paging) -> Result<
         "SELECT v.id, v.name, v.heartbeat, COALESCE(p.policy, 'report') AS policy, v.drifted, \
          (SELECT CAST(COALESCE(SUM(",
         given_up!(),
-        "), 0) AS BIGINT) FROM drifts d WHERE d.server_id = v.id) AS given_up, CASE WHEN v.drifted > 1 THEN ",
+        "), 0) AS BIGINT) FROM drifts d WHERE d.server_id = v.id) AS given_up, CASE WHEN v.drifted > 0 THEN ",
         resources_of!("v.id"),
         " ELSE 0 END AS resources FROM (SELECT s.id, s.name, s.heartbeat, COALESCE(d.n, 0) AS drifted, \
          CASE WHEN d.n IS NULL AND f.n IS NULL THEN 1 ELSE 0 END AS calm FROM servers s \

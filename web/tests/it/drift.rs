@@ -1,7 +1,7 @@
 //! Drift, previews and history, from what a worker reports to the page, and back.
 
 use shared::difference::Difference;
-use shared::events::{Configured, DriftFinding, DriftReport, SetAside, SiteConfiguration};
+use shared::events::{Configured, DriftFinding, DriftReport, Heartbeat, Look, SetAside, SiteConfiguration};
 use shared::ids::{ServerId, SiteId};
 use shared::jobs::{Generation, Job, ResourceKey, SiteSpec};
 use shared::operation::ResourceState;
@@ -11,24 +11,24 @@ use web::dispatch::drift::{configured_apply_in_tx, drift_report_apply_in_tx};
 use web::store::Db;
 use web::store::drift::{drift_count, drift_list_of_servers};
 use web::store::drift_fleet::set_aside_list;
+use web::store::now_ms;
+use web::store::server::server_heartbeat_in_tx;
 use worker::system::fake::Node;
 
 use crate::support::app::TestApp;
 use crate::support::db::on_each;
-use crate::support::fleet::{Town, fail_all, open_jobs, server};
+use crate::support::fleet::{Town, fail_all, heartbeat, open_jobs, server};
 use crate::whole::{Whole, until};
 
 const DIFF: &str = "@@ -1,2 +1 @@\n server {\n-    autoindex on;\n";
 const FILE: &str = "/etc/nginx/sites-available/shop.example.com.conf";
 
+/// When all of it was found.
+const SINCE: i64 = 1_790_000_000_000;
+
 fn finding(resource: ResourceKey, generation: i64, differs: bool) -> DriftFinding {
     let file = Difference::File { path: FILE.to_owned(), diff: DIFF.to_owned() };
-    DriftFinding {
-        resource,
-        generation: Generation(generation),
-        since_ms: 1_790_000_000_000,
-        differences: if differs { vec![file] } else { vec![] },
-    }
+    DriftFinding { resource, generation: Generation(generation), since_ms: SINCE, differences: if differs { vec![file] } else { vec![] } }
 }
 
 async fn report(db: &Db, server: ServerId, report: DriftReport) {
@@ -170,8 +170,17 @@ async fn accounts_and_pools_are_repaired_too_and_what_failed_is_not() {
     assert_eq!(refused.status, 409, "its last change has failed");
 }
 
-/// Sets what becomes of drift.
+/// A worker's heartbeat tells of its last look.
+async fn looked(db: &Db, server: ServerId, at_ms: i64, drifted: u32) {
+    let look = Some(Look { at_ms, resources: 1000, drifted });
+    let mut tx = db.write().await.unwrap();
+    server_heartbeat_in_tx(&mut tx, server, &Heartbeat { look, ..heartbeat("web1") }, now_ms()).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// Sets what becomes of drift, on a server that has been looked at.
 async fn policy(town: &mut Town, policy: &str) {
+    looked(town.app.db(), town.server, SINCE, 0).await;
     let path = format!("/servers/{}/drift/policy", town.server);
     assert_eq!(town.admin.post(&path, &[("policy", policy)]).await.status, 303);
 }
@@ -221,6 +230,32 @@ async fn more_than_a_twentieth_asks_first_and_a_word_of_an_admin_repairs_it_all(
         assert_eq!(asked, [account, key]);
         town.apply_all().await;
         assert!(!town.admin.get("/drift").await.body.contains("more than 5 %"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_part_of_a_report_is_not_taken_for_all_of_it_and_repaired_before_the_rest_is_there() {
+    on_each(async |db| {
+        let (mut town, _, key) = town(db.clone()).await;
+        policy(&mut town, "repair").await;
+        // The first findings of a look that no heartbeat has told of yet.
+        looked(&db, town.server, SINCE - 1, 0).await;
+        found(&db, town.server, vec![finding(key, 1, true)]).await;
+        repair_by_policy(&db, &NoSignals).await.unwrap();
+        assert!(open_jobs(&db).await.is_empty(), "how much it is in all is not known");
+        looked(&db, town.server, SINCE, 4).await;
+        repair_by_policy(&db, &NoSignals).await.unwrap();
+        assert!(open_jobs(&db).await.is_empty(), "the look has found more than a twentieth");
+        let page = town.admin.get("/drift").await.body;
+        assert!(page.contains("4 of 4 resources have drifted, more than 5 %"), "{page}");
+        // The worker has started again, and reports from the beginning.
+        report(&db, town.server, DriftReport { afresh: true, findings: vec![finding(key, 1, true)], set_aside: None }).await;
+        repair_by_policy(&db, &NoSignals).await.unwrap();
+        assert!(open_jobs(&db).await.is_empty());
+        looked(&db, town.server, SINCE, 1).await;
+        repair_by_policy(&db, &NoSignals).await.unwrap();
+        assert_eq!(open_jobs(&db).await.iter().map(|job| job.resource).collect::<Vec<_>>(), [key]);
     })
     .await;
 }

@@ -7,7 +7,7 @@ use shared::ids::{AccountId, ServerId, SiteId};
 use shared::jobs::{Generation, ResourceKey};
 
 use super::{ListQuery, at, count, form_key, press_key};
-use crate::app::drift::brakes;
+use crate::app::drift::{brakes, drifted_at_large};
 use crate::app::preview::{Part as Planning, Preview};
 use crate::app::site_history::{site_generation, site_history};
 use crate::app::{Actor, AppError};
@@ -55,13 +55,13 @@ pub async fn drift_model(state: &AppState, actor: &Actor, query: &ListQuery, liv
 }
 
 fn server_drift<'a>(server: &DriftServer, drifts: impl Iterator<Item = &'a Stored>, aside: Vec<SetAside>) -> ServerDrift {
-    let fresh = server.count.drifted - server.count.given_up;
+    let fresh = drifted_at_large(server.count, server.look);
     ServerDrift {
         server: ServerRef { id: Some(server.id), name: server.name.clone() },
         id: server.id,
         looked: server.look.map(|look| (at(look.at_ms), u64::from(look.resources))),
         repairs: server.policy == DriftPolicy::Repair,
-        brake: brakes(server.count).then_some(Brake { drifted: count(fresh), resources: count(server.count.resources) }),
+        brake: brakes(server.count, server.look).then_some(Brake { drifted: count(fresh), resources: count(server.count.resources) }),
         drifted: drifts.map(drift_row).collect(),
         total: count(server.count.drifted),
         set_aside: aside.into_iter().map(|file| SetAsideRow { path: file.path, said: file.said, at: at(file.at_ms) }).collect(),
