@@ -164,7 +164,7 @@ fn consequences(whom: &Whom, way: Way) -> Vec<String> {
         }
         (Whom::Account { sites, .. }, Way::Back) => {
             if *sites > 0 {
-                sentences.push("Its sites answer again, but for those that were suspended by themselves.".to_owned());
+                sentences.push("Its sites answer again, but for those that are suspended themselves.".to_owned());
             }
             sentences.push("SFTP works again, with the password and the keys it has.".to_owned());
         }
@@ -182,7 +182,7 @@ fn consequences(whom: &Whom, way: Way) -> Vec<String> {
         (Whom::Client { accounts, .. }, Way::Back) => {
             sentences.push("They sign in again with the password they had.".to_owned());
             if *accounts > 0 {
-                sentences.push("Their accounts and sites come back, but for those that were suspended by themselves.".to_owned());
+                sentences.push("Their accounts and sites come back, but for those that are suspended themselves.".to_owned());
             }
         }
     }

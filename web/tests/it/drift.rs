@@ -505,6 +505,12 @@ async fn what_a_hand_changes_is_found_shown_and_repaired_and_a_preview_is_what_i
     assert!(gone.contains("Remove /etc/nginx/sites-enabled/shop.example.org.conf.") && gone.contains("gantry-php8.2@shopuser"), "{gone}");
     let all = whole.admin.post(&format!("/accounts/{account}/delete/preview"), &[]).await.body;
     assert!(all.contains("Remove /etc/nginx/sites-enabled/shop.example.org.conf.") && all.contains("Remove user shopuser"), "{all}");
+    let off = whole.admin.post(&format!("{page}/suspend/preview"), &[]).await.body;
+    assert!(off.contains("/etc/nginx/sites-available/shop.example.org.conf") && off.contains("+        return 503;"), "{off}");
+    let off = whole.admin.post(&format!("/accounts/{account}/suspend/preview"), &[]).await.body;
+    assert!(off.contains("Bar shopuser from signing in.") && off.contains("/etc/nginx/sites-available/shop.example.org.conf"), "{off}");
+    let password = whole.admin.post(&format!("/accounts/{account}/sftp-password/preview"), &[]).await.body;
+    assert!(password.contains("Set the password of shopuser.") && !password.contains("$y$"), "{password}");
     let fields = [("owner", "shopuserowner"), ("user", "nextuser"), ("domain", "next.example.net"), ("php", "8.2")];
     let new = whole.admin.post("/accounts/new/preview", &fields).await.body;
     assert!(new.contains("Make user nextuser") && new.contains("Set up once its account is there"), "{new}");

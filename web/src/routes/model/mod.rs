@@ -153,7 +153,7 @@ pub fn form_key() -> FormKey {
     FormKey::new(token_new().expose().as_str())
 }
 
-/// The key of a button in a live part: every press in one state of the resource is the same request. Every change makes a
+/// The key of a button in a live part, or of a question about one state: every press in one state of the resource is the same request. Every change makes a
 /// new generation, so the key changes with it.
 #[must_use]
 pub fn press_key(resource: ResourceKey, generation: Generation) -> FormKey {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use shared::failure::Effect;
 
 use super::badge::Tone;
-use super::button::{self, Size};
+use super::button;
 use super::icon::Icon;
 use super::time;
 use crate::paths;
@@ -48,7 +48,7 @@ pub fn failure_line(failure: &Failure) -> Markup {
             span.bad { (failure.what) }
             span.muted { (failure.changed) }
             @if let Some(operation) = failure.operation { a.inline-link href=(paths::operation(operation)) { "What happened" } }
-            @if let Some(action) = &failure.retry { (button::post(Size::Small, Icon::RotateCw, "Retry", action)) }
+            @if let Some(action) = &failure.retry { (button::post_or_ask(Icon::RotateCw, "Retry", action, failure.preview.as_deref())) }
         }
     }
 }

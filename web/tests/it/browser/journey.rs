@@ -21,6 +21,7 @@ fn a_person_creates_a_client_an_account_and_a_site_sees_it_answer_suspends_it_an
         person.go(&page).await;
         person.element("button[popovertarget=site-menu]").await.click().await.expect("the menu opens");
         person.press("Suspend").await;
+        person.until("what would change is shown by itself", "document.querySelector('#preview h2')").await;
         person.press("Suspend site").await;
         person.until_badge("Suspended").await;
         person.until_site_says(&domain, "suspended").await;

@@ -18,6 +18,8 @@ fn without_scripts_a_site_is_created_by_plain_forms_and_its_page_loads_again_unt
         person.go(&page).await;
         person.element("button[popovertarget=site-menu]").await.click().await.expect("the menu opens without scripts");
         person.press("Suspend").await;
+        person.press("Preview").await;
+        person.until("what would change is shown when asked for", "document.querySelector('#preview h2')").await;
         person.press("Suspend site").await;
         person.until_badge("Suspended").await;
 
