@@ -93,8 +93,16 @@ id!(
     JobId
 );
 id!(
-    /// The panel's instance. A restored copy of a panel gets a new one, and workers refuse jobs of any other.
+    /// The panel, and every copy of it: made with its database. Workers refuse jobs of any other.
     Epoch
+);
+id!(
+    /// An unbroken row of incarnations of a panel (see `bus::incarnation`).
+    LineageId
+);
+id!(
+    /// What tells an incarnation from another one of the same number.
+    MarkId
 );
 id!(
     /// A question of the panel's to a worker.

@@ -31,6 +31,12 @@ pub enum SecurityKind {
     SecondConnection,
     /// A connection with credentials that were revoked, or never were good.
     RefusedCredentials,
+    /// Of two panels with copies of one database, one was not let lead.
+    SecondPanel,
+    /// A worker was given a job once more that it had been given before.
+    ReplayedJob,
+    /// An event of a server came once more that had come before.
+    ReplayedEvent,
 }
 
 /// The text is no kind of security event.
@@ -40,7 +46,7 @@ pub struct UnknownSecurityKind;
 
 impl SecurityKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::ForgedJob,
         Self::MisdirectedJob,
         Self::ForeignJob,
@@ -51,6 +57,9 @@ impl SecurityKind {
         Self::UnusableMessage,
         Self::SecondConnection,
         Self::RefusedCredentials,
+        Self::SecondPanel,
+        Self::ReplayedJob,
+        Self::ReplayedEvent,
     ];
 
     /// The stored and wire spelling.
@@ -67,6 +76,9 @@ impl SecurityKind {
             Self::UnusableMessage => "unusable_message",
             Self::SecondConnection => "second_connection",
             Self::RefusedCredentials => "refused_credentials",
+            Self::SecondPanel => "second_panel",
+            Self::ReplayedJob => "replayed_job",
+            Self::ReplayedEvent => "replayed_event",
         }
     }
 
@@ -84,6 +96,9 @@ impl SecurityKind {
             Self::UnusableMessage => "Unusable message dropped",
             Self::SecondConnection => "Second connection refused",
             Self::RefusedCredentials => "Credentials refused",
+            Self::SecondPanel => "Second panel refused",
+            Self::ReplayedJob => "Replayed job refused",
+            Self::ReplayedEvent => "Replayed message dropped",
         }
     }
 
@@ -111,6 +126,15 @@ impl SecurityKind {
                 "The host, or its keys, were copied. The first connection stays. If the copy is the one to keep, let it join again."
             }
             Self::RefusedCredentials => "A host that was deleted or replaced, or a stranger, tries to connect. Nothing was let in.",
+            Self::SecondPanel => {
+                "Two panels hold one database's copies; the one that the bus serves goes on. Stop the other, or let it lead: gantry bus adopt."
+            }
+            Self::ReplayedJob => {
+                "Somebody who can write to the bus sent this server an old job again. Nothing was done. Find out who has the bus's keys."
+            }
+            Self::ReplayedEvent => {
+                "Somebody sent an old message of this server again. It changed nothing. Find out who can write to the bus."
+            }
         }
     }
 }

@@ -5,9 +5,11 @@
 //! - [`credentials`]: operator, account and user JWTs, and the permissions of each kind of client. `jwt`: their encoding.
 //! - [`authority`]: the certificate authority that vouches for the bus; every connection is encrypted.
 //! - [`signing`]: jobs are signed by dispatch and events by workers, so a client of the bus can forge neither.
+//! - [`incarnation`]: which of several copies of a panel the bus serves.
 //! - [`sealing`]: secrets only one worker can read.
 //! - [`server_config`]: the configuration of the nats-server that Gantry starts itself.
 //! - `tampering`: whoever gets at what is on its way, in tests.
+//! - [`event_message`]: a worker's event as it was delivered.
 //! - [`client`], [`panel`], [`worker`]: connections with the rights of each program. [`asking`]: live reads.
 //!
 //! **The bus is transport, never the truth**: losing all it holds costs time, not data.
@@ -18,6 +20,8 @@ pub mod authority;
 mod census;
 pub mod client;
 pub mod credentials;
+pub mod event_message;
+pub mod incarnation;
 mod jwt;
 pub mod panel;
 pub mod refusals;

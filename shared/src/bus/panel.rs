@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::context::PublishErrorKind;
-use async_nats::jetstream::{self, AckKind, Context, Message};
+use async_nats::jetstream::{self, Context};
 use async_nats::{Client, HeaderMap, Subscriber};
 use futures::{Stream, StreamExt};
 use nkeys::KeyPair;
@@ -14,11 +14,12 @@ use super::BusError;
 use super::authority::BusAddress;
 use super::client::{Connection, REQUEST_TIMEOUT, connect};
 use super::credentials::{BusKeys, Credentials, PanelUser, WorkerAccount};
+use super::event_message::EventMessage;
 use super::jwt::Claims;
 use super::signing::{Purpose, SIGNATURE_HEADER, open, sign};
 use super::topology::Replicas;
 use super::{subjects, topology};
-use crate::events::{EventEnvelope, Heartbeat, Progress};
+use crate::events::{Heartbeat, Progress};
 use crate::ids::{AccountId, OperationId, ServerId, UserId};
 use crate::jobs::{JobEnvelope, ResourceKey};
 use crate::names::ServerName;
@@ -56,12 +57,7 @@ pub struct DispatchBus {
     pub(super) context: Context,
     pub(super) signer: KeyPair,
     pub(super) keys: BusKeys,
-    replicas: Replicas,
-}
-
-/// A worker's durable event as it was delivered.
-pub struct EventMessage {
-    message: Message,
+    pub(super) replicas: Replicas,
 }
 
 impl DispatchBus {
@@ -70,12 +66,21 @@ impl DispatchBus {
     /// # Errors
     /// The first attempt fails, the server is too old, or the streams cannot be made.
     pub async fn connect(bus: &BusAddress, keys: &BusKeys, replicas: Replicas, now_s: i64) -> Result<Self, BusError> {
+        let connected = Self::reach(bus, keys, replicas, now_s).await?;
+        connected.ensure_streams().await?;
+        Ok(connected)
+    }
+
+    /// Connects, and changes nothing.
+    ///
+    /// # Errors
+    /// The first attempt fails, or the server is too old.
+    pub async fn reach(bus: &BusAddress, keys: &BusKeys, replicas: Replicas, now_s: i64) -> Result<Self, BusError> {
         let credentials = keys.panel_credentials(PanelUser::Dispatch, now_s)?;
         let client = connect(&Connection { bus, name: "dispatch", credentials: &credentials }).await?;
         let system = keys.system_credentials(now_s)?;
         let system = connect(&Connection { bus, name: "dispatch-system", credentials: &system }).await?;
         let context = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
-        topology::ensure(&context, &keys.ingest_secret, replicas).await?;
         Ok(Self { client, system, context, signer: keys.job_signer()?, keys: keys.clone(), replicas })
     }
 
@@ -127,6 +132,7 @@ impl DispatchBus {
     /// # Errors
     /// The bus refuses.
     pub async fn ensure_streams(&self) -> Result<(), BusError> {
+        topology::ensure_panel(&self.context, &self.keys.ingest_secret, self.replicas).await?;
         topology::ensure(&self.context, &self.keys.ingest_secret, self.replicas).await
     }
 
@@ -175,7 +181,7 @@ impl DispatchBus {
             .await
             .map_err(|source| BusError::refused("deliver events", source))?;
         Ok(messages
-            .map(|next| next.map(|message| EventMessage { message }).map_err(|source| BusError::refused("deliver an event", source)))
+            .map(|next| next.map(EventMessage::new).map_err(|source| BusError::refused("deliver an event", source)))
             .ready_chunks(64))
     }
 
@@ -273,38 +279,6 @@ impl DispatchBus {
 async fn publish_hint(client: &Client, hint: &Hint) -> Result<(), BusError> {
     let payload = serde_json::to_vec(hint).map_err(|source| BusError::Undecodable { what: "hint", source })?;
     client.publish(subjects::HINT, payload.into()).await.map_err(|source| BusError::refused("take a hint", source))
-}
-
-impl EventMessage {
-    /// The server that sent it, by its subject.
-    #[must_use]
-    pub fn sender(&self) -> Option<ServerName> {
-        subjects::sender(&self.message.subject)
-    }
-
-    /// The event, if the signature is that of the sender's key.
-    ///
-    /// # Errors
-    /// The signature is wrong or the event does not decode.
-    pub fn open(&self, sender_key: &str) -> Result<EventEnvelope, BusError> {
-        open(Purpose::Event, sender_key, &self.message.payload, header(self.message.headers.as_ref()))
-    }
-
-    /// Says that the event is applied.
-    ///
-    /// # Errors
-    /// The bus cannot be reached; the event comes again, which does no harm.
-    pub async fn acknowledge(&self) -> Result<(), BusError> {
-        self.message.ack().await.map_err(|source| BusError::refused("take an acknowledgement", source))
-    }
-
-    /// Says that this message must never come again: it is nobody's event.
-    ///
-    /// # Errors
-    /// The bus cannot be reached.
-    pub async fn refuse(&self) -> Result<(), BusError> {
-        self.message.ack_with(AckKind::Term).await.map_err(|source| BusError::refused("drop a message", source))
-    }
 }
 
 pub(super) fn header(headers: Option<&HeaderMap>) -> Option<&str> {

@@ -3,6 +3,8 @@
 //! | subject | from | to | kept |
 //! |---|---|---|---|
 //! | `in.<secret>.<server>.<account>` | dispatch | stored as `cmd.<server>.<account>` | `CMD_<k>` |
+//! | `panel.<secret>` | dispatch | whoever leads | `PANEL`, the last |
+//! | `own.second` | dispatch that may not lead | dispatch that leads | no |
 //! | `evt.<server>.<kind>` | worker | dispatch | `EVT` |
 //! | `prog.<server>.<job>` | worker | dispatch | no |
 //! | `hb.<server>` | worker | dispatch | no |
@@ -12,8 +14,8 @@
 //! | `ui.wake` | serve | dispatch | no |
 //! | `ui.hint` | dispatch and serve | serve | no |
 //!
-//! The ingest subject is unguessable: a client that makes the server publish for it (by choosing a reply subject)
-//! cannot reach the job stream.
+//! The subjects with the secret are unguessable: a client that makes the server publish for it (by choosing a reply subject)
+//! cannot reach the streams of jobs and of the panel.
 
 use crate::ids::{AccountId, JobId, QuestionId};
 use crate::names::ServerName;
@@ -26,6 +28,8 @@ pub const WAKE: &str = "ui.wake";
 pub const HINT: &str = "ui.hint";
 /// "Ask a worker this." Answered.
 pub const ASK: &str = "ui.ask";
+/// "I hold a copy of this panel, and may not lead."
+pub const SECOND_PANEL: &str = "own.second";
 /// Where processes that serve pages hear answers.
 pub const SERVE_INBOX: &str = "_INBOX.serve.";
 /// All events of all workers.
@@ -39,6 +43,12 @@ pub const ALL_HEARTBEATS: &str = "hb.*";
 #[must_use]
 pub fn ingest_filter(secret: &str) -> String {
     format!("in.{secret}.>")
+}
+
+/// Which panel the bus serves, for one secret.
+#[must_use]
+pub fn panel(secret: &str) -> String {
+    format!("panel.{secret}")
 }
 
 /// Where dispatch publishes a job.

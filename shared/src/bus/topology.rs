@@ -17,6 +17,8 @@ use crate::names::ServerName;
 pub const FIRST_COMMAND_STREAM: &str = "CMD_0";
 /// The stream that carries the workers' events.
 pub const EVENT_STREAM: &str = "EVT";
+/// The stream that holds which panel the bus serves.
+pub const PANEL_STREAM: &str = "PANEL";
 /// The one consumer of events, shared by all dispatch processes.
 pub const EVENT_CONSUMER: &str = "dispatch";
 
@@ -33,6 +35,8 @@ const ACK_WAIT: Duration = Duration::from_secs(10);
 const MAX_CONSUMERS: i32 = 20_000;
 /// 1 GiB of waiting jobs at about 2 KiB each is half a million; publishing more fails and the queue keeps them.
 pub(super) const STREAM_MAX_BYTES: i64 = 1 << 30;
+/// One text of some 100 characters, and what the bus keeps with it.
+const PANEL_MAX_BYTES: i64 = 1 << 20;
 
 /// How many nodes of the bus keep each stream: 1, 3 or 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,14 +105,7 @@ pub async fn ensure(context: &Context, ingest_secret: &str, replicas: Replicas) 
         ..Config::default()
     };
     for config in [commands, events] {
-        let name = config.name.clone();
-        context.create_or_update_stream(config).await.map_err(|source| {
-            let action = match source.kind() {
-                CreateStreamErrorKind::JetStreamUnavailable => "run JetStream".to_owned(),
-                _ => format!("make or update the stream {name}"),
-            };
-            BusError::refused(action, source)
-        })?;
+        ensure_stream(context, config).await?;
     }
     let consumer = pull::Config {
         durable_name: Some(EVENT_CONSUMER.to_owned()),
@@ -123,6 +120,38 @@ pub async fn ensure(context: &Context, ingest_secret: &str, replicas: Replicas) 
         .create_consumer_on_stream(consumer, EVENT_STREAM)
         .await
         .map_err(|source| BusError::refused("make the consumer of events", source))?;
+    Ok(())
+}
+
+/// Makes the stream that holds which panel the bus serves, or brings it up to date.
+///
+/// # Errors
+/// As [`ensure`].
+pub async fn ensure_panel(context: &Context, ingest_secret: &str, replicas: Replicas) -> Result<(), BusError> {
+    let config = Config {
+        name: PANEL_STREAM.to_owned(),
+        subjects: vec![subjects::panel(ingest_secret)],
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::Old,
+        storage: StorageType::File,
+        max_messages_per_subject: 1,
+        max_bytes: PANEL_MAX_BYTES,
+        allow_direct: false,
+        num_replicas: usize::from(replicas.0),
+        ..Config::default()
+    };
+    ensure_stream(context, config).await
+}
+
+async fn ensure_stream(context: &Context, config: Config) -> Result<(), BusError> {
+    let name = config.name.clone();
+    context.create_or_update_stream(config).await.map_err(|source| {
+        let action = match source.kind() {
+            CreateStreamErrorKind::JetStreamUnavailable => "run JetStream".to_owned(),
+            _ => format!("make or update the stream {name}"),
+        };
+        BusError::refused(action, source)
+    })?;
     Ok(())
 }
 

@@ -15,6 +15,7 @@ pub mod drift;
 pub mod enrolment;
 mod error;
 pub mod operation;
+pub mod operator;
 pub mod password;
 pub mod php;
 mod pool;

@@ -63,6 +63,5 @@ pub(super) fn login_taken(error: StoreError) -> AppError {
 }
 
 async fn audit(tx: &mut Tx, action: AuditAction, login: &Login) -> Result<(), StoreError> {
-    let line = NewAudit { user: None, user_name: "command line", action, subject: login.as_str(), address: "", detail: "" };
-    audit_insert_in_tx(tx, &line).await
+    audit_insert_in_tx(tx, &NewAudit::on_command_line(action, login.as_str())).await
 }

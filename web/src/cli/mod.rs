@@ -3,6 +3,7 @@
 mod admin;
 pub mod asking;
 mod authority;
+mod bus;
 mod cluster;
 mod dispatch;
 mod forward;
@@ -47,6 +48,8 @@ enum Command {
     Cluster(cluster::Cluster),
     /// Make the first admin, or give an admin a new one-time password.
     Admin(admin::Admin),
+    /// Say which panel the bus serves.
+    Bus(bus::Bus),
     /// Add servers and let workers join.
     Server(server::Server),
     /// Forward a local port to the servers, by the site's name. For trying Gantry out.
@@ -124,6 +127,7 @@ pub async fn run() -> anyhow::Result<()> {
         Command::MigrateDb(migrate) => migrate.run().await,
         Command::Cluster(cluster) => cluster.run(),
         Command::Admin(admin) => admin.run().await,
+        Command::Bus(bus) => bus.run().await,
         Command::Server(server) => server.run().await,
         Command::ForwardSites(forward) => forward.run(stop_signal()?).await,
     }

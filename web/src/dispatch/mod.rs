@@ -6,16 +6,18 @@
 //! - [`presence`]: heartbeats and closed connections.
 //! - [`rollout`]: updates of all workers, a few at a time.
 //! - [`sweeper`]: whatever the events above missed.
+//! - `incarnation`: of several copies of a panel the bus serves one.
 //! - [`drift`]: what is not as applied, and its repair. `asking`: questions of pages to workers.
 //! - [`enrolment`]: credentials for workers that join.
 //!
-//! **Two may run, one leads**, by a lease in the database. What a second one did by mistake would do no harm: publishing
-//! is de-duplicated, outcomes are applied once.
+//! **Two may run, one leads**, by a lease in the database. What a second one of the same database did by mistake would do no harm:
+//! publishing is de-duplicated, outcomes are applied once. One of a copy of the database would; the bus tells it apart.
 //! **The database is the truth**: all of the bus's store may be lost, and the sweeper sends again what has not ended.
 
 mod asking;
 pub mod drift;
 pub mod enrolment;
+mod incarnation;
 pub mod keys;
 pub mod outcomes;
 pub mod presence;
@@ -46,6 +48,7 @@ use crate::store::revocation::revocation_list;
 use crate::store::security_event::{NewSecurityEvent, Told, security_event_tell_in_tx};
 use crate::store::server::ServerRow;
 use crate::store::{Db, StoreError, Tx, now_ms};
+use incarnation::{Aside, Serves, advance};
 use workers::Workers;
 
 /// What dispatch is started with.
@@ -158,14 +161,15 @@ pub async fn run(db: Db, config: DispatchConfig, shutdown: CancellationToken) ->
             wait(&shutdown, LEASE_RENEWAL).await;
             continue;
         }
-        let bus = match DispatchBus::connect(&config.bus, &config.keys, config.replicas, now_ms() / 1000).await {
-            Ok(bus) => bus,
-            Err(error @ (BusError::Connect { .. } | BusError::Refused { .. })) => {
-                tracing::warn!(error = %chain(&error), "waiting for the bus");
+        let bus = match reach(&db, &config, &holder, &shutdown).await {
+            Ok(Some(bus)) => bus,
+            Ok(None) => continue,
+            Err(error) if is_passing(&error) => {
+                tracing::warn!(error = %chain(&error), "waiting for the bus, or the database");
                 wait(&shutdown, Duration::from_secs(1)).await;
                 continue;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         let dispatch = Arc::new(Dispatch {
             db: db.clone(),
@@ -185,6 +189,28 @@ pub async fn run(db: Db, config: DispatchConfig, shutdown: CancellationToken) ->
     Ok(())
 }
 
+/// The bus, once it serves this panel. `None` if there is no lease for it any more. While it serves another, this one says so and
+/// waits for a word of its operator's.
+async fn reach(db: &Db, config: &DispatchConfig, holder: &str, shutdown: &CancellationToken) -> Result<Option<DispatchBus>, DispatchError> {
+    let bus = DispatchBus::reach(&config.bus, &config.keys, config.replicas, now_ms() / 1000).await?;
+    let mut aside = Aside::default();
+    while advance(db, &bus).await? == Serves::Another {
+        aside.tell(db, &bus, holder).await?;
+        wait(shutdown, incarnation::PAUSE).await;
+        if shutdown.is_cancelled() || !leads(db, holder).await {
+            bus.close().await;
+            return Ok(None);
+        }
+    }
+    bus.ensure_streams().await?;
+    Ok(Some(bus))
+}
+
+/// Whether a bus, or a database, that does not answer is the reason.
+const fn is_passing(error: &DispatchError) -> bool {
+    matches!(error, DispatchError::Bus(BusError::Connect { .. } | BusError::Refused { .. }) | DispatchError::Store(_))
+}
+
 /// Runs all parts until the lease is lost or the process is to stop.
 async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationToken) -> Result<(), DispatchError> {
     let mut parts = JoinSet::new();
@@ -201,9 +227,15 @@ async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationTok
     parts.spawn(enrolment::run(Arc::clone(dispatch)));
     parts.spawn(drift::run(Arc::clone(dispatch)));
     parts.spawn(asking::run(Arc::clone(dispatch)));
+    parts.spawn(incarnation::listen(Arc::clone(dispatch)));
+    let mut displaced = std::pin::pin!(incarnation::keep(dispatch));
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
+            () = &mut displaced => {
+                tracing::error!("the bus serves another panel now");
+                return Ok(());
+            }
             ended = parts.join_next() => {
                 // A part ends only by a panic or a closed client; all are started again together.
                 tracing::error!(part = ?ended, "a part of dispatch ended; starting again");

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use shared::bus::panel::{EventMessage, Hint};
+use shared::bus::event_message::EventMessage;
+use shared::bus::panel::Hint;
 use shared::events::{Event, EventEnvelope, Outcome, Outdated, Resync, Verdict};
 use shared::failure::{Effect, FailureCode};
 use shared::ids::{JobId, ServerId};

@@ -61,6 +61,8 @@ pub enum AuditAction {
     QueueCancel,
     /// Security events were marked as seen.
     SecuritySeen,
+    /// On the command line the bus was told to serve this panel.
+    BusAdopt,
     /// What becomes of drift on a server was changed.
     DriftPolicySet,
     /// Every server's worker is to be updated.
@@ -77,7 +79,7 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Those that are no operations.
-    const OTHERS: [Self; 28] = [
+    const OTHERS: [Self; 29] = [
         Self::OperationRetry,
         Self::SessionBegin,
         Self::SessionRefused,
@@ -100,6 +102,7 @@ impl AuditAction {
         Self::QueueLater,
         Self::QueueCancel,
         Self::SecuritySeen,
+        Self::BusAdopt,
         Self::DriftPolicySet,
         Self::RolloutStart,
         Self::RolloutCancel,
@@ -140,6 +143,7 @@ impl AuditAction {
             Self::QueueLater => "queue.later",
             Self::QueueCancel => "queue.cancel",
             Self::SecuritySeen => "security.seen",
+            Self::BusAdopt => "bus.adopt",
             Self::DriftPolicySet => "drift_policy.set",
             Self::RolloutStart => "rollout.start",
             Self::RolloutCancel => "rollout.cancel",
@@ -176,6 +180,7 @@ impl AuditAction {
             Self::QueueLater => "Let a change go out later",
             Self::QueueCancel => "Cancel operation",
             Self::SecuritySeen => "Security events seen",
+            Self::BusAdopt => "Let the bus serve this panel",
             Self::DriftPolicySet => "Change what becomes of drift",
             Self::RolloutStart => "Update all workers",
             Self::RolloutCancel => "Stop updating workers",
@@ -214,6 +219,14 @@ pub struct NewAudit<'a> {
     pub address: &'a str,
     /// Anything more, without secrets.
     pub detail: &'a str,
+}
+
+impl<'a> NewAudit<'a> {
+    /// What the panel's operator did on the command line.
+    #[must_use]
+    pub const fn on_command_line(action: AuditAction, subject: &'a str) -> Self {
+        Self { user: None, user_name: "command line", action, subject, address: "", detail: "" }
+    }
 }
 
 /// Adds a line.

@@ -8,6 +8,7 @@
 pub mod account;
 pub mod account_list;
 pub mod audit;
+pub mod copy;
 pub mod desired_state;
 pub mod drift;
 pub mod drift_fleet;
@@ -17,6 +18,7 @@ pub mod error;
 pub mod event;
 pub mod fleet;
 pub mod ids;
+pub mod incarnation;
 pub mod job;
 pub mod job_progress;
 pub mod job_queue;

@@ -24,6 +24,7 @@ mod queue_control;
 mod repeat;
 mod route_coverage;
 mod scale;
+mod second_panel;
 mod security;
 mod server;
 mod session;

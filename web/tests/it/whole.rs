@@ -370,7 +370,7 @@ async fn another_servers_worker_cannot_end_this_servers_job() {
 }
 
 /// What admins were told: the kind, the server, the detail, how often.
-async fn security_events(app: &TestApp) -> Vec<(String, String, String, i64)> {
+pub(crate) async fn security_events(app: &TestApp) -> Vec<(String, String, String, i64)> {
     sqlx::query_as("SELECT kind, server_name, detail, times FROM security_events ORDER BY id").fetch_all(app.db().read()).await.unwrap()
 }
 

@@ -87,6 +87,7 @@ const fn is_for_clients(action: AuditAction) -> bool {
         | AuditAction::QueueLater
         | AuditAction::QueueCancel
         | AuditAction::SecuritySeen
+        | AuditAction::BusAdopt
         | AuditAction::UserAdd => false,
         AuditAction::Operation(
             OperationKind::AccountUpdate
