@@ -2,19 +2,16 @@
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use shared::ids::ServerId;
 use shared::names::ServerName;
 use shared::role::Role;
-use shared::secret::Secret;
 use shared::tls::{SYSTEM_AUTHORITIES, authorities};
 
 use super::admin::print_line;
 use super::{DatabaseArgs, TlsArgs};
-use crate::auth::token::{token_hash, token_new};
+use crate::app::operator::{server_ensure, server_token_new};
 use crate::config::Config;
-use crate::store::enrolment::enrolment_insert_in_tx;
-use crate::store::server::{NewServer, server_fetch_by_name, server_insert_in_tx};
-use crate::store::{Db, now_ms};
+use crate::store::Db;
+use crate::store::server::NewServer;
 use crate::tls::TlsFiles;
 use crate::views::join::command;
 
@@ -68,29 +65,20 @@ enum Command {
     },
 }
 
-/// A token that nobody used is worth nothing after an hour.
-const TOKEN_LIFE_MS: i64 = 3600 * 1000;
-
 impl Server {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Ensure { name, database, hostname, roles, address } => {
                 let db = open(&database).await?;
-                if server_fetch_by_name(&db, &name).await?.is_none() {
-                    let mut tx = db.write().await?;
-                    let id = server_insert_in_tx(&mut tx, &NewServer { name, hostname, roles, address, max_accounts: None }).await?;
-                    let token = token_make(&mut tx, id).await?;
-                    tx.commit().await?;
+                let new = NewServer { name, hostname, roles, address, max_accounts: None };
+                if let Some(token) = server_ensure(&db, &new).await? {
                     print_line(token.expose());
                 }
                 db.close().await;
             }
             Command::Token { name, database } => {
                 let db = open(&database).await?;
-                let server = server_fetch_by_name(&db, &name).await?.with_context(|| format!("there is no server called {name}"))?;
-                let mut tx = db.write().await?;
-                let token = token_make(&mut tx, server.id).await?;
-                tx.commit().await?;
+                let token = server_token_new(&db, &name).await.with_context(|| format!("no token was made for a server called {name}"))?;
                 print_line(token.expose());
                 db.close().await;
             }
@@ -108,12 +96,6 @@ impl Server {
 
 async fn open(database: &DatabaseArgs) -> anyhow::Result<Db> {
     Db::open(&database.database).await.context("the database could not be opened")
-}
-
-async fn token_make(tx: &mut crate::store::Tx, server: ServerId) -> anyhow::Result<Secret<String>> {
-    let token = token_new();
-    enrolment_insert_in_tx(tx, server, &token_hash(token.expose()), now_ms() + TOKEN_LIFE_MS).await?;
-    Ok(token)
 }
 
 #[cfg(test)]

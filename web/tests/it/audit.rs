@@ -1,8 +1,11 @@
 //! The audit log: who sees which lines, and how one finds them.
 
 use scraper::{Html, Selector};
+use shared::role::Role;
+use web::app::operator::{server_ensure, server_token_new};
 use web::paths;
 use web::store::audit::{AuditAction, NewAudit, audit_insert_in_tx};
+use web::store::server::NewServer;
 
 use crate::support::app::{Browser, PASSWORD};
 use crate::support::fleet::Town;
@@ -90,4 +93,23 @@ async fn the_lines_come_in_pages_that_keep_the_filters() {
     let page = town.admin.get("/audit?object=carol").await;
     assert!(page.body.contains("page=2&amp;object=carol"), "{}", page.body);
     assert_eq!(lines(&mut town.admin, "/audit?page=2&object=carol").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_operator_does_to_servers_on_the_command_line_is_in_the_log() {
+    let mut town = Town::new().await;
+    let new = NewServer {
+        name: "web9".parse().unwrap(),
+        hostname: "web9.example.org".to_owned(),
+        roles: vec![Role::Web],
+        address: String::new(),
+        max_accounts: None,
+    };
+    assert!(server_ensure(town.app.db(), &new).await.unwrap().is_some());
+    assert!(server_ensure(town.app.db(), &new).await.unwrap().is_none(), "it is there already");
+    server_token_new(town.app.db(), &new.name).await.unwrap();
+    let newest = lines(&mut town.admin, paths::AUDIT).await;
+    assert_eq!(texts(&newest[..2], 0), ["New token for a worker", "Add server"]);
+    assert_eq!(texts(&newest[..2], 1), ["web9", "web9"]);
+    assert!(newest[..2].iter().all(|line| line[2].contains("command line")), "{newest:?}");
 }
