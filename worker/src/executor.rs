@@ -174,6 +174,7 @@ impl<'a> Executor<'a> {
         if !rest.is_zero() {
             return Ok(Chosen::Nothing(rest));
         }
+        let _under_way = self.worker.engine.watch.begin("the inbox");
         Obstacle::look(&mut self.obstacle, self.worker).await?;
         let pool = &self.worker.store.pool;
         let (updates, waiting): (Vec<Turn>, Vec<Turn>) = inbox_waiting(pool).await?.into_iter().partition(is_update);

@@ -45,3 +45,4 @@ pub mod trash;
 mod turns;
 pub mod update;
 mod verdict;
+mod watchdog;

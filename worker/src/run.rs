@@ -5,7 +5,6 @@
 //! that boots without a bus serves.
 
 use std::collections::HashMap;
-use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +38,7 @@ use crate::tasks::{TaskEnded, Tasks};
 use crate::trash;
 use crate::update::order::Desk;
 use crate::update::{RELEASE_KEYS, Updates};
+use crate::watchdog;
 
 /// What a worker is started with.
 pub struct WorkerConfig {
@@ -153,7 +153,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     tasks.spawn("trash", empty_trash(Arc::clone(&worker)));
     tasks.spawn("idle masters", end_idle_masters(Arc::clone(&worker)));
     tasks.spawn("drift", watch_for_drift(Arc::clone(&worker), config.drift_period));
-    tasks.spawn("watchdog", keep_watchdog_quiet());
+    tasks.spawn("watchdog", watchdog::keep_quiet(Arc::clone(&worker)));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let stop = shutdown.child_token();
     let work = async {
@@ -196,15 +196,6 @@ async fn keep_prepared(worker: Arc<Worker>) {
     loop {
         tokio::time::sleep(Duration::from_mins(1)).await;
         prepare(&worker).await;
-    }
-}
-
-/// systemd kills a worker that does not say that it lives; half the time it allows is left to spare.
-async fn keep_watchdog_quiet() {
-    let Some(period) = sd_notify::watchdog_enabled() else { return pending().await };
-    loop {
-        tokio::time::sleep(period / 3).await;
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
     }
 }
 

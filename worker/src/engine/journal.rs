@@ -1,12 +1,16 @@
 //! The undo journal: what is in flight, durable before it happens.
 
+use std::sync::Arc;
+
 use sqlx::{SqliteConnection, SqlitePool};
 use tokio::runtime::Handle;
 
+use super::Engine;
 use super::execute::Journal;
 use super::plan::FinishStep;
 use super::undo::Undo;
 use crate::store::{StoreError, decode, encode};
+use crate::system::Watch;
 
 /// What was in flight for one job.
 pub(crate) struct InFlight {
@@ -23,13 +27,14 @@ pub(crate) struct BatchJournal {
     pool: SqlitePool,
     runtime: Handle,
     keys: Vec<String>,
+    watch: Arc<Watch>,
     next: i64,
 }
 
 impl BatchJournal {
-    /// The journal of the jobs with these keys.
-    pub(crate) fn new(pool: SqlitePool, runtime: Handle, keys: Vec<String>) -> Self {
-        Self { pool, runtime, keys, next: 0 }
+    /// The journal of the jobs with these keys. To be called within a runtime.
+    pub(crate) fn new(engine: &Engine, keys: Vec<String>) -> Self {
+        Self { pool: engine.ledger.pool.clone(), runtime: Handle::current(), keys, watch: Arc::clone(&engine.watch), next: 0 }
     }
 }
 
@@ -43,6 +48,7 @@ impl Journal for BatchJournal {
         let query = sqlx::query(
             "INSERT INTO journal (job, phase, seq, what) SELECT value ->> 0, 'undo', value ->> 1, value ->> 2 FROM json_each($1)",
         );
+        let _under_way = self.watch.begin("the journal");
         self.runtime.block_on(query.bind(encode(&rows)?).execute(&self.pool))?;
         Ok(())
     }

@@ -50,7 +50,7 @@ use self::plan::Plan;
 use self::undo::{Undo, is_cut, undo_all};
 use crate::ledger::Ledger;
 use crate::store::{Store, StoreError};
-use crate::system::{System, SystemError};
+use crate::system::{System, SystemError, Watch, Watched};
 
 pub use run::BatchProgress;
 pub(crate) use run::Running;
@@ -72,6 +72,8 @@ pub struct UnsealError(pub String);
 /// Everything a job needs: the host, the memory of what was applied, and the key to sealed values.
 pub struct Engine {
     pub(crate) system: Arc<dyn System>,
+    /// What is under way on it, and in the database.
+    pub(crate) watch: Arc<Watch>,
     pub(crate) ledger: Ledger,
     pub(crate) unsealer: Arc<dyn Unsealer>,
     /// How many things are done at once for a batch.
@@ -151,7 +153,9 @@ impl Engine {
     pub async fn open(store: &Store, system: Arc<dyn System>, unsealer: Arc<dyn Unsealer>) -> Result<Self, StoreError> {
         let ledger = Ledger::open(store).await?;
         let (turn, waiting_outside) = (Mutex::new(()), std::sync::Mutex::default());
-        Ok(Self { system, ledger, unsealer, threads: THREADS, patience: PATIENCE, turn, waiting_outside })
+        let watch = Arc::new(Watch::default());
+        let system = Arc::new(Watched { host: system, watch: Arc::clone(&watch) });
+        Ok(Self { system, watch, ledger, unsealer, threads: THREADS, patience: PATIENCE, turn, waiting_outside })
     }
 
     /// The same engine, doing one thing after another, always in the same order.

@@ -3,7 +3,6 @@
 use std::sync::{Arc, mpsc as go};
 
 use shared::events::StepReport;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -60,7 +59,7 @@ impl Running {
     pub(crate) fn begin(engine: &Engine, keys: Vec<String>, plans: Arc<Vec<Plan>>) -> Self {
         let (sender, messages) = mpsc::unbounded_channel();
         let (go, wait) = go::channel();
-        let mut journal = BatchJournal::new(engine.ledger.pool.clone(), Handle::current(), keys.clone());
+        let mut journal = BatchJournal::new(engine, keys.clone());
         let (system, carried, pace) =
             (engine.system.clone(), Arc::clone(&plans), Pace { threads: engine.threads, patience: engine.patience });
         let thread = tokio::task::spawn_blocking(move || {
@@ -168,7 +167,10 @@ impl Running {
                 End::Failed(_) | End::Blocked(_) | End::Apart(_) => undone.push(self.keys[*job].as_str()),
             }
         }
-        engine.ledger.commit(&done, &undone).await?;
+        {
+            let _under_way = engine.watch.begin("the ledger");
+            engine.ledger.commit(&done, &undone).await?;
+        }
         let unfinished: Vec<usize> = (0..ended.len())
             .filter(|index| matches!(ended[*index].1.end, End::Done) && !self.plans[ended[*index].0].finish.is_empty())
             .collect();

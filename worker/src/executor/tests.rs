@@ -87,7 +87,7 @@ impl Scene {
     }
 
     /// Hands jobs over, as the bus does.
-    async fn hand_over(&self, jobs: &[JobEnvelope]) {
+    pub(crate) async fn hand_over(&self, jobs: &[JobEnvelope]) {
         for job in jobs {
             assert_eq!(inbox_receive(&self.worker.store.pool, job).await.unwrap(), Received::Kept);
             self.worker.job_came.notify_one();
@@ -112,7 +112,7 @@ impl Scene {
     }
 
     /// Waits until jobs have been applied.
-    async fn applied(&self, jobs: &[JobEnvelope]) {
+    pub(crate) async fn applied(&self, jobs: &[JobEnvelope]) {
         for job in jobs {
             let outcome = self.outcome(job).await;
             assert_eq!(outcome.verdict, Verdict::Applied, "{} {:#?}", job.resource, outcome.steps);
@@ -120,7 +120,7 @@ impl Scene {
     }
 
     /// Works while something goes on, and until all is done that it has begun.
-    async fn work(&self, meanwhile: impl AsyncFnOnce()) {
+    pub(crate) async fn work(&self, meanwhile: impl AsyncFnOnce()) {
         let shutdown = CancellationToken::new();
         let script = async {
             meanwhile().await;
@@ -132,12 +132,12 @@ impl Scene {
 
 /// A tenant with an account, a pool and sites.
 #[derive(Clone, Copy)]
-struct Tenant {
+pub(crate) struct Tenant {
     number: u32,
     account: AccountId,
 }
 
-fn tenants<const N: usize>() -> [Tenant; N] {
+pub(crate) fn tenants<const N: usize>() -> [Tenant; N] {
     std::array::from_fn(|number| Tenant { number: u32::try_from(number).unwrap(), account: AccountId::new() })
 }
 
@@ -158,11 +158,11 @@ fn job(account: AccountId, resource: ResourceKey, job: Job) -> JobEnvelope {
 }
 
 impl Tenant {
-    fn user(self) -> shared::names::LinuxUser {
+    pub(crate) fn user(self) -> shared::names::LinuxUser {
         format!("tenant{}", self.number).parse().unwrap()
     }
 
-    fn account(self) -> JobEnvelope {
+    pub(crate) fn account(self) -> JobEnvelope {
         let spec = AccountSpec {
             user: self.user(),
             uid: (200_001 + self.number).try_into().unwrap(),

@@ -75,7 +75,7 @@ pub(super) struct Program {
 }
 
 /// Long enough for a slow disk, short enough to notice a hang.
-const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 /// What is kept of a program's output: 10,000 accounts have 30,000 units, some 100 bytes each where systemd lists them.
 const OUTPUT_LIMIT: u64 = 8 * 1024 * 1024;
 

@@ -5,6 +5,7 @@
 //! **No link is ever followed**: the directory of every path is opened component by component beneath `/` with links
 //! refused, and the last component is never resolved.
 
+mod around;
 mod command;
 #[cfg(feature = "testing")]
 pub mod crashing;
@@ -24,6 +25,7 @@ mod services;
 mod stage;
 mod systemd_bus;
 mod users;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -47,6 +49,7 @@ pub use probe::{PHP_PROBE_PATH, PROBE_PATH};
 pub(crate) use services::NFT;
 pub(crate) use stage::NGINX_TREE;
 pub use stage::stage_child;
+pub(crate) use watched::{HANGS_AFTER, Watch, Watched};
 
 /// Everything the worker can see and do on a host. The real one is [`Host`].
 ///

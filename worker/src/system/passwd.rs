@@ -21,7 +21,7 @@ use crate::engine::image::{Content, FileImage, Owner};
 /// The directory of the files.
 pub(super) const ETC: &str = "/etc";
 /// lckpwdf(3) gives up after 15 s; a crowd of other tools may take a little longer.
-const LOCK_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LOCK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Removes users and the groups of their names, and from all other groups. Fine if there is none.
 ///

@@ -17,7 +17,9 @@ pub(super) const SYSTEMCTL: &str = "/usr/bin/systemctl";
 pub(crate) const NFT: &str = "/usr/sbin/nft";
 const SSHD: &str = "/usr/sbin/sshd";
 /// A unit may take this long to start or stop; systemd's own limits in the units are shorter.
-const UNIT_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const UNIT_LIMIT: Duration = Duration::from_secs(60);
+/// The log of a unit is read at once, or not at all.
+pub(super) const LOG_LIMIT: Duration = Duration::from_secs(5);
 /// Where candidates lie while a daemon looks at them. root's, and passable for whom it runs as.
 pub(super) const CANDIDATES: &str = "/run/gantry-candidates";
 
@@ -39,7 +41,7 @@ fn systemctl(verb: &str, units: &[&str]) -> Result<(), SystemError> {
 /// The last lines of a unit's log: the reason is there, not in what systemctl prints.
 pub(super) fn recent_log(unit: &str) -> String {
     let journal = Program::new("/usr/bin/journalctl").arg("--unit").arg(unit).arg("--lines=8").arg("--no-pager").arg("--output=cat");
-    journal.limit(Duration::from_secs(5)).run().map_or_else(|_| String::new(), |log| cut(format!("\n{}", log.stdout), 2048))
+    journal.limit(LOG_LIMIT).run().map_or_else(|_| String::new(), |log| cut(format!("\n{}", log.stdout), 2048))
 }
 
 pub(super) fn units(units: &[&str]) -> Result<Vec<UnitState>, SystemError> {

@@ -26,7 +26,7 @@ const SCRATCH: &str = "/run/gantry-stage";
 /// The very program that runs, also after an upgrade has put another one in its place.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 /// 10,000 sites take nginx 5 s; twice that, and twice again for a busy machine.
-const TEST_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const TEST_LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Serialize, Deserialize)]
 struct Request {

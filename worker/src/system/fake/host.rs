@@ -104,11 +104,11 @@ impl System for FakeSystem {
 
     fn write_file(&self, file: &FileImage) -> Result<(), SystemError> {
         let node = Node::File { owner: file.owner, mode: file.mode, content: file.content.0.clone() };
-        self.lock().change(&shown(&file.path), |state| state.put(&file.path, node))
+        self.change(&shown(&file.path), |state| state.put(&file.path, node))
     }
 
     fn create_file(&self, file: &FileImage) -> Result<(), SystemError> {
-        self.lock().change(&shown(&file.path), |state| match state.node(&file.path) {
+        self.change(&shown(&file.path), |state| match state.node(&file.path) {
             Some(Node::File { .. }) => Ok(()),
             Some(Node::Directory { .. } | Node::Link { .. } | Node::Pipe) => {
                 Err(SystemError::Obstructed { path: file.path.clone(), found: "no plain file", expected: "a file" })
@@ -118,7 +118,7 @@ impl System for FakeSystem {
     }
 
     fn remove_file(&self, path: &Path) -> Result<(), SystemError> {
-        self.lock().change(&shown(path), |state| {
+        self.change(&shown(path), |state| {
             if let Some(Node::Directory { .. }) = state.node(path) {
                 return Err(file_error("remove", path, io::ErrorKind::IsADirectory));
             }
@@ -128,11 +128,11 @@ impl System for FakeSystem {
     }
 
     fn link(&self, path: &Path, target: &Path) -> Result<(), SystemError> {
-        self.lock().change(&shown(path), |state| state.put(path, Node::Link { target: target.to_owned() }))
+        self.change(&shown(path), |state| state.put(path, Node::Link { target: target.to_owned() }))
     }
 
     fn ensure_directory(&self, directory: &DirectoryImage) -> Result<(), SystemError> {
-        self.lock().change(&shown(&directory.path), |state| {
+        self.change(&shown(&directory.path), |state| {
             state.in_directory(&directory.path)?;
             if !matches!(state.node(&directory.path), None | Some(Node::Directory { .. })) {
                 return Err(SystemError::Obstructed { path: directory.path.clone(), found: "no directory", expected: "a directory" });
@@ -144,7 +144,7 @@ impl System for FakeSystem {
     }
 
     fn remove_directory(&self, path: &Path) -> Result<(), SystemError> {
-        self.lock().change(&shown(path), |state| {
+        self.change(&shown(path), |state| {
             if !state.below(path).is_empty() {
                 return Err(file_error("remove", path, io::ErrorKind::DirectoryNotEmpty));
             }
@@ -154,7 +154,7 @@ impl System for FakeSystem {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), SystemError> {
-        self.lock().change(&shown(from), |state| {
+        self.change(&shown(from), |state| {
             state.in_directory(to)?;
             match (state.node(from).is_some(), state.node(to).is_some()) {
                 (true, false) => {}
@@ -177,7 +177,7 @@ impl System for FakeSystem {
     }
 
     fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError> {
-        self.lock().change(&shown(path), |state| {
+        self.change(&shown(path), |state| {
             // What lies deepest sorts last.
             let mut tree: Vec<PathBuf> = state.host.nodes.keys().filter(|key| key.starts_with(path)).cloned().collect();
             let left = tree.len().saturating_sub(most);
@@ -218,7 +218,7 @@ impl System for FakeSystem {
     }
 
     fn add_users(&self, users: &[&UserImage]) -> Result<(), SystemError> {
-        self.lock().change(&names(users.iter().map(|user| &user.name)), |state| {
+        self.change(&names(users.iter().map(|user| &user.name)), |state| {
             for user in users {
                 state.host.groups.remove(user.name.as_str());
                 state.host.users.entry(user.name.to_string()).or_insert_with(|| made(user));
@@ -228,7 +228,7 @@ impl System for FakeSystem {
     }
 
     fn remove_users(&self, gone: &[&LinuxUser]) -> Result<(), SystemError> {
-        self.lock().change(&names(gone), |state| {
+        self.change(&names(gone), |state| {
             state.host.users.retain(|name, _| gone.iter().all(|user| user.as_str() != name));
             state.host.groups.retain(|name, _| gone.iter().all(|user| user.as_str() != name));
             Ok(())
@@ -236,7 +236,7 @@ impl System for FakeSystem {
     }
 
     fn set_passwords(&self, fields: &[(&LinuxUser, &str)]) -> Result<(), SystemError> {
-        self.lock().change(&names(fields.iter().map(|(name, _)| name)), |state| {
+        self.change(&names(fields.iter().map(|(name, _)| name)), |state| {
             for (name, field) in fields {
                 (*field).clone_into(&mut state.user_mut(name)?.password);
             }
@@ -245,7 +245,7 @@ impl System for FakeSystem {
     }
 
     fn set_expiries(&self, days: &[(&LinuxUser, Option<i64>)]) -> Result<(), SystemError> {
-        self.lock().change(&names(days.iter().map(|(name, _)| name)), |state| {
+        self.change(&names(days.iter().map(|(name, _)| name)), |state| {
             for (name, day) in days {
                 state.user_mut(name)?.expires = *day;
             }
@@ -254,7 +254,7 @@ impl System for FakeSystem {
     }
 
     fn end_processes(&self, _uids: &[u32]) -> Result<(), SystemError> {
-        self.lock().change("processes", |_| Ok(()))
+        self.change("processes", |_| Ok(()))
     }
 
     fn units(&self, units: &[&str]) -> Result<Vec<UnitState>, SystemError> {
@@ -269,21 +269,22 @@ impl System for FakeSystem {
     }
 
     fn start_units(&self, units: &[&str]) -> Result<(), SystemError> {
-        self.lock().change(&names(units), |state| {
+        self.change(&names(units), |state| {
             state.host.active.extend(units.iter().map(|unit| (*unit).to_owned()));
             Ok(())
         })
     }
 
     fn stop_units(&self, units: &[&str]) -> Result<(), SystemError> {
-        self.lock_once_free(units).change(&names(units), |state| {
+        drop(self.lock_once_free(units));
+        self.change(&names(units), |state| {
             state.host.active.retain(|unit| !units.contains(&unit.as_str()));
             Ok(())
         })
     }
 
     fn reload_unit(&self, unit: &str) -> Result<(), SystemError> {
-        self.lock().change(unit, |state| {
+        self.change(unit, |state| {
             state.flushed &= unit != FIREWALL;
             Ok(())
         })
@@ -298,7 +299,7 @@ impl System for FakeSystem {
     }
 
     fn load_units(&self) -> Result<(), SystemError> {
-        self.lock().change("units", |_| Ok(()))
+        self.change("units", |_| Ok(()))
     }
 
     fn test_nginx(&self, changes: &[StagedChange], live: LiveTest) -> Result<NginxTest, SystemError> {
@@ -313,7 +314,7 @@ impl System for FakeSystem {
     }
 
     fn reload_nginx(&self) -> Result<(), SystemError> {
-        self.lock().change("signal nginx", |state| {
+        self.change("signal nginx", |state| {
             state.reloads += 1;
             if state.deaf {
                 return Err(SystemError::ReloadRefused { said: "[emerg] made to refuse".to_owned() });

@@ -7,16 +7,19 @@
 mod by_hand;
 mod host;
 mod nginx;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use shared::names::PhpVersion;
 
-use super::{CommandError, SystemError};
+use self::trouble::Planned;
+use super::SystemError;
 use crate::engine::image::{Acl, Owner, UserImage, UserRecord};
+
+pub use trouble::Trouble;
 
 /// A host in memory.
 #[derive(Debug)]
@@ -70,39 +73,14 @@ pub enum Node {
     Pipe,
 }
 
-/// What is to happen at the n-th changing call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// It fails and has no effect.
-    Fail,
-    /// It takes too long and has no effect.
-    TimeOut,
-    /// The worker is cut off before it.
-    CutBefore,
-    /// The worker is cut off after it.
-    CutAfter,
-    /// It runs into a fault of the worker's own.
-    Panic,
-}
-
-/// Trouble to come.
-#[derive(Debug, Clone)]
-struct Planned {
-    trouble: Trouble,
-    /// Among the changes of things whose path or name contains this, the number of the first that goes wrong, and how many do.
-    of: String,
-    first: usize,
-    times: usize,
-    /// How many there have been.
-    seen: usize,
-}
-
 #[derive(Debug)]
 struct State {
     host: Snapshot,
     php: Vec<PhpVersion>,
     changes: usize,
     trouble: Option<Planned>,
+    /// What stalls, until it is let go.
+    stalled: Option<String>,
     /// A file that somebody saves just before a change of a thing.
     at_change: Option<(String, PathBuf, Node)>,
     cut: bool,
@@ -166,6 +144,7 @@ impl FakeSystem {
             php,
             changes: 0,
             trouble: None,
+            stalled: None,
             at_change: None,
             cut: false,
             systemd_silent: false,
@@ -193,31 +172,6 @@ impl FakeSystem {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.lock().host.clone()
-    }
-
-    /// How many changing calls there have been since [`Self::trouble_at`] or the start.
-    #[must_use]
-    pub fn changes(&self) -> usize {
-        self.lock().changes
-    }
-
-    /// Counts from here, and has the n-th changing call (from 0) go wrong.
-    pub fn trouble_at(&self, call: usize, trouble: Trouble) {
-        self.trouble_of("", call, 1, trouble);
-    }
-
-    /// Counts from here, and has changes of things whose path or name contains a text go wrong: the n-th of them (from 0), and
-    /// as many in all as are given.
-    pub fn trouble_of(&self, of: &str, first: usize, times: usize, trouble: Trouble) {
-        let mut state = self.lock();
-        state.changes = 0;
-        state.trouble = Some(Planned { trouble, of: of.to_owned(), first, times, seen: 0 });
-    }
-
-    /// Whether the trouble asked for has not come yet.
-    #[must_use]
-    pub fn is_trouble_to_come(&self) -> bool {
-        self.lock().trouble.as_ref().is_some_and(|planned| planned.seen <= planned.first)
     }
 
     /// No more trouble; a cut-off worker can start again.
@@ -272,7 +226,10 @@ impl FakeSystem {
 
     /// What was held goes on.
     pub fn let_go(&self) {
-        self.lock().held.clear();
+        let mut state = self.lock();
+        state.held.clear();
+        state.stalled = None;
+        drop(state);
         self.let_go.notify_all();
     }
 
@@ -346,18 +303,6 @@ fn made(user: &UserImage) -> UserRecord {
     }
 }
 
-impl Planned {
-    /// What happens to a change of this subject.
-    fn at(&mut self, subject: &str) -> Option<Trouble> {
-        if !subject.contains(&self.of) {
-            return None;
-        }
-        let number = self.seen;
-        self.seen += 1;
-        (self.first..self.first + self.times).contains(&number).then_some(self.trouble)
-    }
-}
-
 impl State {
     /// What was cut off sees nothing any more.
     fn alive(&self) -> Result<(), SystemError> {
@@ -371,29 +316,5 @@ impl State {
             return Err(SystemError::Service { unit: "systemd".to_owned(), reason: "does not answer".to_owned() });
         }
         Ok(self.host.active.clone())
-    }
-
-    /// A changing call, counted and troubled.
-    fn change<T>(&mut self, subject: &str, effect: impl FnOnce(&mut Self) -> Result<T, SystemError>) -> Result<T, SystemError> {
-        self.alive()?;
-        self.changes += 1;
-        if let Some((_, path, node)) = self.at_change.take_if(|(of, ..)| of == subject) {
-            self.host.nodes.insert(path, node);
-        }
-        match self.trouble.as_mut().and_then(|planned| planned.at(subject)) {
-            None => effect(self),
-            Some(Trouble::Fail) => Err(SystemError::Os { doing: "do as told", source: std::io::Error::other("made to fail") }),
-            Some(Trouble::TimeOut) => Err(CommandError::TimedOut { command: subject.to_owned(), limit: Duration::ZERO }.into()),
-            Some(Trouble::CutBefore) => {
-                self.cut = true;
-                Err(SystemError::Interrupted)
-            }
-            Some(Trouble::Panic) => panic!("made to panic"),
-            Some(Trouble::CutAfter) => {
-                effect(self)?;
-                self.cut = true;
-                Err(SystemError::Interrupted)
-            }
-        }
     }
 }
