@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use shared::events::{Configured, Event, Outcome, SiteConfiguration, Verdict};
+use shared::failure::FailureCode;
 use shared::ids::{AccountId, JobId};
 use shared::jobs::{Job, JobEnvelope};
 use tokio::sync::mpsc;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use self::update::{Download, is_update};
 use crate::drift::report_set_aside;
 use crate::inbox::{Turn, inbox_end, inbox_postpone, inbox_step_back, inbox_waiting};
-use crate::includes::{Looked, set_aside_cause};
+use crate::includes::{Looked, look, name_includes, set_aside_cause};
 use crate::ledger::Ledger;
 use crate::obstacle::Obstacle;
 use crate::outbox::outbox_insert;
@@ -269,13 +270,11 @@ impl<'a> Executor<'a> {
                     let (envelope, carried) = *ended_job;
                     let tries = self.under_way.remove(&envelope.id).map_or(0, |job| job.tries);
                     match carried {
-                        Carried::Ended(outcome) if is_passing(&outcome) && tries < PASSING_TRIES => {
-                            self.postpone(&envelope, tries).await?;
-                        }
-                        Carried::Ended(outcome) if tries < PASSING_TRIES && self.sets_aside(refusal(&outcome)).await? => {
+                        Carried::Ended(outcome) if tries < PASSING_TRIES && self.may_go_on(&envelope, &outcome).await? => {
                             self.postpone(&envelope, tries).await?;
                         }
                         Carried::Ended(mut outcome) => {
+                            name_includes(self.worker, &envelope, &mut outcome).await?;
                             log_end(&envelope, &outcome);
                             configured.extend(self.configuration(&envelope, &outcome));
                             if let Some(record) = &mut outcome.record {
@@ -293,19 +292,35 @@ impl<'a> Executor<'a> {
         self.end(outcomes, configured).await?;
         // Without the file that nginx refuses they go on at once.
         let said = blocked.first().map(|(said, _, _)| said.clone()).unwrap_or_default();
-        if !self.sets_aside(&said).await? {
+        if !self.sets_aside(&said, None).await? {
             Obstacle::meet(&mut self.obstacle, self.worker, blocked);
         }
         Ok(())
     }
 
-    /// Sets the include file aside that nginx refuses, if it is one, and has the panel told.
-    async fn sets_aside(&self, said: &str) -> Result<bool, StoreError> {
-        let aside = set_aside_cause(&self.worker.engine, &self.worker.store.pool, said).await?;
-        if aside == Some(Looked::Changed) {
-            report_set_aside(self.worker).await?;
-        }
+    /// Whether it may be good to try again: by itself, or since an include file was the cause that has been set aside by now.
+    async fn may_go_on(&self, envelope: &JobEnvelope, outcome: &Outcome) -> Result<bool, StoreError> {
+        let aside = match outcome.verdict {
+            // nginx did not take its configuration up, or a site does not answer with it.
+            Verdict::Failed { code: FailureCode::ServiceDown | FailureCode::ProbeFailed, .. } => {
+                let looked = look(&self.worker.engine, &self.worker.store.pool).await?;
+                self.tell_of(Some(looked)).await?;
+                looked == Looked::Changed
+            }
+            Verdict::Failed { .. } | Verdict::Applied | Verdict::Superseded => self.sets_aside(refusal(outcome), Some(envelope)).await?,
+        };
+        Ok(aside || is_passing(outcome))
+    }
+
+    /// Sets the include files aside that nginx refuses, if there are such, and has the panel told.
+    async fn sets_aside(&self, said: &str, of: Option<&JobEnvelope>) -> Result<bool, StoreError> {
+        let aside = set_aside_cause(&self.worker.engine, &self.worker.store.pool, said, of).await?;
+        self.tell_of(aside).await?;
         Ok(aside.is_some())
+    }
+
+    async fn tell_of(&self, aside: Option<Looked>) -> Result<(), StoreError> {
+        if aside == Some(Looked::Changed) { report_set_aside(self.worker).await } else { Ok(()) }
     }
 
     /// What a site's state has become.

@@ -94,18 +94,6 @@ impl Scene {
         }
     }
 
-    /// Waits until a job has ended.
-    async fn outcome(&self, job: &JobEnvelope) -> Outcome {
-        loop {
-            let query = sqlx::query_scalar("SELECT outcome FROM ended WHERE job = $1").bind(job.id.to_string());
-            let ended: Option<String> = query.fetch_optional(&self.worker.store.pool).await.unwrap();
-            match ended {
-                Some(outcome) => return serde_json::from_str(&outcome).unwrap(),
-                None => self.worker.event_came.notified().await,
-            }
-        }
-    }
-
     /// How often an ended job was begun.
     async fn begun(&self, job: &JobEnvelope) -> u32 {
         self.outcome(job).await.record.unwrap().begun
@@ -116,6 +104,18 @@ impl Scene {
         for job in jobs {
             let outcome = self.outcome(job).await;
             assert_eq!(outcome.verdict, Verdict::Applied, "{} {:#?}", job.resource, outcome.steps);
+        }
+    }
+
+    /// Waits until a job has ended.
+    pub(crate) async fn outcome(&self, job: &JobEnvelope) -> Outcome {
+        loop {
+            let query = sqlx::query_scalar("SELECT outcome FROM ended WHERE job = $1").bind(job.id.to_string());
+            let ended: Option<String> = query.fetch_optional(&self.worker.store.pool).await.unwrap();
+            match ended {
+                Some(outcome) => return serde_json::from_str(&outcome).unwrap(),
+                None => self.worker.event_came.notified().await,
+            }
         }
     }
 
@@ -173,7 +173,7 @@ impl Tenant {
         job(self.account, ResourceKey::Account(self.account), Job::Account(spec))
     }
 
-    fn pool(self) -> JobEnvelope {
+    pub(crate) fn pool(self) -> JobEnvelope {
         let spec = PhpPoolSpec {
             user: self.user(),
             uid: (200_001 + self.number).try_into().unwrap(),
@@ -184,11 +184,11 @@ impl Tenant {
         job(self.account, ResourceKey::PhpPool(PhpPoolId::new()), Job::PhpPool(spec))
     }
 
-    fn domain(self, which: u32) -> String {
+    pub(crate) fn domain(self, which: u32) -> String {
         format!("site{which}.of{}.example", self.number)
     }
 
-    fn site(self, which: u32) -> JobEnvelope {
+    pub(crate) fn site(self, which: u32) -> JobEnvelope {
         let domain = self.domain(which);
         let spec = SiteSpec {
             user: self.user(),

@@ -3,8 +3,9 @@
 use tempfile::TempDir;
 use worker::includes::{Looked, look, set_aside_list};
 use worker::store::Store;
+use worker::system::fake::Trouble;
 
-use crate::support::{Lab, account, site};
+use crate::support::{Lab, account, pool, site};
 
 const OF_SITE: &str = "/etc/nginx/gantry.d/site/shop.example/extra.conf";
 
@@ -107,4 +108,92 @@ async fn a_file_that_nginx_refuses_without_naming_it_is_found_among_those_that_h
     let nodes = lab.host.snapshot().nodes;
     assert!([read, good].iter().all(|path| nodes.contains_key(std::path::Path::new(path))));
     assert_eq!(lab.host.reloads(), 2, "the good one was taken up");
+}
+
+#[tokio::test]
+async fn what_an_include_says_of_everybodys_requests_is_not_said_of_the_probe() {
+    let (lab, store, _directory) = lab().await;
+    lab.applied(&[pool(1, |_| ()), site(31, "php.example", 1, |_| ())]).await;
+    lab.host.put("/etc/nginx/gantry.d/site/php.example", worker::system::fake::Node::directory());
+    lab.host.put_file("/etc/nginx/gantry.d/server/moved.conf", "return 503;\n");
+    lab.host.put_file("/etc/nginx/gantry.d/site/php.example/closed.conf", "deny all;\n");
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Same);
+    lab.applied(&[
+        pool(2, |spec| spec.settings.memory_limit_mib = 300),
+        site(31, "php.example", 2, |spec| spec.aliases = vec!["www.php.example".parse().unwrap()]),
+        site(32, "new.example", 1, |_| ()),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_with_which_a_site_no_longer_answers_is_set_aside_with_what_it_answers() {
+    let (lab, store, _directory) = lab().await;
+    lab.applied(&[site(31, "other.example", 1, |spec| spec.kind = shared::jobs::SiteKind::Static)]).await;
+    let good = ["/etc/nginx/gantry.d/account/shop/a.conf", "/etc/nginx/gantry.d/server/z.conf"];
+    good.iter().for_each(|path| lab.host.put_file(path, "add_header X-Shop yes;\n"));
+    lab.host.put_file(OF_SITE, "limit_rate 1;\n");
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Changed);
+    let said = "with it shop.example does not answer as it should: HTTP/1.1 200 OK: a byte a second";
+    assert_eq!(set_aside(&store).await, [(format!("{OF_SITE}.broken"), said.to_owned())]);
+    let files = || lab.host.snapshot().nodes.into_keys().filter(|path| path.starts_with("/etc/nginx/gantry.d")).collect::<Vec<_>>();
+    assert!(good.iter().all(|path| files().contains(&std::path::PathBuf::from(path))), "{:?}", files());
+    assert!(lab.host.snapshot().serving.iter().all(|vhost| vhost.instead.is_none()));
+    // What did not answer before for another reason is not these files' fault.
+    lab.host.take("/etc/nginx/sites-enabled/other.example.conf");
+    lab.host.put_file(good[0], "add_header X-Shop no;\n");
+    let before = files();
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Same);
+    assert_eq!(files(), before);
+    let reloads = lab.host.reloads();
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Same);
+    assert_eq!(lab.host.reloads(), reloads, "it has been taken up");
+}
+
+#[tokio::test]
+async fn two_files_that_each_keep_a_site_from_answering_are_both_set_aside() {
+    let (lab, store, _directory) = lab().await;
+    let both = ["/etc/nginx/gantry.d/server/slow.conf", OF_SITE];
+    both.iter().for_each(|path| lab.host.put_file(path, "limit_rate 1;\n"));
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Changed);
+    let aside: Vec<String> = set_aside(&store).await.into_iter().map(|(path, _)| path).collect();
+    assert_eq!(aside, both.map(|path| format!("{path}.broken")));
+    assert!(lab.host.snapshot().serving.iter().all(|vhost| vhost.instead.is_none()));
+}
+
+#[tokio::test]
+async fn a_file_for_which_nginx_refuses_to_read_its_configuration_is_set_aside() {
+    let (lab, store, _directory) = lab().await;
+    let good = "/etc/nginx/gantry.d/account/shop/good.conf";
+    lab.host.put_file(good, "add_header X-Shop yes;\n");
+    lab.host.put_file(OF_SITE, "listen 22;\n");
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Changed);
+    let said = "[emerg] bind() to 0.0.0.0:22 failed (98: Address already in use)";
+    assert_eq!(set_aside(&store).await, [(format!("{OF_SITE}.broken"), said.to_owned())]);
+    assert!(lab.host.snapshot().nodes.contains_key(std::path::Path::new(good)));
+    let reloads = lab.host.reloads();
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Same);
+    assert_eq!(lab.host.reloads(), reloads, "what is left was taken up");
+    // One that is refused for something else has none of them set aside.
+    lab.host.refuse_reloads();
+    lab.host.put_file(good, "add_header X-Shop no;\n");
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Same);
+    assert_eq!(set_aside(&store).await.len(), 1);
+    assert!(lab.host.snapshot().nodes.contains_key(std::path::Path::new(good)));
+}
+
+#[tokio::test]
+async fn a_file_that_is_away_when_the_worker_is_cut_off_is_put_back() {
+    let (lab, store, _directory) = lab().await;
+    let good = "/etc/nginx/gantry.d/account/shop/good.conf";
+    lab.host.put_file(good, "add_header X-Shop yes;\n");
+    lab.host.put_file(OF_SITE, "limit_rate 1;\n");
+    // The first reload takes the files up; the second finds the good one away.
+    lab.host.trouble_of("signal nginx", 1, 1, Trouble::CutBefore);
+    look(&lab.engine, &store.pool).await.unwrap();
+    lab.host.heal();
+    let there = |path: &str| lab.host.snapshot().nodes.contains_key(std::path::Path::new(path));
+    assert!(!there(good), "it was cut off elsewhere");
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Changed);
+    assert!(there(good) && !there(OF_SITE) && there(&format!("{OF_SITE}.broken")));
 }

@@ -106,6 +106,39 @@ fn an_include_file_is_taken_up_by_itself_and_a_broken_one_is_set_aside_while_oth
 }
 
 #[test]
+fn an_include_that_closes_a_site_holds_up_no_job_and_one_that_takes_a_used_port_is_set_aside() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("closedclient");
+    let account = panel.account(&client, "closeduser");
+    let site = panel.site(&account, "closed.localhost", "8.2");
+    let page = format!("/sites/{site}");
+    panel.until_state(&page, "Active");
+    let own = "/etc/nginx/gantry.d/site/closed.localhost";
+    lab.exec(&["mkdir", "-p", own]);
+    let closings = [
+        ("return 503;", 503),
+        ("return 301 https://elsewhere.localhost$request_uri;", 301),
+        ("auth_basic members; auth_basic_user_file /etc/nginx/nobody;", 401),
+        ("satisfy any; deny all;", 403),
+    ];
+    for (number, (text, status)) in closings.into_iter().enumerate() {
+        lab.write(&format!("{own}/closed.conf"), &format!("{text}\n"));
+        until_drift_says(&world, "nginx has taken it up", |_| lab.fetch("closed.localhost", "/").0 == status);
+        let alias = format!("www{number}.closed.localhost");
+        panel.submit(&format!("{page}/edit"), &[("aliases", &alias), ("document_root", "closed.localhost"), ("php", "8.2")]);
+        panel.until_state(&page, "Active");
+        assert_eq!(lab.fetch(&alias, "/").0, status, "{text}");
+        assert!(lab.succeeds(&["test", "-e", &format!("{own}/closed.conf")]), "{text}");
+    }
+    lab.write(&format!("{own}/port.conf"), "listen 22;\n");
+    until_drift_says(&world, "it is set aside", |text| text.contains(&format!("{own}/port.conf.broken")) && text.contains("bind() to"));
+    assert!(lab.succeeds(&["test", "-e", &format!("{own}/closed.conf")]));
+    lab.exec(&["rm", "-r", own]);
+    until_drift_says(&world, "nothing is set aside any more", |text| !text.contains("set aside"));
+}
+
+#[test]
 fn a_preview_is_what_is_then_done_and_an_earlier_generation_comes_back() {
     let Some(world) = world() else { return };
     let (panel, lab) = (&world.panel, &world.lab);

@@ -81,6 +81,7 @@ const STATIC_BODY: &str = "    location / {\n        try_files $uri $uri/ =404;\
 /// What PHP is told of a request is said once, by [`baseline`]: said in each vhost it is a third of what nginx reads.
 fn php_body(socket: &str, generation: Generation) -> String {
     // The socket in a variable: a literal one makes nginx compare it with every other (2.4 times slower at 10,000 sites).
+    // What an admin's include says of everybody's requests (a password, addresses, limits) is not said of the probe.
     format!(
         "    set $gantry_php unix:{socket};\n\n    \
          location / {{\n        try_files $uri $uri/ /index.php?$args;\n    }}\n    \
@@ -88,6 +89,8 @@ fn php_body(socket: &str, generation: Generation) -> String {
          fastcgi_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset;\n        \
          fastcgi_read_timeout {READ_TIMEOUT_S}s;\n        fastcgi_pass $gantry_php;\n    }}\n    \
          location = {PHP_PROBE_PATH} {{\n        access_log off;\n        \
+         satisfy all;\n        allow 127.0.0.1;\n        allow ::1;\n        deny all;\n        auth_basic off;\n        \
+         auth_request off;\n        limit_req zone=gantry_probes;\n        limit_conn gantry_sites {REQUESTS};\n        \
          fastcgi_param REQUEST_METHOD $request_method;\n        fastcgi_param SCRIPT_FILENAME {}/probe.php;\n        \
          fastcgi_param GANTRY_GENERATION {generation};\n        fastcgi_pass $gantry_php;\n    }}\n",
         paths::LIBRARY
@@ -121,11 +124,14 @@ fn probe(spec: &SiteSpec, generation: Generation, guard: &str) -> Result<String,
 
 /// What an admin has put beside our configuration: for all sites of the server, for the account's, for this one. A directory
 /// that is not there is no error to nginx, since each is asked for by a pattern.
+///
+/// What is said there at the level of `server` (`return`, `rewrite`, `if`) comes before every location, so a probe leaves that
+/// phase before it.
 fn includes(spec: &SiteSpec) -> Result<String, PlanError> {
     let [accounts, sites] = paths::INCLUDE_GROUPS;
     let (user, domain) = (word(spec.user.as_str())?, word(spec.domain.as_str())?);
     Ok(format!(
-        "    include {}/*.conf;\n    include {accounts}/{user}/*.conf;\n    include {sites}/{domain}/*.conf;\n",
+        "    if ($gantry_asked) {{\n        break;\n    }}\n    include {}/*.conf;\n    include {accounts}/{user}/*.conf;\n    include {sites}/{domain}/*.conf;\n",
         paths::INCLUDES_OF_ALL
     ))
 }
@@ -137,7 +143,7 @@ pub fn pool(settings: &PhpSettings) -> String {
 }
 
 /// What every vhost relies on, at the level `http`: room for long names, the log format, who counts as this host, what nobody
-/// may ask for (hidden files, and the probes from elsewhere), what PHP is told of a request, how many requests each site has
+/// may ask for (hidden files, and the probes from elsewhere), what is a probe, what PHP is told of a request, how many requests each site has
 /// under way (128 bytes a site: 10 MiB are enough for 80,000), and a server that answers nothing to names nobody has. Nothing
 /// here may be said in a distribution's nginx.conf too: nginx refuses what it reads twice at one level.
 #[must_use]
@@ -153,10 +159,13 @@ pub fn baseline(ipv6: bool) -> String {
          geo $gantry_local {{\n    default 0;\n    127.0.0.1 1;\n    ::1 1;\n}}\n\
          map \"$gantry_local:$uri\" $gantry_refused {{\n    volatile;\n    default 0;\n    \"1:{PROBE_PATH}\" 0;\n    \
          \"1:{PHP_PROBE_PATH}\" 0;\n    \"~/\\.(?!well-known/)\" 1;\n}}\n\
+         map \"$gantry_local:$uri\" $gantry_asked {{\n    volatile;\n    default 0;\n    \"1:{PROBE_PATH}\" 1;\n    \
+         \"1:{PHP_PROBE_PATH}\" 1;\n}}\n\
          include fastcgi_params;\nfastcgi_param DOCUMENT_ROOT $realpath_root;\n\
          fastcgi_param SCRIPT_FILENAME $realpath_root$fastcgi_script_name;\nfastcgi_param HTTP_PROXY \"\";\n\
          map $gantry_local $gantry_counted {{\n    default \"\";\n    0 $server_name;\n}}\n\
          limit_conn_zone $gantry_counted zone=gantry_sites:10m;\n\
+         limit_req_zone $gantry_counted zone=gantry_probes:32k rate=100r/s;\n\
          server {{\n    listen 80 default_server;\n{listen6}    server_name _;\n    server_tokens off;\n    access_log off;\n    return 444;\n}}\n"
     );
     text

@@ -5,15 +5,6 @@ use std::path::Path;
 use super::{FakeSystem, Node};
 use crate::engine::image::{Acl, Owner, UserRecord};
 
-/// Kept beside what tests put by hand.
-impl Node {
-    /// A directory of root's.
-    #[must_use]
-    pub fn directory() -> Self {
-        Self::Directory { owner: Owner::ROOT, mode: 0o755, acl: Acl::default() }
-    }
-}
-
 impl FakeSystem {
     /// Puts something there, as an admin or a tenant would.
     pub fn put(&self, path: &str, node: Node) {
@@ -80,5 +71,13 @@ impl FakeSystem {
     /// Has a unit run, as a first request starts a sleeping pool.
     pub fn start(&self, unit: &str) {
         self.lock().host.active.insert(unit.to_owned());
+    }
+}
+
+impl Node {
+    /// A directory of root's.
+    #[must_use]
+    pub fn directory() -> Self {
+        Self::Directory { owner: Owner::ROOT, mode: 0o755, acl: Acl::default() }
     }
 }

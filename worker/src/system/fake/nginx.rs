@@ -17,6 +17,10 @@ pub struct Vhost {
     pub generation: i64,
     /// Its pool's socket, if the probe asks PHP.
     pub socket: Option<String>,
+    /// What its probe answers instead, because of an admin's include.
+    pub instead: Option<String>,
+    /// What PHP's does.
+    pub instead_of_php: Option<String>,
 }
 
 type Nodes = BTreeMap<PathBuf, Node>;
@@ -86,17 +90,52 @@ pub(super) fn test(nodes: &Nodes) -> Check {
 
 /// The first file that nginx reads in a directory and that holds a text.
 fn first_with<'a>(text: &str, nodes: &'a Nodes, directory: &Path) -> Option<&'a Path> {
-    let included = nodes.iter().filter(|(path, _)| path.parent() == Some(directory) && path.extension().is_some_and(|end| end == "conf"));
+    let included = nodes.iter().filter(|(path, _)| path.parent() == Some(directory) && is_conf(path));
     let holds = |node: &Node| matches!(node, Node::File { content, .. } if String::from_utf8_lossy(content).contains(text));
     included.into_iter().find(|(_, node)| holds(node)).map(|(path, _)| path.as_path())
 }
 
 /// What a reload makes of a tree.
 pub(super) fn load(nodes: &Nodes) -> Vec<Vhost> {
-    configurations(nodes).into_iter().filter_map(|(_, text)| vhost(&text?)).collect()
+    configurations(nodes).into_iter().filter_map(|(_, text)| vhost(&text?, nodes)).collect()
 }
 
-fn vhost(text: &str) -> Option<Vhost> {
+/// Why the running nginx would refuse a tree that its test accepts: a port that somebody else has.
+pub(super) fn unbindable(nodes: &Nodes) -> Option<String> {
+    let texts = configurations(nodes).into_iter().filter_map(|(_, text)| text);
+    let taken = texts.flat_map(|text| included(&text, nodes)).any(|text| text.contains("listen 22;"));
+    taken.then(|| "[emerg] bind() to 0.0.0.0:22 failed (98: Address already in use)".to_owned())
+}
+
+/// The files that a vhost includes by pattern.
+fn included(text: &str, nodes: &Nodes) -> Vec<String> {
+    let directories = words(text, "include /").into_iter().flatten().filter_map(|path| path.strip_suffix("/*.conf").map(str::to_owned));
+    directories
+        .flat_map(|directory| {
+            let directory = Path::new("/").join(directory);
+            let files = nodes.iter().filter(|(path, _)| path.parent() == Some(&directory) && is_conf(path));
+            files.filter_map(|(_, node)| if let Node::File { content, .. } = node { Some(content) } else { None }).collect::<Vec<_>>()
+        })
+        .map(|content| String::from_utf8_lossy(content).into_owned())
+        .collect()
+}
+
+fn is_conf(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "conf")
+}
+
+fn vhost(text: &str, nodes: &Nodes) -> Option<Vhost> {
+    let includes = included(text, nodes);
+    let says = |directive: &str| includes.iter().any(|include| include.contains(directive));
+    let answers = |status: &str| Some(format!("HTTP/1.1 {status}"));
+    let instead = match () {
+        // No vhost guards its probe against this one.
+        () if says("limit_rate 1;") => answers("200 OK: a byte a second"),
+        () if says("return 503;") && !text.contains("if ($gantry_asked)") => answers("503 Service Temporarily Unavailable"),
+        () => None,
+    };
+    let shut = says("deny all;") && !text.contains("allow 127.0.0.1;");
+    let instead_of_php = instead.clone().or_else(|| answers("403 Forbidden").filter(|_| shut));
     let number = |marker: &str| -> Option<i64> {
         let digits: String = text.split(marker).nth(1)?.chars().take_while(char::is_ascii_digit).collect();
         digits.parse().ok()
@@ -104,7 +143,7 @@ fn vhost(text: &str) -> Option<Vhost> {
     let php = number("GANTRY_GENERATION ");
     let socket = php.and_then(|_| text.split("unix:").nth(1)?.split(';').next().map(str::to_owned));
     let site = text.split("\"site\":\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
-    Some(Vhost { names: names(text), site, generation: number("\"generation\":")?, socket })
+    Some(Vhost { names: names(text), site, generation: number("\"generation\":")?, socket, instead, instead_of_php })
 }
 
 fn names(text: &str) -> Vec<String> {
@@ -149,6 +188,10 @@ pub(super) fn probe(host: &Snapshot, silent: &BTreeSet<String>, domain: &str, qu
         return ProbeAnswer::Other("no answer: connection refused".to_owned());
     }
     let Some(vhost) = answering(&host.serving, domain) else { return ProbeAnswer::Unknown };
+    let instead = if question == Question::Vhost { &vhost.instead } else { &vhost.instead_of_php };
+    if let Some(other) = instead {
+        return ProbeAnswer::Other(other.clone());
+    }
     if question == Question::Vhost {
         let site = vhost.site.as_ref().and_then(|site| site.parse().ok());
         return ProbeAnswer::Serving { site, generation: vhost.generation, uid: None };
