@@ -13,7 +13,7 @@ use crate::state::AppState;
 use crate::store::account_list::AccountFilter;
 use crate::store::list::{Direction, Paging};
 use crate::store::operation_list::OperationFilter;
-use crate::store::user::{ClientFilter, ClientRow, ClientSort, UserRole, UserState, client_counts, client_list};
+use crate::store::user::{ClientFilter, ClientRow, ClientSort, UserRole, UserRow, UserState, client_counts, client_list};
 use crate::views::client::{Can, ClientForm, Counts, DeleteModel, ListModel, NewModel, OneTimePassword, Row, ShowModel};
 use crate::views::layout::Audience;
 
@@ -82,8 +82,7 @@ pub async fn client_show_model(
 ) -> Result<ShowModel, PageError> {
     let user = person_fetch(&state.app, actor, id).await?;
     let accounts = matching(state, actor, &AccountFilter { owner: Some(id), ..AccountFilter::default() }).await?;
-    let filter = ClientFilter { search: user.login.to_string(), ..ClientFilter::default() };
-    let found = client_list(state.db(), &filter, Paging::page(1, 500)).await?.rows.into_iter().find(|row| row.user.id == id);
+    let found = counted(state, &user).await?;
     let sites = i64::try_from(accounts.iter().map(|account| account.sites).sum::<u64>()).unwrap_or(0);
     let client =
         found.unwrap_or(ClientRow { user: user.clone(), accounts: i64::try_from(accounts.len()).unwrap_or(0), sites, seen_ms: None });
@@ -98,6 +97,15 @@ pub async fn client_show_model(
         operations,
         toast: None,
     })
+}
+
+/// Somebody with how many accounts and sites they have.
+///
+/// # Errors
+/// The database fails.
+pub(super) async fn counted(state: &AppState, user: &UserRow) -> Result<Option<ClientRow>, PageError> {
+    let filter = ClientFilter { search: user.login.to_string(), ..ClientFilter::default() };
+    Ok(client_list(state.db(), &filter, Paging::page(1, 500)).await?.rows.into_iter().find(|row| row.user.id == user.id))
 }
 
 /// The form for a new client, with what was typed before.

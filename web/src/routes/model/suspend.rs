@@ -3,6 +3,7 @@
 use shared::ids::{AccountId, SiteId, UserId};
 use shared::jobs::ResourceKey;
 
+use super::client::counted;
 use super::drift::preview_model;
 use super::{account, count, press_key, site};
 use crate::app::Actor;
@@ -11,7 +12,6 @@ use crate::app::preview::Preview;
 use crate::app::site_change::Switch;
 use crate::error::PageError;
 use crate::state::AppState;
-use crate::store::account_list::AccountFilter;
 use crate::views::suspend::{SuspendModel, Way, Whom};
 
 const fn way(switch: Switch) -> Way {
@@ -49,9 +49,9 @@ pub async fn account_suspend_model(state: &AppState, actor: &Actor, id: AccountI
 /// [`crate::app::AppError::Forbidden`] for clients, [`crate::app::AppError::NotFound`], or the database fails.
 pub async fn client_suspend_model(state: &AppState, actor: &Actor, id: UserId, switch: Switch) -> Result<SuspendModel, PageError> {
     let client = client_fetch(&state.app, actor, id).await?;
-    let accounts = account::matching(state, actor, &AccountFilter { owner: Some(id), ..AccountFilter::default() }).await?;
-    let sites = accounts.iter().map(|account| account.sites).sum();
-    let whom = Whom::Client { id, name: client.name, accounts: accounts.len() as u64, sites };
+    let found = counted(state, &client).await?;
+    let (accounts, sites) = found.map_or((0, 0), |row| (count(row.accounts), count(row.sites)));
+    let whom = Whom::Client { id, name: client.name, accounts, sites };
     Ok(SuspendModel { whom, way: way(switch), key: None, preview: None })
 }
 
