@@ -253,7 +253,8 @@ pub struct DriftReport {
     pub afresh: bool,
     /// Resources whose differences are others than before.
     pub findings: Vec<DriftFinding>,
-    /// Every include file that is set aside, if that has changed.
+    /// Every include file that is set aside, and every file of the server's base that was written again within a day, if that has
+    /// changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<Vec<SetAside>>,
 }
@@ -271,12 +272,12 @@ pub struct DriftFinding {
     pub differences: Vec<Difference>,
 }
 
-/// An include file of an admin's that nginx refuses, and that was renamed for it.
+/// A file that was set aside because nginx or a site could not live with it, or one of the server's base that was written again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetAside {
-    /// Where it lies now.
+    /// Where it lies now. One that is set aside has `.broken` behind its name.
     pub path: String,
-    /// What nginx said, cut to 4 KiB.
+    /// What nginx said of it, or how it differed, cut to 4 KiB.
     pub said: String,
     /// When, epoch milliseconds by the worker's clock.
     pub at_ms: i64,

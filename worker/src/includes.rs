@@ -28,7 +28,7 @@ use crate::engine::image::Entry;
 use crate::engine::{Engine, blocking};
 use crate::registry::plan;
 use crate::run::Worker;
-use crate::store::{StoreError, encode};
+use crate::store::{StoreError, encode, now_ms};
 use crate::system::{SystemError, cut};
 
 /// Whether the set of files that are set aside is another than before.
@@ -158,7 +158,8 @@ pub async fn set_aside_list(connection: &mut SqliteConnection) -> Result<Vec<Set
     Ok(rows.into_iter().map(|(path, said, at_ms)| SetAside { path, said, at_ms }).collect())
 }
 
-async fn keep(pool: &SqlitePool, one: &SetAside) -> Result<(), StoreError> {
+/// Keeps one to be told.
+pub(crate) async fn keep(pool: &SqlitePool, one: &SetAside) -> Result<(), StoreError> {
     sqlx::query("INSERT OR REPLACE INTO set_aside (path, said, at_ms) VALUES (?, ?, ?)")
         .bind(&one.path)
         .bind(&one.said)
@@ -168,10 +169,15 @@ async fn keep(pool: &SqlitePool, one: &SetAside) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Forgets those that somebody has taken away since.
+/// A file of the host's base that was written again is news for so long; nobody has to do anything about it.
+const NEWS_MS: i64 = 24 * 3600 * 1000;
+
+/// Forgets those that somebody has taken away since, and what is no news any more.
 async fn forget_mended(engine: &Engine, pool: &SqlitePool) -> Result<Looked, StoreError> {
+    let rewritten = "DELETE FROM set_aside WHERE path NOT LIKE '%.broken%' AND at_ms < ?";
+    let old = sqlx::query(rewritten).bind(now_ms() - NEWS_MS).execute(pool).await?.rows_affected();
     let paths: Vec<String> = sqlx::query_scalar("SELECT path FROM set_aside").fetch_all(pool).await?;
-    let mut looked = Looked::Same;
+    let mut looked = if old > 0 { Looked::Changed } else { Looked::Same };
     for path in paths {
         let (system, at) = (engine.system().clone(), PathBuf::from(&path));
         if matches!(blocking(move || system.entry(&at)).await?, Ok(Entry::Absent)) {

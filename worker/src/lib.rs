@@ -17,6 +17,7 @@
 //!
 //! **Only `system` runs programs or touches privileged files.** **`roles` is pure**: no files, no processes, no clock.
 
+mod base;
 pub mod config;
 pub mod drift;
 pub mod engine;

@@ -15,7 +15,8 @@ use shared::jobs::{JobEnvelope, Requirement};
 use self::rounds::Batch;
 use crate::engine::error::chain;
 use crate::engine::execute::{End, Executed};
-use crate::engine::facts::View;
+use crate::engine::facts::{Facts, View};
+use crate::engine::plan::Plan;
 use crate::engine::{Engine, Running, Turn, blocking};
 use crate::ledger::{RowState, Rows};
 use crate::roles::{PlanError, web};
@@ -120,21 +121,44 @@ pub fn readiness(rows: &Rows, envelope: &JobEnvelope) -> Readiness {
 pub struct Prepared {
     /// What was done; empty if nothing had to be.
     pub steps: Vec<StepReport>,
+    /// The files that were written.
+    pub written: Vec<String>,
+    /// Those of them that held something else before, and how it differed.
+    pub rewritten: Vec<(String, String)>,
     /// Why it failed. What had been done was put back.
     pub failure: Option<(FailureCode, String)>,
 }
 
-/// Makes the host fit for the web role. To be called at start, after [`Engine::recover`], and from time to time: PHP versions
-/// come and go, and others flush packet filters.
+/// Makes the host fit for the web role, nginx running. To be called at start, after [`Engine::recover`].
 ///
 /// # Errors
 /// The state cannot be planned.
 pub async fn prepare_host(engine: &Engine, progress: &mut Progress<'_>) -> Result<Prepared, Unplanned> {
+    make_fit(engine, web::host::plan, progress).await
+}
+
+/// Keeps it fit, from time to time: PHP versions come and go, and others flush packet filters. An nginx that somebody has
+/// stopped stays stopped.
+///
+/// # Errors
+/// The state cannot be planned.
+pub async fn keep_host(engine: &Engine, progress: &mut Progress<'_>) -> Result<Prepared, Unplanned> {
+    make_fit(engine, web::host::upkeep, progress).await
+}
+
+/// Plans the base of a host.
+type BasePlan = fn(Facts<'_>) -> Result<Plan, PlanError>;
+
+async fn make_fit(engine: &Engine, base: BasePlan, progress: &mut Progress<'_>) -> Result<Prepared, Unplanned> {
     let mut turn = Turn::of(engine).await;
     engine.recover_in_turn().await?;
     let (rows, system) = (engine.ledger.rows(), engine.system.clone());
-    let plan = blocking(move || web::host::plan(View::new(system.as_ref(), &rows, Default::default()).facts())).await??;
-    let mut prepared = Prepared { steps: Vec::new(), failure: None };
+    let planned = blocking(move || {
+        let view = View::new(system.as_ref(), &rows, Default::default());
+        base(view.facts()).map(|plan| (record::written(&plan, view.facts()), plan))
+    });
+    let ((written, rewritten), plan) = planned.await??;
+    let mut prepared = Prepared { steps: Vec::new(), written, rewritten, failure: None };
     if plan.is_empty() {
         return Ok(prepared);
     }

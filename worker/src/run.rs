@@ -20,9 +20,9 @@ use shared::security::{SecurityKind, Tally};
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::base;
 use crate::config::Identity;
 use crate::drift;
-use crate::engine::error::chain;
 use crate::engine::{Engine, UnsealError, Unsealer};
 use crate::executor::Executor;
 use crate::heartbeat::Pulse;
@@ -31,7 +31,6 @@ use crate::inbox::ended_forget_before;
 use crate::outbox::{self, outbox_insert, resync_is_told, resync_mark_told};
 use crate::questions::answer_all;
 use crate::receive::receive;
-use crate::registry::{Prepared, prepare_host};
 use crate::store::{Store, StoreError, now_ms};
 use crate::system::{SIGN, System};
 use crate::tasks::{TaskEnded, Tasks};
@@ -148,7 +147,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     let mut tasks = Tasks::default();
     tasks.spawn("connection", hold_connection(Arc::clone(&worker), connected));
     tasks.spawn("progress", publish_progress(progress_queue, bus));
-    tasks.spawn("preparation", keep_prepared(Arc::clone(&worker)));
+    tasks.spawn("preparation", base::keep(Arc::clone(&worker)));
     tasks.spawn("memory", forget(Arc::clone(&worker)));
     tasks.spawn("trash", empty_trash(Arc::clone(&worker)));
     tasks.spawn("idle masters", end_idle_masters(Arc::clone(&worker)));
@@ -158,7 +157,7 @@ pub async fn run(config: WorkerConfig, shutdown: CancellationToken) -> Result<()
     let stop = shutdown.child_token();
     let work = async {
         // A job may rely on what is prepared.
-        prepare(&worker).await;
+        base::prepare(&worker).await;
         Executor::run(&worker, &stop).await;
     };
     let ended = tasks.beside(work, &stop).await;
@@ -174,29 +173,6 @@ async fn tell_ledger(worker: &Worker) -> Result<(), StoreError> {
     resync_mark_told(&mut tx, now_ms()).await?;
     tx.commit().await?;
     Ok(())
-}
-
-/// Makes the host fit for its roles.
-async fn prepare(worker: &Worker) {
-    match prepare_host(&worker.engine, &mut |_| {}).await {
-        Ok(Prepared { steps, failure: None }) if steps.is_empty() => tracing::debug!("the host is as it should be"),
-        Ok(Prepared { steps, failure: None }) => {
-            let done = steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
-            tracing::info!(done, "the host is prepared");
-        }
-        Ok(Prepared { steps: _, failure: Some((code, detail)) }) => {
-            tracing::error!(failure.code = %code, failure.detail = detail, "the host could not be prepared; trying again in a minute");
-        }
-        Err(error) => tracing::error!(error = chain(&error), "the host could not be prepared; trying again in a minute"),
-    }
-}
-
-/// Keeps it fit: PHP versions come and go, and others flush packet filters.
-async fn keep_prepared(worker: Arc<Worker>) {
-    loop {
-        tokio::time::sleep(Duration::from_mins(1)).await;
-        prepare(&worker).await;
-    }
 }
 
 async fn end_idle_masters(worker: Arc<Worker>) {

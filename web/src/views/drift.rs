@@ -191,12 +191,23 @@ fn looked(server: &ServerDrift, now: Timestamp) -> Markup {
 }
 
 fn set_aside(file: &SetAsideRow, now: Timestamp) -> Markup {
+    let aside = file.path.contains(".broken");
+    let tone = if aside { Tone::Bad } else { Tone::Warn };
     html! {
-        div.note data-state=(Tone::Bad) role="status" {
+        div.note data-state=(tone) role="status" {
             (Icon::TriangleAlert)
             div.differences {
-                p { b { "nginx refused an include file; it was set aside." } " " span.mono { (file.path) } ", " (time::ago(file.at, now)) "." }
-                p { "Everything else goes on. Mend it and give it its name back, or remove it." }
+                p {
+                    b { @if aside { "An include file could not stay; it was set aside." } @else { "A file of the server's base was written again." } }
+                    " " span.mono { (file.path) } ", " (time::ago(file.at, now)) "."
+                }
+                p {
+                    @if aside {
+                        "Everything else goes on. Mend it and give it its name back, or remove it."
+                    } @else {
+                        "It was not as the worker needs it: changed by hand, or the server has grown. Lines with − were there, lines with + are."
+                    }
+                }
                 pre.pre.framed tabindex="0" { (file.said) }
             }
         }

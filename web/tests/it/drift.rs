@@ -493,7 +493,7 @@ async fn what_a_hand_changes_is_found_shown_and_repaired_and_a_preview_is_what_i
     assert_eq!(whole.admin.post(&check, &[]).await.status, 303);
     until("the drift is known", async || (drifted(&db).await == [ResourceKey::Site(site)]).then_some(())).await;
     let shown = whole.admin.get("/drift").await.body;
-    assert!(shown.contains("-# by hand") && shown.contains("nginx refused an include file"), "{shown}");
+    assert!(shown.contains("-# by hand") && shown.contains("An include file could not stay"), "{shown}");
     assert!(shown.contains("/etc/nginx/gantry.d/server/bad.conf.broken") && shown.contains("BROKEN"), "{shown}");
 
     let key = ResourceKey::Site(site).to_string();

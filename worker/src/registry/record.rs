@@ -4,8 +4,9 @@ use shared::difference::{Difference, bounded, unified};
 use shared::record::{JobRecord, PlannedAction};
 
 use crate::engine::facts::Facts;
-use crate::engine::image::FileImage;
+use crate::engine::image::{Entry, FileImage};
 use crate::engine::plan::{Action, Expect, FinishAction, Password, Plan, SignIn};
+use crate::system::cut;
 
 /// What one state would do is cut here, in bytes.
 const MOST_PROPOSED: usize = 16 * 1024;
@@ -49,6 +50,25 @@ fn sentence(words: &str) -> Difference {
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     Difference::Fact { text: format!("{first}{}.", letters.as_str()) }
 }
+
+/// The files that a plan writes; and of those that hold something else, how they differ.
+pub(super) fn written(plan: &Plan, facts: Facts<'_>) -> (Vec<String>, Vec<(String, String)>) {
+    let (mut written, mut rewritten) = (Vec::new(), Vec::new());
+    for step in &plan.steps {
+        let Some(image) = step.action.file() else { continue };
+        let path = image.path.display().to_string();
+        if !matches!(facts.entry(&image.path), Ok(Entry::Absent)) {
+            let diff = diff_of(&step.action, facts);
+            let said = if diff.is_empty() { "its owner or mode was another".to_owned() } else { cut(diff, MOST_SAID) };
+            rewritten.push((path.clone(), said));
+        }
+        written.push(path);
+    }
+    (written, rewritten)
+}
+
+/// What is told of one file is cut here, in bytes.
+const MOST_SAID: usize = 4096;
 
 /// How a file changes.
 fn diff_of(action: &Action, facts: Facts<'_>) -> String {

@@ -18,6 +18,7 @@ const UNITS: &str = "Units";
 const FIREWALL: &str = "Firewall";
 const SSHD: &str = "SFTP";
 const NGINX: &str = "nginx";
+const NGINX_UNIT: &str = "nginx.service";
 
 /// Plans the base of a web host.
 ///
@@ -39,6 +40,16 @@ pub fn plan(facts: Facts<'_>) -> Result<Plan, PlanError> {
     sftp(&mut draft)?;
     web_server(&mut draft)?;
     Ok(draft.plan)
+}
+
+/// As [`plan`], while the worker goes on: whoever has stopped nginx since wants it stopped, so it is not started.
+///
+/// # Errors
+/// As those of [`plan`].
+pub fn upkeep(facts: Facts<'_>) -> Result<Plan, PlanError> {
+    let mut plan = plan(facts)?;
+    plan.steps.retain(|step| !matches!(&step.action, Action::StartUnit { unit } if unit == NGINX_UNIT));
+    Ok(plan)
 }
 
 fn root_file(path: impl Into<PathBuf>, content: String) -> FileImage {
@@ -177,7 +188,7 @@ fn web_server(draft: &mut Draft<'_>) -> Result<(), PlanError> {
     if changed.yes() {
         draft.plan.steps.insert(at, Step { name: NGINX.into(), action: Action::TestNginx });
     }
-    let started = draft.running(NGINX, "nginx.service")?;
+    let started = draft.running(NGINX, NGINX_UNIT)?;
     if changed.yes() && !started.yes() {
         draft.plan.step(NGINX, Action::ReloadNginx);
     }

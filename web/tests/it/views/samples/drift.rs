@@ -67,11 +67,16 @@ pub(in crate::views) fn drift_model() -> DriftModel {
         said: "[emerg] unknown directive \"ad_header\" in /etc/nginx/gantry.d/site/fjordbikes.example/headers.conf:1".to_owned(),
         at: models::ago(600),
     };
+    let rewritten = SetAsideRow {
+        path: "/etc/nginx/conf.d/gantry.conf".to_owned(),
+        said: "@@ -3,1 +3,1 @@\n-server_names_hash_bucket_size 64;\n+server_names_hash_bucket_size 512;".to_owned(),
+        at: models::ago(600),
+    };
     let braked = ServerDrift {
         brake: Some(Brake { drifted: 120, resources: 1_186 }),
         repairs: true,
         total: 120,
-        set_aside: vec![broken],
+        set_aside: vec![broken, rewritten],
         ..server(vec![row("Site fjordbikes.example", drifted(true)), row(&format!("Site {}", models::LONG), again)])
     };
     let servers = vec![server(vec![]), braked, ServerDrift { looked: None, ..server(vec![]) }];
