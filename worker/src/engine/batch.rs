@@ -7,7 +7,7 @@
 //!
 //! **No job waits long for another's tenant**: see [`super::outside`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread;
 
@@ -18,7 +18,7 @@ use super::error::StepError;
 use super::execute::{End, Executed, Journal, Member, Trouble};
 use super::outside::{Outside, Pace};
 use super::parallel::side_by_side;
-use super::plan::Plan;
+use super::plan::{Action, Plan};
 use super::progress::Tell;
 use super::together::{Meeting, Together};
 use super::undo::{Undo, capture, is_cut, undo_all};
@@ -109,40 +109,83 @@ impl<'a> Batch<'_, 'a> {
         true
     }
 
-    /// Those who wait for the earliest action do it together. False if nobody waits any more.
+    /// Those who wait for the earliest action do it together; several tests go on side by side. False if nobody waits any more.
     fn together(&mut self, journal: &mut dyn Journal) -> bool {
-        let wanted = |member: &Member<'a>| member.next().and_then(Together::of);
-        let Some(what) = self.members.iter().filter_map(wanted).min() else { return false };
-        let mut meeting: Vec<&mut Member<'a>> = self.members.iter_mut().filter(|member| wanted(member) == Some(what)).collect();
-        let others = meeting.len() - 1;
-        for member in &mut meeting {
-            member.progress.begin(&member.plan.steps[member.at].name);
-            if what.is_one_act() {
-                member.progress.share(others);
-            }
+        let held = self.next_meetings();
+        if held.is_empty() {
+            return false;
         }
-        let actions: Vec<_> = meeting.iter().filter_map(|member| member.next()).collect();
-        match capture(actions.iter().copied(), self.system) {
-            Ok(captured) => meeting.iter_mut().zip(captured).for_each(|(member, undo)| member.captured = vec![undo]),
-            Err((_, error)) => {
-                let error = Arc::new(StepError::from(error));
-                meeting.iter_mut().for_each(|member| member.trouble = Some(Trouble::Fails(Arc::clone(&error))));
+        for what in &held {
+            let mut meeting: Vec<&mut Member<'a>> = self.members.iter_mut().filter(|member| wanted(member) == Some(*what)).collect();
+            let others = meeting.len() - 1;
+            for member in &mut meeting {
+                member.progress.begin(&member.plan.steps[member.at].name);
+                if what.is_one_act() {
+                    member.progress.share(others);
+                }
+            }
+            let actions: Vec<_> = meeting.iter().filter_map(|member| member.next()).collect();
+            match capture(actions.iter().copied(), self.system) {
+                Ok(captured) => meeting.iter_mut().zip(captured).for_each(|(member, undo)| member.captured = vec![undo]),
+                Err((_, error)) => {
+                    let error = Arc::new(StepError::from(error));
+                    meeting.iter_mut().for_each(|member| member.trouble = Some(Trouble::Fails(Arc::clone(&error))));
+                }
             }
         }
         if self.record(journal) {
-            let mut members: Vec<_> = self.members.iter_mut().filter(|member| wanted(member) == Some(what)).collect();
-            for member in &mut members {
-                let captured = std::mem::take(&mut member.captured);
-                member.done.extend(captured.into_iter().flatten());
-            }
-            let mut meeting = Meeting { system: self.system, neighbours: &mut self.neighbours, members };
-            meeting.hold(what);
-            for member in meeting.members.iter_mut().filter(|member| member.is_in()) {
+            self.hold(&held);
+        }
+        true
+    }
+
+    /// Holds meetings whose before-images are recorded.
+    fn hold(&mut self, held: &[Together]) {
+        let (system, mut neighbours) = (self.system, std::mem::take(&mut self.neighbours));
+        let mut rooms: Vec<(Together, Vec<&mut Member<'a>>)> = held.iter().map(|what| (*what, Vec::new())).collect();
+        for member in &mut self.members {
+            let Some((_, members)) = wanted(member).and_then(|wanted| rooms.iter_mut().find(|(what, _)| *what == wanted)) else { continue };
+            let captured = std::mem::take(&mut member.captured);
+            member.done.extend(captured.into_iter().flatten());
+            members.push(member);
+        }
+        let go_on = |members: Vec<&mut Member<'a>>| {
+            for member in members.into_iter().filter(|member| member.is_in()) {
                 member.at += 1;
                 member.progress.pause();
             }
+        };
+        if let [_] = rooms.as_slice() {
+            for (what, members) in rooms {
+                let mut meeting = Meeting { system, neighbours: &mut neighbours, members };
+                meeting.hold(what);
+                go_on(meeting.members);
+            }
+        } else {
+            side_by_side(self.threads, rooms, |(what, members)| {
+                // A test asks no neighbour.
+                let mut meeting = Meeting { system, neighbours: &mut BTreeMap::new(), members };
+                meeting.hold(what);
+                go_on(meeting.members);
+            });
         }
-        true
+        self.neighbours = neighbours;
+    }
+
+    /// The earliest action that somebody waits for. If that is a test, so are all tests that somebody waits for, except that of
+    /// nginx as long as one of them has still to come to it: it is done once for all.
+    fn next_meetings(&self) -> Vec<Together> {
+        let waiting: BTreeSet<Together> = self.members.iter().filter_map(wanted).collect();
+        let Some(first) = waiting.first().copied() else { return Vec::new() };
+        if !first.is_test() {
+            return vec![first];
+        }
+        let comes_later = |member: &Member<'a>| {
+            let waits = wanted(member).is_some_and(|what| what.is_test() && what != Together::NginxTest);
+            waits && member.plan.steps[member.at..].iter().any(|step| matches!(step.action, Action::TestNginx))
+        };
+        let nginx_too = !self.members.iter().any(comes_later);
+        waiting.into_iter().filter(|what| what.is_test() && (*what != Together::NginxTest || nginx_too || *what == first)).collect()
     }
 
     /// Makes what was captured durable. False if it could not be: then nothing may be done, and whoever had something to do
@@ -198,6 +241,11 @@ impl<'a> Batch<'_, 'a> {
         };
         std::mem::take(&mut self.members).into_iter().map(end).collect()
     }
+}
+
+/// What a member waits for that others do too.
+fn wanted(member: &Member<'_>) -> Option<Together> {
+    member.next().and_then(Together::of)
 }
 
 #[cfg(test)]

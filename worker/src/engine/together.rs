@@ -20,8 +20,8 @@ pub(crate) enum Together {
     Users,
     Passwords,
     SignIns,
-    PhpTest(PhpVersion),
     Neighbours,
+    PhpTest(PhpVersion),
     NginxTest,
     Start,
     Stop,
@@ -61,6 +61,11 @@ impl Together {
             | Action::TestPacketFilter { .. }
             | Action::Probe { .. } => None,
         }
+    }
+
+    /// Whether it is a test that looks at what is staged and at nothing that another test looks at.
+    pub(crate) const fn is_test(self) -> bool {
+        matches!(self, Self::PhpTest(_) | Self::NginxTest)
     }
 
     /// Whether it is one act for all, whose time is everybody's.

@@ -2,7 +2,8 @@
 
 #![cfg(feature = "testing")]
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use shared::names::DomainName;
 
@@ -12,7 +13,7 @@ use crate::engine::plan::{Action, Plan};
 use crate::engine::undo::Undo;
 use crate::store::StoreError;
 use crate::system::System;
-use crate::system::fake::FakeSystem;
+use crate::system::fake::{FakeSystem, TESTS};
 
 /// Of these tests none is cut off.
 struct NoJournal;
@@ -69,4 +70,54 @@ fn a_neighbour_that_others_change_while_a_job_waits_is_no_fault_of_its() {
     let pace = Pace { threads: 2, patience: Duration::from_millis(1) };
     execute(&[plan], &host, pace, &mut NoJournal, &mut Meanwhile { work, ends: &mut ends }, &|_, _| {});
     assert!(matches!(ends.as_slice(), [End::Done]));
+}
+
+/// A plan whose only step is a test.
+fn test_of(action: Action) -> Plan {
+    let mut plan = Plan::default();
+    plan.step("Test", action);
+    plan
+}
+
+fn php(version: &str) -> Action {
+    Action::TestPhp { version: version.parse().unwrap(), user: "shop".parse().unwrap(), uid: 200_001, config: String::new() }
+}
+
+/// Carries plans out while the host holds its tests, until so many are under way. How many were.
+fn with_tests_held(plans: &[Plan], under_way: usize) -> usize {
+    let host = FakeSystem::new();
+    host.hold(TESTS);
+    let (pace, mut ends) = (Pace { threads: 4, patience: Duration::from_millis(1) }, Vec::new());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let reached = thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            while host.tests() < under_way && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let reached = host.tests();
+            host.let_go();
+            reached
+        });
+        execute(plans, &host, pace, &mut NoJournal, &mut Meanwhile { work: || (), ends: &mut ends }, &|_, _| {});
+        watch.join().unwrap()
+    });
+    assert!(ends.iter().all(|end| matches!(end, End::Done)) && ends.len() == plans.len());
+    reached
+}
+
+#[test]
+fn the_tests_of_each_php_and_of_nginx_are_under_way_at_once() {
+    let plans = [php("8.2"), php("8.4"), php("8.2"), Action::TestNginx, Action::TestNginx].map(test_of);
+    assert_eq!(with_tests_held(&plans, 3), 3, "one of each");
+}
+
+#[test]
+fn nginx_is_tested_once_for_all_that_come_to_it_also_from_another_test() {
+    let mut both = test_of(php("8.2"));
+    both.step("nginx test", Action::TestNginx);
+    let host = FakeSystem::new();
+    let (pace, mut ends) = (Pace { threads: 4, patience: Duration::from_millis(1) }, Vec::new());
+    let plans = [both, test_of(Action::TestNginx)];
+    execute(&plans, &host, pace, &mut NoJournal, &mut Meanwhile { work: || (), ends: &mut ends }, &|_, _| {});
+    assert_eq!((host.tests(), ends.len()), (2, 2));
 }

@@ -303,9 +303,7 @@ impl System for FakeSystem {
     }
 
     fn test_nginx(&self, changes: &[StagedChange], live: LiveTest) -> Result<NginxTest, SystemError> {
-        let mut state = self.lock();
-        state.alive()?;
-        state.tests += 1;
+        let mut state = self.begin_test()?;
         let candidate = nginx::test(&nginx::staged(&state.host.nodes, changes));
         let clean = candidate.accepted && !candidate.output.contains(NAME_IGNORED);
         let asked = live == LiveTest::IfNeeded && !clean;
@@ -330,9 +328,7 @@ impl System for FakeSystem {
     }
 
     fn test_php(&self, tests: &[PhpTest<'_>]) -> Result<Check, SystemError> {
-        let mut state = self.lock();
-        state.alive()?;
-        state.tests += 1;
+        let state = self.begin_test()?;
         let refused = state.refuses_php || tests.iter().any(|test| state.refuses_php_of.contains(test.user.as_str()));
         let output = if refused { "[pool.conf:9] unknown entry" } else { "test is successful" };
         Ok(Check { accepted: !refused, output: output.to_owned() })

@@ -239,6 +239,18 @@ impl FakeSystem {
         self.let_go.wait_while(self.lock(), held).unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A test of a configuration is counted, and goes on once [`TESTS`] are not held.
+    fn begin_test(&self) -> Result<MutexGuard<'_, State>, SystemError> {
+        {
+            let mut state = self.lock();
+            state.alive()?;
+            state.tests += 1;
+        }
+        let state = self.lock_once_free(&[TESTS]);
+        state.alive()?;
+        Ok(state)
+    }
+
     /// The master of an account's pools of a version is being started, and answers nothing to so many questions.
     pub fn wake_slowly(&self, user: &str, version: &str, questions: usize) {
         let mut state = self.lock();
@@ -267,6 +279,9 @@ impl FakeSystem {
         self.lock().deaf = true;
     }
 }
+
+/// What [`FakeSystem::hold`] is told to hold every test of a configuration.
+pub const TESTS: &str = "tests of configurations";
 
 const DIRECTORIES: &[&str] = &[
     "/",
