@@ -207,6 +207,12 @@ impl Engine {
         &self.system
     }
 
+    /// What has been under way on the host, or in the database, for longer than this, and for how long.
+    #[must_use]
+    pub fn hangs(&self, limit: Duration) -> Option<(&'static str, Duration)> {
+        self.watch.overdue(limit)
+    }
+
     /// Undoes or finishes what was in flight when the worker last stopped.
     ///
     /// # Errors

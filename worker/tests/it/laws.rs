@@ -2,6 +2,7 @@
 //! step and started again, the host is consistent.
 
 use std::path::Path;
+use std::time::Duration;
 
 use shared::events::Verdict;
 use shared::failure::Effect;
@@ -135,6 +136,70 @@ async fn cut_everywhere(trouble: Trouble) {
             lab.applied(&[again(&job)]).await;
             assert_eq!(lab.host.snapshot(), done, "{} done again after being cut off at change {call}", case.name);
         }
+    }
+}
+
+#[tokio::test]
+async fn every_job_that_stalls_at_any_step_is_seen_to_hang_and_ends_as_it_would_have() {
+    for case in cases() {
+        let done = final_state(&case).await;
+        for call in 0.. {
+            let lab = lab(&case).await;
+            lab.host.trouble_at(call, Trouble::Stall);
+            let job = again(&case.job);
+            let stalled = async {
+                while lab.host.stalled().is_none() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let apply = lab.apply(&job);
+            tokio::pin!(apply);
+            let outcome = tokio::select! {
+                outcome = &mut apply => outcome,
+                () = stalled => {
+                    // Whoever looks at the host sees it, and so the watchdog does.
+                    assert!(lab.engine.hangs(Duration::ZERO).is_some(), "{} stalled at change {call}", case.name);
+                    lab.host.let_go();
+                    apply.await
+                }
+            };
+            assert_eq!(outcome.verdict, Verdict::Applied, "{} stalled at change {call}", case.name);
+            assert_eq!(lab.engine.hangs(Duration::ZERO), None);
+            assert_eq!(lab.host.snapshot(), done, "{} stalled at change {call}", case.name);
+            if lab.host.is_trouble_to_come() {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_is_ended_while_a_job_stalls_starts_on_a_consistent_host() {
+    let case = cases().into_iter().find(|case| case.name == "site change").unwrap();
+    let done = final_state(&case).await;
+    for call in 0.. {
+        let lab = lab(&case).await;
+        let before = lab.host.snapshot();
+        lab.host.trouble_at(call, Trouble::Stall);
+        let job = again(&case.job);
+        let end = async {
+            while lab.host.stalled().is_none() && lab.host.is_trouble_to_come() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            lab.host.cut_off();
+        };
+        let outcome = tokio::select! {
+            outcome = lab.apply(&job) => Some(outcome),
+            () = async { end.await; std::future::pending().await } => None,
+        };
+        if outcome.is_some_and(|outcome| outcome.verdict == Verdict::Applied) {
+            break;
+        }
+        lab.host.heal();
+        let (lab, recovery) = lab.restart().await;
+        assert_eq!((recovery.errors, lab.host.snapshot()), (0, before), "ended while change {call} stalled");
+        lab.applied(&[again(&job)]).await;
+        assert_eq!(lab.host.snapshot(), done);
     }
 }
 

@@ -129,7 +129,7 @@ fn a_php_master_that_is_ended_for_being_idle_loses_no_request() {
 }
 
 /// A form of PHP settings that differs from the default in one field.
-fn php_form(post_max_size_mib: &str) -> [(&str, &str); 10] {
+pub(super) fn php_form(post_max_size_mib: &str) -> [(&str, &str); 10] {
     [
         ("memory_limit_mib", "256"),
         ("max_execution_time_s", "60"),

@@ -79,6 +79,12 @@ impl FakeSystem {
         self.lock().stalled.clone()
     }
 
+    /// The worker is cut off; what stalls has no effect any more.
+    pub fn cut_off(&self) {
+        self.lock().cut = true;
+        self.let_go();
+    }
+
     /// A changing call, counted and troubled.
     pub(super) fn change<T>(&self, subject: &str, effect: impl FnOnce(&mut State) -> Result<T, SystemError>) -> Result<T, SystemError> {
         let mut state = self.lock();
