@@ -80,7 +80,7 @@ fn test_of(action: Action) -> Plan {
 }
 
 fn php(version: &str) -> Action {
-    Action::TestPhp { version: version.parse().unwrap(), user: "shop".parse().unwrap(), uid: 200_001, config: String::new() }
+    Action::TestPhp { version: version.parse().unwrap(), user: "shop".parse().unwrap(), config: String::new() }
 }
 
 /// Carries plans out while the host holds its tests, until so many are under way. How many were.
