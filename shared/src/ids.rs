@@ -113,6 +113,10 @@ id!(
     EventId
 );
 id!(
+    /// A connection to the bus, by which its messages are told apart.
+    ConnectionId
+);
+id!(
     /// Jobs that a worker carried out together.
     BatchId
 );

@@ -4,10 +4,14 @@
 //! to the bus or to the process.
 //! **A job that has ended leaves its outcome here**, so that a repeat is answered instead of done again.
 
+use shared::bus::sending::{Arrival, Seen};
 use shared::events::Outcome;
 use shared::jobs::JobEnvelope;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Connection, Row};
+
+use crate::sendings::sending_take;
+use crate::store::now_ms;
 
 /// What became of a delivered job.
 #[derive(Debug, PartialEq)]
@@ -18,22 +22,30 @@ pub enum Received {
     Known,
     /// It has ended before; this was its outcome, to be sent again.
     Ended(Box<Outcome>),
+    /// Somebody has stored it on the bus again.
+    Replayed,
 }
 
-/// Keeps a delivered job. Safe to repeat.
+/// Keeps a delivered job. Safe to repeat. `arrival` is which sending it is, if it says so.
 ///
 /// # Errors
 /// The database fails; the job must not be acknowledged.
-pub async fn inbox_receive(pool: &SqlitePool, envelope: &JobEnvelope) -> Result<Received, sqlx::Error> {
+pub async fn inbox_receive(pool: &SqlitePool, envelope: &JobEnvelope, arrival: Option<&Arrival>) -> Result<Received, sqlx::Error> {
     let job = envelope.id.to_string();
     let attempt = i64::from(envelope.attempt);
     let mut connection = pool.acquire().await?;
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if let Some(arrival) = arrival
+        && sending_take(&mut tx, arrival, now_ms()).await? == Seen::Replayed
+    {
+        return Ok(Received::Replayed);
+    }
     let ended =
         sqlx::query("SELECT outcome FROM ended WHERE job = ? AND attempt >= ?").bind(&job).bind(attempt).fetch_optional(&mut *tx).await?;
     if let Some(row) = ended
         && let Ok(outcome) = serde_json::from_str(row.get("outcome"))
     {
+        tx.commit().await?;
         return Ok(Received::Ended(Box::new(outcome)));
     }
     let text = serde_json::to_string(envelope).map_err(|error| sqlx::Error::Encode(error.into()))?;

@@ -1,6 +1,6 @@
 //! Gantry's agent on a host: takes jobs and makes the host match them.
 //!
-//! - [`run`](mod@run): the whole worker. [`inbox`]: jobs the bus handed over. [`outbox`]: events on their way back.
+//! - [`run`](mod@run): the whole worker. [`inbox`]: jobs the bus handed over. [`outbox`]: events on their way back. `sendings`: jobs as they were delivered.
 //!   [`heartbeat`]: presence. [`enrol`], [`join`]: joining a panel. [`config`]: who this worker is.
 //! - `executor`: works the inbox off in batches; `turns` says whose turn it is.
 //! - [`registry`]: the entry point. Verified jobs in, one outcome with its steps for each out.
@@ -38,6 +38,7 @@ mod refused;
 pub mod registry;
 pub mod roles;
 pub mod run;
+mod sendings;
 pub mod store;
 pub mod system;
 mod tasks;

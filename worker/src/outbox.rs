@@ -1,8 +1,11 @@
-//! Events on their way to the bus: stored, signed, in order, until the bus confirms.
+//! Events on their way to the bus: stored, in order, until the bus confirms.
+//!
+//! **Each sending is signed anew** (see `shared::bus::sending`). The signature that is stored is for a worker of the release before,
+//! which may take this one's place again.
 
 use std::time::Duration;
 
-use shared::bus::signing::{Purpose, Signed, sign};
+use shared::bus::signing::{Purpose, sign};
 use shared::bus::worker::WorkerBus;
 use shared::events::{Event, EventEnvelope};
 use shared::ids::EventId;
@@ -66,10 +69,9 @@ pub async fn run(pool: &SqlitePool, bus: &WorkerBus, wake: &Notify) {
 
 /// Sends the oldest event. False if there is none.
 async fn send_oldest(pool: &SqlitePool, bus: &WorkerBus) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-    let row = sqlx::query("SELECT sequence, id, payload, signature FROM outbox ORDER BY sequence LIMIT 1").fetch_optional(pool).await?;
+    let row = sqlx::query("SELECT sequence, id, payload FROM outbox ORDER BY sequence LIMIT 1").fetch_optional(pool).await?;
     let Some(row) = row else { return Ok(false) };
-    let signed = Signed { payload: row.get("payload"), signature: row.get("signature") };
-    bus.publish_event(row.get("id"), &signed).await?;
+    bus.send_event(row.get("id"), row.get("payload")).await?;
     sqlx::query("DELETE FROM outbox WHERE sequence = ?").bind(row.get::<i64, _>("sequence")).execute(pool).await?;
     Ok(true)
 }

@@ -1,13 +1,14 @@
 //! From the bus into the inbox.
 //!
-//! **Nothing is kept that the panel did not sign for this server and this installation**; what is refused is logged and told as
-//! a matter of security.
+//! **Nothing is kept that the panel did not sign for this server and this installation, nor what somebody has stored again** (see
+//! `shared::bus::sending`); what is refused is logged and told as a matter of security.
 
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
 use shared::bus::BusError;
+use shared::bus::sending::Seen;
 use shared::bus::worker::{Command, WorkerBus};
 use shared::events::{Event, Outdated};
 use shared::jobs::{ENVELOPE_VERSION, JobEnvelope, JobHeader};
@@ -18,7 +19,8 @@ use crate::inbox::{Received, inbox_receive};
 use crate::outbox::outbox_insert;
 use crate::refused::{not_ours, refused};
 use crate::run::Worker;
-use crate::store::StoreError;
+use crate::sendings::sending_take;
+use crate::store::{StoreError, now_ms};
 
 /// The end of an update is looked for this often.
 const UPDATE_PAUSE: Duration = Duration::from_secs(1);
@@ -82,6 +84,11 @@ async fn acknowledge(kept: &[Command]) {
 async fn take(worker: &Worker, command: &Command) -> Taken {
     let opened = command.open(&worker.identity.panel_key);
     if let Some(header) = newer_than_us(worker, command, &opened) {
+        match seen(worker, command).await {
+            Ok(Seen::First | Seen::Again) => {}
+            Ok(Seen::Replayed) => return replayed(worker, command, format!("job {}", header.id)).await,
+            Err(_) => return Taken::Not,
+        }
         tracing::error!(job.id = %header.id, version = header.v, "a job is newer than this worker: upgrade it");
         let outdated = Outdated { job: header.id, attempt: header.attempt, version: header.v };
         return match send(worker, Event::Outdated(outdated)).await {
@@ -102,9 +109,12 @@ async fn take(worker: &Worker, command: &Command) -> Taken {
         let _ = command.refuse().await;
         return Taken::Not;
     }
-    match inbox_receive(&worker.store.pool, &envelope).await {
+    match inbox_receive(&worker.store.pool, &envelope, command.arrival().as_ref()).await {
         Ok(Received::Kept) => worker.job_came.notify_one(),
         Ok(Received::Known) => {}
+        Ok(Received::Replayed) => {
+            return replayed(worker, command, format!("job {} of {}, attempt {}", envelope.id, envelope.resource, envelope.attempt)).await;
+        }
         Ok(Received::Ended(outcome)) => {
             if let Err(error) = send(worker, Event::Outcome(*outcome)).await {
                 tracing::warn!(error = %error, "an outcome could not be repeated");
@@ -117,6 +127,21 @@ async fn take(worker: &Worker, command: &Command) -> Taken {
         }
     }
     Taken::Kept
+}
+
+/// What is known of a job that is not kept.
+async fn seen(worker: &Worker, command: &Command) -> Result<Seen, sqlx::Error> {
+    match command.arrival() {
+        Some(arrival) => sending_take(&mut *worker.store.pool.acquire().await?, &arrival, now_ms()).await,
+        None => Ok(Seen::First),
+    }
+}
+
+/// Drops what somebody has stored again.
+async fn replayed(worker: &Worker, command: &Command, what: String) -> Taken {
+    refused(worker, SecurityKind::ReplayedJob, format!("{what} was delivered before, and stored on the bus once more")).await;
+    let _ = command.refuse().await;
+    Taken::Not
 }
 
 /// The header of a job for this worker that the panel signed and that this worker does not understand.

@@ -31,6 +31,7 @@ use crate::inbox::ended_forget_before;
 use crate::outbox::{self, outbox_insert, resync_is_told, resync_mark_told};
 use crate::questions::answer_all;
 use crate::receive::receive;
+use crate::sendings::sendings_forget_before;
 use crate::store::{Store, StoreError, now_ms};
 use crate::system::{SIGN, System};
 use crate::tasks::{TaskEnded, Tasks};
@@ -238,11 +239,14 @@ async fn publish_progress(mut queue: mpsc::Receiver<Progress>, bus: watch::Recei
 /// Outcomes are kept for as long as the bus keeps jobs, 14 days, and a day more.
 const ENDED_MEMORY_MS: i64 = 15 * 24 * 3600 * 1000;
 
-/// Forgets old outcomes, whether the bus is there or not.
+/// Forgets old outcomes and arrivals, whether the bus is there or not.
 async fn forget(worker: Arc<Worker>) {
     loop {
         if let Err(error) = ended_forget_before(&worker.store.pool, now_ms() - ENDED_MEMORY_MS).await {
             tracing::warn!(error = %error, "old outcomes could not be forgotten");
+        }
+        if let Err(error) = sendings_forget_before(&worker.store.pool, now_ms() - ENDED_MEMORY_MS).await {
+            tracing::warn!(error = %error, "old arrivals of jobs could not be forgotten");
         }
         tokio::time::sleep(Duration::from_hours(1)).await;
     }

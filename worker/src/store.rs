@@ -105,6 +105,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/003_resync.sql"),
     include_str!("store/004_drift.sql"),
     include_str!("store/005_waits.sql"),
+    include_str!("store/006_sendings.sql"),
 ];
 
 impl Store {

@@ -3,6 +3,7 @@
 use async_nats::jetstream::{AckKind, Message};
 
 use super::panel::header;
+use super::sending::{Arrival, arrival};
 use super::signing::{Purpose, open};
 use super::{BusError, subjects};
 use crate::events::EventEnvelope;
@@ -30,6 +31,12 @@ impl EventMessage {
     /// The signature is wrong or the event does not decode.
     pub fn open(&self, sender_key: &str) -> Result<EventEnvelope, BusError> {
         open(Purpose::Event, sender_key, &self.message.payload, header(self.message.headers.as_ref()))
+    }
+
+    /// Which sending it is, once it has been opened; `None` of a worker of a release before there were any.
+    #[must_use]
+    pub fn arrival(&self) -> Option<Arrival> {
+        arrival(&self.message)
     }
 
     /// Says that the event is applied.

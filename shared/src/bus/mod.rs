@@ -6,9 +6,11 @@
 //! - [`authority`]: the certificate authority that vouches for the bus; every connection is encrypted.
 //! - [`signing`]: jobs are signed by dispatch and events by workers, so a client of the bus can forge neither.
 //! - [`incarnation`]: which of several copies of a panel the bus serves.
+//! - [`sending`]: what is sent again, and what somebody stores again.
 //! - [`sealing`]: secrets only one worker can read.
 //! - [`server_config`]: the configuration of the nats-server that Gantry starts itself.
 //! - `tampering`: whoever gets at what is on its way, in tests.
+//! - [`presence`]: who is connected.
 //! - [`event_message`]: a worker's event as it was delivered.
 //! - [`client`], [`panel`], [`worker`]: connections with the rights of each program. [`asking`]: live reads.
 //!
@@ -24,8 +26,10 @@ pub mod event_message;
 pub mod incarnation;
 mod jwt;
 pub mod panel;
+pub mod presence;
 pub mod refusals;
 pub mod sealing;
+pub mod sending;
 pub mod server_config;
 pub mod signing;
 pub mod subjects;

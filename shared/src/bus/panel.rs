@@ -16,6 +16,7 @@ use super::client::{Connection, REQUEST_TIMEOUT, connect};
 use super::credentials::{BusKeys, Credentials, PanelUser, WorkerAccount};
 use super::event_message::EventMessage;
 use super::jwt::Claims;
+use super::sending::Sendings;
 use super::signing::{Purpose, SIGNATURE_HEADER, open, sign};
 use super::topology::Replicas;
 use super::{subjects, topology};
@@ -56,6 +57,7 @@ pub struct DispatchBus {
     pub(super) system: Client,
     pub(super) context: Context,
     pub(super) signer: KeyPair,
+    sendings: Sendings,
     pub(super) keys: BusKeys,
     pub(super) replicas: Replicas,
 }
@@ -81,7 +83,7 @@ impl DispatchBus {
         let system = keys.system_credentials(now_s)?;
         let system = connect(&Connection { bus, name: "dispatch-system", credentials: &system }).await?;
         let context = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
-        Ok(Self { client, system, context, signer: keys.job_signer()?, keys: keys.clone(), replicas })
+        Ok(Self { client, system, context, signer: keys.job_signer()?, sendings: Sendings::new(), keys: keys.clone(), replicas })
     }
 
     /// The public half of the key that signs jobs; workers pin it when they join.
@@ -137,15 +139,15 @@ impl DispatchBus {
     }
 
     /// Signs and publishes a job. Returns once the bus has stored it. A repeat of the same job, attempt and sending is
-    /// stored once; `sending` tells a repeat after a lost confirmation (the same) from a new sending on purpose.
+    /// stored once; `repeat` tells a repeat after a lost confirmation (the same) from a new sending on purpose.
     ///
     /// # Errors
     /// The bus does not confirm: the job stays in the queue. If [`BusError::is_of_the_message`], it never will.
-    pub async fn publish_job(&self, envelope: &JobEnvelope, sending: i64) -> Result<(), BusError> {
-        let signed = sign(Purpose::Job, &self.signer, envelope)?;
+    pub async fn publish_job(&self, envelope: &JobEnvelope, repeat: i64) -> Result<(), BusError> {
+        let signed = sign(Purpose::Job, &self.signer, &self.sendings.next(envelope))?;
         let mut headers = HeaderMap::new();
         headers.insert(SIGNATURE_HEADER, signed.signature.as_str());
-        headers.insert(async_nats::header::NATS_MESSAGE_ID, format!("{}.{}.{sending}", envelope.id, envelope.attempt).as_str());
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, format!("{}.{}.{repeat}", envelope.id, envelope.attempt).as_str());
         self.context
             .publish_with_headers(
                 subjects::ingest(&self.keys.ingest_secret, &envelope.server, envelope.account),
@@ -212,33 +214,6 @@ impl DispatchBus {
     async fn subscribe(&self, subject: &'static str) -> Result<Signals, BusError> {
         let subscriber = self.client.subscribe(subject).await.map_err(|source| BusError::refused("subscribe", source))?;
         Ok(Signals { subscriber })
-    }
-
-    /// The public keys of workers whose connection has just closed.
-    ///
-    /// # Errors
-    /// The client is closed.
-    pub async fn disconnects(&self) -> Result<impl Stream<Item = String> + use<>, BusError> {
-        let subscriber =
-            self.system.subscribe("$SYS.ACCOUNT.*.DISCONNECT").await.map_err(|source| BusError::refused("report presence", source))?;
-        Ok(subscriber.filter_map(|message| async move {
-            let event: serde_json::Value = serde_json::from_slice(&message.payload).ok()?;
-            event.pointer("/client/user")?.as_str().map(str::to_owned)
-        }))
-    }
-
-    /// The public keys of workers that have just connected, with the address each came from.
-    ///
-    /// # Errors
-    /// The client is closed.
-    pub async fn connects(&self) -> Result<impl Stream<Item = (String, String)> + use<>, BusError> {
-        let subscriber =
-            self.system.subscribe("$SYS.ACCOUNT.*.CONNECT").await.map_err(|source| BusError::refused("report presence", source))?;
-        Ok(subscriber.filter_map(|message| async move {
-            let event: serde_json::Value = serde_json::from_slice(&message.payload).ok()?;
-            let text = |pointer: &str| event.pointer(pointer)?.as_str().map(str::to_owned);
-            Some((text("/client/user")?, text("/client/host")?))
-        }))
     }
 
     async fn push_account(&self, jwt: String) -> Result<(), BusError> {

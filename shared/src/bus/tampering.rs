@@ -34,6 +34,12 @@ impl Kept {
         &self.message.subject
     }
 
+    /// What was signed.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.message.payload
+    }
+
     /// Whether its payload contains a text.
     #[must_use]
     pub fn contains(&self, text: &str) -> bool {

@@ -12,6 +12,7 @@ use super::BusError;
 use super::authority::BusAddress;
 use super::client::{Connection, REQUEST_TIMEOUT, connect};
 use super::credentials::{Credentials, user_key};
+use super::sending::{Arrival, Sendings, arrival};
 use super::signing::{Purpose, SIGNATURE_HEADER, Signed, open, sign};
 use super::subjects;
 use crate::events::{Heartbeat, Progress};
@@ -24,6 +25,7 @@ pub struct WorkerBus {
     context: Context,
     pub(super) server: ServerName,
     pub(super) key: KeyPair,
+    sendings: Sendings,
 }
 
 /// A job as it was delivered. It must be acknowledged once it is durably kept; dropped, it comes again.
@@ -40,7 +42,7 @@ impl WorkerBus {
         let key = user_key(&credentials.seed)?;
         let client = connect(&Connection { bus, name: server.as_str(), credentials }).await?;
         let context = jetstream::ContextBuilder::new().timeout(REQUEST_TIMEOUT).api_prefix(subjects::WORKER_API).build(client.clone());
-        Ok(Self { client, context, server: server.clone(), key })
+        Ok(Self { client, context, server: server.clone(), key, sendings: Sendings::new() })
     }
 
     /// Jobs as they arrive, in chunks of what is there: one job alone does not wait for company.
@@ -68,7 +70,18 @@ impl WorkerBus {
             .ready_chunks(64))
     }
 
-    /// Publishes a durable event. Returns once the bus has stored it.
+    /// Signs a durable event, as its JSON was stored, for this one sending, and publishes it. Returns once the bus has stored it.
+    /// A repeat within an hour is stored once.
+    ///
+    /// # Errors
+    /// It is no JSON object, or the bus does not confirm.
+    pub async fn send_event(&self, id: &str, payload: &[u8]) -> Result<(), BusError> {
+        let event: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(payload).map_err(|source| BusError::Undecodable { what: "event", source })?;
+        self.publish_event(id, &sign(Purpose::Event, &self.key, &self.sendings.next(&event))?).await
+    }
+
+    /// Publishes a durable event as it was signed.
     ///
     /// # Errors
     /// The bus does not confirm.
@@ -143,6 +156,12 @@ impl Command {
     /// As [`Self::open`].
     pub fn open_header(&self, panel_key: &str) -> Result<JobHeader, BusError> {
         open(Purpose::Job, panel_key, &self.message.payload, self.signature())
+    }
+
+    /// Which sending it is, once it has been opened; `None` of a panel of a release before there were any.
+    #[must_use]
+    pub fn arrival(&self) -> Option<Arrival> {
+        arrival(&self.message)
     }
 
     fn signature(&self) -> Option<&str> {

@@ -420,7 +420,7 @@ async fn a_revoked_worker_is_cut_off_and_the_others_stay() {
     let revoked = [Revocation { public_key: public_key.clone(), at_s: now_s() + 1 }];
     bus.ensure_server(&account(&server("web1"), &revoked), now_s()).await.unwrap();
 
-    assert_eq!(tokio::time::timeout(PATIENCE, gone.next()).await.unwrap(), Some(public_key.clone()));
+    assert_eq!(tokio::time::timeout(PATIENCE, gone.next()).await.unwrap().map(|gone| gone.public_key), Some(public_key.clone()));
     let mut refusals = Box::pin(bus.refusals().await.unwrap());
     assert!(connect(&Connection { bus: &nats.address(), name: "web1", credentials: &credentials }).await.is_err());
     let told = tokio::time::timeout(PATIENCE, refusals.next()).await.unwrap().unwrap();
@@ -533,7 +533,7 @@ async fn an_ended_server_is_cut_off_and_leaves_nothing_and_its_name_can_be_used_
     for _ in 0..2 {
         bus.end_server(&account(&server("web1"), &revoked), now_s()).await.unwrap();
     }
-    assert_eq!(tokio::time::timeout(PATIENCE, gone.next()).await.unwrap(), Some(public_key));
+    assert_eq!(tokio::time::timeout(PATIENCE, gone.next()).await.unwrap().map(|gone| gone.public_key), Some(public_key));
     let admin = nats.keys.panel_credentials(PanelUser::Dispatch, now_s()).unwrap();
     let admin = connect(&Connection { bus: &nats.address(), name: "admin", credentials: &admin }).await.unwrap();
     let mut stream = jetstream::new(admin).get_stream("CMD_0").await.unwrap();
@@ -592,7 +592,8 @@ async fn the_bus_is_reached_by_ipv6() {
     let (credentials, public_key) = worker_credentials(&nats.keys, "web1");
     let mut come = Box::pin(bus.connects().await.unwrap());
     let worker = WorkerBus::connect(&nats.address(), &server("web1"), &credentials).await.unwrap();
-    assert_eq!(tokio::time::timeout(PATIENCE, come.next()).await.unwrap(), Some((public_key, "::1".to_owned())));
+    let came = tokio::time::timeout(PATIENCE, come.next()).await.unwrap().unwrap();
+    assert_eq!((came.public_key, came.host.as_str()), (public_key, "::1"));
     let mut commands = Box::pin(worker.commands("CMD_0").await.unwrap());
     let chunk = tokio::time::timeout(PATIENCE, commands.next()).await.unwrap().unwrap();
     assert_eq!(chunk.into_iter().next().unwrap().unwrap().open(&bus.signer_public_key()).unwrap(), sent);

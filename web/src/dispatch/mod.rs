@@ -85,6 +85,8 @@ pub(crate) struct Dispatch {
     pub(crate) bus_for_workers: BusAddress,
     pub(crate) epoch: Epoch,
     pub(crate) workers: Workers,
+    /// What was heard of servers and is not written yet.
+    pub(crate) heard: Mutex<presence::Heard>,
     /// Wakes the scheduler.
     pub(crate) wake: Notify,
     /// What was refused as a matter of security, by kind and server.
@@ -178,6 +180,7 @@ pub async fn run(db: Db, config: DispatchConfig, shutdown: CancellationToken) ->
             bus_for_workers: config.bus_for_workers.clone(),
             epoch,
             workers: Workers::default(),
+            heard: Mutex::default(),
             wake: Notify::new(),
             tally: Mutex::default(),
         });

@@ -1,4 +1,7 @@
 //! The workers' durable events, applied to the database once each.
+//!
+//! **An event that somebody has stored again changes nothing and is told as a matter of security** (see `shared::bus::sending`). One
+//! that a worker sends again, or the bus delivers again, changes nothing and is no news.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,15 +9,17 @@ use std::time::Duration;
 use futures::StreamExt;
 use shared::bus::event_message::EventMessage;
 use shared::bus::panel::Hint;
+use shared::bus::sending::Seen;
 use shared::events::{Event, EventEnvelope, Outcome, Outdated, Resync, Verdict};
 use shared::failure::{Effect, FailureCode};
-use shared::ids::{JobId, ServerId};
+use shared::ids::{EventId, JobId, ServerId};
+use shared::names::ServerName;
 use shared::operation::{JobEvent, JobState};
 use shared::security::{Refused, SecurityKind};
 
 use super::drift::{configured_apply_in_tx, drift_report_apply_in_tx};
 use super::{Dispatch, chain, tell_in_tx};
-use crate::store::event::event_first_seen_in_tx;
+use crate::store::event::{event_first_seen_in_tx, sending_take_in_tx};
 use crate::store::job::{Ending, JobRow, job_end_in_tx, job_fetch_in_tx, job_retry_in_tx};
 use crate::store::job_queue::{job_list_applied, job_resend_in_tx};
 use crate::store::operation::operation_settle_in_tx;
@@ -71,12 +76,12 @@ async fn take(dispatch: &Dispatch, messages: Vec<EventMessage>) {
         }
     }
     match apply_soon(dispatch, &events).await {
-        Ok(hints) => settle(dispatch, &events, hints).await,
+        Ok(applied) => settle(dispatch, &events, applied).await,
         // One that cannot be applied holds up no other.
         Err(_) if events.len() > 1 => {
             for one in &events {
                 match apply_soon(dispatch, std::slice::from_ref(one)).await {
-                    Ok(hints) => settle(dispatch, std::slice::from_ref(one), hints).await,
+                    Ok(applied) => settle(dispatch, std::slice::from_ref(one), applied).await,
                     Err(error) => give_up(dispatch, one, &error).await,
                 }
             }
@@ -102,7 +107,11 @@ async fn give_up(dispatch: &Dispatch, Known { message, event, .. }: &Known, erro
     }
 }
 
-async fn settle(dispatch: &Dispatch, events: &[Known], hints: Vec<Hint>) {
+async fn settle(dispatch: &Dispatch, events: &[Known], Applied { hints, replayed }: Applied) {
+    for (server, event) in replayed {
+        let detail = format!("event {event} came before, and was stored on the bus once more");
+        dispatch.refused(SecurityKind::ReplayedEvent, server.as_str(), &detail).await;
+    }
     for known in events {
         if let Err(error) = known.message.acknowledge().await {
             tracing::debug!(error = %chain(&error), "an event comes again");
@@ -139,10 +148,17 @@ async fn identify(dispatch: &Dispatch, message: &EventMessage) -> Result<Option<
     }
 }
 
+/// What comes of events once they are committed.
+#[derive(Default)]
+struct Applied {
+    hints: Vec<Hint>,
+    replayed: Vec<(ServerName, EventId)>,
+}
+
 /// Another transaction that was quicker, or took away a row in between, is over by the next try.
 const TRIES: u32 = 3;
 
-async fn apply_soon(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, StoreError> {
+async fn apply_soon(dispatch: &Dispatch, events: &[Known]) -> Result<Applied, StoreError> {
     for _ in 1..TRIES {
         match apply(dispatch, events).await {
             Err(error) if error.again() != Again::Later => {}
@@ -153,10 +169,16 @@ async fn apply_soon(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, 
 }
 
 /// Applies events in one transaction. A repeated one changes nothing.
-async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, StoreError> {
-    let mut hints = Vec::with_capacity(events.len());
+async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Applied, StoreError> {
+    let Applied { mut hints, mut replayed } = Applied::default();
     let mut tx = dispatch.db.write().await?;
-    for Known { server, event, .. } in events {
+    for Known { server, event, message } in events {
+        if let Some(arrival) = message.arrival()
+            && sending_take_in_tx(&mut tx, &event.server, &arrival).await? == Seen::Replayed
+        {
+            replayed.push((event.server.clone(), event.id));
+            continue;
+        }
         if event_first_seen_in_tx(&mut tx, event.id).await? {
             match &event.event {
                 Event::Outcome(outcome) => hints.extend(outcome_apply_in_tx(&mut tx, *server, outcome).await?),
@@ -174,7 +196,7 @@ async fn apply(dispatch: &Dispatch, events: &[Known]) -> Result<Vec<Hint>, Store
         }
     }
     tx.commit().await?;
-    Ok(hints)
+    Ok(Applied { hints, replayed })
 }
 
 /// Ends the outcome's job and moves its resource and its operation. An outcome of an old attempt changes nothing.

@@ -1,8 +1,12 @@
 //! Who is there: heartbeats every ten seconds, and the bus's word when a connection closes.
+//!
+//! **A closed connection shows at once, and no heartbeat from before it changes that**: neither one that waits to be written nor one
+//! that is still on its way. It counts when the bus says that the worker has connected again.
+//! **A silent cut shows after three heartbeats and a half.**
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use shared::bus::panel::{Hint, Signal};
@@ -21,6 +25,58 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Three heartbeats and a half: a silent cut shows within 40 s.
 const SILENCE_MS: i64 = 35_000;
 
+/// A heartbeat that comes within so long after its connection has closed was sent before.
+const LATE: Duration = Duration::from_secs(2);
+
+/// What was heard of servers and is not written yet.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pending: HashMap<ServerId, Heartbeat>,
+    /// The connection that each was heard to begin.
+    connected: HashMap<ServerId, String>,
+    gone: HashMap<ServerId, Gone>,
+}
+
+/// A server whose connection has closed.
+#[derive(Debug)]
+struct Gone {
+    at: Instant,
+    /// Counts if the worker is there again: then it may be the new connection's.
+    held: Option<Heartbeat>,
+}
+
+impl Heard {
+    fn beat(&mut self, server: ServerId, heartbeat: Heartbeat, now: Instant) {
+        if let Some(gone) = self.gone.get_mut(&server) {
+            if now.duration_since(gone.at) < LATE {
+                gone.held = Some(heartbeat);
+                return;
+            }
+            // The bus's word of the new connection was lost.
+            self.gone.remove(&server);
+        }
+        self.pending.insert(server, heartbeat);
+    }
+
+    fn came(&mut self, server: ServerId, connection: String) {
+        self.connected.insert(server, connection);
+        if let Some(held) = self.gone.remove(&server).and_then(|gone| gone.held) {
+            self.pending.entry(server).or_insert(held);
+        }
+    }
+
+    /// Whether the server is away now. False if another connection of it has begun since.
+    fn left(&mut self, server: ServerId, connection: &str, now: Instant) -> bool {
+        if self.connected.get(&server).is_some_and(|connected| connected != connection) {
+            return false;
+        }
+        self.connected.remove(&server);
+        let held = self.pending.remove(&server);
+        self.gone.insert(server, Gone { at: now, held });
+        true
+    }
+}
+
 /// Keeps heartbeats, and marks silent servers offline.
 pub(crate) async fn run(dispatch: Arc<Dispatch>) {
     let mut signals = match dispatch.bus.heartbeats().await {
@@ -30,17 +86,16 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
             return;
         }
     };
-    let mut pending = HashMap::new();
     let mut sampled = Sampled::new();
     let mut tick = tokio::time::interval(PAUSE);
     loop {
         tokio::select! {
             signal = signals.next() => {
                 let Some(signal) = signal else { return };
-                receive(&dispatch, &signal, &mut pending).await;
+                receive(&dispatch, &signal).await;
             }
             _ = tick.tick() => {
-                if let Err(error) = write(&dispatch, &mut pending, &mut sampled).await {
+                if let Err(error) = write(&dispatch, &mut sampled).await {
                     tracing::warn!(error = %chain(&error), "heartbeats were not kept");
                 }
             }
@@ -57,11 +112,17 @@ pub(crate) async fn listen_for_disconnects(dispatch: Arc<Dispatch>) {
             return;
         }
     };
-    while let Some(public_key) = gone.next().await {
-        match dispatch.workers.find_by_key(&dispatch.db, &public_key).await {
-            Ok(Some(server)) => mark_offline(&dispatch, server).await,
-            Ok(None) => {}
-            Err(error) => tracing::warn!(error = %chain(&error), "a closed connection could not be looked up"),
+    while let Some(connection) = gone.next().await {
+        let kept = async {
+            let Some(server) = dispatch.workers.find_by_key(&dispatch.db, &connection.public_key).await? else { return Ok(()) };
+            // What is being written now is over before.
+            if dispatch.heard.lock().await.left(server, &connection.id, Instant::now()) {
+                mark_offline(&dispatch, server, dispatch.db.clock_ms().await?).await;
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = kept.await {
+            tracing::warn!(error = %chain(&error), "a closed connection could not be looked up");
         }
     }
 }
@@ -75,10 +136,11 @@ pub(crate) async fn listen_for_connects(dispatch: Arc<Dispatch>) {
             return;
         }
     };
-    while let Some((public_key, peer)) = come.next().await {
+    while let Some(connection) = come.next().await {
         let kept = async {
-            if let Some(server) = dispatch.workers.find_by_key(&dispatch.db, &public_key).await? {
-                server_set_peer(&dispatch.db, server, &peer).await?;
+            if let Some(server) = dispatch.workers.find_by_key(&dispatch.db, &connection.public_key).await? {
+                dispatch.heard.lock().await.came(server, connection.id);
+                server_set_peer(&dispatch.db, server, &connection.host).await?;
                 dispatch.hint(&hint_of(server)).await;
             }
             Ok::<_, StoreError>(())
@@ -125,8 +187,8 @@ async fn tell(dispatch: &Dispatch, refused: &RefusedConnection) -> Result<(), St
     Ok(())
 }
 
-async fn mark_offline(dispatch: &Dispatch, server: ServerId) {
-    match server_mark_offline(&dispatch.db, server).await {
+async fn mark_offline(dispatch: &Dispatch, server: ServerId, now: i64) {
+    match server_mark_offline(&dispatch.db, server, now).await {
         Ok(true) => {
             tracing::warn!(server.id = %server, "a server went offline");
             dispatch.hint(&hint_of(server)).await;
@@ -136,12 +198,12 @@ async fn mark_offline(dispatch: &Dispatch, server: ServerId) {
     }
 }
 
-async fn receive(dispatch: &Dispatch, signal: &Signal, pending: &mut HashMap<ServerId, Heartbeat>) {
+async fn receive(dispatch: &Dispatch, signal: &Signal) {
     let Some(name) = signal.sender() else { return };
     let Ok(Some(worker)) = dispatch.workers.find(&dispatch.db, &name).await else { return };
     match signal.open_heartbeat(&worker.public_key) {
         Ok(heartbeat) if heartbeat.server == name => {
-            pending.insert(worker.id, heartbeat);
+            dispatch.heard.lock().await.beat(worker.id, heartbeat, Instant::now());
         }
         Ok(_) | Err(_) => dispatch.refused(SecurityKind::ForgedEvent, name.as_str(), "a heartbeat").await,
     }
@@ -152,12 +214,15 @@ type Sampled = HashMap<ServerId, i64>;
 
 /// Marks silent servers offline, and keeps what was heard: all together, or one by one, so that what can never be kept of one server
 /// takes no other's with it.
-async fn write(dispatch: &Dispatch, pending: &mut HashMap<ServerId, Heartbeat>, sampled: &mut Sampled) -> Result<(), StoreError> {
+async fn write(dispatch: &Dispatch, sampled: &mut Sampled) -> Result<(), StoreError> {
     // The one clock of all who write the same rows; theirs may differ.
     let now = dispatch.db.clock_ms().await?;
     for server in server_list_silent(&dispatch.db, now, SILENCE_MS).await? {
-        mark_offline(dispatch, server).await;
+        mark_offline(dispatch, server, now).await;
     }
+    // Until all is written: a connection that closes meanwhile is marked after it.
+    let mut heard = dispatch.heard.lock().await;
+    let pending = &mut heard.pending;
     if pending.is_empty() {
         return Ok(());
     }
@@ -214,4 +279,73 @@ async fn keep(dispatch: &Dispatch, beats: &[(ServerId, Heartbeat)], sampled: &mu
 
 const fn hint_of(server: ServerId) -> Hint {
     Hint { resource: None, account: None, operation: None, server: Some(server), user: None, audit: false, security: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use shared::events::{Heartbeat, HostFacts};
+    use shared::ids::ServerId;
+
+    use super::{Heard, LATE, PAUSE, SILENCE_MS};
+
+    fn beat(number: u32) -> Heartbeat {
+        Heartbeat {
+            server: "web1".parse().unwrap(),
+            at_ms: 0,
+            boot: String::new(),
+            version: String::new(),
+            roles: Vec::new(),
+            php_versions: Vec::new(),
+            host: HostFacts::default(),
+            jobs_waiting: number,
+            events_waiting: 0,
+            ledger_resources: 0,
+            look: None,
+        }
+    }
+
+    /// What would be written now.
+    fn pending(heard: &Heard, server: ServerId) -> Option<u32> {
+        heard.pending.get(&server).map(|beat| beat.jobs_waiting)
+    }
+
+    #[test]
+    fn a_heartbeat_from_before_a_close_does_not_count_whether_it_waits_or_is_on_its_way() {
+        let (mut heard, server, start) = (Heard::default(), ServerId::new(), Instant::now());
+        heard.came(server, "one".to_owned());
+        heard.beat(server, beat(1), start);
+        assert_eq!(pending(&heard, server), Some(1));
+        assert!(heard.left(server, "one", start));
+        assert_eq!(pending(&heard, server), None, "it waited to be written");
+        heard.beat(server, beat(2), start + LATE / 2);
+        assert_eq!(pending(&heard, server), None, "it was on its way");
+        heard.beat(server, beat(3), start + LATE);
+        assert_eq!(pending(&heard, server), Some(3), "the word of its new connection was lost");
+    }
+
+    #[test]
+    fn a_worker_that_is_back_at_once_counts_whatever_comes_first() {
+        let (mut heard, server, start) = (Heard::default(), ServerId::new(), Instant::now());
+        heard.came(server, "one".to_owned());
+        // The new connection's heartbeat is here before the bus's word of either.
+        heard.beat(server, beat(2), start);
+        assert!(heard.left(server, "one", start));
+        heard.came(server, "two".to_owned());
+        assert_eq!(pending(&heard, server), Some(2));
+        // The word of the new connection is here before that of the old one's end.
+        heard.came(server, "three".to_owned());
+        assert!(!heard.left(server, "two", start));
+        assert_eq!(pending(&heard, server), Some(2));
+        assert!(heard.left(server, "three", start));
+    }
+
+    #[test]
+    fn a_silent_cut_shows_within_40_seconds_and_two_lost_heartbeats_do_not() {
+        let heartbeat = Duration::from_secs(10);
+        let silence = Duration::from_millis(SILENCE_MS.unsigned_abs());
+        assert!(silence > 3 * heartbeat);
+        assert!(silence + 2 * PAUSE < Duration::from_secs(40), "it is looked for with every write");
+    }
 }

@@ -334,14 +334,14 @@ pub async fn server_heartbeat_in_tx(tx: &mut Tx, id: ServerId, heartbeat: &Heart
     })
 }
 
-/// Marks a server offline. True if it was online.
+/// Marks a server offline at a moment by the database's clock. True if it was online.
 ///
 /// # Errors
 /// The database fails.
-pub async fn server_mark_offline(db: &Db, id: ServerId) -> Result<bool, StoreError> {
+pub async fn server_mark_offline(db: &Db, id: ServerId, now: i64) -> Result<bool, StoreError> {
     let mut tx = db.write().await?;
     let done = sqlx::query("UPDATE servers SET online = 0, changed_ms = $1 WHERE id = $2 AND online = 1")
-        .bind(now_ms())
+        .bind(now)
         .bind(id.to_string())
         .execute(&mut *tx)
         .await?;

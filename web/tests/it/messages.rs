@@ -12,7 +12,7 @@ use shared::testing::now_s;
 use sqlx::{Connection, Row};
 use web::store::now_ms;
 
-use super::whole::{Whole, start_dispatch, start_worker, until};
+use super::whole::{Whole, security_events, start_dispatch, start_worker, until};
 
 /// What happens to a message.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +110,15 @@ async fn tenants(whole: &mut Whole) -> Vec<Tenant> {
 
 async fn count(whole: &Whole, sql: &'static str) -> i64 {
     sqlx::query(sql).fetch_one(whole.app.db().read()).await.unwrap().get(0)
+}
+
+/// Admins are told of what came repeatedly, as of what was damaged.
+async fn assert_told_of(whole: &Whole, kind: &str) {
+    until("admins are told", async || {
+        let told = security_events(&whole.app).await;
+        told.iter().any(|told| told.0 == kind && told.1 == "web1").then_some(())
+    })
+    .await;
 }
 
 async fn until_sent(whole: &Whole) {
@@ -218,6 +227,7 @@ async fn f20_f21_f22_jobs_dropped_repeated_delayed_damaged_and_replayed_leave_wh
     whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
     until_nothing_is_under_way(&whole).await;
     assert_as_wanted(&whole, &tenants).await;
+    assert_told_of(&whole, "replayed_job").await;
     assert_replayed_in_vain(&mut whole, &tenants, &messages).await;
 }
 
@@ -243,6 +253,7 @@ async fn f20_outcomes_dropped_repeated_delayed_damaged_and_replayed_end_each_job
     until_nothing_is_under_way(&whole).await;
     assert_as_wanted(&whole, &tenants).await;
     assert_eq!(count(&whole, "SELECT COUNT(*) FROM jobs WHERE attempt <> 1").await, 0);
+    assert_told_of(&whole, "replayed_event").await;
     assert_replayed_in_vain(&mut whole, &tenants, messages).await;
 }
 
@@ -273,6 +284,7 @@ async fn f14_acknowledgements_that_are_never_confirmed_do_not_hold_up_the_jobs_o
     sqlx::query("ROLLBACK").execute(&mut lock).await.unwrap();
     until("all sites are active", async || (count(&whole, "SELECT COUNT(*) FROM sites WHERE state <> 'active'").await == 0).then_some(()))
         .await;
+    assert_eq!(security_events(&whole.app).await, [], "what is delivered again is no replay");
 }
 
 #[tokio::test(flavor = "multi_thread")]

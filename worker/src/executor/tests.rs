@@ -89,7 +89,7 @@ impl Scene {
     /// Hands jobs over, as the bus does.
     pub(crate) async fn hand_over(&self, jobs: &[JobEnvelope]) {
         for job in jobs {
-            assert_eq!(inbox_receive(&self.worker.store.pool, job).await.unwrap(), Received::Kept);
+            assert_eq!(inbox_receive(&self.worker.store.pool, job, None).await.unwrap(), Received::Kept);
             self.worker.job_came.notify_one();
         }
     }

@@ -37,7 +37,7 @@ pub(crate) fn job(account: AccountId) -> JobEnvelope {
 
 async fn keep(pool: &SqlitePool, account: AccountId) -> JobEnvelope {
     let envelope = job(account);
-    assert_eq!(inbox_receive(pool, &envelope).await.unwrap(), Received::Kept);
+    assert_eq!(inbox_receive(pool, &envelope, None).await.unwrap(), Received::Kept);
     envelope
 }
 
@@ -87,7 +87,7 @@ async fn waiting_for_what_it_builds_on_takes_none_of_a_jobs_tries() {
     inbox_postpone(&pool, &envelope, 2_000).await.unwrap();
     assert_eq!(counts().await, (1, 5));
     // A Retry begins anew.
-    inbox_receive(&pool, &JobEnvelope { attempt: 2, ..envelope.clone() }).await.unwrap();
+    inbox_receive(&pool, &JobEnvelope { attempt: 2, ..envelope.clone() }, None).await.unwrap();
     assert_eq!(counts().await, (0, 0));
 }
 
