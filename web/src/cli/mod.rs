@@ -3,6 +3,7 @@
 mod admin;
 pub mod asking;
 mod authority;
+mod backup;
 mod bus;
 mod cluster;
 mod dispatch;
@@ -48,6 +49,8 @@ enum Command {
     Cluster(cluster::Cluster),
     /// Make the first admin, or give an admin a new one-time password.
     Admin(admin::Admin),
+    /// Copy all that this machine's panel needs to be itself again into a new directory, while it runs.
+    Backup(backup::Backup),
     /// Say which panel the bus serves.
     Bus(bus::Bus),
     /// Add servers and let workers join.
@@ -127,6 +130,7 @@ pub async fn run() -> anyhow::Result<()> {
         Command::MigrateDb(migrate) => migrate.run().await,
         Command::Cluster(cluster) => cluster.run(),
         Command::Admin(admin) => admin.run().await,
+        Command::Backup(backup) => backup.run().await,
         Command::Bus(bus) => bus.run().await,
         Command::Server(server) => server.run().await,
         Command::ForwardSites(forward) => forward.run(stop_signal()?).await,

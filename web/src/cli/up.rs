@@ -5,7 +5,7 @@
 
 mod bus_store;
 mod certificate;
-pub(super) mod layout;
+pub(in crate::cli) mod layout;
 mod part;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -5,6 +5,7 @@ mod support;
 
 mod account;
 mod audit;
+mod backup;
 mod browser;
 mod client;
 mod clock;

@@ -21,27 +21,27 @@ pub(in crate::cli) const BUS: Identity = Identity { uid: 64_333, gid: 64_333 };
 
 /// The files of an installation.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
-    pub(super) root: PathBuf,
+pub(in crate::cli) struct Layout {
+    pub(in crate::cli) root: PathBuf,
 }
 
 impl Layout {
-    pub(super) fn database_dir(&self) -> PathBuf {
+    pub(in crate::cli) fn database_dir(&self) -> PathBuf {
         self.root.join("panel")
     }
-    pub(super) fn database(&self) -> PathBuf {
+    pub(in crate::cli) fn database(&self) -> PathBuf {
         self.database_dir().join("panel.db")
     }
-    pub(super) fn tls(&self) -> PathBuf {
+    pub(in crate::cli) fn tls(&self) -> PathBuf {
         self.root.join("tls")
     }
-    pub(super) fn dispatch(&self) -> PathBuf {
+    pub(in crate::cli) fn dispatch(&self) -> PathBuf {
         self.root.join("dispatch")
     }
-    pub(super) fn keys(&self) -> PathBuf {
+    pub(in crate::cli) fn keys(&self) -> PathBuf {
         self.dispatch().join("bus-keys.json")
     }
-    pub(super) fn credentials_dir(&self) -> PathBuf {
+    pub(in crate::cli) fn credentials_dir(&self) -> PathBuf {
         self.root.join("serve")
     }
     pub(super) fn credentials(&self) -> PathBuf {
@@ -56,15 +56,19 @@ impl Layout {
     pub(super) fn bus_key(&self) -> PathBuf {
         self.bus().join("bus.key")
     }
-    pub(super) fn authority_dir(&self) -> PathBuf {
+    pub(in crate::cli) fn authority_dir(&self) -> PathBuf {
         self.root.join("authority")
     }
     /// The authority's key and, beside it, its certificate: no process but this one reads them.
     pub(super) fn authority(&self) -> (PathBuf, PathBuf) {
         (self.authority_dir().join("authority.key"), self.authority_dir().join("authority.crt"))
     }
+    /// The files of a bus of several nodes, if they were made here.
+    pub(in crate::cli) fn cluster(&self) -> PathBuf {
+        self.root.join("cluster")
+    }
     /// A copy of the authority's certificate for whoever connects.
-    pub(super) fn bus_authority(&self) -> PathBuf {
+    pub(in crate::cli) fn bus_authority(&self) -> PathBuf {
         self.root.join("bus-authority.crt")
     }
 }
