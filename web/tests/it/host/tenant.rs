@@ -1,10 +1,11 @@
 //! What a tenant can reach, and cannot: keys, logs, the network, and a hostile script (P-01 to P-15 of the catalogue's list).
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::site::php_form;
 use super::world;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -130,6 +131,40 @@ fn a_hostile_script_reaches_nothing_but_its_own_account() {
     let uid = lab.exec(&["id", "-u", "hostileuser"]);
     let (status, worked) = lab.fetch("hostile.localhost", "/");
     assert_eq!((status, worked.as_str()), (200, format!("{} []", uid.trim()).as_str()));
+}
+
+/// Stops every process of its user but itself, over and over.
+const STOPPER: &str = "<?php set_time_limit(0); while (true) { posix_kill(-1, 19); usleep(200); }";
+
+#[test]
+fn a_tenant_who_stops_his_own_processes_holds_up_nobody() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("stopclient");
+    let (account, neighbour) = (panel.account(&client, "stopuser"), panel.account(&client, "movinguser"));
+    let site = panel.site(&account, "stopped.localhost", "8.2");
+    panel.until_state(&format!("/sites/{site}"), "Active");
+    lab.write("/home/stopuser/htdocs/stopped.localhost/stop.php", STOPPER);
+    let mut request = TcpStream::connect((lab.address.as_str(), 80)).expect("nginx takes connections");
+    write!(request, "GET /stop.php HTTP/1.1\r\nHost: stopped.localhost\r\n\r\n").expect("nginx takes the request");
+    let states = || lab.exec(&["sh", "-c", "ps -o stat= -u stopuser || true"]);
+    lab.until("his master is stopped", PATIENCE, || states().contains('T'));
+
+    // Longer than two jobs take, and shorter than a program may hang.
+    let soon = Duration::from_secs(25);
+    let began = Instant::now();
+    panel.submit(&format!("/accounts/{account}/php/8.2"), &php_form("3"));
+    let other = panel.site(&neighbour, "moving.localhost", "static");
+    panel.until_state(&format!("/sites/{other}"), "Active");
+    assert!(began.elapsed() < soon, "{:?}", began.elapsed());
+    let pool = "/etc/gantry-worker/php/stopuser-8.2.conf";
+    lab.until("his pool was tested and is in place", PATIENCE, || lab.succeeds(&["grep", "-q", "post_max_size.*3M", pool]));
+    let began = Instant::now();
+    lab.exec(&["systemctl", "reload", "gantry-php8.2@stopuser.service"]);
+    // systemd would give it twenty.
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(states().contains('T'), "he does so still");
+    lab.exec(&["pkill", "-KILL", "-u", "stopuser"]);
 }
 
 /// A little network beside the host, `beyond`, with what a tenant might look for: a web server, a mail server, a resolver, and
