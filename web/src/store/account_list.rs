@@ -1,6 +1,7 @@
 //! Lists of accounts.
 
-use shared::ids::{ServerId, UserId};
+use shared::ids::UserId;
+use shared::names::ServerName;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::account::{AccountRow, account_from, account_select};
@@ -35,7 +36,7 @@ pub struct AccountFilter {
     /// Of this owner only.
     pub owner: Option<UserId>,
     /// On this server only.
-    pub server: Option<ServerId>,
+    pub server: Option<ServerName>,
     /// Sorted by.
     pub sort: AccountSort,
     /// Which way.
@@ -47,7 +48,7 @@ macro_rules! account_where {
         concat!(
             "WHERE ($1 = '' OR a.owner_id = $1) AND ($2 = '' OR ",
             state_group!("a.state"),
-            " = $2) AND ($3 = '' OR a.owner_id = $3) AND ($4 = '' OR v.id = $4) \
+            " = $2) AND ($3 = '' OR a.owner_id = $3) AND ($4 = '' OR v.name = $4) \
          AND ($5 = '' OR LOWER(a.linux_user) LIKE $5 ESCAPE '\\' OR LOWER(u.name) LIKE $5 ESCAPE '\\')"
         )
     };
@@ -62,13 +63,13 @@ pub async fn account_list(db: &Db, visible: Visible, filter: &AccountFilter, pag
     let visible = visible.owner();
     let state = filter.state.map_or("", StateGroup::as_str);
     let owner = filter.owner.map(|id| id.to_string()).unwrap_or_default();
-    let server = filter.server.map(|id| id.to_string()).unwrap_or_default();
+    let server = filter.server.as_ref().map(ServerName::as_str).unwrap_or_default();
     let search = contains(&filter.search);
     let total = sqlx::query(concat!("SELECT COUNT(*) AS n ", account_from!(), account_where!()))
         .bind(&visible)
         .bind(state)
         .bind(&owner)
-        .bind(&server)
+        .bind(server)
         .bind(&search)
         .fetch_one(db.read())
         .await?;
@@ -83,7 +84,7 @@ pub async fn account_rows(db: &Db, visible: Visible, filter: &AccountFilter, pag
     let visible = visible.owner();
     let state = filter.state.map_or("", StateGroup::as_str);
     let owner = filter.owner.map(|id| id.to_string()).unwrap_or_default();
-    let server = filter.server.map(|id| id.to_string()).unwrap_or_default();
+    let server = filter.server.as_ref().map(ServerName::as_str).unwrap_or_default();
     let search = contains(&filter.search);
     let order = match filter.sort {
         AccountSort::User => "a.linux_user",
@@ -102,7 +103,7 @@ pub async fn account_rows(db: &Db, visible: Visible, filter: &AccountFilter, pag
         .bind(&visible)
         .bind(state)
         .bind(&owner)
-        .bind(&server)
+        .bind(server)
         .bind(&search)
         .bind(paging.limit)
         .bind(paging.offset)

@@ -1,10 +1,11 @@
 //! The fleet in figures: how many servers answer, and what the fleet gets done. Cheap with a thousand servers: no row is read whole
 //! that is not shown.
 
+use shared::names::ServerName;
 use sqlx::Row;
 
 use super::server::{ServerRow, server_columns};
-use super::{Db, StoreError};
+use super::{Db, StoreError, parse};
 
 /// How many servers there are of each sort.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,6 +69,15 @@ pub async fn fleet_list_troubled(db: &Db, most: i64) -> Result<Vec<ServerRow>, S
     .fetch_all(db.read())
     .await?;
     rows.iter().map(ServerRow::try_from).collect()
+}
+
+/// The names of all servers, in their order: to choose among.
+///
+/// # Errors
+/// The database fails.
+pub async fn fleet_names(db: &Db) -> Result<Vec<ServerName>, StoreError> {
+    let rows = sqlx::query("SELECT name FROM servers ORDER BY name").fetch_all(db.read()).await?;
+    rows.iter().map(|row| parse("servers.name", row.try_get("name")?)).collect()
 }
 
 /// Which version each server's worker has, and whether it is connected.

@@ -4,8 +4,11 @@ use shared::enrolment::{EnrolmentRequest, Refusal};
 use shared::events::HostFacts;
 use shared::ids::ServerId;
 use shared::role::Role;
+use web::app::Actor;
 use web::app::enrolment::{Enrolled, enrol};
 use web::auth::token::token_hash;
+use web::routes::model::ListQuery;
+use web::routes::model::account::account_list_model;
 use web::store::Db;
 use web::store::ended_server::{ended_server_list, ended_server_mark_closed, server_end_in_tx};
 use web::store::enrolment::{enrolment_answer_in_tx, enrolment_insert_in_tx, enrolment_list_pending};
@@ -169,7 +172,7 @@ async fn a_server_is_deleted_by_its_name_and_not_while_accounts_live_there() {
     assert_eq!(town.alice.post(&delete, &[("confirm", "web1")]).await.status, 403);
     assert_eq!(town.admin.post(&format!("/servers/{}/delete", ServerId::new()), &[("confirm", "x")]).await.status, 404);
     let page = town.admin.get(&delete).await.body;
-    assert!(page.contains("cannot be deleted yet") && page.contains("href=\"/accounts?q=web1\""), "{page}");
+    assert!(page.contains("cannot be deleted yet") && page.contains("href=\"/accounts?server=web1\""), "{page}");
     assert_eq!(town.admin.post(&delete, &[("confirm", "web1")]).await.status, 409);
 
     let (empty, token) = added(&mut town).await;
@@ -183,6 +186,29 @@ async fn a_server_is_deleted_by_its_name_and_not_while_accounts_live_there() {
     assert_eq!(town.admin.get(&empty).await.status, 404);
     assert_eq!(enrol(&town.app.state.app, &request(&token)).await.unwrap(), Enrolled::Refused(Refusal::Unknown));
     added(&mut town).await;
+}
+
+#[tokio::test]
+async fn the_link_to_a_servers_accounts_leads_to_them_and_to_no_others() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        server(town.app.db(), "web2", None).await;
+        let page = town.admin.get(&format!("/servers/{}", town.server)).await.body;
+        assert!(page.contains("href=\"/accounts?server=web1\""), "{page}");
+        let here = town.admin.get("/accounts?server=web1").await.body;
+        assert!(here.contains(">alpha<") && here.contains(">beta<"), "{here}");
+        assert!(here.contains("<option value=\"web1\" selected>") && here.contains("<option value=\"web2\">"), "{here}");
+        let there = town.admin.get("/accounts?server=web2").await.body;
+        assert!(!there.contains(">alpha<") && there.contains("No accounts match"), "{there}");
+        assert!(!town.alice.get("/accounts").await.body.contains("name=\"server\""), "a client chooses among no servers");
+        for (filter, total) in [(Some("web1"), 2), (Some("web2"), 0), (None, 2)] {
+            let query = ListQuery { server: filter.unwrap_or_default().to_owned(), ..ListQuery::default() };
+            let actor = Actor::gantry();
+            let model = account_list_model(&town.app.state, &actor, &query, None).await.unwrap();
+            assert_eq!(model.listing.total, total, "{filter:?}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::drift::drifted_of_account;
 use super::operation::{newest, standing_of};
 use super::sftp::key_row;
 use super::site::{newest_first, of_account, sftp_host};
-use super::{FEED, ListQuery, at, count, form_key, state_counts};
+use super::{FEED, ListQuery, at, count, form_key, server, state_counts};
 use crate::app::account::{AccountCreate, LimitsForm};
 use crate::app::php::PhpForm;
 use crate::app::{Actor, AppError, FieldErrors};
@@ -91,7 +91,7 @@ pub async fn account_list_model(state: &AppState, actor: &Actor, query: &ListQue
         search: query.q.clone(),
         state: StateGroup::of(&query.state),
         owner: None,
-        server: None,
+        server: query.server.parse().ok(),
         sort: match query.sort.as_str() {
             "owner" => AccountSort::Owner,
             "server" => AccountSort::Server,
@@ -103,8 +103,8 @@ pub async fn account_list_model(state: &AppState, actor: &Actor, query: &ListQue
         direction: query.direction(Direction::Ascending),
     };
     let counts = account_counts(state.db(), actor.visible()).await?;
-    // The filters' counts tell how many there are, unless somebody searches.
-    let found = if filter.search.trim().is_empty() {
+    // The filters' counts tell how many there are, unless something else narrows the list.
+    let found = if filter.search.trim().is_empty() && filter.server.is_none() {
         let rows = account_rows(state.db(), actor.visible(), &filter, query.paging()).await?;
         Page { rows, total: counts.of(filter.state) }
     } else {
@@ -115,6 +115,7 @@ pub async fn account_list_model(state: &AppState, actor: &Actor, query: &ListQue
         listing: query.listing(paths::ACCOUNTS, found.total),
         counts: state_counts(counts),
         rows: rows(state, actor, &found.rows).await?,
+        servers: server::choices(state, actor).await?,
         can_create: actor.is_admin(),
         live,
         toast: None,

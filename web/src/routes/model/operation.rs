@@ -9,7 +9,7 @@ use shared::jobs::{Job, ResourceKey, ResourceKind};
 use shared::operation::{JobState, OperationState};
 use shared::record::JobRecord;
 
-use super::{ListQuery, at, count};
+use super::{ListQuery, at, count, server};
 use crate::app::{Actor, AppError};
 use crate::error::PageError;
 use crate::paths;
@@ -24,7 +24,7 @@ use crate::store::operation_list::{
     OperationFilter, OperationListRow, OperationSort, operation_counts, operation_fetch_visible, operation_list, operation_rows,
 };
 use crate::store::queue::operation_parts;
-use crate::store::server::{server_fetch, server_list};
+use crate::store::server::server_fetch;
 use crate::store::site::site_fetch;
 use crate::views::layout::Audience;
 use crate::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Until, Waiting};
@@ -254,17 +254,12 @@ pub async fn operation_list_model(
         direction: query.direction(Direction::Descending),
     };
     let found = operation_list(state.db(), actor.visible(), &filter, query.paging()).await?;
-    let servers = if actor.is_admin() {
-        server_list(state.db()).await?.into_iter().map(|server| server.name.to_string()).collect()
-    } else {
-        Vec::new()
-    };
     Ok(ListModel {
         now: jiff::Timestamp::now(),
         listing: query.listing(paths::OPERATIONS, found.total),
         counts: counts(state, actor).await?,
         rows: rows(state, actor, &found.rows).await?,
-        servers,
+        servers: server::choices(state, actor).await?,
         live,
     })
 }

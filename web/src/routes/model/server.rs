@@ -16,7 +16,7 @@ use crate::paths;
 use crate::state::AppState;
 use crate::store::account_list::{AccountFilter, account_rows};
 use crate::store::enrolment::enrolment_open_until;
-use crate::store::fleet::fleet_list_troubled;
+use crate::store::fleet::{fleet_list_troubled, fleet_names};
 use crate::store::list::Paging;
 use crate::store::now_ms;
 use crate::store::operation_list::{OperationFilter, operation_list_of_resource};
@@ -98,6 +98,17 @@ pub async fn troubled(state: &AppState, most: i64) -> Result<Vec<Row>, PageError
         rows.push(row(state, &server, &figures).await?);
     }
     Ok(rows)
+}
+
+/// The servers that a list can be narrowed to: each one's name, and its word. None for clients.
+///
+/// # Errors
+/// The database fails.
+pub async fn choices(state: &AppState, actor: &Actor) -> Result<Vec<(String, String)>, PageError> {
+    if !actor.is_admin() {
+        return Ok(Vec::new());
+    }
+    Ok(fleet_names(state.db()).await?.into_iter().map(|name| (name.to_string(), name.to_string())).collect())
 }
 
 /// All servers.
@@ -183,7 +194,7 @@ pub async fn server_show_model(
     let server = server_get(&state.app, actor, id).await?;
     let figures = figures(state).await?;
     let operations = OperationFilter { server: Some(server.name.clone()), ..OperationFilter::default() };
-    let accounts = AccountFilter { server: Some(id), ..AccountFilter::default() };
+    let accounts = AccountFilter { server: Some(server.name.clone()), ..AccountFilter::default() };
     let accounts = account_rows(state.db(), actor.visible(), &accounts, Paging::page(1, FEED)).await?;
     let host = server.heartbeat.as_ref().map(|heartbeat| heartbeat.host.clone()).unwrap_or_default();
     Ok(ShowModel {

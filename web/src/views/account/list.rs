@@ -11,13 +11,13 @@ use crate::views::components::menu::menu;
 use crate::views::components::stat::count;
 use crate::views::components::table::{Column, detail, table};
 use crate::views::components::toast::Toast;
-use crate::views::components::toolbar::{StateCounts, filter_links, state_filters, toolbar};
+use crate::views::components::toolbar::{Select, StateCounts, filter_links, state_filters, toolbar};
 use crate::views::components::{empty_state, note, pager, progress, reference, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::listing::Listing;
 
-/// The list's model. Sort keys: `user`, `state`, `owner`, `server`, `sites`, `created`.
+/// The list's model. Its filters: `state` and `server`. Sort keys: `user`, `state`, `owner`, `server`, `sites`, `created`.
 #[derive(Debug, Clone)]
 pub struct ListModel {
     /// What time it is.
@@ -28,6 +28,8 @@ pub struct ListModel {
     pub counts: StateCounts,
     /// This page's rows.
     pub rows: Vec<Row>,
+    /// The servers to choose among; empty hides the choice.
+    pub servers: Vec<(String, String)>,
     /// Whether the viewer may create an account now.
     pub can_create: bool,
     /// The live stream.
@@ -86,12 +88,13 @@ fn columns(place: Place) -> Vec<Column> {
 pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
     let actions = html! { @if model.can_create { (create_button()) } };
     let line = html! { "An account is a Linux user with its own folder, PHP and SFTP access." };
+    let selects: Vec<Select> = (!model.servers.is_empty()).then(|| Select::server(&model.servers)).into_iter().collect();
     let body = html! {
         (layout::page_head(&html! { "Accounts" }, &line, &actions))
         section.card {
             div.toolbar-split {
                 div #(FILTERS_ID) { (filter_links(&model.listing, &state_filters(model.counts))) }
-                (toolbar(&model.listing, &[], &[], "Search by user or client"))
+                (toolbar(&model.listing, &[], &selects, "Search by user or client"))
             }
             (container(model).html)
         }

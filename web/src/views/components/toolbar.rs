@@ -75,6 +75,14 @@ pub struct Select {
     pub options: Vec<(String, String)>,
 }
 
+impl Select {
+    /// Among servers: each one's name and its word.
+    #[must_use]
+    pub fn server(servers: &[(String, String)]) -> Self {
+        Self { key: "server", label: "Server", all: "All servers", options: servers.to_vec() }
+    }
+}
+
 /// The bar.
 #[must_use]
 pub fn toolbar(listing: &Listing, filters: &[Filter], selects: &[Select], search: &str) -> Markup {

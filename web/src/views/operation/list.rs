@@ -43,7 +43,7 @@ pub struct ListModel {
     /// This page's rows.
     pub rows: Vec<Row>,
     /// The servers to choose among; empty hides the choice.
-    pub servers: Vec<String>,
+    pub servers: Vec<(String, String)>,
     /// The live stream.
     pub live: Option<String>,
 }
@@ -88,8 +88,7 @@ fn toolbar_of(model: &ListModel) -> Markup {
     let mut selects = Vec::new();
     let is_admin = !model.servers.is_empty();
     if is_admin {
-        let options = model.servers.iter().map(|name| (name.clone(), name.clone())).collect();
-        selects.push(Select { key: "server", label: "Server", all: "All servers", options });
+        selects.push(Select::server(&model.servers));
     }
     let kinds = [("site", "Sites"), ("account", "Accounts"), ("php_pool", "PHP")];
     let workers = is_admin.then_some(("worker", "Workers"));

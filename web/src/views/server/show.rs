@@ -327,7 +327,7 @@ fn accounts(model: &ShowModel) -> Markup {
     html! {
         @if !model.accounts.is_empty() {
             section.card {
-                header.card-head { h2 { "Accounts" } a.small.inline-link href=(paths::with_query(paths::ACCOUNTS, [("q", model.server.name.as_str())])) { "All" } }
+                header.card-head { h2 { "Accounts" } a.small.inline-link href=(paths::with_query(paths::ACCOUNTS, [("server", model.server.name.as_str())])) { "All" } }
                 (account::table_of(&model.accounts, account::Place::Server, None, model.now))
             }
         }

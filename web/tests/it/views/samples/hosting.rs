@@ -97,6 +97,7 @@ impl Samples {
             listing: listing("/accounts", 4),
             counts: StateCounts { all: 4, active: 1, busy: 1, failed: 1, suspended: 1 },
             rows: models::accounts(admin),
+            servers: if admin { super::server_choices() } else { vec![] },
             can_create: admin,
             live: live(),
             toast: None,
@@ -183,7 +184,7 @@ impl Samples {
             listing: Listing { extra: vec![("server".to_owned(), "web1".to_owned())], ..Listing::new("/operations", 50, 120) },
             counts: operation::Counts { all: 120, waiting: 1, working: 1, failed: 2, succeeded: 116 },
             rows: models::operations(admin),
-            servers: if admin { vec!["web1".to_owned(), "web2".to_owned()] } else { vec![] },
+            servers: if admin { super::server_choices() } else { vec![] },
             live: live(),
         };
         self.add(viewer, "operations", operation::list_page(viewer, &list));

@@ -226,3 +226,8 @@ pub(super) fn server_show(row: server::Row) -> server::ShowModel {
         server: row,
     }
 }
+
+/// The servers that a list can be narrowed to.
+fn server_choices() -> Vec<(String, String)> {
+    [("web1", "web1"), ("web2", "web2")].map(|(name, label)| (name.to_owned(), label.to_owned())).to_vec()
+}
