@@ -67,7 +67,6 @@ forward! {
         fn pause(&self, time: Duration) -> ();
         fn php_versions(&self) -> Result<Vec<PhpVersion>, SystemError>;
         fn has_ipv6(&self) -> bool;
-        fn web_health(&self) -> RoleHealth;
         fn role_health(&self) -> Vec<RoleHealth>;
         fn host_facts(&self) -> HostFacts;
     }

@@ -194,10 +194,6 @@ impl System for Host {
         inspect::has_ipv6()
     }
 
-    fn web_health(&self) -> RoleHealth {
-        inspect::web_health()
-    }
-
     fn role_health(&self) -> Vec<RoleHealth> {
         role_health::role_health()
     }

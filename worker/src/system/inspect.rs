@@ -26,7 +26,11 @@ pub(super) fn has_ipv6() -> bool {
     Path::new("/proc/net/if_inet6").exists()
 }
 
-pub(super) fn web_health() -> RoleHealth {
+/// None where nginx is not installed: such a host is no web server.
+pub(super) fn web_health() -> Option<RoleHealth> {
+    if !Path::new(NGINX).exists() {
+        return None;
+    }
     let version = Program::new(NGINX).arg("-v").finish().ok().and_then(|finished| {
         // nginx version: nginx/1.22.1
         finished.stderr.trim().rsplit('/').next().map(|number| format!("nginx {number}"))
@@ -36,9 +40,9 @@ pub(super) fn web_health() -> RoleHealth {
         (Some(_), true) if !Path::new(NFT).exists() => (false, "nftables is not installed".to_owned()),
         (Some(version), true) => (true, version),
         (Some(version), false) => (false, format!("{version} is not running")),
-        (None, true | false) => (false, "nginx is not installed".to_owned()),
+        (None, true | false) => (false, "nginx does not say its version".to_owned()),
     };
-    RoleHealth { role: Role::Web, healthy, summary }
+    Some(RoleHealth { role: Role::Web, healthy, summary })
 }
 
 pub(super) fn host_facts() -> HostFacts {

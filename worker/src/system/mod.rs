@@ -43,6 +43,7 @@ use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImag
 pub(crate) use command::cut;
 pub use command::{CommandError, programs_started};
 pub use host::Host;
+pub(crate) use nginx::NGINX;
 pub use package::{Dpkg, Health, PackageHost, installed_version};
 pub(crate) use package::{SIGN, Sign};
 pub use probe::{PHP_PROBE_PATH, PROBE_PATH};
@@ -144,12 +145,8 @@ pub trait System: Send + Sync {
     fn php_versions(&self) -> Result<Vec<PhpVersion>, SystemError>;
     /// Whether the host speaks IPv6.
     fn has_ipv6(&self) -> bool;
-    /// How the web role is, for the heartbeat.
-    fn web_health(&self) -> RoleHealth;
-    /// Every role this host can serve: `web`, and those whose daemons are installed.
-    fn role_health(&self) -> Vec<RoleHealth> {
-        vec![self.web_health()]
-    }
+    /// Every role this host can serve, for the heartbeat: those of which a daemon is installed.
+    fn role_health(&self) -> Vec<RoleHealth>;
     /// About the machine, for the heartbeat.
     fn host_facts(&self) -> HostFacts;
 }

@@ -13,7 +13,8 @@ use super::command::cut;
 use super::services::child_ids;
 use crate::engine::check::plain;
 
-pub(super) const NGINX: &str = "/usr/sbin/nginx";
+/// Its program, by which it is known to be installed.
+pub(crate) const NGINX: &str = "/usr/sbin/nginx";
 /// Debian's, from nginx.conf.
 const PID_FILE: &str = "/run/nginx.pid";
 const ERROR_LOG: &str = "/var/log/nginx/error.log";

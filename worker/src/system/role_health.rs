@@ -27,13 +27,13 @@ const DAEMONS: [Daemon; 5] = [
     Daemon { role: Role::Backup, name: "restic", program: "/usr/bin/restic", unit: None },
 ];
 
-/// `web` is always told of, the others where a daemon of theirs is installed.
+/// A role is told of where a daemon of its own is installed: which ones the server is meant to have, its worker does not know.
 pub(super) fn role_health() -> Vec<RoleHealth> {
     let installed = DAEMONS.iter().filter(|daemon| Path::new(daemon.program).exists());
     let is_active = |unit| services::units(&[unit]).is_ok_and(|states| states == [UnitState::Active]);
     let installed: Vec<(&Daemon, bool)> = installed.map(|daemon| (daemon, daemon.unit.is_none_or(is_active))).collect();
     let others = Role::ALL.into_iter().filter(|role| *role != Role::Web);
-    std::iter::once(web_health()).chain(others.filter_map(|role| summary(role, &installed))).collect()
+    web_health().into_iter().chain(others.filter_map(|role| summary(role, &installed))).collect()
 }
 
 /// One role's health, of its daemons and whether each runs. None if none is installed.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use shared::events::Verdict;
 use shared::failure::Effect;
 use shared::jobs::{JobEnvelope, PoolPresence, Presence, SiteKind};
+use shared::role::Role;
 use worker::registry;
+use worker::system::System as _;
 use worker::system::fake::{FakeSystem, Node, Trouble};
 
 use crate::support::{KEY, Lab, account, again, failure, hash, pool, site};
@@ -348,6 +350,23 @@ async fn what_an_administrator_says_at_sshds_door_stands() {
     assert!(text.contains("\nLoginGraceTime 30\n") && text.contains("\nPerSourceNetBlockSize"), "{text}");
     assert!(!text.contains("\nMaxStartups") && !text.contains("\nPerSourceMaxStartups"), "{text}");
     assert!(registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap().steps.is_empty());
+}
+
+#[tokio::test]
+async fn a_host_without_nginx_is_no_web_server_and_nothing_is_prepared_or_told_of_one() {
+    let host = FakeSystem::new();
+    host.take("/usr/sbin/nginx");
+    let lab = Lab::on(host).await;
+    let prepared = registry::prepare_host(&lab.engine, &mut |_| ()).await.unwrap();
+    assert_eq!((prepared.failure, prepared.steps.len()), (None, 0));
+    assert!(lab.host.role_health().is_empty());
+
+    let lab = Lab::new().await;
+    assert_eq!(lab.host.role_health().iter().map(|health| health.role).collect::<Vec<_>>(), [Role::Web]);
+    lab.applied(&[account(1, |_| ())]).await;
+    lab.host.take("/usr/sbin/nginx");
+    let refused = registry::prepare_host(&lab.engine, &mut |_| ()).await.err().map(|error| error.to_string());
+    assert_eq!(refused.as_deref(), Some("nginx is not installed"), "accounts live here");
 }
 
 #[tokio::test]

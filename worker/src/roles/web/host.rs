@@ -11,7 +11,7 @@ use crate::engine::facts::Facts;
 use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner};
 use crate::engine::plan::{Action, Plan, Step};
 use crate::roles::PlanError;
-use crate::system::NFT;
+use crate::system::{NFT, NGINX as NGINX_PROGRAM};
 
 const FOLDERS: &str = "Folders";
 const UNITS: &str = "Units";
@@ -20,13 +20,14 @@ const SSHD: &str = "SFTP";
 const NGINX: &str = "nginx";
 const NGINX_UNIT: &str = "nginx.service";
 
-/// Plans the base of a web host.
+/// Plans the base of a web host. **A host without nginx is none**, so there is nothing to do on it: a server for databases or
+/// mail alone.
 ///
 /// # Errors
-/// nginx or nftables is not installed, or something lies in the way.
+/// nftables is not installed, nginx is gone although accounts live here, or something lies in the way.
 pub fn plan(facts: Facts<'_>) -> Result<Plan, PlanError> {
-    if facts.entry(Path::new("/usr/sbin/nginx"))? == Entry::Absent {
-        return Err(PlanError::NotInstalled("nginx"));
+    if facts.entry(Path::new(NGINX_PROGRAM))? == Entry::Absent {
+        return if facts.accounts() == 0 { Ok(Plan::default()) } else { Err(PlanError::NotInstalled("nginx")) };
     }
     if facts.entry(Path::new(NFT))? == Entry::Absent {
         return Err(PlanError::NotInstalled("nftables"));

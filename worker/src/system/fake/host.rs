@@ -387,9 +387,11 @@ impl System for FakeSystem {
         true
     }
 
-    fn web_health(&self) -> RoleHealth {
-        let healthy = self.lock().host.active.contains("nginx.service");
-        RoleHealth { role: Role::Web, healthy, summary: "nginx 1.22.1".to_owned() }
+    fn role_health(&self) -> Vec<RoleHealth> {
+        let state = self.lock();
+        let healthy = state.host.active.contains("nginx.service");
+        let web = RoleHealth { role: Role::Web, healthy, summary: "nginx 1.22.1".to_owned() };
+        state.node(Path::new("/usr/sbin/nginx")).map(|_| web).into_iter().collect()
     }
 
     fn host_facts(&self) -> HostFacts {
