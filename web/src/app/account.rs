@@ -205,7 +205,7 @@ fn refusal(server: &Candidate) -> Option<String> {
     } else if !server.active {
         Some(format!("{} takes no new accounts.", server.name))
     } else if !server.enrolled {
-        Some(format!("{} has not joined yet.", server.name))
+        Some(format!("{} has no worker that has joined.", server.name))
     } else if !server.has_room() {
         Some(format!("{} is full.", server.name))
     } else {

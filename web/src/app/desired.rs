@@ -60,7 +60,7 @@ pub(super) fn account_job(
 fn sealed(account: &AccountRow) -> Result<Option<SealedCryptHash>, AppError> {
     match (&account.sftp_password, &account.server_seal_key) {
         (Some(hash), Some(key)) => seal_hash(hash, key).map(Some).map_err(|error| AppError::Internal(Box::new(error))),
-        (Some(_), None) => Err(AppError::conflict("The server has not joined yet, so no password can be sent to it.")),
+        (Some(_), None) => Err(AppError::conflict("No worker has joined as the server, so no password can be sent to it.")),
         (None, _) => Ok(None),
     }
 }

@@ -15,9 +15,8 @@ use crate::store::ended_server::server_end_in_tx;
 use crate::store::enrolment::enrolment_insert_in_tx;
 use crate::store::now_ms;
 use crate::store::placement::placement_lock_in_tx;
-use crate::store::server::{
-    NewServer, ServerRow, ServerSettings, server_fetch, server_insert_in_tx, server_set_active_in_tx, server_update_in_tx,
-};
+use crate::store::server::{NewServer, ServerRow, server_fetch, server_insert_in_tx};
+use crate::store::server_settings::{ServerLabel, ServerSettings, server_set_active_in_tx, server_update_in_tx};
 use crate::store::shut_out::server_shut_out_in_tx;
 
 /// A token has to be used within so long.
@@ -94,7 +93,9 @@ fn changes(before: &ServerRow, after: &ServerSettings) -> String {
     let most = |most: Option<i64>| most.map_or_else(String::new, |most| most.to_string());
     let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let (was, is) = (&before.places, &after.places);
+    let label = |label: &Option<ServerLabel>| label.as_ref().map(ToString::to_string).unwrap_or_default();
     let fields = [
+        ("Display name", label(&was.label), label(&is.label)),
         ("Hostname", before.hostname.clone(), after.hostname.clone()),
         ("Roles", roles(&before.roles), roles(&after.roles)),
         ("Address", before.address.clone(), after.address.clone()),
@@ -103,6 +104,8 @@ fn changes(before: &ServerRow, after: &ServerSettings) -> String {
         ("Panel URL", was.panel_url.clone(), is.panel_url.clone()),
         ("phpMyAdmin path", was.phpmyadmin_path.clone(), is.phpmyadmin_path.clone()),
         ("Roundcube path", was.roundcube_path.clone(), is.roundcube_path.clone()),
+        ("Panel TLS", was.panel_tls.as_str().to_owned(), is.panel_tls.as_str().to_owned()),
+        ("Mail TLS", was.mail_tls.as_str().to_owned(), is.mail_tls.as_str().to_owned()),
         ("Max. accounts", most(before.max_accounts), most(after.max_accounts)),
         ("Active", yes(before.active), yes(after.active)),
     ];

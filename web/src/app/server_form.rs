@@ -7,7 +7,8 @@ use shared::names::{DomainName, ServerName};
 use shared::role::Role;
 
 use super::{AppError, FieldErrors};
-use crate::store::server::{ServerPlaces, ServerRow, ServerSettings};
+use crate::store::server::ServerRow;
+use crate::store::server_settings::{ServerLabel, ServerPlaces, ServerSettings, TlsSource, UnknownTlsSource};
 
 /// The form as typed. A switch sends something, or nothing at all.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -15,6 +16,8 @@ use crate::store::server::{ServerPlaces, ServerRow, ServerSettings};
 pub struct ServerForm {
     /// Its name on the bus; of a new server only.
     pub name: String,
+    /// What people call it; empty: by its name.
+    pub label: String,
     /// Its FQDN.
     pub hostname: String,
     /// Where its sites answer; empty is the FQDN.
@@ -39,6 +42,10 @@ pub struct ServerForm {
     pub phpmyadmin_path: String,
     /// Where Roundcube answers; optional.
     pub roundcube_path: String,
+    /// Where the panel's certificate on it is to come from; empty is self-signed.
+    pub panel_tls: String,
+    /// Where that of its mail services is to come from; empty is self-signed.
+    pub mail_tls: String,
     /// Placement stops here; empty is no limit.
     pub max_accounts: String,
     /// Switch: whether it takes accounts.
@@ -49,7 +56,14 @@ impl ServerForm {
     /// The form before anything was typed.
     #[must_use]
     pub fn fresh() -> Self {
-        Self { role_web: "on".to_owned(), active: "on".to_owned(), ..Self::default() }
+        let selfsigned = TlsSource::default().as_str();
+        Self {
+            role_web: "on".to_owned(),
+            active: "on".to_owned(),
+            panel_tls: selfsigned.to_owned(),
+            mail_tls: selfsigned.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// The form with a server's present settings.
@@ -60,6 +74,7 @@ impl ServerForm {
         let places = server.places.clone();
         Self {
             name: server.name.to_string(),
+            label: places.label.map(|label| label.to_string()).unwrap_or_default(),
             hostname: server.hostname.clone(),
             address: server.address.clone(),
             role_web: role(Role::Web),
@@ -72,6 +87,8 @@ impl ServerForm {
             panel_url: places.panel_url,
             phpmyadmin_path: places.phpmyadmin_path,
             roundcube_path: places.roundcube_path,
+            panel_tls: places.panel_tls.as_str().to_owned(),
+            mail_tls: places.mail_tls.as_str().to_owned(),
             max_accounts: server.max_accounts.map(|most| most.to_string()).unwrap_or_default(),
             active: switch(server.active),
         }
@@ -132,12 +149,19 @@ impl ServerForm {
             "" => String::new(),
             name => errors.take("mail_hostname", name.parse::<DomainName>()).map(String::from).unwrap_or_default(),
         };
+        let label = match self.label.trim() {
+            "" => None,
+            label => errors.take("label", label.parse::<ServerLabel>()),
+        };
         let places = ServerPlaces {
+            label,
             mail_hostname,
             bus_url: errors.take("bus_url", bus_url(self.bus_url.trim())).unwrap_or_default(),
             panel_url: errors.take("panel_url", panel_url(self.panel_url.trim())).unwrap_or_default(),
             phpmyadmin_path: errors.take("phpmyadmin_path", path(self.phpmyadmin_path.trim())).unwrap_or_default(),
             roundcube_path: errors.take("roundcube_path", path(self.roundcube_path.trim())).unwrap_or_default(),
+            panel_tls: errors.take("panel_tls", tls(&self.panel_tls)).unwrap_or_default(),
+            mail_tls: errors.take("mail_tls", tls(&self.mail_tls)).unwrap_or_default(),
         };
         let max_accounts = match self.max_accounts.trim() {
             "" | "0" => None,
@@ -147,10 +171,15 @@ impl ServerForm {
         if errors.iter().count() > before {
             return None;
         }
-        let address = if address.is_empty() { hostname.clone() } else { address.to_owned() };
+        // Kept empty where it says nothing of its own, so that it follows the hostname.
+        let address = if address == hostname { String::new() } else { address.to_owned() };
         let (max_accounts, active) = (max_accounts.map(i64::from), !self.active.is_empty());
         Some(ServerSettings { hostname, roles, address, places, max_accounts, active })
     }
+}
+
+fn tls(text: &str) -> Result<TlsSource, UnknownTlsSource> {
+    if text.is_empty() { Ok(TlsSource::default()) } else { text.parse() }
 }
 
 fn is_host(text: &str) -> bool {

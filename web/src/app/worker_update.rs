@@ -42,7 +42,7 @@ pub async fn worker_update(app: &App, actor: &Actor, id: ServerId, offer: Option
         return Err(AppError::conflict("This panel has no newer worker for this server."));
     };
     if server.public_key.is_none() {
-        return Err(AppError::conflict("The worker of this server has not joined yet."));
+        return Err(AppError::conflict("No worker has joined as this server."));
     }
     let spec = offer.spec(&server);
     let mut unit = Unit::begin(app, actor).await?;

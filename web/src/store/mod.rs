@@ -37,6 +37,7 @@ pub mod rollout;
 pub mod security_event;
 pub mod server;
 pub mod server_sample;
+pub mod server_settings;
 pub mod session;
 pub mod sftp_key;
 pub mod shut_out;

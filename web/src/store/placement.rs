@@ -15,6 +15,8 @@ pub struct Candidate {
     pub id: ServerId,
     /// Its name.
     pub name: ServerName,
+    /// What people call it; empty: by its name.
+    pub label: String,
     /// What it is for.
     pub roles: Vec<Role>,
     /// Whether it takes new accounts.
@@ -43,7 +45,7 @@ impl Candidate {
 
 macro_rules! candidate_select {
     () => {
-        "SELECT v.id, v.name, v.roles, v.active, v.online, v.public_key, v.seal_key, v.php_versions, v.max_accounts, \
+        "SELECT v.id, v.name, v.label, v.roles, v.active, v.online, v.public_key, v.seal_key, v.php_versions, v.max_accounts, \
          (SELECT COUNT(DISTINCT p.account_id) FROM account_servers p WHERE p.server_id = v.id) AS accounts FROM servers v "
     };
 }
@@ -53,6 +55,7 @@ fn candidate(row: &sqlx::any::AnyRow) -> Result<Candidate, StoreError> {
     Ok(Candidate {
         id: parse("servers.id", row.try_get("id")?)?,
         name: parse("servers.name", row.try_get("name")?)?,
+        label: row.try_get("label")?,
         roles: parse_json("servers.roles", row.try_get("roles")?)?,
         active: row.try_get::<i32, _>("active")? != 0,
         online: row.try_get::<i32, _>("online")? != 0,

@@ -8,29 +8,15 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::ended_server::ended_server_forget_in_tx;
+use super::server_settings::ServerPlaces;
 use super::{Db, StoreError, Tx, now_ms, parse, parse_json, to_json};
-
-/// Names and addresses of a server that only some servers have. Empty: not told.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ServerPlaces {
-    /// The name its mail services have.
-    pub mail_hostname: String,
-    /// Where its worker finds the bus, if not where the others do: `tls://host:port`.
-    pub bus_url: String,
-    /// Where it finds the panel, if not where people do: `https://host:port`.
-    pub panel_url: String,
-    /// Where phpMyAdmin answers on it.
-    pub phpmyadmin_path: String,
-    /// Where Roundcube answers on it.
-    pub roundcube_path: String,
-}
 
 /// A server as stored.
 #[derive(Debug, Clone)]
 pub struct ServerRow {
     /// Its id.
     pub id: ServerId,
-    /// Its name on the bus and on pages.
+    /// Its name on the bus, and on pages unless it has a label.
     pub name: ServerName,
     /// Its FQDN.
     pub hostname: String,
@@ -42,7 +28,7 @@ pub struct ServerRow {
     pub max_accounts: Option<i64>,
     /// Takes new accounts.
     pub active: bool,
-    /// Where its sites answer, an address people can use; empty if not told.
+    /// Where its sites answer, an address people can use; empty: at its FQDN.
     pub address: String,
     /// What else an admin told.
     pub places: ServerPlaces,
@@ -78,12 +64,30 @@ impl ServerRow {
     pub fn panel_url<'a>(&'a self, public_url: &'a str) -> &'a str {
         if self.places.panel_url.is_empty() { public_url } else { &self.places.panel_url }
     }
+
+    /// Where its sites and SFTP answer.
+    #[must_use]
+    pub fn site_address(&self) -> &str {
+        if self.address.is_empty() { &self.hostname } else { &self.address }
+    }
+
+    /// The roles it has and whose daemons do not run, by its newest heartbeat. The role `web` is one of them too where the host
+    /// says nothing of it: there is no nginx. Of the others nothing is said until their packages are installed.
+    #[must_use]
+    pub fn ailing(&self) -> Vec<Role> {
+        let Some(heartbeat) = &self.heartbeat else { return Vec::new() };
+        let ails = |role: &Role| match heartbeat.roles.iter().find(|health| health.role == *role) {
+            Some(health) => !health.healthy,
+            None => *role == Role::Web,
+        };
+        self.roles.iter().copied().filter(ails).collect()
+    }
 }
 
 macro_rules! server_columns {
     () => {
-        "id, name, hostname, roles, stream, max_accounts, active, address, mail_hostname, bus_url, panel_url, phpmyadmin_path, \
-         roundcube_path, peer, public_key, seal_key, version, php_versions, heartbeat, online, \
+        "id, name, label, hostname, roles, stream, max_accounts, active, address, mail_hostname, bus_url, panel_url, phpmyadmin_path, \
+         roundcube_path, panel_tls, mail_tls, peer, public_key, seal_key, version, php_versions, heartbeat, online, \
          last_seen_ms, changed_ms, created_ms, queue_paused_ms, shut_out_ms"
     };
 }
@@ -103,13 +107,7 @@ impl TryFrom<&AnyRow> for ServerRow {
             max_accounts: row.try_get("max_accounts")?,
             active: row.try_get::<i32, _>("active")? != 0,
             address: row.try_get("address")?,
-            places: ServerPlaces {
-                mail_hostname: row.try_get("mail_hostname")?,
-                bus_url: row.try_get("bus_url")?,
-                panel_url: row.try_get("panel_url")?,
-                phpmyadmin_path: row.try_get("phpmyadmin_path")?,
-                roundcube_path: row.try_get("roundcube_path")?,
-            },
+            places: ServerPlaces::try_from(row)?,
             peer: row.try_get("peer")?,
             public_key: row.try_get("public_key")?,
             seal_key: row.try_get("seal_key")?,
@@ -136,7 +134,7 @@ pub struct NewServer {
     pub hostname: String,
     /// What it is for.
     pub roles: Vec<Role>,
-    /// Where its sites answer.
+    /// Where its sites answer; empty: at its FQDN.
     pub address: String,
     /// Placement stops here.
     pub max_accounts: Option<i64>,
@@ -164,58 +162,6 @@ pub async fn server_insert_in_tx(tx: &mut Tx, new: &NewServer) -> Result<ServerI
     .execute(&mut **tx)
     .await?;
     Ok(id)
-}
-
-/// What an admin may change about a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerSettings {
-    /// Its FQDN.
-    pub hostname: String,
-    /// What it is for.
-    pub roles: Vec<Role>,
-    /// Where its sites answer.
-    pub address: String,
-    /// What else is told.
-    pub places: ServerPlaces,
-    /// Placement stops here.
-    pub max_accounts: Option<i64>,
-    /// Whether it takes new accounts.
-    pub active: bool,
-}
-
-/// Changes a server's settings. False if there is no such server.
-///
-/// # Errors
-/// The database fails.
-pub async fn server_update_in_tx(tx: &mut Tx, id: ServerId, settings: &ServerSettings) -> Result<bool, StoreError> {
-    let places = &settings.places;
-    let done = sqlx::query(
-        "UPDATE servers SET hostname = $1, roles = $2, address = $3, mail_hostname = $4, bus_url = $5, panel_url = $6, \
-         phpmyadmin_path = $7, roundcube_path = $8, max_accounts = $9, active = $10 WHERE id = $11",
-    )
-    .bind(&settings.hostname)
-    .bind(to_json("servers.roles", &settings.roles)?)
-    .bind(&settings.address)
-    .bind(&places.mail_hostname)
-    .bind(&places.bus_url)
-    .bind(&places.panel_url)
-    .bind(&places.phpmyadmin_path)
-    .bind(&places.roundcube_path)
-    .bind(settings.max_accounts)
-    .bind(i32::from(settings.active))
-    .bind(id.to_string())
-    .execute(&mut **tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Lets a server take new accounts, or not.
-///
-/// # Errors
-/// The database fails.
-pub async fn server_set_active_in_tx(tx: &mut Tx, id: ServerId, active: bool) -> Result<(), StoreError> {
-    sqlx::query("UPDATE servers SET active = $1 WHERE id = $2").bind(i32::from(active)).bind(id.to_string()).execute(&mut **tx).await?;
-    Ok(())
 }
 
 /// Keeps where a worker's connection comes from, by the worker's key.

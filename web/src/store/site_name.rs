@@ -118,7 +118,7 @@ pub async fn site_aliases_in_tx(tx: &mut Tx, site: SiteId) -> Result<Vec<SiteNam
 pub async fn site_address_by_name(db: &Db, name: &str) -> Result<Option<String>, StoreError> {
     let wildcard = name.split_once('.').map_or_else(String::new, |(_, parent)| format!("*.{parent}"));
     let row = sqlx::query(
-        "SELECT v.address FROM site_names n JOIN sites s ON s.id = n.site_id \
+        "SELECT CASE WHEN v.address = '' THEN v.hostname ELSE v.address END AS address FROM site_names n JOIN sites s ON s.id = n.site_id \
          JOIN account_servers a ON a.account_id = s.account_id AND a.role = 'web' JOIN servers v ON v.id = a.server_id \
          WHERE n.name IN ($1, $2) ORDER BY CASE WHEN n.name = $1 THEN 0 ELSE 1 END LIMIT 1",
     )

@@ -94,6 +94,8 @@ pub struct DriftRow {
 /// What a page says of something that has drifted.
 #[derive(Debug, Clone)]
 pub struct Drifted {
+    /// What time it is.
+    pub now: Timestamp,
     /// Since when.
     pub since: Timestamp,
     /// How. Set for admins only.
@@ -257,7 +259,7 @@ fn drift_row(row: &DriftRow, now: Timestamp) -> Markup {
             div.grow.stack {
                 div {
                     @if let Some(path) = &row.path { a.strong href=(path) { (row.title) } } @else { span.strong { (row.title) } }
-                    " " small { "in " (reference::account(&row.account)) ", since " (time::clock(row.note.since)) " (" (time::ago(row.note.since, now)) ")" }
+                    " " small { "in " (reference::account(&row.account)) ", since " (time::clock(row.note.since, now)) " (" (time::ago(row.note.since, now)) ")" }
                 }
                 (again(&row.note))
                 (difference::differences(&row.note.differences))
@@ -298,7 +300,7 @@ pub fn note(drifted: &Drifted) -> Markup {
                 }
             } @else {
                 div {
-                    p { b { "Changed on the server since " (time::clock(drifted.since)) ", not from here." } " Repair makes it as it was applied: lines with − go, lines with + come." }
+                    p { b { "Changed on the server since " (time::clock(drifted.since, drifted.now)) ", not from here." } " Repair makes it as it was applied: lines with − go, lines with + come." }
                     (again(drifted))
                     (difference::differences(&drifted.differences))
                 }

@@ -154,9 +154,9 @@ fn figures(model: &HomeAdmin) -> Fragment {
     let alarm = |value: u64| html! { @if value > 0 { span.bad { (count(value)) } } @else { span.none { "none" } } };
     let offline = f.servers.saturating_sub(f.servers_online + f.servers_waiting);
     let servers_note = html! {
-        @if f.servers_unhealthy > 0 { span.bad { (count(f.servers_unhealthy)) " not healthy" } " " }
-        @if f.servers_paused > 0 { span.warn { (count(f.servers_paused)) " paused" } " " }
-        @if offline > 0 { span.bad { (count(offline)) " offline" } } @else if f.servers_waiting > 0 { (count(f.servers_waiting)) " waiting to enrol" } @else if f.servers > 0 { "all answer" }
+        @if f.servers_unhealthy > 0 { a.bad href=(server::Mark::Unhealthy.list()) { (count(f.servers_unhealthy)) " not healthy" } " " }
+        @if f.servers_paused > 0 { a.warn href=(server::Mark::Paused.list()) { (count(f.servers_paused)) " paused" } " " }
+        @if offline > 0 { a.bad href=(servers_in("offline")) { (count(offline)) " offline" } } @else if f.servers_waiting > 0 { a href=(servers_in("waiting")) { (count(f.servers_waiting)) " waiting to enrol" } } @else if f.servers > 0 { "all answer" }
     };
     let online = html! { (number(f.servers_online)) @if f.servers > 0 { " " small { "of " (count(f.servers)) } } };
     let waiting_note = model.oldest_waiting.map(|at| html! { "oldest " (time::ago(at, model.now)) });
@@ -178,6 +178,10 @@ fn figures(model: &HomeAdmin) -> Fragment {
         Stat { label: "Need a decision", value: alarm(f.operations_failed), note: None },
     ];
     Fragment::new(STATS, stats(STATS, &items))
+}
+
+fn servers_in(state: &str) -> String {
+    paths::with_query(paths::SERVERS, [("state", state)])
 }
 
 /// Over the last five whole minutes; one decimal below ten.
@@ -223,7 +227,7 @@ fn security(model: &HomeAdmin) -> Fragment {
                 div.note data-state=(Tone::Bad) role="status" {
                     (Icon::LockKeyhole)
                     div {
-                        b { (super::components::stat::counted(unseen, "security event", "security events")) " since " (time::clock(since)) "." }
+                        b { (super::components::stat::counted(unseen, "security event", "security events")) " since " (time::clock(since, model.now)) "." }
                         " Something was refused on the bus; nothing was let through."
                     }
                     div.row { (button::small_link(None, "Look", &paths::with_query(paths::SECURITY, [("state", "unseen")]))) }
@@ -266,8 +270,8 @@ fn queue_row(queue: &Queue, now: Timestamp) -> Markup {
                 td.num data-label="On the server" { (count(queue.begun)) }
                 td.nowrap data-label="Oldest" { (time::ago(queue.oldest, now)) }
                 td data-label="Why" {
-                    @if let Some(since) = queue.paused_since { span.warn { "paused since " (time::clock(since)) } }
-                    @else if let Some(since) = queue.offline_since { span.bad { "offline since " (time::clock(since)) } }
+                    @if let Some(since) = queue.paused_since { span.warn { "paused since " (time::clock(since, now)) } }
+                    @else if let Some(since) = queue.offline_since { span.bad { "offline since " (time::clock(since, now)) } }
                     @else { span.muted { "at work" } }
                 }
             }
@@ -282,7 +286,7 @@ fn stuck(model: &HomeAdmin) -> Fragment {
                 div.note data-state=(Tone::Bad) role="status" {
                     (Icon::Unplug)
                     div {
-                        p { b { "Changes have been waiting to be sent since " (time::clock(since)) "." } }
+                        p { b { "Changes have been waiting to be sent since " (time::clock(since, model.now)) "." } }
                         p { "The bus or the dispatch process does not answer; their logs say why. Sites go on serving, no change is lost, and what waits goes out by itself." }
                     }
                 }

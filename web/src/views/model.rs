@@ -48,6 +48,8 @@ pub struct Progress {
 /// Work that cannot start yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
+    /// What time it is.
+    pub now: Timestamp,
     /// The server it waits for.
     pub server: ServerName,
     /// What for.

@@ -157,7 +157,7 @@ fn head(model: &QueueModel) -> Fragment {
             @if let Some(since) = model.paused_since {
                 div.note data-state=(Tone::Warn) role="status" {
                     (Icon::Pause)
-                    div { b { "This queue is paused since " (time::clock(since)) "." } " Nothing new is sent until it is resumed. Nothing is lost." }
+                    div { b { "This queue is paused since " (time::clock(since, model.now)) "." } " Nothing new is sent until it is resumed. Nothing is lost." }
                 }
             }
         }
@@ -225,7 +225,7 @@ fn row_fragment(row: &Line, now: Timestamp) -> Fragment {
                         Urgency::Normal => {}
                     }
                 }
-                td.nowrap { (badge_of(row.standing)) @if let Some(at) = row.sent_at { " " small { "since " (time::clock(at)) } } }
+                td.nowrap { (badge_of(row.standing)) @if let Some(at) = row.sent_at { " " small { "since " (time::clock(at, now)) } } }
                 td data-label="Account" { @if let Some(account) = &row.account { (reference::account(account)) } @else { span.muted { "gone" } } }
                 td.wide.nowrap data-label="Asked by" { (row.asked_by) }
                 td.nowrap data-label="Asked" { (time::ago(row.asked_at, now)) }

@@ -1,8 +1,10 @@
 //! What admins watch: the overview, security events, the audit log as it grows.
 
 use shared::bus::panel::Hint;
+use shared::events::{Heartbeat, RoleHealth};
 use shared::ids::UserId;
 use shared::jobs::WorkerSpec;
+use shared::role::Role;
 use shared::security::SecurityKind;
 use web::app::signal::Signal;
 use web::store::now_ms;
@@ -41,6 +43,73 @@ async fn a_thousand_servers_are_counted_and_those_in_trouble_come_first() {
         let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not in {page}"));
         assert!(place(">node1500</a>") < place(">web1</a>") && place(">web1</a>") < place(">node1000</a>"));
         assert!(page.contains("of 1,000") && page.contains("1 offline") && page.contains("1 not healthy") && page.contains("All 1,000"));
+    })
+    .await;
+}
+
+fn health(roles: &[(Role, bool)]) -> Heartbeat {
+    let health = |(role, healthy): &(Role, bool)| RoleHealth { role: *role, healthy: *healthy, summary: "\"role\":\"db\"".to_owned() };
+    Heartbeat { roles: roles.iter().map(health).collect(), ..heartbeat("web1") }
+}
+
+#[tokio::test]
+async fn only_the_roles_that_a_server_has_are_counted_shown_and_found_as_not_healthy() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        let page = format!("/servers/{}", town.server);
+        let web_ill = [(Role::Web, false), (Role::Db, true)];
+        for (roles, said, ill) in [
+            (r#"["db"]"#, web_ill.as_slice(), ""),
+            (r#"["web","db"]"#, &web_ill, "web not working"),
+            (r#"["web","db"]"#, &[(Role::Web, false), (Role::Db, false)], "web, db not working"),
+            (r#"["web"]"#, &[(Role::Web, true), (Role::Mail, false)], ""),
+            (r#"["web","mail"]"#, &[(Role::Web, true), (Role::Mail, false)], "mail not working"),
+            // Without nginx a host says nothing of the web.
+            (r#"["web"]"#, &[(Role::Db, true)], "web not working"),
+            (r#"["db"]"#, &[(Role::Db, true)], ""),
+            (r#"["web","mail"]"#, &[(Role::Web, true)], ""),
+        ] {
+            let mut tx = db.write().await.unwrap();
+            sqlx::query("UPDATE servers SET roles = $1").bind(roles).execute(&mut *tx).await.unwrap();
+            server_heartbeat_in_tx(&mut tx, town.server, &health(said), now_ms()).await.unwrap();
+            tx.commit().await.unwrap();
+            let home = town.admin.get("/").await.body;
+            assert_eq!(home.contains("1 not healthy</a>"), !ill.is_empty(), "{roles} {said:?}");
+            assert!(home.contains(ill), "{roles} {said:?}: {home}");
+            assert!(ill.is_empty() || home.contains("href=\"/servers?mark=unhealthy\""), "{home}");
+            let found = town.admin.get("/servers?mark=unhealthy").await.body;
+            assert_eq!(found.contains(">web1</a>"), !ill.is_empty(), "{roles} {said:?}");
+            let shown = town.admin.get(&page).await.body;
+            for role in Role::ALL {
+                let has = roles.contains(role.as_str());
+                assert!(has || !(shown.contains(&format!("<b>{role}</b>")) || shown.contains(&format!("<b>{role},"))), "{role} of {roles}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn servers_in_any_condition_are_found_among_many_and_sorted_by_version_as_packages_are() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        run(&town, FLEET).await;
+        run(&town, "UPDATE servers SET queue_paused_ms = 5 WHERE name = 'node1700'").await;
+        run(&town, "UPDATE servers SET active = 0 WHERE name = 'node1800'").await;
+        for (query, node) in [("mark=paused", "node1700"), ("mark=drained", "node1800"), ("mark=drained&q=NODE18", "node1800")] {
+            let found = town.admin.get(&format!("/servers?{query}")).await.body;
+            assert!(found.contains(&format!(">{node}</a>")) && found.matches("<tbody id=\"server-").count() == 1, "{query}: {found}");
+        }
+        assert!(town.admin.get("/").await.body.contains("href=\"/servers?mark=paused\""));
+        assert!(town.admin.get("/servers?mark=unhealthy").await.body.contains("No servers match"));
+        run(&town, "UPDATE servers SET version = '0.9' WHERE name = 'node1700'").await;
+        run(&town, "UPDATE servers SET version = '0.10' WHERE name = 'node1800'").await;
+        run(&town, "UPDATE servers SET version = '0.2' WHERE name = 'web1'").await;
+        let found = town.admin.get("/servers?sort=version&dir=desc").await.body;
+        let place = |node: &str| found.find(&format!(">{node}</a>")).unwrap_or_else(|| panic!("{node} is not in {found}"));
+        assert!(place("node1800") < place("node1700") && place("node1700") < place("web1"));
+        // The search over everything shows a few.
+        assert_eq!(town.admin.get("/search?q=node1").await.body.matches("href=\"/servers/").count(), 10);
     })
     .await;
 }

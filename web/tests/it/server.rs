@@ -14,8 +14,10 @@ use web::store::ended_server::{ended_server_list, ended_server_mark_closed, serv
 use web::store::enrolment::{enrolment_answer_in_tx, enrolment_insert_in_tx, enrolment_list_pending};
 use web::store::now_ms;
 use web::store::revocation::revocation_list;
-use web::store::server::{ServerPlaces, server_fetch, server_heartbeat_in_tx};
+use web::store::server::{server_fetch, server_heartbeat_in_tx};
 use web::store::server_sample::{minute_of, server_sample_keep_in_tx, server_sample_list};
+use web::store::server_settings::{ServerPlaces, TlsSource};
+use web::store::site_name::site_address_by_name;
 
 use crate::support::app::{Answer, TestApp};
 use crate::support::db::on_each;
@@ -94,6 +96,9 @@ async fn settings_of_a_server_are_for_admins_and_are_saved_at_once() {
         ("panel_url", "https://inside.example.org:8443"),
         ("phpmyadmin_path", "/phpmyadmin"),
         ("roundcube_path", "/webmail"),
+        ("label", " Frankfurt 1 "),
+        ("panel_tls", "letsencrypt"),
+        ("mail_tls", "custom"),
     ];
     assert_eq!(town.alice.get(&edit).await.status, 403);
     assert_eq!(town.alice.post(&edit, &fields).await.status, 403);
@@ -104,12 +109,18 @@ async fn settings_of_a_server_are_for_admins_and_are_saved_at_once() {
     let saved = town.admin.post(&edit, &fields).await;
     assert_eq!((saved.status.as_u16(), saved.location()), (303, format!("/servers/{}", town.server).as_str()));
     let audit = town.admin.get("/audit").await.body;
+    for said in ["Display name none to Frankfurt 1", "Panel TLS selfsigned to letsencrypt", "Mail TLS selfsigned to custom"] {
+        assert!(audit.contains(said), "{said}: {audit}");
+    }
     assert!(audit.contains("Hostname ") && audit.contains(" to new.servers.example.org; "), "{audit}");
     let row = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
     assert_eq!((row.hostname.as_str(), row.address.as_str()), ("new.servers.example.org", "192.0.2.99"));
     assert_eq!((row.max_accounts, row.active), (Some(7), false), "a switch that is off sends nothing");
     assert_eq!(row.roles, [Role::Web, Role::Mail]);
     let places = ServerPlaces {
+        label: Some("Frankfurt 1".parse().unwrap()),
+        panel_tls: TlsSource::LetsEncrypt,
+        mail_tls: TlsSource::Custom,
         mail_hostname: "mail.example.org".to_owned(),
         bus_url: "tls://bus.example.org:4222".to_owned(),
         panel_url: "https://inside.example.org:8443".to_owned(),
@@ -121,8 +132,43 @@ async fn settings_of_a_server_are_for_admins_and_are_saved_at_once() {
     assert!(form.body.contains("name=\"role_mail\" checked") && !form.body.contains("name=\"role_db\" checked"), "{}", form.body);
     let page = town.admin.get(&format!("/servers/{}", town.server)).await.body;
     assert!(page.contains("mail, not reported") && page.contains("mail.example.org"), "{page}");
+    assert!(page.contains(">letsencrypt<") && page.contains("<title>Frankfurt 1") && page.contains(">web1</small>"), "{page}");
+    assert!(form.body.contains("value=\"letsencrypt\" selected") && form.body.contains("value=\"custom\" selected"), "{}", form.body);
     assert!(town.admin.get("/servers?role=mail").await.body.contains(">web1<"));
     assert!(!town.admin.get("/servers?role=db").await.body.contains(">web1<"));
+}
+
+#[tokio::test]
+async fn a_server_is_found_by_its_display_name_and_by_its_name() {
+    let mut town = Town::new().await;
+    server(town.app.db(), "web2", None).await;
+    let named = [("hostname", "web1.servers.example.org"), ("active", "on"), ("role_web", "on"), ("label", "Frankfurt 1")];
+    assert_eq!(town.admin.post(&format!("/servers/{}/edit", town.server), &named).await.status, 303);
+    for page in ["/servers?q=frankfurt", "/servers?q=web1", "/search?q=FRANKFURT", "/search?q=web1"] {
+        let found = town.admin.get(page).await.body;
+        assert!(found.contains("Frankfurt 1") && found.contains("web1") && !found.contains("web2.servers"), "{page}: {found}");
+    }
+    let choices = town.admin.get("/accounts").await.body;
+    assert!(choices.contains("<option value=\"web1\">Frankfurt 1 (web1)</option>") && choices.contains("<option value=\"web2\">web2<"));
+    assert!(town.admin.get("/operations").await.body.contains(">Frankfurt 1 (web1)</option>"));
+    assert!(town.admin.get("/accounts/new").await.body.contains("Frankfurt 1 (web1)"));
+}
+
+#[tokio::test]
+async fn an_address_that_was_not_told_follows_the_hostname() {
+    let mut town = Town::new().await;
+    let site = town.site("shop.example.com").await;
+    town.apply_all().await;
+    let edit = format!("/servers/{}/edit", town.server);
+    for hostname in ["old.servers.example.org", "new.servers.example.org"] {
+        let saved = town.admin.post(&edit, &[("hostname", hostname), ("active", "on"), ("role_web", "on"), ("address", "")]).await;
+        assert_eq!(saved.status, 303, "{}", saved.body);
+    }
+    assert_eq!(town.admin.get(&edit).await.value("address").as_deref(), Some(""));
+    assert!(town.alice.get(&town.alpha.clone()).await.body.contains("new.servers.example.org"));
+    assert!(!town.alice.get(&site).await.body.contains("old.servers.example.org"));
+    assert!(town.admin.get(&format!("/servers/{}", town.server)).await.body.contains(">new.servers.example.org<"));
+    assert_eq!(site_address_by_name(town.app.db(), "shop.example.com").await.unwrap().as_deref(), Some("new.servers.example.org"));
 }
 
 #[tokio::test]
@@ -141,6 +187,7 @@ async fn settings_that_are_refused_stay_in_the_form_and_change_nothing() {
         ("panel_url", "http://panel.example.org"),
         ("phpmyadmin_path", "phpmyadmin"),
         ("roundcube_path", "/../webmail"),
+        ("label", "x\u{202e}y"),
     ] {
         let mut fields = vec![
             ("hostname", "new.servers.example.org"),

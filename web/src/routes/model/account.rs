@@ -7,6 +7,7 @@ use shared::operation::ResourceState;
 
 use super::drift::drifted_of_account;
 use super::operation::{newest, standing_of};
+use super::server::word as server_word;
 use super::sftp::key_row;
 use super::site::{newest_first, of_account, sftp_host};
 use super::{FEED, ListQuery, at, count, form_key, server, state_counts};
@@ -226,7 +227,8 @@ pub async fn account_new_model(
     let servers = servers.map(|server| {
         let most = server.max_accounts.map_or_else(|| "no limit".to_owned(), |most| format!("of {most}"));
         let online = if server.online { "" } else { ", offline" };
-        Choice::new(server.id.to_string(), server.name.to_string()).note(format!("{} accounts, {most}{online}", server.accounts))
+        Choice::new(server.id.to_string(), server_word(&server.name, &server.label))
+            .note(format!("{} accounts, {most}{online}", server.accounts))
     });
     let versions = server_list(state.db()).await?.into_iter().flat_map(|server| server.php_versions);
     Ok(NewModel {

@@ -1,5 +1,6 @@
 //! Drift, previews and history as pages show them.
 
+use jiff::Timestamp;
 use shared::difference::{Difference, unified};
 use shared::events::SetAside;
 use shared::failure::FailureCode;
@@ -89,6 +90,7 @@ fn drift_row(row: &Stored) -> DriftRow {
 /// For an admin.
 fn note(row: &Stored) -> Drifted {
     Drifted {
+        now: Timestamp::now(),
         since: at(row.since_ms),
         differences: row.differences.clone(),
         repair: row.settled.then(|| row.resource.to_string()),
@@ -117,7 +119,14 @@ fn noted(actor: &Actor, found: &Stored) -> Drifted {
     if actor.is_admin() {
         return note(found);
     }
-    Drifted { since: at(found.since_ms), differences: Vec::new(), repair: None, comes_back: false, key: FormKey::default() }
+    Drifted {
+        now: Timestamp::now(),
+        since: at(found.since_ms),
+        differences: Vec::new(),
+        repair: None,
+        comes_back: false,
+        key: FormKey::default(),
+    }
 }
 
 /// When a server was last compared with what was applied, if the thing was there by then.

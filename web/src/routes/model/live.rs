@@ -60,7 +60,8 @@ async fn parts_of(state: &AppState, actor: &Actor, view: &LiveView) -> Result<Li
         LiveView::Operation(id) => parts(operation::show_fragments(&operation_show_model(state, actor, *id, None).await?)),
         LiveView::Servers(query) => {
             let model = server_list_model(state, actor, query, None).await?;
-            list(server::container(&model), server::fragments(&model))
+            let list = LiveList { container: server::container(&model), rows: server::rows(&model) };
+            LivePage { parts: server::parts(&model), list: Some(list) }
         }
         LiveView::Drift(query) => parts(drift::fragments(&drift_model(state, actor, query, None).await?)),
         LiveView::Rollout => parts(server::rollout_fragments(&rollout_model(state, actor, None).await?)),

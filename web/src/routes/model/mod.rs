@@ -16,6 +16,7 @@ pub mod rollout;
 pub mod search;
 pub mod security;
 pub mod server;
+pub mod server_form;
 pub mod sftp;
 pub mod site;
 pub mod suspend;
@@ -59,6 +60,8 @@ pub struct ListQuery {
     pub role: String,
     /// A kind of resource, where a list has that filter.
     pub kind: String,
+    /// A mark, in the list of servers.
+    pub mark: String,
     /// A person, in the audit log.
     pub who: String,
     /// An action, in the audit log.
@@ -97,6 +100,7 @@ impl ListQuery {
             ("server", &self.server),
             ("role", &self.role),
             ("kind", &self.kind),
+            ("mark", &self.mark),
             ("who", &self.who),
             ("action", &self.action),
             ("object", &self.object),

@@ -79,7 +79,7 @@ fn waiting(row: &OperationListRow) -> Option<Waiting> {
         (true, 0, None) => Until::Unsent,
         (true, ..) => Until::Turn,
     };
-    Some(Waiting { server, until })
+    Some(Waiting { now: jiff::Timestamp::now(), server, until })
 }
 
 /// What a begun request waits for, if its server has gone offline or its queue was paused in between.
@@ -90,14 +90,14 @@ fn stalled(row: &OperationListRow) -> Option<Waiting> {
         (false, ..) => Until::Return { offline_since: at(row.server_changed_ms) },
         (true, ..) => return None,
     };
-    Some(Waiting { server, until })
+    Some(Waiting { now: jiff::Timestamp::now(), server, until })
 }
 
 /// What a begun request waits for, if one of its jobs does.
 fn blocked(actor: &Actor, row: &OperationListRow, jobs: &[JobRow]) -> Option<Waiting> {
     let job = jobs.iter().find(|job| job.state == JobState::Blocked)?;
     let fault = actor.is_admin().then(|| fault(&job.detail));
-    Some(Waiting { server: row.server_name.clone()?, until: Until::Repair { fault } })
+    Some(Waiting { now: jiff::Timestamp::now(), server: row.server_name.clone()?, until: Until::Repair { fault } })
 }
 
 /// What nginx says is wrong, file and line first: it ends its line with ` in FILE:LINE`.

@@ -17,6 +17,7 @@ use crate::store::job_queue::{PER_ACCOUNT, has_room, job_in_flight};
 use crate::store::operation_list::operation_fetch_visible;
 use crate::store::queue::{Priority, QueueRow, queue_depths, queue_list};
 use crate::store::server::ServerRow;
+use crate::views::components::time::clock_text;
 use crate::views::model::AccountRef;
 use crate::views::queue::{CancelModel, Line, QueueModel, Standing, Urgency};
 
@@ -104,14 +105,24 @@ fn line(server: &ServerRow, row: &QueueRow, account: Option<AccountRef>, share: 
 /// Why a request is not done yet.
 fn why(server: &ServerRow, row: &QueueRow, standing: Standing, share: &Share) -> String {
     let name = &server.name;
-    let offline =
-        || format!("{name} is offline since {}. It goes on by itself when {name} returns.", at(server.changed_ms).strftime("%H:%M UTC"));
+    let offline = || {
+        format!(
+            "{name} is offline since {}. It goes on by itself when {name} returns.",
+            clock_text(at(server.changed_ms), Timestamp::now())
+        )
+    };
     match standing {
         Standing::Working if server.online => "The worker is at work on it.".to_owned(),
         Standing::Sent if server.online => "It waits for its turn on the server, or for an earlier change of its account.".to_owned(),
         Standing::Blocked => format!("The web configuration of {name} was broken by hand. It goes on by itself when that is mended."),
         Standing::Working | Standing::Sent => offline(),
-        Standing::Waits if server.public_key.is_none() => format!("{name} has not joined yet."),
+        Standing::Waits if server.public_key.is_none() => match server.shut_out_ms {
+            Some(since) => {
+                let since = clock_text(at(since), Timestamp::now());
+                format!("The worker of {name} is shut out since {since}. It goes on when a worker has joined again.")
+            }
+            None => format!("{name} has not joined yet."),
+        },
         Standing::Waits if server.queue_paused_ms.is_some() => "The queue is paused.".to_owned(),
         Standing::Waits if row.parts.unsent < row.queued => "Nothing was heard of it; it is sent again.".to_owned(),
         Standing::Waits if has_room(share.total, share.of_account(row.account_id)) => "It goes out any moment.".to_owned(),

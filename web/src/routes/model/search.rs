@@ -1,13 +1,14 @@
 //! Search over everything the viewer may see.
 
+use super::server::word;
 use crate::app::Actor;
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
 use crate::store::account_list::{AccountFilter, account_rows};
+use crate::store::fleet::fleet_list_called;
 use crate::store::list::{Direction, Paging};
 use crate::store::operation_list::{OperationFilter, operation_rows};
-use crate::store::server::server_list;
 use crate::store::site::{SiteFilter, site_rows};
 use crate::store::user::{ClientFilter, client_list};
 use crate::views::search::{Hit, HitKind, Search};
@@ -60,13 +61,10 @@ async fn fleet_hits(state: &AppState, q: &str, hits: &mut Vec<Hit>) -> Result<()
         note: client.user.login.to_string(),
         href: paths::client(client.user.id),
     }));
-    let needle = q.to_lowercase();
-    let servers = server_list(state.db()).await?.into_iter();
-    let servers = servers.filter(|server| server.name.as_str().contains(&needle) || server.hostname.to_lowercase().contains(&needle));
-    hits.extend(servers.map(|server| Hit {
+    hits.extend(fleet_list_called(state.db(), q, MOST).await?.into_iter().map(|server| Hit {
         kind: HitKind::Server,
-        label: server.name.to_string(),
-        note: server.hostname.clone(),
+        label: word(&server.name, &server.label),
+        note: server.hostname,
         href: paths::server(server.id),
     }));
     Ok(())

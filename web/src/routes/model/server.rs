@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use shared::ids::ServerId;
 use shared::jobs::ResourceKey;
+use shared::names::{PackageVersion, ServerName};
+use shared::role::Role;
 
 use super::operation::{Standing, newest, standing};
 use super::{FEED, ListQuery, account, at, count};
-use crate::app::server::{ServerToken, TOKEN_MS, server_get};
-use crate::app::server_form::ServerForm;
-use crate::app::{Actor, FieldErrors};
+use crate::app::Actor;
+use crate::app::server::server_get;
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
@@ -20,15 +21,11 @@ use crate::store::fleet::{fleet_list_troubled, fleet_names};
 use crate::store::list::Paging;
 use crate::store::now_ms;
 use crate::store::operation_list::{OperationFilter, operation_list_of_resource};
-use crate::store::placement::{placement_list, server_account_count};
+use crate::store::placement::placement_list;
 use crate::store::queue::queue_depths;
 use crate::store::server::{ServerRow, server_list};
 use crate::store::server_sample::{ServerSample, minute_of, server_sample_list};
-use crate::views::join::{command, config as join_config};
-use crate::views::server::{
-    Counts, DeleteModel, EditModel, EnrolModel, History, ListModel, Load, NewModel, Reach, Row, ServerForm as FormModel, ShowModel,
-    ShutOutModel, Span, Update,
-};
+use crate::views::server::{Counts, Health, History, ListModel, Load, Mark, Reach, Row, ShowModel, Span, Update};
 
 /// What the lines of a list need besides the servers themselves.
 struct Figures {
@@ -54,6 +51,7 @@ async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<
     Ok(Row {
         id: server.id,
         name: server.name.clone(),
+        label: server.places.label.as_ref().map(ToString::to_string),
         hostname: server.hostname.clone(),
         roles: server.roles.clone(),
         accounts: count(figures.accounts.get(&server.id).copied().unwrap_or(0)),
@@ -66,6 +64,7 @@ async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<
         load,
         jobs_waiting: count(figures.jobs.get(&server.id).map_or(0, |jobs| jobs.0)),
         paused_since: server.queue_paused_ms.map(at),
+        ailing: if server.online { server.ailing() } else { Vec::new() },
     })
 }
 
@@ -108,7 +107,13 @@ pub async fn choices(state: &AppState, actor: &Actor) -> Result<Vec<(String, Str
     if !actor.is_admin() {
         return Ok(Vec::new());
     }
-    Ok(fleet_names(state.db()).await?.into_iter().map(|name| (name.to_string(), name.to_string())).collect())
+    Ok(fleet_names(state.db()).await?.into_iter().map(|(name, label)| (name.to_string(), word(&name, &label))).collect())
+}
+
+/// A server in a list of choices: `Frankfurt 1 (web1)`.
+#[must_use]
+pub fn word(name: &ServerName, label: &str) -> String {
+    if label.is_empty() { name.to_string() } else { format!("{label} ({name})") }
 }
 
 /// All servers.
@@ -134,16 +139,19 @@ pub async fn server_list_model(state: &AppState, actor: &Actor, query: &ListQuer
     let counts = counts(&all);
     let behind = count(i64::try_from(all.iter().filter(|row| row.update).count()).unwrap_or(0));
     let needle = query.q.trim().to_lowercase();
+    let mark = Mark::of(&query.mark);
     let mut found: Vec<Row> = all
         .into_iter()
+        .filter(|row| mark.is_none_or(|mark| row.has(mark)))
         .filter(|row| query.state.is_empty() || query.state == group(row))
         .filter(|row| query.role.is_empty() || row.roles.iter().any(|role| role.as_str() == query.role))
-        .filter(|row| row.name.as_str().contains(&needle) || row.hostname.to_lowercase().contains(&needle))
+        .filter(|row| row.is_called(&needle))
         .collect();
     match query.sort.as_str() {
         "hostname" => found.sort_by(|one, other| one.hostname.cmp(&other.hostname)),
         "accounts" => found.sort_by_key(|row| row.accounts),
-        "version" => found.sort_by(|one, other| one.version.cmp(&other.version)),
+        // As packages are compared: 0.9 is older than 0.10.
+        "version" => found.sort_by_key(|row| row.version.as_ref().and_then(|version| version.parse::<PackageVersion>().ok())),
         "reach" | "state" => found.sort_by_key(group),
         "update" => found.sort_by_key(|row| !row.update),
         "active" => found.sort_by_key(|row| !row.active),
@@ -200,19 +208,21 @@ pub async fn server_show_model(
     Ok(ShowModel {
         now: Timestamp::now(),
         server: row(state, &server, &figures).await?,
-        health: server.heartbeat.as_ref().map(|heartbeat| heartbeat.roles.clone()).unwrap_or_default(),
+        health: health(&server),
         php_versions: server.php_versions.clone(),
         os: host.os,
         kernel: host.kernel,
         uptime_s: server.online.then_some(host.uptime_s),
         places: vec![
+            ("Address", server.site_address().to_owned()),
             ("Mail hostname", server.places.mail_hostname.clone()),
             ("Bus address", server.places.bus_url.clone()),
-            ("Panel address", server.places.panel_url.clone()),
-            ("phpMyAdmin", server.places.phpmyadmin_path.clone()),
-            ("Roundcube", server.places.roundcube_path.clone()),
+            ("Panel URL", server.places.panel_url.clone()),
+            ("phpMyAdmin path", server.places.phpmyadmin_path.clone()),
+            ("Roundcube path", server.places.roundcube_path.clone()),
+            ("Panel TLS", server.places.panel_tls.as_str().to_owned()),
+            ("Mail TLS", server.places.mail_tls.as_str().to_owned()),
         ],
-        address: Some(server.address.clone()).filter(|address| !address.is_empty()),
         jobs_working: count(figures.jobs.get(&id).map_or(0, |jobs| jobs.1)),
         created_at: at(server.created_ms),
         history: history(state, id, span).await?,
@@ -222,6 +232,18 @@ pub async fn server_show_model(
         live,
         toast: None,
     })
+}
+
+/// Each of its roles as the newest heartbeat has it; nothing before the first. What a host says of roles that the server does not
+/// have is nobody's concern.
+fn health(server: &ServerRow) -> Vec<(Role, Health)> {
+    let Some(heartbeat) = &server.heartbeat else { return Vec::new() };
+    let of = |role: Role| match heartbeat.roles.iter().find(|health| health.role == role) {
+        Some(health) if health.healthy => Health::Well(health.summary.clone()),
+        Some(health) => Health::Ill(health.summary.clone()),
+        None => Health::Missing,
+    };
+    server.roles.iter().map(|role| (*role, of(*role))).collect()
 }
 
 /// How a server fared: the mean of what was heard in each step, nothing where nothing was.
@@ -264,100 +286,5 @@ async fn update_model(state: &AppState, actor: &Actor, server: &ServerRow) -> Re
         // What failed is of interest for as long as it is not mended.
         (Standing { failure, .. }, Some(offer)) => Update::Offered { version: offer.version.to_string(), failed: failure },
         (Standing { .. }, None) => Update::None,
-    })
-}
-
-/// The form for a new server, with what was typed before.
-#[must_use]
-pub fn server_new_model(form: &ServerForm, refused: &FieldErrors) -> NewModel {
-    NewModel { form: form_model(form), errors: super::errors(refused) }
-}
-
-/// The form for a server's settings, with what was typed before or the settings.
-///
-/// # Errors
-/// [`crate::app::AppError::Forbidden`] for clients, [`crate::app::AppError::NotFound`], or the database fails.
-pub async fn server_edit_model(
-    state: &AppState,
-    actor: &Actor,
-    id: ServerId,
-    typed: Option<(&ServerForm, &FieldErrors)>,
-) -> Result<EditModel, PageError> {
-    let server = server_get(&state.app, actor, id).await?;
-    let form = typed.map_or_else(|| ServerForm::of(&server), |(form, _)| form.clone());
-    Ok(EditModel {
-        id,
-        name: server.name,
-        form: form_model(&form),
-        errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default(),
-    })
-}
-
-fn form_model(form: &ServerForm) -> FormModel {
-    FormModel {
-        name: form.name.clone(),
-        hostname: form.hostname.clone(),
-        address: form.address.clone(),
-        roles: form.roles(),
-        mail_hostname: form.mail_hostname.clone(),
-        bus_url: form.bus_url.clone(),
-        panel_url: form.panel_url.clone(),
-        phpmyadmin_path: form.phpmyadmin_path.clone(),
-        roundcube_path: form.roundcube_path.clone(),
-        max_accounts: form.max_accounts.clone(),
-        active: !form.active.is_empty(),
-    }
-}
-
-/// The question before a server is deleted.
-///
-/// # Errors
-/// [`crate::app::AppError::Forbidden`] for clients, [`crate::app::AppError::NotFound`], or the database fails.
-pub async fn server_delete_model(
-    state: &AppState,
-    actor: &Actor,
-    id: ServerId,
-    typed: &str,
-    refused: &FieldErrors,
-) -> Result<DeleteModel, PageError> {
-    let server = server_get(&state.app, actor, id).await?;
-    let accounts = count(server_account_count(state.db(), &server).await?);
-    Ok(DeleteModel { id, name: server.name, accounts, typed: typed.to_owned(), errors: super::errors(refused) })
-}
-
-/// The question before a server's worker is shut out.
-///
-/// # Errors
-/// [`crate::app::AppError::Forbidden`] for clients, [`crate::app::AppError::NotFound`], or the database fails.
-pub async fn server_shut_out_model(
-    state: &AppState,
-    actor: &Actor,
-    id: ServerId,
-    typed: &str,
-    refused: &FieldErrors,
-) -> Result<ShutOutModel, PageError> {
-    let server = server_get(&state.app, actor, id).await?;
-    Ok(ShutOutModel { id, name: server.name, typed: typed.to_owned(), errors: super::errors(refused) })
-}
-
-/// The page that shows a server's token once.
-///
-/// # Errors
-/// The database fails.
-pub async fn server_enrol_model(state: &AppState, actor: &Actor, made: &ServerToken) -> Result<EnrolModel, PageError> {
-    let server = server_get(&state.app, actor, made.id).await?;
-    let config = &state.config;
-    let token = made.token.expose();
-    let panel = server.panel_url(&config.public_url);
-    Ok(EnrolModel {
-        now: Timestamp::now(),
-        id: made.id,
-        name: server.name.clone(),
-        token_expires_at: at(now_ms() + TOKEN_MS),
-        command: command(panel, &config.trust, token),
-        config: join_config(panel, &config.trust, token),
-        packages: config.worker_packages.iter().map(|package| package.file.clone()).collect(),
-        reach: reach(state, &server).await?,
-        live: Some(paths::with_query(paths::LIVE, [("page", paths::server(made.id))])),
     })
 }

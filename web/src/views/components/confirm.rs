@@ -42,6 +42,12 @@ pub struct Confirm<'a> {
 /// The question as a card with its form.
 #[must_use]
 pub fn confirm(confirm: &Confirm<'_>) -> Markup {
+    confirm_ending(confirm, "This cannot be undone.")
+}
+
+/// The same of something that is not for good: how it ends is said beside the button.
+#[must_use]
+pub fn confirm_ending(confirm: &Confirm<'_>, end: &str) -> Markup {
     let label = format!("Type the {} to confirm", confirm.name_is);
     html! {
         form.card.is-narrow #(QUESTION) method="post" action=(confirm.action) data-confirm={ (confirm.name) @if let Some(or) = confirm.or { " " (or) } } {
@@ -59,7 +65,7 @@ pub fn confirm(confirm: &Confirm<'_>) -> Markup {
                 (button::submit(Weight::Danger, confirm.button))
                 @if let Some(preview) = confirm.preview { (button::ask_by("Preview", preview)) }
                 (button::link(Weight::Normal, None, "Cancel", confirm.cancel))
-                span.muted { "This cannot be undone." }
+                span.muted { (end) }
             }
         }
     }

@@ -62,11 +62,11 @@ pub fn waiting_line(waiting: &Waiting) -> Markup {
                 Until::Turn => { "Waiting for its turn on " (waiting.server) "." }
                 Until::Unsent => { "Waiting to be sent to " (waiting.server) ". It goes out by itself." }
                 Until::Resume { paused_since } => {
-                    "Waiting: changes for " (waiting.server) " are paused since " (time::clock(*paused_since))
+                    "Waiting: changes for " (waiting.server) " are paused since " (time::clock(*paused_since, waiting.now))
                     ". It goes out by itself when they go on."
                 }
                 Until::Return { offline_since } => {
-                    "Waiting: " (waiting.server) " is offline since " (time::clock(*offline_since)) ". It is applied by itself when "
+                    "Waiting: " (waiting.server) " is offline since " (time::clock(*offline_since, waiting.now)) ". It is applied by itself when "
                     (waiting.server) " returns."
                 }
                 Until::Repair { fault: Some(fault) } => {

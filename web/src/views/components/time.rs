@@ -15,10 +15,22 @@ pub fn ago(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) title=(exact(at)) data-ago { (ago_text(at, now)) } }
 }
 
-/// A time of day, or the date where it was not today. In UTC, as everything in the panel.
+/// A time of day, with the day where that was not today. In UTC, as everything in the panel.
 #[must_use]
-pub fn clock(at: Timestamp) -> Markup {
-    html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) title=(exact(at)) { (at.strftime("%H:%M")) " UTC" } }
+pub fn clock(at: Timestamp, now: Timestamp) -> Markup {
+    html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%SZ")) title=(exact(at)) { (clock_text(at, now)) } }
+}
+
+/// The same in words: `14:02 UTC`, `21 Nov 14:02 UTC`, and with the year where that was another one.
+#[must_use]
+pub fn clock_text(at: Timestamp, now: Timestamp) -> String {
+    let (day, today) = (at.to_zoned(TimeZone::UTC), now.to_zoned(TimeZone::UTC));
+    let format = match (day.date() == today.date(), day.year() == today.year()) {
+        (true, _) => "%H:%M UTC",
+        (false, true) => "%-d %b %H:%M UTC",
+        (false, false) => "%-d %b %Y %H:%M UTC",
+    };
+    day.strftime(format).to_string()
 }
 
 /// A date, such as `3 March 2024`.
@@ -87,5 +99,23 @@ pub fn duration_s(seconds: u64) -> String {
         3_600..86_400 => format!("{} h", seconds / 3_600),
         86_400..172_800 => "1 day".to_owned(),
         _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clock_text;
+
+    #[test]
+    fn a_time_says_its_day_where_that_was_not_today() {
+        let now = "2026-11-22T00:05:00Z".parse().unwrap();
+        for (at, words) in [
+            ("2026-11-22T00:01:00Z", "00:01 UTC"),
+            ("2026-11-21T23:59:00Z", "21 Nov 23:59 UTC"),
+            ("2026-03-04T14:02:00Z", "4 Mar 14:02 UTC"),
+            ("2025-11-22T14:02:00Z", "22 Nov 2025 14:02 UTC"),
+        ] {
+            assert_eq!(clock_text(at.parse().unwrap(), now), words);
+        }
     }
 }

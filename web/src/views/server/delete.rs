@@ -61,7 +61,10 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
 
 fn blocked(model: &DeleteModel) -> Markup {
     let many = stat::counted(model.accounts, "account", "accounts");
-    let text = format!("{many} on it. Delete them first; switch off \u{201c}Takes new accounts\u{201d} so that no more come.");
+    let text = format!(
+        "{many} on it. Accounts cannot be moved to another server yet: delete them first, and switch off \u{201c}Active\u{201d} so \
+         that no more come."
+    );
     let accounts = paths::with_query(paths::ACCOUNTS, [("server", model.name.as_str())]);
     html! {
         (note::note(Tone::Warn, Icon::TriangleAlert, "This server cannot be deleted yet.", &text))

@@ -19,6 +19,8 @@ pub struct EditModel {
     pub id: ServerId,
     /// Its name, which does not change.
     pub name: ServerName,
+    /// What people call it, or its name.
+    pub title: String,
     /// What was typed, or the settings.
     pub form: ServerForm,
     /// What was wrong.
@@ -29,9 +31,10 @@ pub struct EditModel {
 #[must_use]
 pub fn edit_page(viewer: &Viewer, model: &EditModel) -> Markup {
     let (form, errors) = (&model.form, &model.errors);
-    let line = html! { "What runs on it keeps running, whatever you change here." };
+    let line =
+        html! { "What runs on it keeps running, whatever you change here. Its name on the bus stays " span.mono { (model.name) } "." };
     let body = html! {
-        (layout::page_head(&html! { "Settings of " (model.name) }, &line, &layout::nothing()))
+        (layout::page_head(&html! { "Settings of " (model.title) }, &line, &layout::nothing()))
         form.card method="post" action=(paths::server_edit(model.id)) {
             div.card-body.form {
                 (note::form_errors(errors))
@@ -47,7 +50,6 @@ pub fn edit_page(viewer: &Viewer, model: &EditModel) -> Markup {
             }
         }
     };
-    let page =
-        Page::new("Settings", Nav::Servers, body).below("Servers", paths::SERVERS).below(model.name.as_str(), paths::server(model.id));
+    let page = Page::new("Settings", Nav::Servers, body).below("Servers", paths::SERVERS).below(&model.title, paths::server(model.id));
     layout::page(viewer, &page)
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use shared::role::Role;
 
-use super::{Reach, Row, accounts, reach, roles, row_id};
+use super::{Mark, Reach, Row, accounts, ailing, named, reach, roles, row_id};
 use crate::paths;
 use crate::views::components::badge::Tone;
 use crate::views::components::button::{self, Weight};
@@ -31,7 +31,7 @@ pub struct Counts {
     pub waiting: u64,
 }
 
-/// The list's model. Sort keys: `name`, `hostname`, `accounts`, `version`, `reach`, `update`, `active`.
+/// The list's model. Its filters: `state`, `role` and `mark` (a [`Mark`]). Sort keys: `name`, `hostname`, `accounts`, `version`, `reach`, `update`, `active`.
 #[derive(Debug, Clone)]
 pub struct ListModel {
     /// What time it is.
@@ -57,6 +57,7 @@ pub const fn container_id() -> &'static str {
 }
 
 const FILTERS_ID: &str = "server-filters";
+const UPDATES_ID: &str = "server-updates";
 
 const COLUMNS: &[Column] = &[
     Column::sorted("Name", "name").class("main"),
@@ -79,7 +80,7 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
         section.card {
             div.toolbar-split {
                 div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) }
-                (toolbar(&model.listing, &[], &[role_select()], "Search by name"))
+                (toolbar(&model.listing, &[], &[role_select(), mark_select()], "Search by name"))
             }
             (container(model).html)
         }
@@ -94,9 +95,18 @@ pub fn list_page(viewer: &Viewer, model: &ListModel) -> Markup {
 
 fn actions(model: &ListModel) -> Markup {
     html! {
-        @if model.behind > 0 { (button::link(Weight::Normal, None, &format!("Updates ({})", model.behind), paths::ROLLOUT)) }
+        (updates(model).html)
         (add_button("Add a server"))
     }
+}
+
+fn updates(model: &ListModel) -> Fragment {
+    let html = html! {
+        span.status-slot #(UPDATES_ID) {
+            @if model.behind > 0 { (button::link(Weight::Normal, None, &format!("Updates ({})", model.behind), paths::ROLLOUT)) }
+        }
+    };
+    Fragment::new(UPDATES_ID, html)
 }
 
 fn add_button(label: &str) -> Markup {
@@ -112,12 +122,17 @@ fn filters(counts: Counts) -> [Filter; 4] {
     ]
 }
 
-/// The parts that change while the list stays the same: each row, and the filters' counts.
+/// The parts that change while the list stays the same: how many updates there are, and the filters' counts.
 #[must_use]
-pub fn fragments(model: &ListModel) -> Vec<Fragment> {
-    let rows = model.rows.iter().map(|row| row_fragment(row, &model.listing, model.now));
+pub fn parts(model: &ListModel) -> Vec<Fragment> {
     let filters = html! { div #(FILTERS_ID) { (filter_links(&model.listing, &filters(model.counts))) } };
-    rows.chain([Fragment::new(FILTERS_ID, filters)]).collect()
+    vec![updates(model), Fragment::new(FILTERS_ID, filters)]
+}
+
+/// Each row.
+#[must_use]
+pub fn rows(model: &ListModel) -> Vec<Fragment> {
+    model.rows.iter().map(|row| row_fragment(row, &model.listing, model.now)).collect()
 }
 
 /// The whole list, for when rows came or went.
@@ -147,7 +162,7 @@ fn row_fragment(row: &Row, listing: &Listing, now: Timestamp) -> Fragment {
     let html = html! {
         tbody #(id) {
             tr {
-                td.main { a.name href=(paths::server(row.id)) { (row.name) } }
+                td.main { (named(row)) }
                 td data-label="Hostname" { (row.hostname) }
                 td.wide data-label="Agent address" {
                     @if let Some(peer) = &row.peer { span.mono { (peer) } } @else { span.muted { "not seen yet" } }
@@ -157,7 +172,8 @@ fn row_fragment(row: &Row, listing: &Listing, now: Timestamp) -> Fragment {
                 td.wide.nowrap data-label="Agent version" { @if let Some(version) = &row.version { (version) } @else { span.muted { "none" } } }
                 td {
                     (reach(row.reach, row.jobs_waiting, now))
-                    @if let Some(since) = row.paused_since { " " a.chip href=(paths::server_queue(row.id)) { "paused since " (time::clock(since)) } }
+                    (ailing(row))
+                    @if let Some(since) = row.paused_since { " " a.chip href=(paths::server_queue(row.id)) { "paused since " (time::clock(since, now)) } }
                 }
                 td.wide.nowrap data-label="Update" { (update(row)) }
                 td data-label="Active" { (active(row, listing)) }
@@ -196,6 +212,11 @@ fn menu_items(row: &Row) -> Vec<Item> {
     }
     items.extend([Item::Divider, Item::danger(Icon::Trash, "Delete", paths::server_delete(row.id))]);
     items
+}
+
+fn mark_select() -> Select {
+    let options = Mark::ALL.into_iter().map(|mark| (mark.as_str().to_owned(), mark.label().to_owned())).collect();
+    Select { key: "mark", label: "Condition", all: "Any condition", options }
 }
 
 fn role_select() -> Select {

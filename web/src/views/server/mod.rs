@@ -2,6 +2,8 @@
 
 mod delete;
 mod edit;
+mod facts;
+mod health;
 mod list;
 mod load;
 mod new;
@@ -18,7 +20,8 @@ use shared::role::Role;
 
 pub use delete::{DeleteModel, delete_page};
 pub use edit::{EditModel, edit_page};
-pub use list::{Counts, ListModel, container, container_id, fragments, list_page};
+pub use health::Health;
+pub use list::{Counts, ListModel, container, container_id, list_page, parts, rows};
 pub use load::{History, Span};
 pub use new::{EnrolModel, NewModel, ServerForm, enrol_fragment, enrol_page, new_page};
 pub use overview::{row_fragment, table_of};
@@ -29,6 +32,7 @@ pub use shut_out::{ShutOutModel, shut_out_page};
 use super::components::badge::{self, Tone};
 use super::components::stat::count;
 use super::components::{time, usage};
+use crate::paths;
 
 /// Whether a server's worker answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub struct Row {
     pub id: ServerId,
     /// Its name.
     pub name: ServerName,
+    /// What people call it, if not by its name.
+    pub label: Option<String>,
     /// Its host name.
     pub hostname: String,
     /// What it does.
@@ -86,6 +92,83 @@ pub struct Row {
     pub jobs_waiting: u64,
     /// Since when nothing new is sent to it, if so.
     pub paused_since: Option<Timestamp>,
+    /// The roles that it has and whose daemons do not run, if it answers.
+    pub ailing: Vec<Role>,
+}
+
+impl Row {
+    /// What people call it: its label, or its name.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.label.as_deref().unwrap_or(self.name.as_str())
+    }
+
+    /// Whether its name, its label or its hostname holds a text, which is in small letters.
+    #[must_use]
+    pub fn is_called(&self, needle: &str) -> bool {
+        [self.name.as_str(), self.title(), &self.hostname].iter().any(|text| text.to_lowercase().contains(needle))
+    }
+
+    /// Whether it bears a mark.
+    #[must_use]
+    pub fn has(&self, mark: Mark) -> bool {
+        match mark {
+            Mark::Unhealthy => !self.ailing.is_empty(),
+            Mark::Paused => self.paused_since.is_some(),
+            Mark::Update => self.update,
+            Mark::Drained => !self.active,
+        }
+    }
+}
+
+/// What a list of servers can be narrowed to besides who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// The daemons of a role do not run.
+    Unhealthy,
+    /// Nothing new is sent to it.
+    Paused,
+    /// The panel carries a newer worker.
+    Update,
+    /// It takes no new accounts.
+    Drained,
+}
+
+impl Mark {
+    /// All of them, in the order in which pages show them.
+    pub const ALL: [Self; 4] = [Self::Unhealthy, Self::Paused, Self::Update, Self::Drained];
+
+    /// The spelling in addresses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unhealthy => "unhealthy",
+            Self::Paused => "paused",
+            Self::Update => "update",
+            Self::Drained => "drained",
+        }
+    }
+
+    /// By its spelling in an address.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mark| mark.as_str() == text)
+    }
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Unhealthy => "Not healthy",
+            Self::Paused => "Paused",
+            Self::Update => "Update available",
+            Self::Drained => "Not active",
+        }
+    }
+
+    /// The list of the servers that bear it.
+    #[must_use]
+    pub fn list(self) -> String {
+        paths::with_query(paths::SERVERS, [("mark", self.as_str())])
+    }
 }
 
 /// What a heartbeat says of a machine.
@@ -122,15 +205,36 @@ pub fn reach(reach: Reach, jobs_waiting: u64, now: Timestamp) -> Markup {
             }
             Reach::Offline { since } => {
                 (badge::OFFLINE)
-                small { "since " (time::clock(since)) @if jobs_waiting > 0 { ", " (count(jobs_waiting)) " waiting" } }
+                small { "since " (time::clock(since, now)) @if jobs_waiting > 0 { ", " (count(jobs_waiting)) " waiting" } }
             }
             Reach::ShutOut { since } => {
                 (badge::SHUT_OUT)
-                small { "since " (time::clock(since)) @if jobs_waiting > 0 { ", " (count(jobs_waiting)) " waiting" } }
+                small { "since " (time::clock(since, now)) @if jobs_waiting > 0 { ", " (count(jobs_waiting)) " waiting" } }
             }
             Reach::WaitingToEnrol { token_expires_at } => {
                 (badge::WAITING_TO_ENROL)
                 small { @if token_expires_at > now { "token ends " (time::until_text(token_expires_at, now)) } @else { "token has ended" } }
+            }
+        }
+    }
+}
+
+/// The name as lists link it: what people call it, and the name on the bus below.
+#[must_use]
+pub fn named(row: &Row) -> Markup {
+    html! {
+        a.name href=(paths::server(row.id)) { (row.title()) }
+        @if row.label.is_some() { small.mono { (row.name) } }
+    }
+}
+
+/// What is wrong with a server that answers, beside that it does.
+#[must_use]
+pub fn ailing(row: &Row) -> Markup {
+    html! {
+        @if !row.ailing.is_empty() {
+            " " a.chip href=(paths::server(row.id)) {
+                span.bad { @for (at, role) in row.ailing.iter().enumerate() { @if at > 0 { ", " } (role) } " not working" }
             }
         }
     }

@@ -10,6 +10,7 @@ use super::{Reach, Row, reach};
 use crate::paths;
 use crate::views::components::badge::Tone;
 use crate::views::components::button::{self, Weight};
+use crate::views::components::choice::{Choice, ChoiceField, Look};
 use crate::views::components::form_field::{self, Field};
 use crate::views::components::icon::Icon;
 use crate::views::components::{note, secret, time};
@@ -22,6 +23,8 @@ use crate::views::model::Errors;
 pub struct ServerForm {
     /// `name`.
     pub name: String,
+    /// `label`: what people call it.
+    pub label: String,
     /// `hostname`.
     pub hostname: String,
     /// `address`: where its sites answer.
@@ -38,6 +41,10 @@ pub struct ServerForm {
     pub phpmyadmin_path: String,
     /// `roundcube_path`.
     pub roundcube_path: String,
+    /// `panel_tls`: `letsencrypt`, `custom` or `selfsigned`.
+    pub panel_tls: String,
+    /// `mail_tls`: the same.
+    pub mail_tls: String,
     /// `max_accounts`; empty: no limit.
     pub max_accounts: String,
     /// `active`: whether it takes accounts.
@@ -72,7 +79,7 @@ fn form(model: &NewModel) -> Markup {
                 (note::form_errors(&model.errors))
                 div.fields {
                     (Field::text("name", "Name").value(&form.name).required().autofocus().error(model.errors.get("name"))
-                        .help("Short, such as web5. Letters, digits and hyphens."))
+                        .help("On the bus, and for good: short, such as web5. Small letters, digits and hyphens."))
                     (Field::text("hostname", "Hostname").value(&form.hostname).required().error(model.errors.get("hostname"))
                         .help("Full name, such as web5.example.com. Clients see it."))
                 }
@@ -91,15 +98,18 @@ fn form(model: &NewModel) -> Markup {
 /// Everything but the name and the hostname.
 pub(super) fn settings(form: &ServerForm, errors: &Errors) -> Markup {
     html! {
+        (Field::text("label", "Display name").value(&form.label).optional().error(errors.get("label"))
+            .help("What people call it, such as Frankfurt 1. It may change at any time."))
+        hr;
         (form_field::group("roles", "Roles", errors.get("roles"), ROLES_HELP, &html! {
             @for role in Role::ALL {
                 (form_field::switch(&format!("role_{role}"), role.as_str(), role_note(role), form.roles.contains(&role)))
             }
         }))
         hr;
-        (Field::number("max_accounts", "Most accounts").value(&form.max_accounts).unit("accounts").optional()
+        (Field::number("max_accounts", "Max. accounts").value(&form.max_accounts).unit("accounts").optional()
             .error(errors.get("max_accounts")).help("New accounts go elsewhere once it is reached. Empty means no limit."))
-        (form_field::switch("active", "Takes new accounts", "Off drains the server: what runs there keeps running.", form.active))
+        (form_field::switch("active", "Active", "Takes new accounts. Off drains the server: what runs there keeps running.", form.active))
         hr;
         div.fields {
             (Field::text("address", "Address").value(&form.address).optional().mono().error(errors.get("address"))
@@ -108,15 +118,32 @@ pub(super) fn settings(form: &ServerForm, errors: &Errors) -> Markup {
                 .help("Such as mail.example.com."))
             (Field::text("bus_url", "Bus address").value(&form.bus_url).optional().mono().error(errors.get("bus_url"))
                 .help("Where its worker finds the bus, if not where the others do. Takes effect when it joins."))
-            (Field::text("panel_url", "Panel address").value(&form.panel_url).optional().mono().error(errors.get("panel_url"))
+            (Field::text("panel_url", "Panel URL").value(&form.panel_url).optional().mono().error(errors.get("panel_url"))
                 .help("Where its host finds this panel, if not where people do."))
             (Field::text("phpmyadmin_path", "phpMyAdmin path").value(&form.phpmyadmin_path).optional().mono()
                 .error(errors.get("phpmyadmin_path")).help("Such as /phpmyadmin."))
             (Field::text("roundcube_path", "Roundcube path").value(&form.roundcube_path).optional().mono()
                 .error(errors.get("roundcube_path")).help("Such as /webmail."))
+            (tls("panel_tls", "Panel TLS", &form.panel_tls, errors))
+            (tls("mail_tls", "Mail TLS", &form.mail_tls, errors))
         }
+        p.help { (TLS_HELP) }
     }
 }
+
+fn tls(name: &str, label: &str, chosen: &str, errors: &Errors) -> Markup {
+    let choices = [
+        Choice::new("letsencrypt", "letsencrypt").note("ordered from Let\u{2019}s Encrypt"),
+        Choice::new("custom", "custom").note("uploaded"),
+        Choice::new("selfsigned", "selfsigned").note("made on the spot"),
+    ];
+    let chosen = if chosen.is_empty() { "selfsigned" } else { chosen };
+    html! { (ChoiceField { name, label, look: Look::List, chosen, choices: &choices, help: None, error: errors.get(name) }) }
+}
+
+/// What is true of certificates so far.
+const TLS_HELP: &str = "Both TLS choices are kept for a later version: this one neither orders nor installs certificates on a server. Sites \
+                        answer on port 80, and this panel goes on with the certificate it has.";
 
 /// What is true of roles other than `web` so far.
 const ROLES_HELP: &str = "Only web is provisioned in this version. For the others, the installation script installs the packages, and \
@@ -152,7 +179,7 @@ fn firewall() -> Markup {
         Tone::Off,
         Icon::Info,
         "Firewall:",
-        "the server opens connections to the panel, never the other way. Ports 80 and 443 are for visitors.",
+        "the server opens connections to the panel, never the other way. Ports 80 and 443 are for visitors, port 22 for SFTP.",
     )
 }
 
@@ -193,9 +220,10 @@ pub fn enrol_page(viewer: &Viewer, model: &EnrolModel) -> Markup {
         (layout::page_head(&html! { "Install the worker on " (model.name) }, &line, &layout::nothing()))
         div.split {
             section.card {
-                header.card-head { h2 { "Installation script" } small { "Debian 12 or 13, with curl" } }
+                header.card-head { h2 { "Installation script" } small { "Debian 12 or 13" } }
                 div.card-body.stack {
                     @if model.packages.is_empty() { (no_package()) }
+                    p.muted.small { "It needs curl. On a minimal Debian, run this first: " code { "apt-get update && apt-get install -y curl" } }
                     (secret::secret_block(&model.command, &sentence, "Copy the command"))
                     p.muted.small {
                         "The command checks that it talks to this panel, installs the worker and what the server's roles need, and \
@@ -258,8 +286,11 @@ pub fn enrol_fragment(server: &Row, now: Timestamp) -> Fragment {
 }
 
 fn enrol_status(id: ServerId, name: &ServerName, is: Reach, now: Timestamp) -> Fragment {
-    let waiting = matches!(is, Reach::WaitingToEnrol { .. });
-    let tone = if waiting { Tone::Work } else { Tone::Ok };
+    // One that is offline or shut out is waited for as one that has never called.
+    let (waiting, tone) = match is {
+        Reach::Online { .. } => (false, Tone::Ok),
+        Reach::Offline { .. } | Reach::ShutOut { .. } | Reach::WaitingToEnrol { .. } => (true, Tone::Work),
+    };
     let html = html! {
         div.card-foot #(STATUS) data-state=(tone) aria-live="polite" {
             @if waiting {

@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::{Row, accounts, reach, roles, row_id};
-use crate::paths;
+use super::{Row, accounts, ailing, named, reach, roles, row_id};
 use crate::views::components::table::{Column, table};
 use crate::views::components::usage;
 use crate::views::fragment::Fragment;
@@ -32,8 +31,8 @@ pub fn row_fragment(row: &Row, now: Timestamp) -> Fragment {
     let html = html! {
         tbody #(id) {
             tr {
-                td.main { a.name href=(paths::server(row.id)) { (row.name) } small { (row.hostname) } }
-                td { (reach(row.reach, row.jobs_waiting, now)) }
+                td.main { (named(row)) small { (row.hostname) } }
+                td { (reach(row.reach, row.jobs_waiting, now)) (ailing(row)) }
                 td { (roles(&row.roles)) }
                 td.num data-label="Accounts" { (accounts(row)) }
                 td.num data-label="Load" { @if let Some(load) = row.load { (format!("{:.2}", load.load1)) } @else { span.muted { "no data" } } }

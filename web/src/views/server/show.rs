@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use maud::{Markup, html};
-use shared::events::RoleHealth;
 use shared::names::PhpVersion;
 use shared::role::Role;
 
+use super::facts::facts;
+use super::health::{Health, health};
 use super::load::{History, charts};
 use super::{Load, Reach, Row, reach, roles};
 use crate::paths;
@@ -15,7 +16,7 @@ use crate::views::components::icon::Icon;
 use crate::views::components::stat::{Stat, count, size_mib, stats};
 use crate::views::components::toast::Toast;
 use crate::views::components::usage::{Usage, usage};
-use crate::views::components::{kv, note, progress, reference, time};
+use crate::views::components::{note, progress, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::model::{Failure, Progress, Waiting};
@@ -28,8 +29,8 @@ pub struct ShowModel {
     pub now: Timestamp,
     /// The server.
     pub server: Row,
-    /// The health of its roles, as it says.
-    pub health: Vec<RoleHealth>,
+    /// The health of each of its roles, as it says; nothing before it has said anything.
+    pub health: Vec<(Role, Health)>,
     /// Its PHP versions, newest first.
     pub php_versions: Vec<PhpVersion>,
     /// Such as `Debian GNU/Linux 12 (bookworm)`.
@@ -38,8 +39,6 @@ pub struct ShowModel {
     pub kernel: String,
     /// Seconds since it started.
     pub uptime_s: Option<u64>,
-    /// Where its sites answer.
-    pub address: Option<String>,
     /// What else was told, by its label; empty values are left out.
     pub places: Vec<(&'static str, String)>,
     /// How it fared lately.
@@ -81,9 +80,9 @@ pub enum Update {
 const HEAD: &str = "server-head";
 const STATUS: &str = "server-status";
 const STATS: &str = "server-stats";
-const HEALTH: &str = "server-health";
 const USAGE: &str = "server-usage";
 const OPERATIONS: &str = "server-operations";
+const ACCOUNTS: &str = "server-accounts";
 
 /// The page.
 #[must_use]
@@ -94,11 +93,11 @@ pub fn show_page(viewer: &Viewer, model: &ShowModel) -> Markup {
         (figures(model).html)
         div.split {
             div.stack { (past(model).html) (health(model).html) (operations(model).html) }
-            aside.stack { (usages(model).html) (facts(model)) }
+            aside.stack { (usages(model).html) (facts(model).html) }
         }
-        (accounts(model))
+        (accounts(model).html)
     };
-    let page = Page::new(model.server.name.as_str(), Nav::Servers, body)
+    let page = Page::new(model.server.title(), Nav::Servers, body)
         .below("Servers", paths::SERVERS)
         .live(model.live.as_deref(), matches!(model.server.reach, Reach::WaitingToEnrol { .. }))
         .toast(model.toast.clone());
@@ -108,12 +107,22 @@ pub fn show_page(viewer: &Viewer, model: &ShowModel) -> Markup {
 /// The parts that change while the page is open.
 #[must_use]
 pub fn show_fragments(model: &ShowModel) -> Vec<Fragment> {
-    vec![head(model), status(model), figures(model), past(model), health(model), operations(model), usages(model)]
+    vec![
+        head(model),
+        status(model),
+        figures(model),
+        past(model),
+        health(model),
+        operations(model),
+        usages(model),
+        facts(model),
+        accounts(model),
+    ]
 }
 
 fn head(model: &ShowModel) -> Fragment {
     let server = &model.server;
-    let title = html! { (server.name) " " (roles(&server.roles)) };
+    let title = html! { (server.title()) " " @if server.label.is_some() { small.mono { (server.name) } " " } (roles(&server.roles)) };
     let line = html! { (server.hostname) @if !server.active { ". Takes no new accounts." } };
     let state = html! {
         span.reach { (reach(server.reach, 0, model.now)) }
@@ -134,7 +143,7 @@ fn status(model: &ShowModel) -> Fragment {
             @if let Some(since) = server.paused_since {
                 div.note data-state=(Tone::Warn) role="status" {
                     (Icon::Pause)
-                    div { b { "Changes for " (server.name) " are paused since " (time::clock(since)) "." } " Nothing new is sent until its queue is resumed." }
+                    div { b { "Changes for " (server.name) " are paused since " (time::clock(since, model.now)) "." } " Nothing new is sent until its queue is resumed." }
                     div.row { (button::post(Size::Small, Icon::RotateCw, "Resume", &paths::server_queue_resume(server.id))) }
                 }
             }
@@ -144,7 +153,7 @@ fn status(model: &ShowModel) -> Fragment {
                     div.note data-state=(Tone::Bad) role="status" {
                         (Icon::Unplug)
                         div {
-                            p { b { (server.name) " is offline since " (time::clock(since)) "." } }
+                            p { b { (server.name) " is offline since " (time::clock(since, model.now)) "." } }
                             p { "Changes for it wait and are applied in order when it returns. Its sites may still be serving." }
                             p { "If the host was made anew, it has to join again; that shuts out the keys it had." }
                         }
@@ -155,7 +164,7 @@ fn status(model: &ShowModel) -> Fragment {
                     div.note data-state=(Tone::Bad) role="status" {
                         (Icon::Unplug)
                         div {
-                            p { b { "The worker of " (server.name) " is shut out since " (time::clock(since)) "." } }
+                            p { b { "The worker of " (server.name) " is shut out since " (time::clock(since, model.now)) "." } }
                             p { "Changes for it wait and are applied in order when a worker has joined again. Its sites may still be serving." }
                         }
                         div.row { (button::post(Size::Small, Icon::KeyRound, "Generate installation script", &paths::server_token(server.id))) }
@@ -234,48 +243,6 @@ fn past(model: &ShowModel) -> Fragment {
     charts(server.id, server.name.as_str(), &model.history, server.load.map(|load| (load.memory_mib, load.disk_mib)))
 }
 
-fn health(model: &ShowModel) -> Fragment {
-    let html = html! {
-        section.card #(HEALTH) {
-            header.card-head { h2 { "Services" } }
-            @if model.health.is_empty() {
-                div.card-body { p.muted.small { "Nothing reported yet." } }
-            } @else {
-                ul.checks {
-                    @for role in &model.health {
-                        @let (tone, icon) = if role.healthy { (Tone::Ok, Icon::CircleCheck) } else { (Tone::Bad, Icon::CircleAlert) };
-                        li data-state=(tone) {
-                            (icon)
-                            div {
-                                b { (role.role) @if !role.healthy { ", not working" } }
-                                p { (role.summary) @if role.role != Role::Web { ". Watched; provisioning it is not in this version." } }
-                            }
-                        }
-                    }
-                    @for role in missing(model) {
-                        li data-state=(Tone::Warn) {
-                            (Icon::CircleAlert)
-                            div { b { (role) ", not reported" } p { "Its packages are not installed on the host." } }
-                        }
-                    }
-                    @if !model.php_versions.is_empty() {
-                        li data-state=(Tone::Ok) {
-                            (Icon::CircleCheck)
-                            div { b { "PHP" } p { @for (at, version) in model.php_versions.iter().enumerate() { @if at > 0 { ", " } (version) } } }
-                        }
-                    }
-                }
-            }
-        }
-    };
-    Fragment::new(HEALTH, html)
-}
-
-/// Roles the server should have and does not report.
-fn missing(model: &ShowModel) -> impl Iterator<Item = Role> {
-    model.server.roles.iter().copied().filter(|role| !model.health.iter().any(|health| health.role == *role))
-}
-
 fn usages(model: &ShowModel) -> Fragment {
     let html = html! {
         section.card #(USAGE) {
@@ -298,40 +265,18 @@ fn load_usage(load: Load) -> [Usage; 2] {
     [line("Memory", load.memory_used_mib, load.memory_mib), line("Disk", load.disk_used_mib, load.disk_mib)]
 }
 
-fn facts(model: &ShowModel) -> Markup {
-    let server = &model.server;
-    let mut facts = vec![("Hostname", kv::text(&server.hostname))];
-    if let Some(address) = &model.address {
-        facts.push(("Address", kv::mono(address)));
-    }
-    for (label, value) in model.places.iter().filter(|(_, value)| !value.is_empty()) {
-        facts.push((label, kv::mono(value)));
-    }
-    if let Some(version) = &server.version {
-        facts.push(("Worker", html! { (version) @if server.update { small { " update available" } } }));
-    }
-    if let Some(peer) = &server.peer {
-        facts.push(("Calls from", kv::mono(peer)));
-    }
-    if !model.os.is_empty() {
-        facts.push(("System", kv::text(&model.os)));
-        facts.push(("Kernel", kv::mono(&model.kernel)));
-    }
-    facts.push(("New accounts", kv::text(if server.active { "Taken" } else { "Not taken" })));
-    facts.push(("Added", time::date(model.created_at)));
-    facts.push(("Audit log", reference::audit(server.name.as_str())));
-    kv::card("Details", &facts)
-}
-
-fn accounts(model: &ShowModel) -> Markup {
-    html! {
-        @if !model.accounts.is_empty() {
-            section.card {
-                header.card-head { h2 { "Accounts" } a.small.inline-link href=(paths::with_query(paths::ACCOUNTS, [("server", model.server.name.as_str())])) { "All" } }
-                (account::table_of(&model.accounts, account::Place::Server, None, model.now))
+fn accounts(model: &ShowModel) -> Fragment {
+    let html = html! {
+        div.status-slot #(ACCOUNTS) {
+            @if !model.accounts.is_empty() {
+                section.card {
+                    header.card-head { h2 { "Accounts" } a.small.inline-link href=(paths::with_query(paths::ACCOUNTS, [("server", model.server.name.as_str())])) { "All" } }
+                    (account::table_of(&model.accounts, account::Place::Server, None, model.now))
+                }
             }
         }
-    }
+    };
+    Fragment::new(ACCOUNTS, html)
 }
 
 fn operations(model: &ShowModel) -> Fragment {

@@ -5,7 +5,7 @@ use shared::ids::ServerId;
 use shared::names::ServerName;
 
 use crate::paths;
-use crate::views::components::confirm::{Confirm, confirm};
+use crate::views::components::confirm::{Confirm, confirm_ending};
 use crate::views::layout::{self, Nav, Page, Viewer};
 use crate::views::model::Errors;
 
@@ -25,9 +25,9 @@ pub struct ShutOutModel {
 /// The page.
 #[must_use]
 pub fn shut_out_page(viewer: &Viewer, model: &ShutOutModel) -> Markup {
-    let question = format!("Shut out the worker of {}?", model.name);
-    let card = confirm(&Confirm {
-        question: &question,
+    let asked = format!("Shut out the worker of {}?", model.name);
+    let question = Confirm {
+        question: &asked,
         consequences: vec![
             "Its connection drops at once, and its key is worth nothing any more: for a host in foreign hands, or a key that leaked."
                 .to_owned(),
@@ -44,7 +44,8 @@ pub fn shut_out_page(viewer: &Viewer, model: &ShutOutModel) -> Markup {
         key: None,
         typed: &model.typed,
         errors: &model.errors,
-    });
+    };
+    let card = confirm_ending(&question, "A worker can join as this server again.");
     let body = html! { (layout::page_head(&html! { "Shut out worker" }, &html! { (model.name) }, &layout::nothing())) (card) };
     let page =
         Page::new("Shut out", Nav::Servers, body).below("Servers", paths::SERVERS).below(model.name.as_str(), paths::server(model.id));

@@ -28,7 +28,7 @@ fn lists_and_their_fragments_are_one_truth() {
     are_parts_of(&page, &[site::container(&sites)]);
     let servers = samples::server_list();
     let page = server::list_page(&viewer, &servers);
-    are_parts_of(&page, &server::fragments(&servers));
+    are_parts_of(&page, &[server::parts(&servers), server::rows(&servers)].concat());
     are_parts_of(&page, &[server::container(&servers)]);
 }
 

@@ -129,7 +129,7 @@ pub(super) fn site(number: u8, domain: &str, state: ResourceState, admin: bool) 
 
 /// One site of each kind and state.
 pub(super) fn sites(admin: bool) -> Vec<site::Row> {
-    let offline = Waiting { server: parse("web2"), until: Until::Return { offline_since: ago(409) } };
+    let offline = Waiting { now: now(), server: parse("web2"), until: Until::Return { offline_since: ago(409) } };
     vec![
         site::Row {
             aliases: vec![parse("www.fjordbikes.example"), parse("*.fjordbikes.example")],
@@ -196,7 +196,7 @@ pub(super) fn operation(number: u8, action: &str, name: &str, state: OperationSt
 }
 
 pub(super) fn operations(admin: bool) -> Vec<operation::Row> {
-    let waiting = Waiting { server: parse("web2"), until: Until::Return { offline_since: ago(409) } };
+    let waiting = Waiting { now: now(), server: parse("web2"), until: Until::Return { offline_since: ago(409) } };
     vec![
         operation::Row {
             progress: Some(progress("shop.fjordbikes.example")),
@@ -257,6 +257,8 @@ pub(super) fn server(number: u8, name: &str, reach: Reach) -> server::Row {
     server::Row {
         id: id::<ServerId>(number),
         name: parse(name),
+        label: None,
+        ailing: vec![],
         hostname: format!("{name}.harbourweb.example"),
         roles: vec![Role::Web],
         accounts: 412,
@@ -276,8 +278,8 @@ pub(super) fn servers() -> Vec<server::Row> {
     let waiting = Reach::WaitingToEnrol { token_expires_at: now() + 2_520.seconds() };
     vec![
         server(1, "web1", Reach::Online { seen_at: ago(2) }),
-        server(2, "web2", Reach::Offline { since: ago(409) }),
-        server::Row { accounts: 490, active: false, ..server(3, "web3", Reach::Online { seen_at: ago(4) }) },
+        server::Row { label: Some("Frankfurt 2".to_owned()), ..server(2, "web2", Reach::Offline { since: ago(409) }) },
+        server::Row { ailing: vec![Role::Web], accounts: 490, active: false, ..server(3, "web3", Reach::Online { seen_at: ago(4) }) },
         server::Row { accounts: 0, max_accounts: None, version: None, ..server(4, "a-server-with-a-name-of-32-chars", waiting) },
     ]
 }

@@ -29,6 +29,7 @@ fn differences() -> Vec<Difference> {
 
 pub(in crate::views) fn drifted(admin: bool) -> Drifted {
     Drifted {
+        now: models::now(),
         since: models::ago(3 * 3600),
         differences: if admin { differences() } else { vec![] },
         repair: admin.then(|| "site:01937a00-0000-7000-8000-000000000029".to_owned()),

@@ -75,7 +75,13 @@ impl Samples {
         errors.add("max_accounts", "Enter a whole number.");
         errors.add("roles", "Choose at least one role.");
         errors.add("bus_url", "Enter a host and a port, such as bus.example.com:4222.");
-        let edit = server::EditModel { id: models::id(1), name: models::parse("web1"), form: form.clone(), errors: errors.clone() };
+        let edit = server::EditModel {
+            id: models::id(1),
+            name: models::parse("web1"),
+            title: "Frankfurt 1".to_owned(),
+            form: form.clone(),
+            errors: errors.clone(),
+        };
         self.add(viewer, "server-edit", server::edit_page(viewer, &edit));
         self.add(viewer, "server-new-refused", server::new_page(viewer, &server::NewModel { form, errors }));
         for (row, name) in models::servers().into_iter().zip(["online", "offline", "drained", "waiting"]) {

@@ -5,6 +5,7 @@ use shared::jobs::AccountLimits;
 use shared::names::PhpVersion;
 use shared::operation::OperationState;
 use shared::operation::ResourceState;
+use shared::role::Role;
 use web::views::components::toolbar::StateCounts;
 use web::views::layout::Audience;
 use web::views::layout::Theme;
@@ -198,13 +199,13 @@ fn history() -> server::History {
 
 pub(super) fn server_show(row: server::Row) -> server::ShowModel {
     let online = row.load.is_some();
-    let health = |role, healthy, summary: &str| shared::events::RoleHealth { role, healthy, summary: summary.to_owned() };
     server::ShowModel {
         now: models::now(),
         health: if online {
             vec![
-                health(shared::role::Role::Web, true, "nginx 1.22.1, PHP-FPM 8.2 to 8.4"),
-                health(shared::role::Role::Db, false, "mariadb is not running"),
+                (Role::Web, server::Health::Well("nginx 1.22.1, PHP-FPM 8.2 to 8.4".to_owned())),
+                (Role::Db, server::Health::Ill("mariadb is not running".to_owned())),
+                (Role::Mail, server::Health::Missing),
             ]
         } else {
             vec![]
@@ -213,8 +214,11 @@ pub(super) fn server_show(row: server::Row) -> server::ShowModel {
         os: if online { "Debian GNU/Linux 12 (bookworm)".to_owned() } else { String::new() },
         kernel: "6.1.0-31-amd64".to_owned(),
         uptime_s: online.then_some(41 * 86_400),
-        address: online.then(|| "198.51.100.24".to_owned()),
-        places: vec![("Mail hostname", "mail.harbourweb.example".to_owned()), ("Bus address", String::new())],
+        places: vec![
+            ("Address", "198.51.100.24".to_owned()),
+            ("Mail hostname", "mail.harbourweb.example".to_owned()),
+            ("Bus address", String::new()),
+        ],
         history: if online { history() } else { server::History::default() },
         jobs_working: u64::from(online),
         update: if online { server::Update::Offered { version: "0.2.0".to_owned(), failed: None } } else { server::Update::None },
