@@ -157,6 +157,8 @@ pub const ROLLOUT_RESUME: &str = "/servers/updates/resume";
 pub const SERVER_SHUT_OUT: &str = "/servers/{id}/shut-out";
 /// Delete a server: confirmation and its target.
 pub const SERVER_DELETE: &str = "/servers/{id}/delete";
+/// Give up a server whose host is gone, with the accounts on it (POST).
+pub const SERVER_GONE: &str = "/servers/{id}/gone";
 /// A server's queue.
 pub const SERVER_QUEUE: &str = "/servers/{id}/queue";
 /// Have nothing new sent to a server: confirmation and its target.
@@ -282,6 +284,8 @@ with_id! {
     server_shut_out(ServerId) => SERVER_SHUT_OUT;
     /// [`SERVER_DELETE`] of one server.
     server_delete(ServerId) => SERVER_DELETE;
+    /// [`SERVER_GONE`] of one server.
+    server_gone(ServerId) => SERVER_GONE;
     /// [`SERVER_ACTIVE`] of one server.
     server_active(ServerId) => SERVER_ACTIVE;
     /// [`SERVER_UPDATE`] of one server.

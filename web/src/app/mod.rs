@@ -25,6 +25,7 @@ mod repair;
 pub mod security;
 pub mod server;
 pub mod server_form;
+pub mod server_gone;
 pub mod session;
 pub mod signal;
 pub mod site;

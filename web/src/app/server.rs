@@ -11,7 +11,7 @@ use super::unit::Unit;
 use super::{Actor, App, AppError};
 use crate::auth::token::{token_hash, token_new};
 use crate::store::audit::AuditAction;
-use crate::store::ended_server::server_end_in_tx;
+use crate::store::ended_server::{ended_server_is_leaving_in_tx, server_end_in_tx};
 use crate::store::enrolment::enrolment_insert_in_tx;
 use crate::store::now_ms;
 use crate::store::placement::placement_lock_in_tx;
@@ -51,6 +51,12 @@ pub async fn server_add(app: &App, actor: &Actor, form: &ServerForm) -> Result<S
     let new = NewServer { name, hostname, roles, address, max_accounts };
     let token = token_new();
     let mut unit = Unit::begin(app, actor).await?;
+    if ended_server_is_leaving_in_tx(&mut unit.tx, &new.name).await? {
+        return Err(AppError::invalid(
+            "name",
+            "A server of this name was given up, and is still being removed from the bus. Try again in a moment.",
+        ));
+    }
     let id = server_insert_in_tx(&mut unit.tx, &new).await.map_err(|error| {
         if error.is_duplicate_of("servers", "name") {
             AppError::invalid("name", "Another server has this name. Choose another.")

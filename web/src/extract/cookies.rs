@@ -106,6 +106,8 @@ pub enum Flash {
     ClientDeleted,
     /// A server was removed.
     ServerDeleted,
+    /// A server was given up with the accounts on it.
+    ServerGone,
     /// A server's worker was shut out.
     WorkerShutOut,
     /// A queue was paused.
@@ -135,7 +137,7 @@ const REPAIRING: &str = "repairing-";
 
 impl Flash {
     /// All but the one with a number.
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::SignedOut,
         Self::PasswordChanged,
         Self::SessionsEnded,
@@ -147,6 +149,7 @@ impl Flash {
         Self::ClientBack,
         Self::ClientDeleted,
         Self::ServerDeleted,
+        Self::ServerGone,
         Self::WorkerShutOut,
         Self::QueuePaused,
         Self::QueueResumed,
@@ -173,6 +176,7 @@ impl Flash {
             Self::ClientBack => "client-back",
             Self::ClientDeleted => "client-deleted",
             Self::ServerDeleted => "server-deleted",
+            Self::ServerGone => "server-gone",
             Self::WorkerShutOut => "worker-shut-out",
             Self::QueuePaused => "queue-paused",
             Self::QueueResumed => "queue-resumed",
@@ -203,6 +207,7 @@ impl Flash {
             Self::ClientBack => "The client may sign in again; the accounts are being brought back.",
             Self::ClientDeleted => "The client is deleted.",
             Self::ServerDeleted => "The server is deleted. Its worker can no longer connect.",
+            Self::ServerGone => "The server is given up. Its accounts are gone, and their names are free.",
             Self::WorkerShutOut => "The worker is shut out. Another one joins with a new installation script.",
             Self::QueuePaused => "The queue is paused. What the server has, it finishes.",
             Self::QueueResumed => "The queue goes on.",

@@ -13,6 +13,7 @@ use super::session::own_path;
 use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
 use crate::app::server::{server_add, server_delete, server_set_active, server_shut_out, server_token, server_update};
 use crate::app::server_form::ServerForm;
+use crate::app::server_gone::server_give_up;
 use crate::app::site_change::ConfirmDelete;
 use crate::app::worker_update::{Offer, worker_update};
 use crate::app::{AppError, FieldErrors};
@@ -34,6 +35,7 @@ pub(super) const TABLE: &[Route] = &[
     post(paths::SERVER_UPDATE, Access::Admin),
     get(paths::SERVER_SHUT_OUT, Access::Admin),
     post(paths::SERVER_SHUT_OUT, Access::Admin),
+    post(paths::SERVER_GONE, Access::Admin),
     get(paths::SERVER_DELETE, Access::Admin),
     post(paths::SERVER_DELETE, Access::Admin),
 ];
@@ -49,6 +51,7 @@ pub fn router() -> Router<AppState> {
         .route(paths::SERVER_TOKEN, on_post(token))
         .route(paths::SERVER_UPDATE, on_post(update_worker))
         .route(paths::SERVER_SHUT_OUT, on_get(confirm_shut_out).post(shut_out))
+        .route(paths::SERVER_GONE, on_post(gone))
         .route(paths::SERVER_DELETE, on_get(confirm).post(delete))
 }
 
@@ -183,6 +186,22 @@ async fn delete(
 ) -> Result<Response, PageError> {
     match server_delete(&state.app, &signed_in.actor, id, &form).await {
         Ok(()) => Ok(go(paths::SERVERS, Flash::ServerDeleted)),
+        Err(AppError::Invalid(refusal)) => {
+            let model = server_delete_model(&state, &signed_in.actor, id, &form.confirm, &refusal).await?;
+            Ok(refused(view::delete_page(&signed_in.viewer, &model)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn gone(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<ServerId>,
+    Form(form): Form<ConfirmDelete>,
+) -> Result<Response, PageError> {
+    match server_give_up(&state.app, &signed_in.actor, id, &form).await {
+        Ok(()) => Ok(go(paths::SERVERS, Flash::ServerGone)),
         Err(AppError::Invalid(refusal)) => {
             let model = server_delete_model(&state, &signed_in.actor, id, &form.confirm, &refusal).await?;
             Ok(refused(view::delete_page(&signed_in.viewer, &model)))

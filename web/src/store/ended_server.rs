@@ -42,6 +42,19 @@ pub async fn server_end_in_tx(tx: &mut Tx, id: ServerId) -> Result<bool, StoreEr
     Ok(done.rows_affected() == 1)
 }
 
+/// Whether a server of this name was given up, and what lies on the bus for it is not removed yet: another of its name would be
+/// handed that.
+///
+/// # Errors
+/// The database fails.
+pub async fn ended_server_is_leaving_in_tx(tx: &mut Tx, name: &ServerName) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 AS one FROM ended_servers WHERE name = $1 AND given_up = 1 AND closed_ms IS NULL")
+        .bind(name.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(row.is_some())
+}
+
 /// A name that was ended is in use again.
 ///
 /// # Errors

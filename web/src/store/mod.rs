@@ -17,6 +17,7 @@ pub mod enrolment;
 pub mod error;
 pub mod event;
 pub mod fleet;
+pub mod gone_server;
 pub mod ids;
 pub mod incarnation;
 pub mod job;

@@ -5,7 +5,6 @@ use shared::names::{PhpVersion, ServerName};
 use shared::role::Role;
 use sqlx::Row;
 
-use super::server::ServerRow;
 use super::{Db, StoreError, Tx, parse, parse_json};
 
 /// A server that may take an account.
@@ -93,16 +92,4 @@ pub async fn placement_lock_in_tx(tx: &mut Tx, id: ServerId) -> Result<Option<Ca
     sqlx::query("UPDATE servers SET active = active WHERE id = $1").bind(id.to_string()).execute(&mut **tx).await?;
     let row = sqlx::query(concat!(candidate_select!(), "WHERE v.id = $1")).bind(id.to_string()).fetch_optional(&mut **tx).await?;
     row.as_ref().map(candidate).transpose()
-}
-
-/// How many accounts a server has.
-///
-/// # Errors
-/// The database fails.
-pub async fn server_account_count(db: &Db, server: &ServerRow) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT COUNT(DISTINCT account_id) AS n FROM account_servers WHERE server_id = $1")
-        .bind(server.id.to_string())
-        .fetch_one(db.read())
-        .await?;
-    Ok(row.try_get("n")?)
 }

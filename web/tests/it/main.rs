@@ -30,6 +30,7 @@ mod scale;
 mod second_panel;
 mod security;
 mod server;
+mod server_gone;
 mod session;
 mod site;
 mod store;

@@ -11,8 +11,8 @@ use crate::app::{Actor, FieldErrors};
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
+use crate::store::gone_server::server_held;
 use crate::store::now_ms;
-use crate::store::placement::server_account_count;
 use crate::views::join::{command, config as join_config};
 use crate::views::server::{DeleteModel, EditModel, EnrolModel, NewModel, ServerForm as FormModel, ShutOutModel};
 
@@ -74,8 +74,16 @@ pub async fn server_delete_model(
     refused: &FieldErrors,
 ) -> Result<DeleteModel, PageError> {
     let server = server_get(&state.app, actor, id).await?;
-    let accounts = count(server_account_count(state.db(), &server).await?);
-    Ok(DeleteModel { id, name: server.name, accounts, typed: typed.to_owned(), errors: super::errors(refused) })
+    let held = server_held(state.db(), id).await?;
+    Ok(DeleteModel {
+        id,
+        name: server.name,
+        accounts: count(held.accounts),
+        sites: count(held.sites),
+        online: server.online,
+        typed: typed.to_owned(),
+        errors: super::errors(refused),
+    })
 }
 
 /// The question before a server's worker is shut out.

@@ -248,6 +248,7 @@ fn no_steps(job: &JobBlock) -> String {
         JobState::Done => "It was so already: no step was needed.".to_owned(),
         JobState::Failed => "It failed before its first step.".to_owned(),
         JobState::Superseded => "A newer change took its place.".to_owned(),
+        JobState::Cancelled if job.server.is_empty() => "It was taken back: its server is not there any more.".to_owned(),
         JobState::Cancelled => "It was taken back before it began.".to_owned(),
     }
 }

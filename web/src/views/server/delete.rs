@@ -20,8 +20,12 @@ pub struct DeleteModel {
     pub id: ServerId,
     /// Its name, which has to be typed.
     pub name: ServerName,
-    /// How many accounts live there. With any, nothing is deleted.
+    /// How many accounts live there. With any, it is not deleted, but given up if its host is gone.
     pub accounts: u64,
+    /// How many sites they have.
+    pub sites: u64,
+    /// Whether its worker answers: then its host is not gone.
+    pub online: bool,
     /// What was typed before.
     pub typed: String,
     /// Why it was refused: field `confirm`.
@@ -33,7 +37,7 @@ pub struct DeleteModel {
 pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
     let question = format!("Delete {}?", model.name);
     let card = if model.accounts > 0 {
-        blocked(model)
+        html! { div.stack { (blocked(model)) @if !model.online { (gone(model)) } } }
     } else {
         confirm(&Confirm {
             question: &question,
@@ -73,4 +77,29 @@ fn blocked(model: &DeleteModel) -> Markup {
             (button::link(Weight::Normal, None, "Back to the server", &paths::server(model.id)))
         }
     }
+}
+
+/// The way out where the host is lost, and the accounts on it with it.
+fn gone(model: &DeleteModel) -> Markup {
+    let accounts = stat::counted(model.accounts, "account", "accounts");
+    let sites = stat::counted(model.sites, "site", "sites");
+    let question = format!("This host is gone: give up {} and all that lived there?", model.name);
+    confirm(&Confirm {
+        question: &question,
+        consequences: vec![
+            format!("{accounts} and {sites} are given up, with all their files. Their clients do not see them any more."),
+            "What waits for this server is cancelled. Domains and Linux users are free to be used again.".to_owned(),
+            "Nothing is removed on the host itself. If it comes back, its worker is refused; sites on it may go on serving.".to_owned(),
+        ],
+        name: model.name.as_str(),
+        or: None,
+        name_is: "server's name",
+        button: "Give up server",
+        action: &paths::server_gone(model.id),
+        cancel: &paths::server(model.id),
+        preview: None,
+        key: None,
+        typed: &model.typed,
+        errors: &model.errors,
+    })
 }

@@ -88,8 +88,10 @@ impl Samples {
             self.add(viewer, &format!("server-{name}"), server::show_page(viewer, &server_show(row)));
         }
         self.updates(viewer);
-        for (name, accounts) in [("delete", 0), ("delete-blocked", 3)] {
+        for (name, accounts, online) in [("delete", 0, true), ("delete-blocked", 3, true), ("delete-gone", 3, false)] {
             let model = server::DeleteModel {
+                sites: 8,
+                online,
                 id: models::id(1),
                 name: models::parse("web1"),
                 accounts,
