@@ -7,11 +7,12 @@ use shared::bus::panel::Hint;
 use shared::ids::ServerId;
 
 use super::{Dispatch, DispatchError, chain};
-use crate::store::StoreError;
 use crate::store::rollout::{
-    Rollout, RolloutState, RolloutStep, rollout_begin_in_tx, rollout_is_running, rollout_lock_unfinished_in_tx, rollout_set_state_in_tx,
+    AWAY_MS, Rollout, RolloutState, RolloutStep, rollout_begin_in_tx, rollout_is_running, rollout_lock_unfinished_in_tx,
+    rollout_set_state_in_tx,
 };
 use crate::store::worker_update::{WorkerUpdate, worker_update_in_tx};
+use crate::store::{StoreError, now_ms};
 
 /// How often it is looked at. A worker takes ten seconds and more to update itself.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ pub enum Move {
     Wait,
     /// These servers' turn has come, by their places.
     Begin(Vec<usize>),
-    /// One has failed.
+    /// One has failed, or is away for too long.
     Stop,
     /// All are done.
     Finish,
@@ -68,7 +69,9 @@ async fn go_on(dispatch: &Dispatch) -> Result<(), DispatchError> {
     };
     let steps: Vec<RolloutStep> = rollout.servers.iter().map(|server| server.step()).collect();
     let mut moved: Vec<ServerId> = Vec::new();
-    match next_move(&steps, usize::try_from(rollout.at_once).unwrap_or(1)) {
+    let lost = rollout.lost(now_ms(), AWAY_MS);
+    let next = if lost.is_some() { Move::Stop } else { next_move(&steps, usize::try_from(rollout.at_once).unwrap_or(1)) };
+    match next {
         Move::Wait => return Ok(()),
         Move::Begin(places) => {
             for place in places {
@@ -77,7 +80,12 @@ async fn go_on(dispatch: &Dispatch) -> Result<(), DispatchError> {
         }
         Move::Stop => {
             rollout_set_state_in_tx(&mut tx, &rollout.id, RolloutState::Stopped).await?;
-            tracing::error!(version = %rollout.version, "a server could not be updated; the rollout has stopped");
+            match lost {
+                Some((server, _)) => {
+                    tracing::error!(version = %rollout.version, server.name = %server.name, "a server has been away since its update began; the rollout has stopped");
+                }
+                None => tracing::error!(version = %rollout.version, "a server could not be updated; the rollout has stopped"),
+            }
             moved.extend(rollout.servers.first().map(|server| server.server));
         }
         Move::Finish => {

@@ -18,7 +18,7 @@ use super::{Db, StoreError, Tx, now_ms, parse, parse_json, to_json};
 pub enum RolloutState {
     /// It goes on by itself.
     Running,
-    /// A server failed: no other is begun until a person says so.
+    /// A server failed, or went away for long: no other is begun until a person says so.
     Stopped,
     /// A person ended it.
     Cancelled,
@@ -118,6 +118,8 @@ pub struct RolloutServer {
     pub spec: WorkerSpec,
     /// The operation that was begun for it, and where that stands.
     pub operation: Option<(OperationId, OperationState)>,
+    /// Since when it does not answer, if so.
+    pub offline_since_ms: Option<i64>,
 }
 
 /// How a server of a rollout stands.
@@ -132,6 +134,19 @@ pub enum RolloutStep {
     /// It does not have it.
     Failed,
 }
+
+impl Rollout {
+    /// The server that was begun and has been away the longest, if one has for so long: it holds up the others.
+    #[must_use]
+    pub fn lost(&self, now_ms: i64, away_ms: i64) -> Option<(&RolloutServer, i64)> {
+        let begun = self.servers.iter().filter(|server| server.step() == RolloutStep::UnderWay);
+        let away = begun.filter_map(|server| server.offline_since_ms.map(|since| (server, since)));
+        away.filter(|(_, since)| now_ms - since >= away_ms).min_by_key(|(_, since)| *since)
+    }
+}
+
+/// A worker is away for seconds while it updates itself. One that is not back after so long is waited for no longer.
+pub const AWAY_MS: i64 = 10 * 60 * 1000;
 
 impl RolloutServer {
     /// How it stands.
@@ -158,7 +173,7 @@ macro_rules! rollout_columns {
 
 macro_rules! rollout_server_columns {
     () => {
-        "SELECT r.server_id, r.spec, r.operation_id, v.name, v.version, o.state FROM rollout_servers r \
+        "SELECT r.server_id, r.spec, r.operation_id, v.name, v.version, v.online, v.changed_ms, o.state FROM rollout_servers r \
          JOIN servers v ON v.id = r.server_id LEFT JOIN operations o ON o.id = r.operation_id WHERE r.rollout_id = $1 ORDER BY r.position"
     };
 }
@@ -178,6 +193,7 @@ impl TryFrom<&AnyRow> for RolloutServer {
             reported: row.try_get("version")?,
             spec: parse_json("rollout_servers.spec", row.try_get("spec")?)?,
             operation: operation.transpose()?,
+            offline_since_ms: if row.try_get::<i32, _>("online")? == 0 { Some(row.try_get("changed_ms")?) } else { None },
         })
     }
 }

@@ -220,6 +220,36 @@ async fn a_failure_stops_the_rollout_until_somebody_resumes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stays_away_in_the_middle_of_its_update_stops_the_rollout_and_is_named() {
+    let mut fleet = Fleet::new().await;
+    fleet.town.admin.post("/servers/updates", &[("at_once", "5")]).await;
+    fleet.until(RolloutStep::UnderWay, 1).await;
+    let away = async |minutes: i64| {
+        let mut tx = fleet.town.app.db().write().await.unwrap();
+        sqlx::query("UPDATE servers SET online = 0, changed_ms = $1 WHERE name = 'web1'")
+            .bind(now_ms() - minutes * 60_000)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    };
+    away(2).await;
+    let shown = fleet.town.admin.clone().get("/servers/updates").await.body;
+    assert!(shown.contains("web1 is offline since"), "it says what it waits for: {shown}");
+    assert_eq!(fleet.rollout().await.state, RolloutState::Running, "a worker may be away for a while");
+    away(11).await;
+    fleet.until_state(RolloutState::Stopped).await;
+    let shown = fleet.town.admin.clone().get("/servers/updates").await.body;
+    assert!(shown.contains("web1 is away since") && shown.contains("Resume goes on once it is back"), "{shown}");
+    assert_eq!(fleet.until(RolloutStep::Waiting, 4).await, fleet.servers[1..], "no other was begun");
+
+    reports(&fleet.town, fleet.servers[0], "0.1.0").await;
+    assert_eq!(fleet.town.admin.post("/servers/updates/resume", &[]).await.status, 303);
+    fleet.succeed().await;
+    fleet.until(RolloutStep::UnderWay, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_rollout_begins_nothing_more_and_makes_room_for_another() {
     let mut fleet = Fleet::new().await;
     fleet.town.admin.post("/servers/updates", &[("at_once", "1")]).await;

@@ -9,7 +9,8 @@ use crate::app::{Actor, FieldErrors};
 use crate::error::PageError;
 use crate::state::AppState;
 use crate::store::fleet::fleet_versions;
-use crate::store::rollout::{Rollout as Stored, RolloutServer, RolloutState, RolloutStep, rollout_newest};
+use crate::store::now_ms;
+use crate::store::rollout::{AWAY_MS, Rollout as Stored, RolloutServer, RolloutState, RolloutStep, rollout_newest};
 use crate::views::model::Failure;
 use crate::views::server::{Rollout, RolloutModel, RolloutRow, RolloutRowState, Tally};
 
@@ -61,6 +62,7 @@ async fn rollout(state: &AppState, actor: &Actor, stored: Stored) -> Result<Roll
         });
         shown.truncate(SHOWN);
     }
+    let lost = stored.lost(now_ms(), AWAY_MS).map(|(server, since)| (server.name.clone(), at(since)));
     let mut rows = Vec::with_capacity(shown.len());
     for server in shown {
         rows.push(row(state, actor, server).await?);
@@ -84,6 +86,7 @@ async fn rollout(state: &AppState, actor: &Actor, stored: Stored) -> Result<Roll
             waiting: of(RolloutStep::Waiting),
             failed: of(RolloutStep::Failed),
         },
+        lost,
         rows,
     })
 }
@@ -93,7 +96,13 @@ async fn row(state: &AppState, actor: &Actor, server: &RolloutServer) -> Result<
     let row_state = match (server.step(), operation) {
         (RolloutStep::Waiting, _) => RolloutRowState::Waiting,
         (RolloutStep::Done, _) => RolloutRowState::Done,
-        (RolloutStep::UnderWay, Some(id)) => RolloutRowState::UnderWay(standing_of(state, actor, id).await?.progress),
+        (RolloutStep::UnderWay, Some(id)) => {
+            let standing = standing_of(state, actor, id).await?;
+            match (standing.waiting, standing.progress) {
+                (Some(waiting), _) => RolloutRowState::Held(waiting),
+                (None, progress) => RolloutRowState::UnderWay(progress),
+            }
+        }
         (RolloutStep::UnderWay, None) => RolloutRowState::UnderWay(None),
         (RolloutStep::Failed, Some(id)) => {
             let failure = standing_of(state, actor, id).await?.failure;

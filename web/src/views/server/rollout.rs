@@ -16,7 +16,7 @@ use crate::views::components::toast::Toast;
 use crate::views::components::{empty_state, note, progress, time};
 use crate::views::fragment::Fragment;
 use crate::views::layout::{self, Nav, Page, Viewer};
-use crate::views::model::{Errors, Failure, Progress};
+use crate::views::model::{Errors, Failure, Progress, Waiting};
 
 /// The page's model.
 #[derive(Debug, Clone)]
@@ -58,6 +58,8 @@ pub struct Rollout {
     pub asked_by: String,
     /// When.
     pub asked_at: Timestamp,
+    /// The server that was begun and does not come back, and since when it is away.
+    pub lost: Option<(ServerName, Timestamp)>,
     /// How its servers stand.
     pub tally: Tally,
     /// Its servers in their order; of very many, those that say most.
@@ -116,6 +118,8 @@ pub enum RolloutRowState {
     Waiting,
     /// Begun, and its steps.
     UnderWay(Option<Progress>),
+    /// Begun, and what it waits for.
+    Held(Waiting),
     /// It has the version.
     Done,
     /// It has not, and why.
@@ -125,7 +129,7 @@ pub enum RolloutRowState {
 impl RolloutRowState {
     const fn badge(&self) -> Badge {
         match self {
-            Self::Waiting => badge::WAITING,
+            Self::Waiting | Self::Held(_) => badge::WAITING,
             Self::UnderWay(_) => Rollout::RUNNING,
             Self::Done => Rollout::DONE,
             Self::Failed(_) => Badge { tone: Tone::Bad, icon: Icon::CircleAlert, label: "Failed" },
@@ -241,7 +245,15 @@ fn card(rollout: &Rollout, now: Timestamp) -> Markup {
                     "Asked by " (rollout.asked_by) " " (time::ago(rollout.asked_at, now)) ", " (rollout.at_once) " at a time."
                     " " (count(rollout.tally.done)) " of " (counted(rollout.tally.all(), "server is", "servers are")) " done, "
                     (count(rollout.tally.under_way)) " under way, " (count(rollout.tally.failed)) " failed, " (count(rollout.tally.waiting)) " to come."
-                    @if rollout.stopped { " A server failed, so no other is begun. Resume tries it again and goes on." }
+                    @match &rollout.lost {
+                        Some((name, since)) if rollout.stopped => {
+                            " " (name) " is away since " (time::clock(*since, now)) ", in the middle of its update, so no other is begun. Resume goes on once it is back; "
+                            "to go on without it, cancel this and update all again."
+                        }
+                        _ if rollout.stopped && rollout.tally.failed == 0 => " A server was away for long, so no other was begun. Resume goes on.",
+                        _ if rollout.stopped => " A server failed, so no other is begun. Resume tries it again and goes on.",
+                        _ => {}
+                    }
                 }
             }
             (table("Servers of the rollout", COLUMNS, None, &rows))
@@ -255,6 +267,7 @@ fn card(rollout: &Rollout, now: Timestamp) -> Markup {
 fn row_of(row: &RolloutRow) -> Markup {
     let below = match &row.state {
         RolloutRowState::UnderWay(Some(steps)) => Some(progress::progress(steps)),
+        RolloutRowState::Held(waiting) => Some(note::waiting_line(waiting)),
         RolloutRowState::Failed(Some(failure)) => Some(note::failure_line(failure)),
         RolloutRowState::Waiting | RolloutRowState::UnderWay(None) | RolloutRowState::Done | RolloutRowState::Failed(None) => None,
     };
