@@ -2,6 +2,7 @@
 
 use shared::names::DomainName;
 
+use crate::tls::PanelCertificate;
 use crate::views::join::PanelTrust;
 use crate::worker_package::{WorkerOffer, WorkerPackage};
 
@@ -15,6 +16,8 @@ pub struct Config {
     pub host: String,
     /// How a host that joins knows the panel.
     pub trust: PanelTrust,
+    /// The panel's certificate, for hosts that reach it by another name than people do.
+    pub certificate: Option<PanelCertificate>,
     /// The worker's packages for hosts that join, and for workers that update themselves.
     pub worker_packages: Vec<WorkerPackage>,
     /// The port at which hosts answer SFTP.
@@ -28,21 +31,25 @@ impl Config {
     #[must_use]
     pub fn new(public_url: &str) -> Self {
         let public_url = public_url.trim_end_matches('/').to_owned();
-        let after_scheme = public_url.split_once("://").map_or(public_url.as_str(), |(_, rest)| rest);
-        let authority = after_scheme.split('/').next().unwrap_or_default();
-        // An IPv6 address keeps its brackets' inside; a port is cut off.
-        let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((address, _)) => address,
-            None => authority.split(':').next().unwrap_or_default(),
-        };
-        let host = host.to_ascii_lowercase();
-        Self { public_url, host, trust: PanelTrust::Public, worker_packages: Vec::new(), sftp_port: 22, site_port: None }
+        let host = host_of(&public_url);
+        Self { public_url, host, trust: PanelTrust::Public, certificate: None, worker_packages: Vec::new(), sftp_port: 22, site_port: None }
+    }
+
+    /// How a host knows the panel that it reaches at this address. **The authorities are believed only where the certificate is for
+    /// that name**; else its key is pinned.
+    #[must_use]
+    pub fn trust_at(&self, url: &str) -> PanelTrust {
+        let host = host_of(url);
+        match &self.certificate {
+            Some(certificate) if host != self.host => certificate.trust(&host),
+            Some(_) | None => self.trust.clone(),
+        }
     }
 
     /// What servers can be updated to.
     #[must_use]
     pub fn worker_offer(&self) -> Option<WorkerOffer> {
-        WorkerOffer::of(&self.worker_packages, self.trust.fingerprint())
+        WorkerOffer::of(&self.worker_packages)
     }
 
     /// The address at which visitors open a site.
@@ -53,6 +60,17 @@ impl Config {
             Some(port) => format!("http://{domain}:{port}/"),
         }
     }
+}
+
+fn host_of(url: &str) -> String {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = after_scheme.split('/').next().unwrap_or_default();
+    // An IPv6 address keeps its brackets' inside; a port is cut off.
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host.to_ascii_lowercase()
 }
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ pub const SERVER_NEW: &str = "/servers/new";
 pub const SERVER: &str = "/servers/{id}";
 /// A server's settings: form and its target.
 pub const SERVER_EDIT: &str = "/servers/{id}/edit";
-/// Make a new token for a server's worker (POST).
+/// Make a new token for a server's worker: question and its target.
 pub const SERVER_TOKEN: &str = "/servers/{id}/token";
 /// Whether a server takes new accounts (POST, fields `active` and `back`).
 pub const SERVER_ACTIVE: &str = "/servers/{id}/active";

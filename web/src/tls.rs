@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use data_encoding::BASE64;
 use nix::fcntl::{Flock, FlockArg};
@@ -118,14 +119,20 @@ impl TlsFiles {
     /// # Errors
     /// The file cannot be read or holds no certificate.
     pub fn trust(&self, host: &str, authorities: RootCertStore) -> Result<PanelTrust, TlsError> {
+        Ok(self.panel_certificate(authorities)?.trust(host))
+    }
+
+    /// The certificate as hosts see it that have these authorities.
+    ///
+    /// # Errors
+    /// The file cannot be read or holds no certificate.
+    pub fn panel_certificate(&self, authorities: RootCertStore) -> Result<PanelCertificate, TlsError> {
         let chain = self.chain()?;
         let leaf = chain.first().ok_or_else(|| TlsError::Empty { path: self.certificate.clone() })?;
-        if is_vouched_for(&chain, host, authorities) {
-            return Ok(PanelTrust::Public);
-        }
         let parsed = ParsedCertificate::try_from(leaf).map_err(|source| TlsError::Damaged { path: self.certificate.clone(), source })?;
         let key = BASE64.encode(&Sha256::digest(parsed.subject_public_key_info().as_ref()));
-        Ok(PanelTrust::Pinned { key, fingerprint: fingerprint(leaf) })
+        let pinned = PanelTrust::Pinned { key, fingerprint: fingerprint(leaf) };
+        Ok(PanelCertificate { chain, authorities: Arc::new(authorities), pinned })
     }
 
     /// The certificate and those between it and its authority.
@@ -139,10 +146,26 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     Sha256::digest(certificate.as_ref()).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
 }
 
-fn is_vouched_for(chain: &[CertificateDer<'_>], host: &str, authorities: RootCertStore) -> bool {
+/// The panel's certificate with the authorities that hosts believe.
+#[derive(Debug, Clone)]
+pub struct PanelCertificate {
+    chain: Vec<CertificateDer<'static>>,
+    authorities: Arc<RootCertStore>,
+    pinned: PanelTrust,
+}
+
+impl PanelCertificate {
+    /// How hosts know the panel at `host`: by the authorities if they vouch for the certificate there now, else by its key.
+    #[must_use]
+    pub fn trust(&self, host: &str) -> PanelTrust {
+        if is_vouched_for(&self.chain, host, Arc::clone(&self.authorities)) { PanelTrust::Public } else { self.pinned.clone() }
+    }
+}
+
+fn is_vouched_for(chain: &[CertificateDer<'_>], host: &str, authorities: Arc<RootCertStore>) -> bool {
     let provider = rustls::crypto::ring::default_provider();
     let (Some((leaf, between)), Ok(name)) = (chain.split_first(), ServerName::try_from(host.to_owned())) else { return false };
-    WebPkiServerVerifier::builder_with_provider(authorities.into(), provider.into())
+    WebPkiServerVerifier::builder_with_provider(authorities, provider.into())
         .build()
         .is_ok_and(|verifier| verifier.verify_server_cert(leaf, between, &name, &[], UnixTime::now()).is_ok())
 }
@@ -153,6 +176,7 @@ mod tests {
     use shared::tls::authorities;
 
     use super::TlsFiles;
+    use crate::config::Config;
     use crate::views::join::PanelTrust;
 
     #[test]
@@ -180,6 +204,27 @@ mod tests {
             let PanelTrust::Pinned { key, fingerprint } = files.trust(host, authorities).unwrap() else { panic!("{host} is believed") };
             assert_eq!(fingerprint, files.fingerprint().unwrap());
             assert_eq!(data_encoding::BASE64.decode(key.as_bytes()).unwrap().len(), 32);
+        }
+    }
+
+    #[test]
+    fn a_host_that_reaches_the_panel_by_a_name_that_its_certificate_is_not_for_pins_the_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = TlsFiles::within(directory.path());
+        files.ensure(&["panel.example.org".to_owned(), "10.0.0.1".to_owned()]).unwrap();
+        let mut config = Config::new("https://panel.example.org:8443");
+        let certificate = files.panel_certificate(authorities(&std::fs::read(&files.certificate).unwrap())).unwrap();
+        config.trust = certificate.trust(&config.host);
+        config.certificate = Some(certificate);
+        for (url, public) in [
+            ("https://panel.example.org:8443", true),
+            ("https://10.0.0.1:8443", true),
+            ("https://inside.example.org:8443", false),
+            ("https://[2001:db8::7]:8443", false),
+        ] {
+            let trust = config.trust_at(url);
+            assert_eq!(trust == PanelTrust::Public, public, "{url}: {trust:?}");
+            assert_eq!(trust.fingerprint().is_empty(), public, "{url}");
         }
     }
 }

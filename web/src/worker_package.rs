@@ -72,21 +72,19 @@ pub struct WorkerOffer {
     /// The version.
     pub version: PackageVersion,
     packages: Vec<jobs::WorkerPackage>,
-    fingerprint: String,
 }
 
 impl WorkerOffer {
-    /// What these packages offer, from a panel whose certificate has this fingerprint; empty if a public authority has signed
-    /// it. `None` without a package.
+    /// What these packages offer. `None` without a package.
     #[must_use]
-    pub fn of(packages: &[WorkerPackage], fingerprint: &str) -> Option<Self> {
+    pub fn of(packages: &[WorkerPackage]) -> Option<Self> {
         let version = packages.first()?.version.clone();
         let packages = packages.iter().map(|package| jobs::WorkerPackage {
             architecture: package.architecture.clone(),
             sha256: package.sha256.clone(),
             signature: package.signature.clone(),
         });
-        Some(Self { version, packages: packages.collect(), fingerprint: fingerprint.to_owned() })
+        Some(Self { version, packages: packages.collect() })
     }
 
     /// Whether it is newer than what a server reports. One that reports nothing, or nothing that is a version, is left alone.
@@ -95,14 +93,15 @@ impl WorkerOffer {
         reported.parse().is_ok_and(|reported| self.version > reported)
     }
 
-    /// The job for a server whose host reaches the panel at this address.
+    /// The job for a server whose host reaches the panel at this address, where its certificate has this fingerprint; empty if a
+    /// public authority vouches for it there.
     #[must_use]
-    pub fn spec(&self, panel: &str) -> WorkerSpec {
+    pub fn spec(&self, panel: &str, fingerprint: &str) -> WorkerSpec {
         WorkerSpec {
             version: self.version.clone(),
             packages: self.packages.clone(),
             panel: panel.to_owned(),
-            fingerprint: self.fingerprint.clone(),
+            fingerprint: fingerprint.to_owned(),
         }
     }
 }
@@ -134,11 +133,11 @@ mod tests {
     fn only_a_newer_version_is_an_update() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("gantry-worker_0.10.0_amd64.deb"), "abc").unwrap();
-        let offer = WorkerOffer::of(&worker_packages(directory.path()).unwrap(), "").unwrap();
+        let offer = WorkerOffer::of(&worker_packages(directory.path()).unwrap()).unwrap();
         assert!(offer.is_newer_than("0.9.0") && offer.is_newer_than("0.10.0~rc1"));
         for other in ["0.10.0", "0.11.0", "", "unknown"] {
             assert!(!offer.is_newer_than(other), "{other:?}");
         }
-        assert_eq!(WorkerOffer::of(&[], ""), None);
+        assert_eq!(WorkerOffer::of(&[]), None);
     }
 }

@@ -134,14 +134,24 @@ pub async fn server_set_active(app: &App, actor: &Actor, id: ServerId, active: b
     unit.commit().await
 }
 
-/// Makes a new token for a server; an unused one made before stops working.
+/// Whether somebody was asked if a worker that answers is to join again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejoin {
+    /// Nobody was.
+    Unasked,
+    /// They said yes.
+    Agreed,
+}
+
+/// Makes a new token for a server; an unused one made before stops working. The worker that answers stays who it is until one
+/// joins with the token.
 ///
 /// # Errors
-/// [`AppError::Forbidden`] for clients; [`AppError::NotFound`]; [`AppError::Conflict`] while its worker answers, because the
-/// token would give its place to another.
-pub async fn server_token(app: &App, actor: &Actor, id: ServerId) -> Result<ServerToken, AppError> {
+/// [`AppError::Forbidden`] for clients; [`AppError::NotFound`]; [`AppError::Conflict`] while its worker answers and nobody was
+/// asked, because whoever joins with the token takes its place.
+pub async fn server_token(app: &App, actor: &Actor, id: ServerId, rejoin: Rejoin) -> Result<ServerToken, AppError> {
     let server = server_get(app, actor, id).await?;
-    if server.online {
+    if server.online && rejoin == Rejoin::Unasked {
         return Err(AppError::conflict("The worker of this server has joined and answers. It needs no token."));
     }
     let token = token_new();

@@ -7,6 +7,7 @@ use super::server::server_get;
 use super::signal::Signal;
 use super::unit::Unit;
 use super::{Actor, App, AppError};
+use crate::config::Config;
 use crate::store::audit::AuditAction;
 use crate::store::operation::OperationKind;
 use crate::store::rollout::{
@@ -21,13 +22,14 @@ use crate::worker_package::WorkerOffer;
 pub struct Offer<'a> {
     /// The version and its packages.
     pub worker: &'a WorkerOffer,
-    /// The panel's address, for servers that were told no other.
-    pub public_url: &'a str,
+    /// The panel's address, for servers that were told no other, and how hosts know it.
+    pub config: &'a Config,
 }
 
 impl Offer<'_> {
     fn spec(&self, server: &ServerRow) -> shared::jobs::WorkerSpec {
-        self.worker.spec(server.panel_url(self.public_url))
+        let panel = server.panel_url(&self.config.public_url);
+        self.worker.spec(panel, self.config.trust_at(panel).fingerprint())
     }
 }
 

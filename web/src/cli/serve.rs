@@ -70,7 +70,9 @@ impl Serve {
         files.ensure(&self.names())?;
         let db = Db::open(&self.database.database).await.context("the database could not be opened")?;
         let mut config = Config::new(&self.public_url());
-        config.trust = files.trust(&config.host, authorities(&std::fs::read(SYSTEM_AUTHORITIES).unwrap_or_default()))?;
+        let certificate = files.panel_certificate(authorities(&std::fs::read(SYSTEM_AUTHORITIES).unwrap_or_default()))?;
+        config.trust = certificate.trust(&config.host);
+        config.certificate = Some(certificate);
         config.worker_packages = worker_packages(&self.worker_packages)
             .with_context(|| format!("the worker's packages in {} could not be read", self.worker_packages.display()))?;
         config.site_port = self.site_port;

@@ -9,6 +9,7 @@ use shared::enrolment::EnrolmentReply;
 use super::{Dispatch, DispatchError, chain};
 use crate::store::ended_server::ended_server_list;
 use crate::store::enrolment::{EnrolmentRow, enrolment_answer_in_tx, enrolment_list_pending};
+use crate::store::panel::panel_keep_bus_url;
 use crate::store::server::{server_fetch, server_list};
 use crate::store::shut_out::{server_list_shut_out, server_mark_shut_out};
 use crate::store::{StoreError, now_ms, to_json};
@@ -18,6 +19,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Answers until the process ends.
 pub(crate) async fn run(dispatch: Arc<Dispatch>) {
+    if let Err(error) = panel_keep_bus_url(&dispatch.db, &dispatch.bus_for_workers.url).await {
+        tracing::warn!(error = %chain(&error), "the address of the bus could not be kept; pages do not show it");
+    }
     if let Err(error) = ensure_servers(&dispatch).await {
         tracing::warn!(error = %chain(&error), "not every server can connect yet");
     }

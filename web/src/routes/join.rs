@@ -41,9 +41,11 @@ async fn script(State(state): State<AppState>, headers: HeaderMap) -> Result<Res
         file: &package.file,
         sha256: package.sha256.as_str(),
     });
+    let panel = server.panel_url(&config.public_url);
+    let trust = config.trust_at(panel);
     let model = ScriptModel {
-        panel: server.panel_url(&config.public_url),
-        trust: &config.trust,
+        panel,
+        trust: &trust,
         server: &server.name,
         roles: &server.roles,
         token,

@@ -38,7 +38,7 @@ async fn show(State(state): State<AppState>, signed_in: SignedIn) -> Result<Resp
 
 async fn start(State(state): State<AppState>, signed_in: SignedIn, Form(form): Form<RolloutForm>) -> Result<Response, PageError> {
     let offered = state.config.worker_offer();
-    let offer = offered.as_ref().map(|worker| Offer { worker, public_url: &state.config.public_url });
+    let offer = offered.as_ref().map(|worker| Offer { worker, config: &state.config });
     match rollout_start(&state.app, &signed_in.actor, offer, &form).await {
         Ok(()) => Ok(go(paths::ROLLOUT, Flash::RolloutStarted)),
         Err(AppError::Invalid(refusal)) => {

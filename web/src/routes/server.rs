@@ -1,17 +1,19 @@
 //! Servers, for admins.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{Router, get as on_get, post as on_post};
 use serde::Deserialize;
 use shared::ids::ServerId;
 
 use super::model::server::{server_list_model, server_show_model};
-use super::model::server_form::{server_delete_model, server_edit_model, server_enrol_model, server_new_model, server_shut_out_model};
+use super::model::server_form::{
+    server_delete_model, server_edit_model, server_enrol_model, server_new_model, server_rejoin_model, server_shut_out_model,
+};
 use super::model::{ListQuery, live_url};
 use super::session::own_path;
 use super::{Access, Route, at_page, get, go, post, refused, shown, toast};
-use crate::app::server::{server_add, server_delete, server_set_active, server_shut_out, server_token, server_update};
+use crate::app::server::{Rejoin, server_add, server_delete, server_set_active, server_shut_out, server_token, server_update};
 use crate::app::server_form::ServerForm;
 use crate::app::server_gone::server_give_up;
 use crate::app::site_change::ConfirmDelete;
@@ -31,6 +33,7 @@ pub(super) const TABLE: &[Route] = &[
     get(paths::SERVER_EDIT, Access::Admin),
     post(paths::SERVER_EDIT, Access::Admin),
     post(paths::SERVER_ACTIVE, Access::Admin),
+    get(paths::SERVER_TOKEN, Access::Admin),
     post(paths::SERVER_TOKEN, Access::Admin),
     post(paths::SERVER_UPDATE, Access::Admin),
     get(paths::SERVER_SHUT_OUT, Access::Admin),
@@ -48,7 +51,7 @@ pub fn router() -> Router<AppState> {
         .route(paths::SERVER, on_get(show))
         .route(paths::SERVER_EDIT, on_get(edit).post(update))
         .route(paths::SERVER_ACTIVE, on_post(active))
-        .route(paths::SERVER_TOKEN, on_post(token))
+        .route(paths::SERVER_TOKEN, on_get(rejoin).post(token))
         .route(paths::SERVER_UPDATE, on_post(update_worker))
         .route(paths::SERVER_SHUT_OUT, on_get(confirm_shut_out).post(shut_out))
         .route(paths::SERVER_GONE, on_post(gone))
@@ -61,9 +64,9 @@ async fn list(State(state): State<AppState>, signed_in: SignedIn, Query(query): 
     Ok(shown(&signed_in, view::list_page(&signed_in.viewer, &model)))
 }
 
-async fn new(signed_in: SignedIn) -> Result<Response, PageError> {
+async fn new(State(state): State<AppState>, signed_in: SignedIn) -> Result<Response, PageError> {
     signed_in.actor.require_admin()?;
-    let model = server_new_model(&ServerForm::fresh(), &FieldErrors::new());
+    let model = server_new_model(&state, &ServerForm::fresh(), &FieldErrors::new()).await?;
     Ok(view::new_page(&signed_in.viewer, &model).into_response())
 }
 
@@ -74,7 +77,9 @@ async fn add(State(state): State<AppState>, signed_in: SignedIn, Form(form): For
             let model = server_enrol_model(&state, &signed_in.actor, &made).await?;
             Ok(view::enrol_page(&signed_in.viewer, &model).into_response())
         }
-        Err(AppError::Invalid(refusal)) => Ok(refused(view::new_page(&signed_in.viewer, &server_new_model(&form, &refusal)))),
+        Err(AppError::Invalid(refusal)) => {
+            Ok(refused(view::new_page(&signed_in.viewer, &server_new_model(&state, &form, &refusal).await?)))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -138,16 +143,40 @@ async fn active(
     Ok(go(own_path(&form.back), Flash::Saved))
 }
 
+/// What the address says to which a script is asked for.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TokenQuery {
+    /// Anything: whoever asks knows that the worker joins again.
+    again: String,
+}
+
+async fn rejoin(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
+    let model = server_rejoin_model(&state, &signed_in.actor, id).await?;
+    Ok(view::rejoin_page(&signed_in.viewer, &model).into_response())
+}
+
 /// The page with the token is the answer itself: it is stored nowhere, so it can be shown only now.
-async fn token(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
-    let made = server_token(&state.app, &signed_in.actor, id).await?;
+async fn token(
+    State(state): State<AppState>,
+    signed_in: SignedIn,
+    Path(id): Path<ServerId>,
+    Query(query): Query<TokenQuery>,
+) -> Result<Response, PageError> {
+    let rejoin = if query.again.is_empty() { Rejoin::Unasked } else { Rejoin::Agreed };
+    let made = match server_token(&state.app, &signed_in.actor, id, rejoin).await {
+        Ok(made) => made,
+        // It answers by now: that is a question of its own.
+        Err(AppError::Conflict(_)) => return Ok(Redirect::to(&paths::server_token(id)).into_response()),
+        Err(error) => return Err(error.into()),
+    };
     let model = server_enrol_model(&state, &signed_in.actor, &made).await?;
     Ok(view::enrol_page(&at_page(signed_in, paths::server(id)), &model).into_response())
 }
 
 async fn update_worker(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<ServerId>) -> Result<Response, PageError> {
     let offered = state.config.worker_offer();
-    let offer = offered.as_ref().map(|worker| Offer { worker, public_url: &state.config.public_url });
+    let offer = offered.as_ref().map(|worker| Offer { worker, config: &state.config });
     worker_update(&state.app, &signed_in.actor, id, offer).await?;
     Ok(go(&paths::server(id), Flash::Requested))
 }

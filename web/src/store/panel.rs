@@ -33,3 +33,23 @@ pub async fn uid_take_in_tx(tx: &mut Tx) -> Result<Uid, StoreError> {
     let taken = u32::try_from(next - 1).unwrap_or(u32::MAX);
     Uid::try_from(taken).map_err(|source| StoreError::Corrupt { column: "panel.next_uid", source: Box::new(source) })
 }
+
+/// Keeps where workers find the bus, for pages to say.
+///
+/// # Errors
+/// The database fails.
+pub async fn panel_keep_bus_url(db: &Db, url: &str) -> Result<(), StoreError> {
+    let mut tx = db.write().await?;
+    sqlx::query("UPDATE panel SET bus_url = $1 WHERE id = 1 AND bus_url <> $1").bind(url).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Where workers find the bus, unless their server was told another address; empty until dispatch has said so.
+///
+/// # Errors
+/// The database fails.
+pub async fn panel_bus_url(db: &Db) -> Result<String, StoreError> {
+    let row = sqlx::query("SELECT bus_url FROM panel WHERE id = 1").fetch_optional(db.read()).await?;
+    Ok(row.map(|row| row.try_get("bus_url")).transpose()?.unwrap_or_default())
+}

@@ -5,7 +5,9 @@ use std::process::{Command, Output, Stdio};
 
 use axum::http::Method;
 use shared::role::Role;
+use shared::tls::authorities;
 use web::config::Config;
+use web::tls::TlsFiles;
 use web::views::join::{PanelTrust, command};
 use web::worker_package::WorkerPackage;
 
@@ -48,6 +50,31 @@ impl Panel {
         let bearer = token.map(|token| format!("Bearer {token}"));
         let headers: Vec<(&str, &str)> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
         self.host.send(Method::GET, "/join", None, &headers).await
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_reaches_the_panel_by_a_name_that_its_public_certificate_is_not_for_pins_the_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = TlsFiles::within(directory.path());
+    files.ensure(&["panel.example.org".to_owned()]).unwrap();
+    let mut config = Config::new("https://panel.example.org:8443");
+    let certificate = files.panel_certificate(authorities(&std::fs::read(&files.certificate).unwrap())).unwrap();
+    config.trust = certificate.trust("panel.example.org");
+    config.certificate = Some(certificate);
+    let mut town = Town::over(TestApp::with(config).await).await;
+    for (panel, pinned) in [("", false), ("https://inside.example.org:8443", true)] {
+        let name = if pinned { "web3" } else { "web2" };
+        let form = [("name", name), ("hostname", "w.servers.example.org"), ("role_web", "on"), ("active", "on"), ("panel_url", panel)];
+        let shown = town.admin.post("/servers", &form).await.body;
+        let (_, after) = shown.split_once("Authorization: Bearer ").expect("the command is on the page");
+        let token: String = after.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
+        let bearer = format!("Bearer {token}");
+        let script = town.app.browser().send(Method::GET, "/join", None, &[("authorization", &bearer)]).await.body;
+        for text in [&shown, &script] {
+            assert_eq!(text.contains("--pinnedpubkey"), pinned, "{panel:?}: {text}");
+        }
+        assert_eq!(script.contains(&files.fingerprint().unwrap()), pinned, "{script}");
     }
 }
 

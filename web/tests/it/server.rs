@@ -13,6 +13,7 @@ use web::store::Db;
 use web::store::ended_server::{ended_server_list, ended_server_mark_closed, server_end_in_tx};
 use web::store::enrolment::{enrolment_answer_in_tx, enrolment_insert_in_tx, enrolment_list_pending};
 use web::store::now_ms;
+use web::store::panel::panel_keep_bus_url;
 use web::store::revocation::revocation_list;
 use web::store::server::{server_fetch, server_heartbeat_in_tx};
 use web::store::server_sample::{minute_of, server_sample_keep_in_tx, server_sample_list};
@@ -74,11 +75,80 @@ async fn a_server_whose_token_has_ended_offers_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_server_whose_worker_answers_gets_no_token() {
+async fn a_server_whose_worker_answers_gets_a_script_after_a_question_and_keeps_its_key_until_it_is_run() {
     let mut town = Town::new().await;
     let server = format!("/servers/{}", town.server);
-    assert!(!town.admin.get(&server).await.body.contains("/token\""));
-    assert_eq!(town.admin.post(&format!("{server}/token"), &[]).await.status, 409);
+    let action = format!("{server}/token");
+    let edit = [("hostname", "web1.servers.example.org"), ("active", "on"), ("role_web", "on"), ("role_mail", "on")];
+    assert_eq!(town.admin.post(&format!("{server}/edit"), &edit).await.status, 303);
+    let page = town.admin.get(&server).await.body;
+    assert!(page.contains("mail, not reported") && page.contains(&format!("href=\"{action}\"")), "{page}");
+    assert!(town.admin.get("/servers").await.body.contains(&format!("href=\"{action}\"")));
+    assert_eq!((town.alice.get(&action).await.status, town.alice.post(&action, &[]).await.status).0, 403);
+    let unasked = town.admin.post(&action, &[]).await;
+    assert_eq!((unasked.status.as_u16(), unasked.location()), (303, action.as_str()), "that is a question");
+    let question = town.admin.get(&action).await.body;
+    assert!(
+        question.contains("the key that it has now ends") && question.contains(&format!("action=\"{action}?again=yes\"")),
+        "{question}"
+    );
+
+    let before = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
+    let made = town.admin.post(&format!("{action}?again=yes"), &[]).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let now = server_fetch(town.app.db(), town.server).await.unwrap().unwrap();
+    assert!(now.online && now.public_key == before.public_key, "until the script is run");
+    assert!(revocation_list(town.app.db(), &before.name).await.unwrap().is_empty());
+
+    let joins = EnrolmentRequest { public_key: format!("U{}", "B".repeat(55)), ..request(&token_in(&made)) };
+    let Enrolled::Waiting(_) = enrol(&town.app.state.app, &joins).await.unwrap() else { panic!("it may join") };
+    let pending = enrolment_list_pending(town.app.db()).await.unwrap().remove(0);
+    let mut tx = town.app.db().write().await.unwrap();
+    assert!(enrolment_answer_in_tx(&mut tx, &pending, "{}").await.unwrap());
+    tx.commit().await.unwrap();
+    let revoked = revocation_list(town.app.db(), &before.name).await.unwrap();
+    assert_eq!(revoked.iter().map(|one| Some(one.public_key.clone())).collect::<Vec<_>>(), [before.public_key]);
+}
+
+#[tokio::test]
+async fn a_script_for_a_server_that_is_away_or_shut_out_waits_for_its_worker_to_call() {
+    let mut town = Town::new().await;
+    let page = format!("/servers/{}", town.server);
+    for shut_out in [None, Some(5_i64)] {
+        let mut tx = town.app.db().write().await.unwrap();
+        sqlx::query("UPDATE servers SET online = 0, shut_out_ms = $1").bind(shut_out).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        let made = town.admin.post(&format!("{page}/token"), &[]).await;
+        assert_eq!(made.status, 200);
+        let status = made.body.split_once("id=\"enrol-status\"").expect("it says how it stands").1;
+        assert!(status.starts_with(" data-state=\"work\"") && status.contains("Waiting for web1 to call"), "{status}");
+        assert!(made.body.contains("apt-get install -y curl"));
+    }
+}
+
+#[tokio::test]
+async fn where_the_bus_and_the_panel_are_is_said_of_a_server_that_was_told_nothing_of_its_own() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        let page = format!("/servers/{}", town.server);
+        assert!(!town.admin.get(&page).await.body.contains("Bus address"), "nobody has said so yet");
+        panel_keep_bus_url(&db, "tls://bus.example.org:4222").await.unwrap();
+        let shown = town.admin.get(&page).await.body;
+        assert!(
+            shown.contains("tls://bus.example.org:4222 (the panel") && shown.contains("https://panel.example.org:8443 (the panel"),
+            "{shown}"
+        );
+        for form in ["/servers/new".to_owned(), format!("{page}/edit")] {
+            let form = town.admin.get(&form).await;
+            assert!(
+                form.body.contains("placeholder=\"tls://bus.example.org:4222\"") && form.body.contains("Empty means tls://bus"),
+                "{}",
+                form.body
+            );
+            assert_eq!(form.value("bus_url").as_deref(), Some(""));
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

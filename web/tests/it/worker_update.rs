@@ -12,6 +12,7 @@ use web::config::Config;
 use web::dispatch::{DispatchConfig, run as dispatch};
 use web::store::job::JobRow;
 use web::store::now_ms;
+use web::store::panel::panel_bus_url;
 use web::store::rollout::{Rollout, RolloutState, RolloutStep, rollout_newest};
 use web::store::server::{server_fetch, server_heartbeat_in_tx};
 use web::worker_package::WorkerPackage;
@@ -117,7 +118,7 @@ struct Fleet {
     town: Town,
     servers: Vec<ServerId>,
     stop: CancellationToken,
-    _nats: NatsServer,
+    nats: NatsServer,
 }
 
 impl Drop for Fleet {
@@ -143,7 +144,7 @@ impl Fleet {
         };
         let (db, token) = (town.app.db().clone(), stop.clone());
         tokio::spawn(async move { dispatch(db, config, token).await.unwrap() });
-        Self { town, servers, stop, _nats: nats }
+        Self { town, servers, stop, nats }
     }
 
     async fn rollout(&self) -> Rollout {
@@ -198,6 +199,20 @@ async fn all_servers_are_updated_the_first_alone_and_then_a_few_at_a_time() {
     fleet.until_state(RolloutState::Done).await;
     let shown = fleet.town.admin.get("/servers/updates").await.body;
     assert!(shown.contains("Every server has worker 0.2.0."), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dispatch_says_where_workers_find_the_bus_for_pages_to_show() {
+    let mut fleet = Fleet::new().await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut url = String::new();
+    while url.is_empty() {
+        assert!(Instant::now() < deadline, "nobody has said where the bus is");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        url = panel_bus_url(fleet.town.app.db()).await.unwrap();
+    }
+    assert_eq!(url, fleet.nats.address().url);
+    assert!(fleet.town.admin.get(&page(fleet.servers[0])).await.body.contains(&format!("{url} (the panel")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

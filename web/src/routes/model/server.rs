@@ -21,6 +21,7 @@ use crate::store::fleet::{fleet_list_troubled, fleet_names};
 use crate::store::list::Paging;
 use crate::store::now_ms;
 use crate::store::operation_list::{OperationFilter, operation_list_of_resource};
+use crate::store::panel::panel_bus_url;
 use crate::store::placement::placement_list;
 use crate::store::queue::queue_depths;
 use crate::store::server::{ServerRow, server_list};
@@ -216,8 +217,8 @@ pub async fn server_show_model(
         places: vec![
             ("Address", server.site_address().to_owned()),
             ("Mail hostname", server.places.mail_hostname.clone()),
-            ("Bus address", server.places.bus_url.clone()),
-            ("Panel URL", server.places.panel_url.clone()),
+            ("Bus address", of_or_default(&server.places.bus_url, &panel_bus_url(state.db()).await?)),
+            ("Panel URL", of_or_default(&server.places.panel_url, &state.config.public_url)),
             ("phpMyAdmin path", server.places.phpmyadmin_path.clone()),
             ("Roundcube path", server.places.roundcube_path.clone()),
             ("Panel TLS", server.places.panel_tls.as_str().to_owned()),
@@ -232,6 +233,15 @@ pub async fn server_show_model(
         live,
         toast: None,
     })
+}
+
+/// What was told of a server, or what is true of it then, marked as such.
+fn of_or_default(told: &str, default: &str) -> String {
+    match (told, default) {
+        ("", "") => String::new(),
+        ("", default) => format!("{default} (the panel\u{2019}s own)"),
+        (told, _) => told.to_owned(),
+    }
 }
 
 /// Each of its roles as the newest heartbeat has it; nothing before the first. What a host says of roles that the server does not

@@ -13,13 +13,20 @@ use crate::paths;
 use crate::state::AppState;
 use crate::store::gone_server::server_held;
 use crate::store::now_ms;
+use crate::store::panel::panel_bus_url;
 use crate::views::join::{command, config as join_config};
-use crate::views::server::{DeleteModel, EditModel, EnrolModel, NewModel, ServerForm as FormModel, ShutOutModel};
+use crate::views::server::{Defaults, DeleteModel, EditModel, EnrolModel, NewModel, RejoinModel, ServerForm as FormModel, ShutOutModel};
 
 /// The form for a new server, with what was typed before.
-#[must_use]
-pub fn server_new_model(form: &ServerForm, refused: &FieldErrors) -> NewModel {
-    NewModel { form: form_model(form), errors: super::errors(refused) }
+///
+/// # Errors
+/// The database fails.
+pub async fn server_new_model(state: &AppState, form: &ServerForm, refused: &FieldErrors) -> Result<NewModel, PageError> {
+    Ok(NewModel { defaults: defaults(state).await?, form: form_model(form), errors: super::errors(refused) })
+}
+
+async fn defaults(state: &AppState) -> Result<Defaults, PageError> {
+    Ok(Defaults { bus_url: panel_bus_url(state.db()).await?, panel_url: state.config.public_url.clone() })
 }
 
 /// The form for a server's settings, with what was typed before or the settings.
@@ -38,6 +45,7 @@ pub async fn server_edit_model(
         id,
         title: server.places.label.as_ref().map_or_else(|| server.name.to_string(), ToString::to_string),
         name: server.name,
+        defaults: defaults(state).await?,
         form: form_model(&form),
         errors: typed.map(|(_, refused)| super::errors(refused)).unwrap_or_default(),
     })
@@ -110,15 +118,25 @@ pub async fn server_enrol_model(state: &AppState, actor: &Actor, made: &ServerTo
     let config = &state.config;
     let token = made.token.expose();
     let panel = server.panel_url(&config.public_url);
+    let trust = config.trust_at(panel);
     Ok(EnrolModel {
         now: Timestamp::now(),
         id: made.id,
         name: server.name.clone(),
         token_expires_at: at(now_ms() + TOKEN_MS),
-        command: command(panel, &config.trust, token),
-        config: join_config(panel, &config.trust, token),
+        command: command(panel, &trust, token),
+        config: join_config(panel, &trust, token),
         packages: config.worker_packages.iter().map(|package| package.file.clone()).collect(),
         reach: reach(state, &server).await?,
         live: Some(paths::with_query(paths::LIVE, [("page", paths::server(made.id))])),
     })
+}
+
+/// The question before a script is made for a server whose worker may answer.
+///
+/// # Errors
+/// [`crate::app::AppError::Forbidden`] for clients, [`crate::app::AppError::NotFound`], or the database fails.
+pub async fn server_rejoin_model(state: &AppState, actor: &Actor, id: ServerId) -> Result<RejoinModel, PageError> {
+    let server = server_get(&state.app, actor, id).await?;
+    Ok(RejoinModel { id, name: server.name, online: server.online })
 }

@@ -21,6 +21,7 @@ pub struct Field<'a> {
     control: Control,
     value: &'a str,
     help: Option<&'a str>,
+    placeholder: &'a str,
     unit: Option<&'a str>,
     error: Option<&'a str>,
     autocomplete: &'a str,
@@ -39,6 +40,7 @@ impl<'a> Field<'a> {
             control,
             value: "",
             help: None,
+            placeholder: "",
             unit: None,
             error: None,
             autocomplete: "off",
@@ -85,6 +87,13 @@ impl<'a> Field<'a> {
     #[must_use]
     pub const fn help(mut self, help: &'a str) -> Self {
         self.help = Some(help);
+        self
+    }
+
+    /// What is true while it is empty, shown in its place.
+    #[must_use]
+    pub const fn placeholder(mut self, placeholder: &'a str) -> Self {
+        self.placeholder = placeholder;
         self
     }
 
@@ -166,7 +175,7 @@ impl<'a> Field<'a> {
                     aria-invalid=[invalid] aria-describedby=[self.described_by()] { (self.value) }
             } @else {
                 input class=(class) #(self.name) name=(self.name) type=(kind) value=[Some(self.value).filter(|value| !value.is_empty())]
-                    inputmode=[mode] autocomplete=(self.autocomplete) required[self.required] autofocus[self.autofocus]
+                    placeholder=[Some(self.placeholder).filter(|text| !text.is_empty())] inputmode=[mode] autocomplete=(self.autocomplete) required[self.required] autofocus[self.autofocus]
                     spellcheck="false" autocapitalize="none" aria-invalid=[invalid] aria-describedby=[self.described_by()];
             }
         }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use shared::ids::ServerId;
 use shared::names::ServerName;
 
-use super::new::{ServerForm, settings};
+use super::new::{Defaults, ServerForm, settings};
 use crate::paths;
 use crate::views::components::button::{self, Weight};
 use crate::views::components::form_field::Field;
@@ -21,6 +21,8 @@ pub struct EditModel {
     pub name: ServerName,
     /// What people call it, or its name.
     pub title: String,
+    /// What is true of a server that is told nothing else.
+    pub defaults: Defaults,
     /// What was typed, or the settings.
     pub form: ServerForm,
     /// What was wrong.
@@ -41,7 +43,7 @@ pub fn edit_page(viewer: &Viewer, model: &EditModel) -> Markup {
                 (Field::text("hostname", "Hostname").value(&form.hostname).required().error(errors.get("hostname"))
                     .help("Full name, such as web5.example.com. Clients see it."))
                 hr;
-                (settings(form, errors))
+                (settings(form, &model.defaults, errors))
             }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Save changes"))

@@ -207,8 +207,11 @@ fn menu_items(row: &Row) -> Vec<Item> {
         Item::link(Icon::ListChecks, "Queue", paths::server_queue(row.id)),
         Item::link(Icon::Pencil, "Settings", paths::server_edit(row.id)),
     ];
-    if !matches!(row.reach, Reach::Online { .. }) {
-        items.push(Item::post(Icon::KeyRound, "Generate installation script", paths::server_token(row.id)));
+    match row.reach {
+        Reach::Online { .. } => items.push(Item::link(Icon::KeyRound, "Installation script", paths::server_token(row.id))),
+        Reach::Offline { .. } | Reach::ShutOut { .. } | Reach::WaitingToEnrol { .. } => {
+            items.push(Item::post(Icon::KeyRound, "Generate installation script", paths::server_token(row.id)));
+        }
     }
     items.extend([Item::Divider, Item::danger(Icon::Trash, "Delete", paths::server_delete(row.id))]);
     items

@@ -51,9 +51,20 @@ pub struct ServerForm {
     pub active: bool,
 }
 
+/// What is true of a server that was told nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// Where workers find the bus; empty where nobody has said so yet.
+    pub bus_url: String,
+    /// Where people find the panel.
+    pub panel_url: String,
+}
+
 /// The form's model.
 #[derive(Debug, Clone, Default)]
 pub struct NewModel {
+    /// What is true of a server that is told nothing else.
+    pub defaults: Defaults,
     /// What was typed, or the defaults.
     pub form: ServerForm,
     /// What was wrong.
@@ -84,7 +95,7 @@ fn form(model: &NewModel) -> Markup {
                         .help("Full name, such as web5.example.com. Clients see it."))
                 }
                 hr;
-                (settings(form, &model.errors))
+                (settings(form, &model.defaults, &model.errors))
             }
             footer.card-foot {
                 (button::submit(Weight::Primary, "Add server"))
@@ -96,7 +107,13 @@ fn form(model: &NewModel) -> Markup {
 }
 
 /// Everything but the name and the hostname.
-pub(super) fn settings(form: &ServerForm, errors: &Errors) -> Markup {
+pub(super) fn settings(form: &ServerForm, defaults: &Defaults, errors: &Errors) -> Markup {
+    let bus = if defaults.bus_url.is_empty() { "the one that the others use".to_owned() } else { defaults.bus_url.clone() };
+    let bus = format!(
+        "Where its worker finds the bus. Empty means {bus}. A worker that has joined learns of a change when it joins again, by a new \
+         installation script."
+    );
+    let panel = format!("Where its host finds this panel. Empty means {}.", defaults.panel_url);
     html! {
         (Field::text("label", "Display name").value(&form.label).optional().error(errors.get("label"))
             .help("What people call it, such as Frankfurt 1. It may change at any time."))
@@ -117,9 +134,9 @@ pub(super) fn settings(form: &ServerForm, errors: &Errors) -> Markup {
             (Field::text("mail_hostname", "Mail hostname").value(&form.mail_hostname).optional().error(errors.get("mail_hostname"))
                 .help("Such as mail.example.com."))
             (Field::text("bus_url", "Bus address").value(&form.bus_url).optional().mono().error(errors.get("bus_url"))
-                .help("Where its worker finds the bus, if not where the others do. Takes effect when it joins."))
+                .placeholder(&defaults.bus_url).help(&bus))
             (Field::text("panel_url", "Panel URL").value(&form.panel_url).optional().mono().error(errors.get("panel_url"))
-                .help("Where its host finds this panel, if not where people do."))
+                .placeholder(&defaults.panel_url).help(&panel))
             (Field::text("phpmyadmin_path", "phpMyAdmin path").value(&form.phpmyadmin_path).optional().mono()
                 .error(errors.get("phpmyadmin_path")).help("Such as /phpmyadmin."))
             (Field::text("roundcube_path", "Roundcube path").value(&form.roundcube_path).optional().mono()
@@ -135,7 +152,7 @@ fn tls(name: &str, label: &str, chosen: &str, errors: &Errors) -> Markup {
     let choices = [
         Choice::new("letsencrypt", "letsencrypt").note("ordered from Let\u{2019}s Encrypt"),
         Choice::new("custom", "custom").note("uploaded"),
-        Choice::new("selfsigned", "selfsigned").note("made on the spot"),
+        Choice::new("selfsigned", "selfsigned").note("signed by itself"),
     ];
     let chosen = if chosen.is_empty() { "selfsigned" } else { chosen };
     html! { (ChoiceField { name, label, look: Look::List, chosen, choices: &choices, help: None, error: errors.get(name) }) }

@@ -2,7 +2,7 @@
 
 use web::views::layout::Viewer;
 use web::views::listing::Listing;
-use web::views::model::Errors;
+use web::views::model::{Errors, Until, Waiting};
 use web::views::server::Reach;
 use web::views::{client, join, server};
 
@@ -61,7 +61,7 @@ impl Samples {
             ..server_list()
         };
         self.add(viewer, "servers-empty", server::list_page(viewer, &empty));
-        self.add(viewer, "server-new", server::new_page(viewer, &server::NewModel::default()));
+        self.add(viewer, "server-new", server::new_page(viewer, &server::NewModel { defaults: defaults(), ..server::NewModel::default() }));
         let form = server::ServerForm {
             name: "web5".to_owned(),
             hostname: "web5".to_owned(),
@@ -79,11 +79,12 @@ impl Samples {
             id: models::id(1),
             name: models::parse("web1"),
             title: "Frankfurt 1".to_owned(),
+            defaults: defaults(),
             form: form.clone(),
             errors: errors.clone(),
         };
         self.add(viewer, "server-edit", server::edit_page(viewer, &edit));
-        self.add(viewer, "server-new-refused", server::new_page(viewer, &server::NewModel { form, errors }));
+        self.add(viewer, "server-new-refused", server::new_page(viewer, &server::NewModel { defaults: defaults(), form, errors }));
         for (row, name) in models::servers().into_iter().zip(["online", "offline", "drained", "waiting"]) {
             self.add(viewer, &format!("server-{name}"), server::show_page(viewer, &server_show(row)));
         }
@@ -102,6 +103,10 @@ impl Samples {
         }
         let model =
             server::ShutOutModel { id: models::id(1), name: models::parse("web1"), typed: String::new(), errors: Errors::default() };
+        for online in [true, false] {
+            let model = server::RejoinModel { id: models::id(1), name: models::parse("web1"), online };
+            self.add(viewer, &format!("server-rejoin-{online}"), server::rejoin_page(viewer, &model));
+        }
         self.add(viewer, "server-shut-out", server::shut_out_page(viewer, &model));
         let mut out = models::servers().remove(1);
         out.reach = Reach::ShutOut { since: models::ago(409) };
@@ -144,6 +149,7 @@ pub(in crate::views) fn rollouts() -> Vec<(&'static str, server::RolloutModel)> 
         stopped,
         asked_by: "Tomas Nyberg".to_owned(),
         asked_at: models::ago(120),
+        lost: None,
         tally: server::Tally { done: 1, under_way: 1, waiting: 1, failed: 1 },
         rows: vec![
             server::RolloutRow { version: "0.2.0".to_owned(), ..row(1, "web1", server::RolloutRowState::Done) },
@@ -166,10 +172,17 @@ pub(in crate::views) fn rollouts() -> Vec<(&'static str, server::RolloutModel)> 
     };
     let with = |rollout| server::RolloutModel { rollout: Some(rollout), ..offer.clone() };
     let running = with(rollout(server::Rollout::RUNNING, true, false, server::RolloutRowState::UnderWay(None)));
+    let waiting = Waiting { now: models::now(), server: models::parse("web2"), until: Until::Return { offline_since: models::ago(720) } };
+    let lost = server::Rollout {
+        lost: Some((models::parse("web2"), models::ago(720))),
+        tally: server::Tally { done: 1, under_way: 2, waiting: 1, failed: 0 },
+        ..rollout(server::Rollout::STOPPED, true, true, server::RolloutRowState::Held(waiting))
+    };
     let refused = Errors::one("at_once", "Enter a number from 1 to 50.");
     vec![
         ("under-way", running),
         ("stopped", with(rollout(server::Rollout::STOPPED, true, true, failed()))),
+        ("lost", with(lost)),
         ("cancelled", with(rollout(server::Rollout::CANCELLED, false, false, failed()))),
         ("none", server::RolloutModel { behind: 0, ..offer.clone() }),
         ("no-package", server::RolloutModel { offered: None, behind: 0, offline: 0, ..offer.clone() }),
@@ -180,6 +193,10 @@ pub(in crate::views) fn rollouts() -> Vec<(&'static str, server::RolloutModel)> 
 
 const PANEL: &str = "https://panel.harbourweb.example:8443";
 const TOKEN: &str = "7Qm2vX9dKfR4tYpB8sLhW3cN-7Qm2vX9dKfR4tYpB8s";
+
+fn defaults() -> server::Defaults {
+    server::Defaults { bus_url: "tls://bus.harbourweb.example:4222".to_owned(), panel_url: PANEL.to_owned() }
+}
 
 fn enrol(reach: Reach) -> server::EnrolModel {
     let trust = join::PanelTrust::Pinned {
