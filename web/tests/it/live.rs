@@ -1,14 +1,16 @@
 //! Live streams: what each viewer gets, and what nobody gets.
 
 use shared::bus::panel::Hint;
-use shared::events::{StepReport, StepState};
+use shared::events::{Heartbeat, StepReport, StepState};
 use shared::ids::{SiteId, UserId};
 use shared::jobs::ResourceKey;
+use web::config::Config;
 use web::store::job_progress::job_progress_in_tx;
 use web::store::now_ms;
 use web::store::server::server_heartbeat_in_tx;
+use web::worker_package::WorkerPackage;
 
-use crate::support::app::{Browser, Stream};
+use crate::support::app::{Browser, Stream, TestApp};
 use crate::support::fleet::{Town, fail_all, heartbeat, news, open_jobs, signed_in};
 
 /// Says of every open job that something happened, as dispatch does.
@@ -135,6 +137,39 @@ async fn the_page_with_the_command_for_a_new_server_turns_green_when_its_worker_
     let news = message(&mut stream).await;
     let status = news.split_once("hx-target=\"#enrol-status\"").unwrap().1;
     assert!(status.contains("Online"), "{status}");
+}
+
+#[tokio::test]
+async fn a_servers_details_and_accounts_and_the_number_of_updates_follow_what_happens() {
+    let mut config = Config::new("https://panel.example.org:8443");
+    config.worker_packages = vec![WorkerPackage {
+        file: "gantry-worker_0.2.0_amd64.deb".to_owned(),
+        path: "/nowhere".into(),
+        version: "0.2.0".parse().unwrap(),
+        architecture: "amd64".parse().unwrap(),
+        sha256: "0a".repeat(32).parse().unwrap(),
+        signature: None,
+    }];
+    let mut town = Town::over(TestApp::with(config).await).await;
+    let page = format!("/servers/{}", town.server);
+    let (mut show, mut list) = (town.admin.watch(&page).await, town.admin.watch("/servers").await);
+    let first = message(&mut show).await;
+    assert!(part(&first, "server-facts").contains("0.1.0<small> update available") && part(&first, "server-accounts").contains(">alpha<"));
+    assert!(part(&message(&mut list).await, "server-updates").contains("Updates (1)"));
+
+    let saved = [("hostname", "moved.servers.example.org"), ("role_web", "on"), ("active", "on"), ("label", "Frankfurt 1")];
+    assert_eq!(town.admin.post(&format!("{page}/edit"), &saved).await.status, 303);
+    let mut tx = town.app.db().write().await.unwrap();
+    let beat = Heartbeat { version: "0.2.0".to_owned(), ..heartbeat("web1") };
+    server_heartbeat_in_tx(&mut tx, town.server, &beat, now_ms()).await.unwrap();
+    sqlx::query("UPDATE accounts SET state = 'failed' WHERE linux_user = 'beta'").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    town.app.hub.hint(Hint { server: Some(town.server), ..Hint::default() });
+    let news = message(&mut show).await;
+    let facts = part(&news, "server-facts");
+    assert!(facts.contains("moved.servers.example.org") && facts.contains("0.2.0") && !facts.contains("update available"), "{facts}");
+    assert!(part(&news, "server-head").contains("Frankfurt 1") && part(&news, "server-accounts").contains("Failed"), "{news}");
+    assert!(!part(&message(&mut list).await, "server-updates").contains("Updates"));
 }
 
 #[tokio::test]
