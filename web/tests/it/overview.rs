@@ -22,10 +22,10 @@ async fn run(town: &Town, sql: &'static str) {
     tx.commit().await.unwrap();
 }
 
-/// 999 more servers beside the first.
+/// 999 more servers beside the first, none of which has its id.
 const FLEET: &str = "INSERT INTO servers (id, name, hostname, roles, stream, online, last_seen_ms, created_ms) \
              WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 1998) \
-             SELECT SUBSTR(v.id, 1, 32) || n.i, 'node' || n.i, 'node' || n.i || '.example.org', v.roles, v.stream, \
+             SELECT SUBSTR(v.id, 1, 31) || CASE WHEN SUBSTR(v.id, 32, 1) = '0' THEN '1' ELSE '0' END || n.i, 'node' || n.i, 'node' || n.i || '.example.org', v.roles, v.stream, \
              CASE WHEN n.i = 1500 THEN 0 ELSE 1 END, 1, 0 FROM servers v, n";
 
 #[tokio::test]
