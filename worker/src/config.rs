@@ -93,17 +93,21 @@ impl Identity {
     /// It cannot be written.
     pub fn store(&self, state_dir: &Path) -> Result<(), IdentityError> {
         let path = identity_path(state_dir);
-        self.write(state_dir, &path).map_err(|source| IdentityError::File { path, source })
+        write_private(state_dir, &path, self)
     }
+}
 
-    fn write(&self, state_dir: &Path, path: &Path) -> std::io::Result<()> {
+/// Writes what is root's alone into the state directory, whole or not at all.
+pub(crate) fn write_private<T: Serialize>(state_dir: &Path, path: &Path, what: &T) -> Result<(), IdentityError> {
+    let write = || -> std::io::Result<()> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir)?;
         let temporary = path.with_extension("new");
         let _ = std::fs::remove_file(&temporary);
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        file.write_all(&serde_json::to_vec_pretty(what)?)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;
         std::fs::File::open(state_dir)?.sync_all()
-    }
+    };
+    write().map_err(|source| IdentityError::File { path: path.to_owned(), source })
 }

@@ -1,15 +1,20 @@
 //! Joining a panel: one HTTPS request with a token. The worker makes its own keys; their seeds never leave the host.
+//!
+//! **It may be asked again with the same token**, however the last try ended: the keys are kept until the identity is.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use shared::bus::credentials::{Credentials, new_user_key};
+use shared::bus::credentials::Credentials;
 use shared::bus::sealing::SealKey;
 use shared::enrolment::{EnrolmentReply, EnrolmentRequest, Refusal};
 
-use crate::config::Identity;
+use crate::config::{Identity, IdentityError};
 use crate::panel::{PanelError, connect};
+use crate::pending::Pending;
+pub use crate::pending::PendingError;
 
 /// What an admin's command says.
 #[derive(Debug, Clone)]
@@ -39,9 +44,12 @@ pub enum EnrolError {
     /// The panel said no.
     #[error("{0}")]
     Refused(Refusal),
-    /// Keys could not be made.
-    #[error("keys could not be made")]
-    Keys(#[source] shared::bus::BusError),
+    /// There are no keys to ask with.
+    #[error(transparent)]
+    Keys(#[from] PendingError),
+    /// The panel has answered, and the answer could not be kept.
+    #[error("this host has joined, but could not keep it; ask again with the same token")]
+    Store(#[from] IdentityError),
 }
 
 impl EnrolError {
@@ -50,7 +58,7 @@ impl EnrolError {
     pub const fn is_final(&self) -> bool {
         match self {
             Self::Panel(error) => error.is_final(),
-            Self::Refused(_) | Self::Keys(_) => true,
+            Self::Refused(_) | Self::Keys(_) | Self::Store(_) => true,
             // A proxy's page goes away.
             Self::NoPanel { .. } => false,
         }
@@ -64,12 +72,12 @@ const REQUEST: Duration = Duration::from_secs(20);
 /// The reply is a few KiB.
 const MAX_REPLY: usize = 64 * 1024;
 
-/// Joins, and returns the identity to be stored.
+/// Joins, and returns the identity, which is kept in the state directory.
 ///
 /// # Errors
 /// See [`EnrolError`].
-pub async fn enrol(options: EnrolOptions) -> Result<Identity, EnrolError> {
-    let enrolment = Enrolment::new(options)?;
+pub async fn enrol(options: EnrolOptions, state_dir: &Path) -> Result<Identity, EnrolError> {
+    let enrolment = Enrolment::new(options, state_dir)?;
     let answer = async {
         loop {
             if let Some(identity) = enrolment.ask().await? {
@@ -78,7 +86,7 @@ pub async fn enrol(options: EnrolOptions) -> Result<Identity, EnrolError> {
         }
     };
     tokio::time::timeout(PATIENCE, answer).await.map_err(|_| {
-        PanelError::Http("it has the request, and made no credentials within a minute: is `gantry dispatch` running?".into())
+        PanelError::Http("it has the request, and made no credentials within a minute: is `gantry dispatch` running? The same command may be run again for as long as the token works".into())
     })?
 }
 
@@ -86,23 +94,23 @@ pub async fn enrol(options: EnrolOptions) -> Result<Identity, EnrolError> {
 pub struct Enrolment {
     options: EnrolOptions,
     request: EnrolmentRequest,
-    seed: String,
-    seal: SealKey,
+    keys: Pending,
+    state_dir: PathBuf,
 }
 
 impl Enrolment {
-    /// Makes the keys.
+    /// Takes up the keys that are kept for this token, or makes and keeps new ones.
     ///
     /// # Errors
-    /// They cannot be made.
-    pub fn new(options: EnrolOptions) -> Result<Self, EnrolError> {
-        let (seed, public_key) = new_user_key().map_err(EnrolError::Keys)?;
-        let seal = SealKey::generate();
-        let request = EnrolmentRequest { token: options.token.clone(), public_key, seal_key: seal.public_key() };
-        Ok(Self { options, request, seed, seal })
+    /// They cannot be made or kept.
+    pub fn new(options: EnrolOptions, state_dir: &Path) -> Result<Self, EnrolError> {
+        let keys = Pending::of(&options.token, state_dir)?;
+        let seal_key = SealKey::from_seed(&keys.seal_seed).map_err(PendingError::Keys)?.public_key();
+        let request = EnrolmentRequest { token: options.token.clone(), public_key: keys.public_key.clone(), seal_key };
+        Ok(Self { options, request, keys, state_dir: state_dir.to_owned() })
     }
 
-    /// Asks once. `None` if the panel has the request but no answer yet.
+    /// Asks once, and keeps the identity if it is answered. `None` if the panel has the request but no answer yet.
     ///
     /// # Errors
     /// See [`EnrolError`].
@@ -110,19 +118,23 @@ impl Enrolment {
         let reply = tokio::time::timeout(REQUEST, ask(&self.options, &self.request))
             .await
             .map_err(|_| PanelError::Http("no answer within 20 s".into()))??;
-        reply.map(|reply| self.identity(reply)).transpose()
+        let Some(reply) = reply else { return Ok(None) };
+        let identity = self.identity(reply);
+        identity.store(&self.state_dir)?;
+        Pending::forget(&self.state_dir);
+        Ok(Some(identity))
     }
 
-    fn identity(&self, reply: EnrolmentReply) -> Result<Identity, EnrolError> {
-        Ok(Identity {
+    fn identity(&self, reply: EnrolmentReply) -> Identity {
+        Identity {
             server: reply.server,
             epoch: reply.epoch,
-            credentials: Credentials { jwt: reply.jwt, seed: self.seed.clone() },
-            seal_seed: self.seal.seed().map_err(EnrolError::Keys)?,
+            credentials: Credentials { jwt: reply.jwt, seed: self.keys.seed.clone() },
+            seal_seed: self.keys.seal_seed.clone(),
             panel_key: reply.panel_key,
             stream: reply.stream,
             bus: reply.bus,
-        })
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Identity, IdentityError};
+use crate::config::Identity;
 use crate::enrol::{EnrolError, EnrolOptions, Enrolment};
 
 /// Why a worker without an identity does not start.
@@ -14,9 +14,6 @@ pub enum JoinError {
     /// The panel refused, or what `config.env` says cannot be used. Starting again changes nothing.
     #[error("this worker cannot join a panel with what /etc/gantry-worker/config.env says")]
     Refused(#[source] EnrolError),
-    /// It joined, and could not keep who it is: it needs a new token.
-    #[error("this worker has joined, but could not keep its keys; make a new token")]
-    Store(#[from] IdentityError),
 }
 
 /// A panel that is away is asked again after so long.
@@ -31,7 +28,7 @@ pub async fn join(options: EnrolOptions, state_dir: &Path, shutdown: &Cancellati
     tracing::info!(panel, "this worker has no identity yet; joining");
     // A panel that is away is no reason for systemd to give up on the start.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&format!("joining {panel}"))]);
-    let enrolment = Enrolment::new(options).map_err(JoinError::Refused)?;
+    let enrolment = Enrolment::new(options, state_dir).map_err(JoinError::Refused)?;
     let mut reported = String::new();
     loop {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
@@ -41,7 +38,6 @@ pub async fn join(options: EnrolOptions, state_dir: &Path, shutdown: &Cancellati
         };
         match asked {
             Ok(Some(identity)) => {
-                identity.store(state_dir)?;
                 tracing::info!(server.name = %identity.server, "this worker has joined");
                 return Ok(Some(identity));
             }

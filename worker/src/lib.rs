@@ -32,6 +32,7 @@ pub mod ledger;
 mod obstacle;
 pub mod outbox;
 pub mod panel;
+mod pending;
 mod questions;
 mod receive;
 mod refused;

@@ -163,8 +163,7 @@ async fn start(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Enroll { panel, token, fingerprint, state_dir } => {
-            let identity = enrol(EnrolOptions { panel, token, fingerprint }).await?;
-            identity.store(&state_dir)?;
+            let identity = enrol(EnrolOptions { panel, token, fingerprint }, &state_dir).await?;
             tracing::info!(server.name = %identity.server, file = %identity_path(&state_dir).display(), "this worker has joined");
             Ok(())
         }

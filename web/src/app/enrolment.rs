@@ -45,7 +45,8 @@ pub async fn enrol(app: &App, request: &EnrolmentRequest) -> Result<Enrolled, Ap
     }
 }
 
-/// The server a token is good for, for the script by which its host joins. Nothing is used up.
+/// The server a token is good for, for the script by which its host joins. Nothing is used up. A token that was asked with is good
+/// for whoever asked, until that worker is heard; which keys those are, only the request itself says.
 ///
 /// # Errors
 /// The database fails.

@@ -105,7 +105,7 @@ pub async fn enrolment_request_in_tx(
 pub struct TokenRow {
     /// The server it is for.
     pub server: ServerId,
-    /// Whether a worker has asked with it.
+    /// Whether a worker has joined with it and was heard. Until then whoever asked may ask again.
     pub used: bool,
     /// When it ends.
     pub expires_ms: i64,
@@ -116,14 +116,17 @@ pub struct TokenRow {
 /// # Errors
 /// The database fails.
 pub async fn enrolment_token(db: &Db, token_hash: &str) -> Result<Option<TokenRow>, StoreError> {
-    let row = sqlx::query("SELECT server_id, requested_ms, expires_ms FROM enrolments WHERE token_hash = $1")
-        .bind(token_hash)
-        .fetch_optional(db.read())
-        .await?;
+    let row = sqlx::query(
+        "SELECT server_id, expires_ms, CASE WHEN reply IS NOT NULL AND EXISTS (SELECT 1 FROM servers WHERE servers.id = server_id \
+         AND last_seen_ms >= requested_ms) THEN 1 ELSE 0 END AS used FROM enrolments WHERE token_hash = $1",
+    )
+    .bind(token_hash)
+    .fetch_optional(db.read())
+    .await?;
     row.map(|row| {
         Ok(TokenRow {
             server: parse("enrolments.server_id", row.try_get("server_id")?)?,
-            used: row.try_get::<Option<i64>, _>("requested_ms")?.is_some(),
+            used: row.try_get::<i64, _>("used")? != 0,
             expires_ms: row.try_get("expires_ms")?,
         })
     })

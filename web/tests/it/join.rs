@@ -134,7 +134,8 @@ async fn whoever_may_not_join_is_told_why_by_the_shell_that_runs_the_answer() {
     answers.push((panel.fetch(Some("unknown")).await, 403, "does not know this token"));
     ended(&mut panel, "UPDATE enrolments SET expires_ms = 1").await;
     answers.push((panel.fetch(Some(&token)).await, 403, "this token has ended"));
-    ended(&mut panel, "UPDATE enrolments SET requested_ms = 1").await;
+    ended(&mut panel, "UPDATE enrolments SET requested_ms = 1, reply = '{}'").await;
+    ended(&mut panel, "UPDATE servers SET last_seen_ms = 2").await;
     answers.push((panel.fetch(Some(&token)).await, 403, "this token has been used"));
     for (answer, status, sentence) in answers {
         assert_eq!(answer.status, status, "{sentence}");

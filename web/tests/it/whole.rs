@@ -19,7 +19,7 @@ use shared::testing::NatsServer;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use web::app::enrolment::{Enrolled, enrol, enrol_reply};
+use web::app::enrolment::{Enrolled, enrol, enrol_reply, token_server};
 use web::auth::token::{token_hash, token_new};
 use web::dispatch::{DispatchConfig, run as dispatch};
 use web::store::enrolment::enrolment_insert_in_tx;
@@ -29,7 +29,7 @@ use web::store::user::UserRole;
 use web::store::{Db, now_ms};
 use web::tls::TlsFiles;
 use worker::config::Identity;
-use worker::enrol::{EnrolError, EnrolOptions};
+use worker::enrol::{EnrolError, EnrolOptions, Enrolment};
 use worker::panel::PanelError;
 use worker::run::{WorkerConfig, run as work};
 use worker::system::fake::FakeSystem;
@@ -225,16 +225,16 @@ async fn a_worker_without_an_identity_joins_by_itself_and_each_way_to_fail_says_
     let options = EnrolOptions { panel, token, fingerprint };
 
     let stranger = EnrolOptions { fingerprint: "AB".repeat(32), ..options.clone() };
-    let error = worker::enrol::enrol(stranger).await.unwrap_err();
+    let error = worker::enrol::enrol(stranger, whole.state.path()).await.unwrap_err();
     assert!(matches!(error, EnrolError::Panel(PanelError::WrongPanel { .. })) && error.is_final(), "{error:?}");
     let unpinned = EnrolOptions { fingerprint: String::new(), ..options.clone() };
-    let error = worker::enrol::enrol(unpinned).await.unwrap_err();
+    let error = worker::enrol::enrol(unpinned, whole.state.path()).await.unwrap_err();
     assert!(matches!(error, EnrolError::Panel(PanelError::Untrusted { .. })) && error.is_final(), "{error:?}");
     let nobody = EnrolOptions { panel: "https://127.0.0.1:1".to_owned(), ..options.clone() };
-    let error = worker::enrol::enrol(nobody).await.unwrap_err();
+    let error = worker::enrol::enrol(nobody, whole.state.path()).await.unwrap_err();
     assert!(matches!(error, EnrolError::Panel(PanelError::Unreachable { .. })) && !error.is_final(), "{error:?}");
     let mistyped = EnrolOptions { token: "mistyped".to_owned(), ..options.clone() };
-    let error = worker::enrol::enrol(mistyped).await.unwrap_err();
+    let error = worker::enrol::enrol(mistyped, whole.state.path()).await.unwrap_err();
     assert!(matches!(error, EnrolError::Refused(Refusal::Unknown)) && error.is_final(), "{error:?}");
 
     let stop = CancellationToken::new();
@@ -243,8 +243,38 @@ async fn a_worker_without_an_identity_joins_by_itself_and_each_way_to_fail_says_
     whole.identity = joined;
     whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
     whole.until_online().await;
-    let error = worker::enrol::enrol(options).await.unwrap_err();
+    let error = worker::enrol::enrol(options, whole.state.path()).await.unwrap_err();
     assert!(matches!(error, EnrolError::Refused(Refusal::Used)), "a token works once: {error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_gave_up_while_dispatch_was_away_joins_with_the_same_token_when_it_asks_again() {
+    let mut whole = Whole::start().await;
+    whole.worker.stop().await;
+    whole.dispatch.stop().await;
+    let tls = TempDir::new().unwrap();
+    let (panel, fingerprint) = serve(&whole.app, &tls).await;
+    let options = EnrolOptions { panel, token: token_for(&whole.app, "web1").await, fingerprint };
+    let asked = Enrolment::new(options.clone(), whole.state.path()).unwrap().ask().await.unwrap();
+    assert!(asked.is_none(), "nobody makes credentials");
+    let script = async || token_server(&whole.app.state.app, &options.token).await.unwrap().map(|server| server.name.to_string());
+    assert_eq!(script().await, Ok("web1".to_owned()), "the command is good for a second try");
+
+    // It is answered when nobody asks any more.
+    whole.dispatch = start_dispatch(whole.app.db(), &whole.nats);
+    until("dispatch answers", async || {
+        let reply: Option<String> =
+            sqlx::query_scalar("SELECT reply FROM enrolments ORDER BY id DESC LIMIT 1").fetch_one(whole.app.db().read()).await.unwrap();
+        reply
+    })
+    .await;
+    assert_eq!(script().await, Ok("web1".to_owned()), "nobody has taken the answer");
+    let stranger = TempDir::new().unwrap();
+    let error = worker::enrol::enrol(options.clone(), stranger.path()).await.unwrap_err();
+    assert!(matches!(error, EnrolError::Refused(Refusal::Used)), "other keys: {error:?}");
+    whole.identity = worker::enrol::enrol(options.clone(), whole.state.path()).await.unwrap();
+    whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
+    until("the token is used up", async || (script().await == Err(Refusal::Used)).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Joins this host to a Gantry panel. Made for one server; its token works once, for an hour.
 # It installs the worker and what the server's roles need, lets the worker join, and starts it. Nothing will listen for the
-# panel on this host. It may be run again.
+# panel on this host. Until it has joined it may be run again.
 set -eu
 
 panel=@panel@

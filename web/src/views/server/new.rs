@@ -244,7 +244,7 @@ pub fn enrol_page(viewer: &Viewer, model: &EnrolModel) -> Markup {
                     (secret::secret_block(&model.command, &sentence, "Copy the command"))
                     p.muted.small {
                         "The command checks that it talks to this panel, installs the worker and what the server's roles need, and \
-                         lets the worker join with keys made on the host. It may be run again."
+                         lets the worker join with keys made on the host. Until the server is green it may be run again."
                     }
                 }
                 (enrol_status(model.id, &model.name, model.reach, model.now).html)

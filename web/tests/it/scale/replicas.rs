@@ -168,8 +168,8 @@ impl Replicas {
         let server = ["server", "ensure", "web1", "--hostname", "web1.example.org", "--role", "web", "--database", &self.place.url];
         let fingerprint = TlsFiles::within(Path::new(&self.place.path("tls"))).fingerprint().unwrap();
         let options = EnrolOptions { panel: format!("https://{}", self.address(panel)), token: run(&server), fingerprint };
-        let identity = Identity { bus, ..enrol(options).await.unwrap() };
         let (host, state, stop) = (Arc::new(FakeSystem::new()), TempDir::new().unwrap(), CancellationToken::new());
+        let identity = Identity { bus, ..enrol(options, state.path()).await.unwrap() };
         let version = env!("CARGO_PKG_VERSION").parse().unwrap();
         let config = WorkerConfig::new(identity, state.path(), host.clone(), version);
         let token = stop.clone();
