@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::events::StepReport;
+use crate::failure::FailureCode;
 use crate::ids::BatchId;
 
 /// What a worker keeps of a job beside its steps. Cut to [`JobRecord::MOST_TEXT`].
@@ -19,6 +21,22 @@ pub struct JobRecord {
     /// What was planned, in order.
     #[serde(default)]
     pub plan: Vec<PlannedAction>,
+    /// How the earlier beginnings ended, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tries: Vec<Try>,
+}
+
+/// How one beginning of a job ended that the worker followed with another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Try {
+    /// Why it failed.
+    pub code: FailureCode,
+    /// The same for an engineer, cut to 1 KiB.
+    pub detail: String,
+    /// Its steps, the words of each cut to 1 KiB.
+    pub steps: Vec<StepReport>,
+    /// How long it took, milliseconds.
+    pub took_ms: u64,
 }
 
 impl JobRecord {

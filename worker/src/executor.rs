@@ -28,6 +28,7 @@ use crate::roles::web::site::vhost_file;
 use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
 use crate::teller::Teller;
+use crate::tries::{tries_tell, try_keep};
 use crate::turns::{Choice, LONGEST_PAUSE_MS, Moment, Size, choose};
 use crate::update::request::Fetched;
 use crate::verdict::{is_passing, log_end, refusal};
@@ -271,7 +272,7 @@ impl<'a> Executor<'a> {
                     let tries = self.under_way.remove(&envelope.id).map_or(0, |job| job.tries);
                     match carried {
                         Carried::Ended(outcome) if tries < PASSING_TRIES && self.may_go_on(&envelope, &outcome).await? => {
-                            self.postpone(&envelope, tries).await?;
+                            self.postpone(&envelope, tries, &outcome).await?;
                         }
                         Carried::Ended(mut outcome) => {
                             name_includes(self.worker, &envelope, &mut outcome).await?;
@@ -339,11 +340,12 @@ impl<'a> Executor<'a> {
         })
     }
 
-    async fn postpone(&self, envelope: &JobEnvelope, tries: u32) -> Result<(), StoreError> {
+    async fn postpone(&self, envelope: &JobEnvelope, tries: u32, outcome: &Outcome) -> Result<(), StoreError> {
         let pause_ms = (2_000_i64 << tries).min(LONGEST_PAUSE_MS);
         tracing::warn!(job.id = %envelope.id, pause_ms, "a job failed in passing; trying again");
         let mut tx = self.worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
         Ledger::settled_take(&mut tx, envelope.id).await?;
+        try_keep(&mut tx, tries, outcome).await?;
         tx.commit().await?;
         inbox_postpone(&self.worker.store.pool, envelope, now_ms() + pause_ms).await?;
         Ok(())
@@ -355,8 +357,9 @@ impl<'a> Executor<'a> {
             return Ok(());
         }
         let mut tx = self.worker.store.pool.begin_with("BEGIN IMMEDIATE").await?;
-        for outcome in outcomes {
+        for mut outcome in outcomes {
             Ledger::settled_take(&mut tx, outcome.job).await?;
+            tries_tell(&mut tx, &mut outcome).await?;
             inbox_end(&mut tx, &outcome, now_ms()).await?;
             outbox_insert(&mut tx, &self.worker.identity, Event::Outcome(outcome)).await?;
         }

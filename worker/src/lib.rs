@@ -45,6 +45,7 @@ pub mod system;
 mod tasks;
 mod teller;
 pub mod trash;
+mod tries;
 mod turns;
 pub mod update;
 mod verdict;

@@ -36,6 +36,7 @@ use crate::store::{Store, StoreError, now_ms};
 use crate::system::{SIGN, System};
 use crate::tasks::{TaskEnded, Tasks};
 use crate::trash;
+use crate::tries::tries_forget;
 use crate::update::order::Desk;
 use crate::update::{RELEASE_KEYS, Updates};
 use crate::watchdog;
@@ -247,6 +248,9 @@ async fn forget(worker: Arc<Worker>) {
         }
         if let Err(error) = sendings_forget_before(&worker.store.pool, now_ms() - ENDED_MEMORY_MS).await {
             tracing::warn!(error = %error, "old arrivals of jobs could not be forgotten");
+        }
+        if let Err(error) = tries_forget(&worker.store.pool).await {
+            tracing::warn!(error = %error, "old tries could not be forgotten");
         }
         tokio::time::sleep(Duration::from_hours(1)).await;
     }

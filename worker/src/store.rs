@@ -106,6 +106,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("store/004_drift.sql"),
     include_str!("store/005_waits.sql"),
     include_str!("store/006_sendings.sql"),
+    include_str!("store/007_tries.sql"),
 ];
 
 impl Store {

@@ -302,6 +302,7 @@ impl<'a> Batch<'a> {
                 batch_size: u32::try_from(self.size).unwrap_or(u32::MAX),
                 begun: 1,
                 plan: std::mem::take(&mut self.plans[index]),
+                tries: Vec::new(),
             }),
         }));
         self.kept.push(index);

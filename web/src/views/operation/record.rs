@@ -31,7 +31,7 @@ pub(super) fn blackbox(job: &JobBlock) -> Markup {
         @if job.record.is_some() || !job.attempts.is_empty() || !job.detail.is_empty() {
             div.card-body.stack {
                 @if !job.detail.is_empty() { details.more { summary { "What was said" } pre.pre.framed tabindex="0" { (job.detail) } } }
-                @if let Some(record) = &job.record { (company(record)) (plan(record)) }
+                @if let Some(record) = &job.record { (company(record)) (tries(record)) (plan(record)) }
                 @for attempt in &job.attempts { (earlier(attempt)) }
             }
         }
@@ -49,6 +49,28 @@ fn company(record: &JobRecord) -> Markup {
             @if record.begun > 1 { ", begun " (record.begun) " times" }
             "."
         }
+    }
+}
+
+/// What the worker began before, by itself, within the same attempt.
+fn tries(record: &JobRecord) -> Markup {
+    html! {
+        @for (number, one) in (1_u32..).zip(&record.tries) {
+            details.more {
+                summary { "Begun the " (ordinal(number)) " time, " (time::duration_ms(one.took_ms)) " " (badge::job(JobState::Failed)) }
+                (steps(&one.steps))
+                pre.pre.framed tabindex="0" { (one.code) ": " (one.detail) }
+            }
+        }
+    }
+}
+
+fn ordinal(number: u32) -> String {
+    match number {
+        1 => "first".to_owned(),
+        2 => "second".to_owned(),
+        3 => "third".to_owned(),
+        more => format!("{more}th"),
     }
 }
 
@@ -76,16 +98,22 @@ fn earlier(attempt: &Attempt) -> Markup {
     html! {
         details.more {
             summary { "Attempt " (attempt.number) @if let Some(ms) = attempt.took_ms { ", " (time::duration_ms(ms)) } " " (badge::job(attempt.state)) }
-            ul.bullets {
-                @for step in &attempt.steps {
-                    @let (_, _, word) = badge::step(step.state);
-                    li {
-                        (step.name) ", " (word) @if let Some(ms) = step.ms { ", " (time::duration_ms(u64::from(ms))) }
-                        @if !step.detail.is_empty() { pre.pre.framed tabindex="0" { (step.detail) } }
-                    }
+            (steps(&attempt.steps))
+            @if !attempt.detail.is_empty() { pre.pre.framed tabindex="0" { (attempt.detail) } }
+        }
+    }
+}
+
+fn steps(steps: &[StepReport]) -> Markup {
+    html! {
+        ul.bullets {
+            @for step in steps {
+                @let (_, _, word) = badge::step(step.state);
+                li {
+                    (step.name) ", " (word) @if let Some(ms) = step.ms { ", " (time::duration_ms(u64::from(ms))) }
+                    @if !step.detail.is_empty() { pre.pre.framed tabindex="0" { (step.detail) } }
                 }
             }
-            @if !attempt.detail.is_empty() { pre.pre.framed tabindex="0" { (attempt.detail) } }
         }
     }
 }

@@ -7,7 +7,7 @@ use shared::failure::{Effect, FailureCode};
 use shared::ids::{AccountId, JobId, OperationId, ServerId, SiteId, UserId};
 use shared::jobs::{Generation, ResourceKind, SiteKind};
 use shared::operation::{JobState, OperationState, ResourceState};
-use shared::record::{JobRecord, PlannedAction};
+use shared::record::{JobRecord, PlannedAction, Try};
 use shared::role::Role;
 use web::views::layout::{Audience, Theme, Viewer};
 use web::views::model::{AccountRef, Failure, PersonRef, Progress, ServerRef, Until, Waiting};
@@ -248,6 +248,12 @@ pub(super) fn record() -> JobRecord {
             ),
             action("Reload", "reload nginx", ""),
         ],
+        tries: vec![Try {
+            code: FailureCode::ServiceDown,
+            detail: "nginx refused its new configuration and serves as before".to_owned(),
+            steps: vec![step("nginx test", StepState::Undone, Some(31)), step("Reload", StepState::Failed, Some(212))],
+            took_ms: 260,
+        }],
     }
 }
 

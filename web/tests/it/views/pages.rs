@@ -125,6 +125,14 @@ fn a_client_never_sees_raw_output() {
 }
 
 #[test]
+fn what_the_worker_began_before_is_shown_with_its_steps_and_its_reason() {
+    let admin = samples::all(Theme::System).into_iter().find(|sample| sample.name == "admin-operation-record").unwrap();
+    let text: String = Html::parse_document(&admin.html.0).root_element().text().collect();
+    assert!(text.contains("begun 2 times") && text.contains("Begun the first time"), "{text}");
+    assert!(text.contains("service_down: nginx refused its new configuration and serves as before"), "{text}");
+}
+
+#[test]
 fn what_was_typed_is_escaped_and_kept() {
     let sample = samples::all(Theme::System).into_iter().find(|sample| sample.name == "client-site-new-refused").unwrap();
     assert!(!sample.html.0.contains("<b>\""));

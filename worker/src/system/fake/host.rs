@@ -314,7 +314,8 @@ impl System for FakeSystem {
     fn reload_nginx(&self) -> Result<(), SystemError> {
         self.change("signal nginx", |state| {
             state.reloads += 1;
-            if state.deaf {
+            if state.deaf > 0 {
+                state.deaf -= 1;
                 return Err(SystemError::ReloadRefused { said: "[emerg] made to refuse".to_owned() });
             }
             if let Some(said) = nginx::unbindable(&state.host.nodes) {

@@ -92,7 +92,8 @@ struct State {
     busy: BTreeMap<String, usize>,
     held: BTreeSet<String>,
     waking: BTreeMap<String, usize>,
-    deaf: bool,
+    /// So many reloads nginx refuses.
+    deaf: usize,
     restless: Option<String>,
     flushed: bool,
     tests: usize,
@@ -154,7 +155,7 @@ impl FakeSystem {
             busy: BTreeMap::new(),
             held: BTreeSet::new(),
             waking: BTreeMap::new(),
-            deaf: false,
+            deaf: 0,
             restless: None,
             flushed: false,
             tests: 0,
@@ -276,7 +277,12 @@ impl FakeSystem {
 
     /// From now on nginx refuses every reload, as it does when it runs out of descriptors.
     pub fn refuse_reloads(&self) {
-        self.lock().deaf = true;
+        self.refuse_reloads_for(usize::MAX);
+    }
+
+    /// nginx refuses so many reloads.
+    pub fn refuse_reloads_for(&self, reloads: usize) {
+        self.lock().deaf = reloads;
     }
 }
 
