@@ -2,6 +2,7 @@
 //! damaged; each message of a list of requests in each way. What comes out is always the same. Then all of it is played once more.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use serde_json::json;
 use shared::bus::tampering::{Kept, Tamperer};
@@ -11,6 +12,7 @@ use shared::operation::ResourceState;
 use shared::testing::now_s;
 use sqlx::{Connection, Row};
 use web::store::now_ms;
+use worker::system::fake::Node;
 
 use super::whole::{Whole, security_events, start_dispatch, start_worker, until};
 
@@ -65,11 +67,27 @@ async fn tamper(tamperer: &Tamperer, messages: &[(Kept, Tampering)]) {
     }
 }
 
-/// Somebody with a site of each kind, both of which were changed before anything was done.
+/// What is meant for each message: of every tenant's n-th job each is tampered with in another way, whenever its message came.
+async fn meant(whole: &Whole, messages: &[Kept]) -> Vec<(Kept, Tampering)> {
+    let rows = sqlx::query("SELECT id, account_id FROM jobs ORDER BY created_ms, id").fetch_all(whole.app.db().read()).await.unwrap();
+    let (mut tenants, mut jobs) = (HashMap::new(), Vec::new());
+    for row in rows {
+        let (known, account) = (tenants.len(), row.get::<String, _>("account_id"));
+        let (tenant, place) = tenants.entry(account).or_insert((known, 0));
+        *place += 1;
+        jobs.push((row.get::<String, _>("id"), *tenant + *place));
+    }
+    let of = |message: &Kept| jobs.iter().find(|(job, _)| message.contains(job)).expect("a message is of a job").1;
+    messages.iter().map(|message| (message.clone(), ALL[of(message) % ALL.len()])).collect()
+}
+
+/// Somebody with a site of each kind, both of which were changed before anything was done; a third was suspended, and a fourth
+/// deleted.
 struct Tenant {
     user: String,
     account: String,
     sites: [SiteId; 2],
+    suspended: SiteId,
 }
 
 /// Stops the worker, and has the panel believe that it is there: a server that is away takes no new accounts.
@@ -81,8 +99,8 @@ async fn stop_worker_unnoticed(whole: &mut Whole) {
     tx.commit().await.unwrap();
 }
 
-/// The jobs of one tenant: the account, the pool, two sites, and their changes.
-const JOBS: usize = 6;
+/// The jobs of one tenant: the account, the pool, four sites, and their changes.
+const JOBS: usize = 10;
 
 /// As many tenants as there are kinds of tampering.
 async fn tenants(whole: &mut Whole) -> Vec<Tenant> {
@@ -93,19 +111,31 @@ async fn tenants(whole: &mut Whole) -> Vec<Tenant> {
         let mut sites = Vec::new();
         for kind in ["8.2", "static"] {
             let domain = format!("{}.{user}.example", if kind == "static" { "plain" } else { "php" });
-            let answer = whole.admin.post("/sites", &[("account", &account), ("domain", &domain), ("php", kind)]).await;
-            assert_eq!(answer.status, 303, "{}", answer.body);
-            let site: SiteId = answer.location().trim_start_matches("/sites/").parse().unwrap();
-            // A change of what was not sent yet would take its place.
-            until_sent(whole).await;
-            let change = [("php", kind), ("aliases", &format!("www.{domain}"))];
-            assert_eq!(whole.admin.post(&format!("/sites/{site}/edit"), &change).await.status, 303);
-            until_sent(whole).await;
+            let site = new_site(whole, &account, &domain, kind).await;
+            ask(whole, &format!("/sites/{site}/edit"), &[("php", kind), ("aliases", &format!("www.{domain}"))]).await;
             sites.push(site);
         }
-        tenants.push(Tenant { user, account, sites: sites.try_into().unwrap() });
+        let suspended = new_site(whole, &account, &format!("closed.{user}.example"), "static").await;
+        ask(whole, &format!("/sites/{suspended}/suspend"), &[]).await;
+        let domain = format!("gone.{user}.example");
+        let gone = new_site(whole, &account, &domain, "static").await;
+        ask(whole, &format!("/sites/{gone}/delete"), &[("confirm", &domain)]).await;
+        tenants.push(Tenant { user, account, sites: sites.try_into().unwrap(), suspended });
     }
     tenants
+}
+
+async fn new_site(whole: &mut Whole, account: &str, domain: &str, kind: &str) -> SiteId {
+    let location = ask(whole, "/sites", &[("account", account), ("domain", domain), ("php", kind)]).await;
+    location.trim_start_matches("/sites/").parse().unwrap()
+}
+
+/// Asks for something, and waits until it is sent: a change of what was not sent yet would take its place.
+async fn ask(whole: &mut Whole, path: &str, fields: &[(&str, &str)]) -> String {
+    let answer = whole.admin.post(path, fields).await;
+    assert_eq!(answer.status, 303, "{path}: {}", answer.body);
+    until_sent(whole).await;
+    answer.location().to_owned()
 }
 
 async fn count(whole: &Whole, sql: &'static str) -> i64 {
@@ -149,6 +179,13 @@ async fn assert_as_wanted(whole: &Whole, tenants: &[Tenant]) {
         for kind in ["php", "plain"] {
             assert!(nodes.contains(&format!("www.{kind}.{}.example", tenant.user)), "{kind} of {} in {nodes}", tenant.user);
         }
+        assert_eq!(whole.state_of(tenant.suspended).await, Some(ResourceState::Suspended), "{}", tenant.user);
+        assert!(!nodes.contains(&format!("gone.{}.example", tenant.user)), "{nodes}");
+        let closed = format!("/etc/nginx/sites-available/closed.{}.example.conf", tenant.user);
+        let Some(Node::File { content, .. }) = whole.host.snapshot().nodes.remove(Path::new(&closed)) else {
+            panic!("{closed} is no file")
+        };
+        assert!(String::from_utf8_lossy(&content).contains("return 503;"), "{closed} is not suspended");
     }
     assert_eq!(count(whole, "SELECT COUNT(*) FROM jobs WHERE state = 'failed'").await, 0);
     assert_eq!(count(whole, "SELECT COUNT(*) FROM sites WHERE applied_generation <> 2").await, 0);
@@ -213,16 +250,7 @@ async fn f20_f21_f22_jobs_dropped_repeated_delayed_damaged_and_replayed_leave_wh
     let tamperer = tamperer(&whole).await;
     let messages = tamperer.kept(FIRST_COMMAND_STREAM).await.unwrap();
     assert_eq!(messages.len(), ALL.len() * JOBS);
-    // Of every tenant's n-th message each is tampered with in another way.
-    let (mut places, mut seen) = (HashMap::new(), HashMap::new());
-    let meant = messages.iter().map(|message| {
-        let tenants = places.len();
-        let tenant = *places.entry(message.subject().to_owned()).or_insert(tenants);
-        let place = seen.entry(tenant).or_insert(0);
-        *place += 1;
-        (message.clone(), ALL[(tenant + *place) % ALL.len()])
-    });
-    tamper(&tamperer, &meant.collect::<Vec<_>>()).await;
+    tamper(&tamperer, &meant(&whole, &messages).await).await;
     let_time_pass(&whole).await;
     whole.worker = start_worker(&whole.identity, &whole.host, &whole.state);
     until_nothing_is_under_way(&whole).await;
@@ -246,8 +274,7 @@ async fn f20_outcomes_dropped_repeated_delayed_damaged_and_replayed_end_each_job
     })
     .await;
     let messages = &messages[before..];
-    let meant = messages.iter().enumerate().map(|(number, message)| (message.clone(), ALL[(number + number / 4) % ALL.len()]));
-    tamper(&tamperer, &meant.collect::<Vec<_>>()).await;
+    tamper(&tamperer, &meant(&whole, messages).await).await;
     let_time_pass(&whole).await;
     whole.dispatch = start_dispatch(whole.app.db(), &whole.nats);
     until_nothing_is_under_way(&whole).await;
