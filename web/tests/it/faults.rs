@@ -12,6 +12,7 @@ use shared::operation::ResourceState;
 use shared::testing::now_s;
 use sqlx::{AssertSqlSafe, Connection, Row};
 use tempfile::TempDir;
+use web::app::operator::bus_adopt;
 use web::store::Db;
 
 use super::messages::until_nothing_is_under_way;
@@ -173,6 +174,8 @@ async fn f35_f36_a_database_restored_from_a_backup_or_empty_takes_nothing_from_t
         whole.worker.stop().await;
         whole.dispatch.stop().await;
         whole.app = TestApp::over(Db::open(database).await.unwrap());
+        // The operator's word, without which a copy of a panel stands back.
+        bus_adopt(whole.app.db()).await.unwrap();
         whole.dispatch = start_dispatch(whole.app.db(), &whole.nats);
         // A worker that has forgotten what it told tells its whole ledger.
         sqlx::query("DELETE FROM resync_told")
