@@ -89,7 +89,8 @@ async fn an_account_with_a_site_is_placed_where_its_php_is_unless_a_server_was_c
 
     // The site's own page knows the request that has made it with its account.
     let (site,): (String,) = sqlx::query_as("SELECT id FROM sites").fetch_one(app.db().read()).await.unwrap();
-    assert!(admin.get(&format!("/sites/{site}")).await.body.contains("Create account one"));
+    let page = admin.get(&format!("/sites/{site}")).await.body;
+    assert!(page.contains("Create account <span class=\"strong\">one</span>"), "{page}");
 }
 
 #[tokio::test]
