@@ -111,3 +111,8 @@ pub(crate) fn write_private<T: Serialize>(state_dir: &Path, path: &Path, what: &
     };
     write().map_err(|source| IdentityError::File { path: path.to_owned(), source })
 }
+
+/// Removes what [`write_private`] wrote.
+pub(crate) fn remove_private(path: &Path) -> std::io::Result<()> {
+    std::fs::remove_file(path)
+}

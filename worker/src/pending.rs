@@ -11,7 +11,7 @@ use shared::bus::BusError;
 use shared::bus::credentials::{new_user_key, user_key};
 use shared::bus::sealing::SealKey;
 
-use crate::config::{IdentityError, write_private};
+use crate::config::{IdentityError, remove_private, write_private};
 
 /// The file beside the identity.
 fn pending_path(state_dir: &Path) -> PathBuf {
@@ -66,7 +66,7 @@ impl Pending {
     /// Forgets them once the identity is kept.
     pub(crate) fn forget(state_dir: &Path) {
         let path = pending_path(state_dir);
-        match std::fs::remove_file(&path) {
+        match remove_private(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 tracing::warn!(file = %path.display(), error = %error, "keys that are of no use any more were not removed");
             }

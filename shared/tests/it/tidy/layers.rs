@@ -106,7 +106,7 @@ const CHANGES: [&str; 16] = [
 
 /// Who may change files besides worker::system, and which: all of them the worker's own, none of a tenant or a daemon.
 const OWN_FILES: [&str; 5] = [
-    "worker/src/config.rs",       // the identity it got when it joined
+    "worker/src/config.rs",       // the identity it got when it joined, and the keys it asked with
     "worker/src/store.rs",        // its database
     "worker/src/apply_file.rs",   // the state directory of `gantry-worker apply-file`
     "worker/src/update/fetch.rs", // its own new package
