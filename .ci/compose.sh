@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Tries compose.yaml with podman where there is no registry to fetch images from: the base image is a Debian tree made here, and
-# PostgreSQL is Debian's in that image. Brings all of it up, kills a panel and a node of the bus, stops the dispatcher that leads,
-# looks whether the others go on, and removes it all.
+# PostgreSQL is Debian's in that image. Brings all of it up, lets a worker join over its network, kills a panel, a node of the bus and
+# the dispatcher that leads, looks whether the worker is heard of by the other, and removes it all.
 #
-#   GANTRY_PROFILE, GANTRY_FEATURES   as for `make deb` (default release)
+#   GANTRY_PROFILE, GANTRY_FEATURES   as for `make deb`, if there is no package yet (default release; dev does as well)
 #   KEEP=1                            leave it running
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -13,6 +13,9 @@ PODMAN_COMPOSE=(podman-compose --project-name gantry-try)
 BASE=localhost/gantry-base:latest
 SERVICES=(postgres bus1 bus2 bus3 serve1 serve2 dispatch1 dispatch2)
 export GANTRY_IMAGE=localhost/gantry-try:latest GANTRY_POSTGRES_IMAGE=localhost/gantry-postgres:latest
+# The worker reaches the bus over the network of the others. Not the node that is killed: one that dies without a word keeps the names
+# of its workers for up to four minutes (README), which is longer than this waits.
+export GANTRY_BUS_URL_FOR_WORKERS=tls://bus2:4222,tls://bus3:4222
 # Not those of an installation that may be here.
 export GANTRY_BUS1_PORT=47422 GANTRY_BUS2_PORT=47423 GANTRY_BUS3_PORT=47424 GANTRY_SERVE1_PORT=47443 GANTRY_SERVE2_PORT=47444
 
@@ -22,7 +25,9 @@ compose() { (cd "$WORK" && "${PODMAN_COMPOSE[@]}" "$@"); }
 in_container() { local service=$1; shift; podman exec "gantry-try_${service}_1" "$@"; }
 
 [[ $(id -u) == 0 ]] || skip 'containers of their own users need root'
-command -v podman >/dev/null && command -v podman-compose >/dev/null || skip 'podman and podman-compose are not installed'
+for tool in podman podman-compose crun iptables mmdebstrap; do
+    command -v "$tool" >/dev/null || skip 'podman, podman-compose, crun, iptables and mmdebstrap are not all installed'
+done
 
 # crun knows version 1 of control groups and version 2, but not both side by side: it is shown the second alone, and only here.
 if [[ -d /sys/fs/cgroup/unified && -z ${OWN_MOUNTS:-} ]]; then
@@ -40,6 +45,8 @@ prepare() {
     install -D -m 644 "$REPO/web/package/Containerfile" "$WORK/web/package/Containerfile"
     rm -rf "$WORK/target/deb" && mkdir -p "$WORK/target/deb"
     cp "${CARGO_TARGET_DIR:-$REPO/target}"/deb/gantry_*.deb "$WORK/target/deb/"
+    rm -rf "$WORK/worker"
+    dpkg-deb --extract "${CARGO_TARGET_DIR:-$REPO/target}"/deb/gantry-worker_*.deb "$WORK/worker"
 }
 
 images() {
@@ -91,15 +98,37 @@ until_holds() {
 }
 
 healthy() { curl --silent --insecure --fail --noproxy '*' --output /dev/null "https://127.0.0.1:$1/healthz"; }
-leader() { in_container postgres setpriv --reuid postgres --clear-groups env PGPASSWORD="$(cat "$WORK/.gantry/cluster/postgres/password")" \
-    psql -h 127.0.0.1 -U gantry -At -c "SELECT holder FROM leases WHERE name = 'dispatch'"; }
+sql() { in_container postgres setpriv --reuid postgres --clear-groups env PGPASSWORD="$(cat "$WORK/.gantry/cluster/postgres/password")" \
+    psql -h 127.0.0.1 -U gantry -At -c "$1"; }
+# The one that says it leads, which it does once the bus has its streams. The lease alone it takes before.
+leader() {
+    local service holder
+    holder=$(sql "SELECT holder FROM leases WHERE name = 'dispatch'")
+    for service in dispatch1 dispatch2; do
+        if [[ $holder == "$service" && $(podman logs "gantry-try_${service}_1" 2>&1) == *'dispatch leads'* ]]; then echo "$service"; fi
+    done
+}
 led_by_another() { local now; now=$(leader); [[ -n $now && $now != "$1" ]]; }
 leads() { [[ -n $(leader) ]]; }
+# heard_since MILLISECONDS: the worker is shown online, and was heard of after that.
+heard_since() { [[ $(sql "SELECT COUNT(*) FROM servers WHERE name = 'node1' AND online = 1 AND last_seen_ms > $1") == 1 ]]; }
+now_ms() { date +%s%3N; }
+
+# A worker of a server without the role of a web server: it needs nothing of its host but a directory of its own.
+join() {
+    local token fingerprint
+    token=$(in_container serve1 gantry server ensure node1 --hostname node1.example.org --role backup)
+    fingerprint=$(in_container serve1 gantry server fingerprint)
+    podman run --detach --name gantry-try_worker --network gantry-try_default --volume "$WORK/worker:/worker:ro" \
+        --env GANTRY_PANEL=https://serve1:8443 --env "GANTRY_TOKEN=$token" --env "GANTRY_FINGERPRINT=$fingerprint" \
+        --entrypoint /worker/usr/bin/gantry-worker "$GANTRY_IMAGE" run >/dev/null
+}
 
 down() {
     local status=$?
     trap - EXIT
-    [[ ${KEEP:-} == 1 ]] || { compose down --volumes >/dev/null 2>&1 || true; rm -rf "$WORK/.gantry"; }
+    [[ $status == 0 ]] || podman logs --tail 10 gantry-try_worker >&2 || true
+    [[ ${KEEP:-} == 1 ]] || { podman rm --force gantry-try_worker >/dev/null 2>&1 || true; compose down --volumes >/dev/null 2>&1 || true; rm -rf "$WORK/.gantry"; }
     exit "$status"
 }
 
@@ -120,15 +149,18 @@ main() {
     local password old
     password=$(in_container serve1 gantry admin first)
     [[ -n $password ]] || { say 'no one-time password was printed'; exit 1; }
+    say 'letting a worker join'
+    join
+    until_holds 'the worker is shown online' heard_since 0
     old=$(leader)
-    say "killing serve1 and bus1, stopping $old"
-    podman kill --signal KILL gantry-try_serve1_1 gantry-try_bus1_1 >/dev/null
-    podman stop "gantry-try_${old}_1" >/dev/null
+    say "killing serve1, bus1 and $old"
+    podman kill --signal KILL gantry-try_serve1_1 gantry-try_bus1_1 "gantry-try_${old}_1" >/dev/null
     until_holds 'the second panel answers' healthy "$GANTRY_SERVE2_PORT"
     until_holds 'the other dispatcher leads' led_by_another "$old"
+    until_holds 'the other dispatcher hears of the worker' heard_since "$(now_ms)"
     podman start gantry-try_serve1_1 gantry-try_bus1_1 "gantry-try_${old}_1" >/dev/null
     until_holds 'the first panel answers again' healthy "$GANTRY_SERVE1_PORT"
-    echo 'compose.yaml: PostgreSQL, three bus nodes, two panels and two dispatchers came up, lost one of each, and went on'
+    echo 'compose.yaml: PostgreSQL, three bus nodes, two panels and two dispatchers came up, lost one of each, and a worker that had joined was heard on'
 }
 
 main

@@ -79,6 +79,8 @@ main() {
     count 'fast tests' cargo test --workspace --features worker/testing,shared/testing --quiet -- --show-output
     if [[ ${1:-} != fast ]]; then
         count 'hosts and browser' "$HERE/hosts.sh"
+        # With the packages of the step before. A little more than a minute once the base image is there.
+        count 'compose' env GANTRY_PROFILE=dev "$HERE/compose.sh"
         # `make chaos` has all.
         count 'faults at random, a minute' env ONLY=random SECONDS_LONG=60 SEED=1 FAULTS=quick "$HERE/chaos.sh"
         count 'faults at system calls, a sample' env ONLY=syscalls POINTS=38 SEED=1 "$HERE/chaos.sh"
