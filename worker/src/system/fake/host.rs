@@ -318,13 +318,7 @@ impl System for FakeSystem {
                 state.deaf -= 1;
                 return Err(SystemError::ReloadRefused { said: "[emerg] made to refuse".to_owned() });
             }
-            if let Some(said) = nginx::unbindable(&state.host.nodes) {
-                return Err(SystemError::ReloadRefused { said });
-            }
-            if nginx::test(&state.host.nodes).accepted {
-                state.host.serving = nginx::load(&state.host.nodes);
-            }
-            Ok(())
+            nginx::reload(&mut state.host)
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Node, Snapshot};
-use crate::system::{Check, ProbeAnswer, Question, StagedChange};
+use crate::system::{Check, ProbeAnswer, Question, StagedChange, SystemError};
 
 /// A vhost as loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +100,19 @@ pub(super) fn load(nodes: &Nodes) -> Vec<Vhost> {
     configurations(nodes).into_iter().filter_map(|(_, text)| vhost(&text?, nodes)).collect()
 }
 
+/// Takes a tree up, as far as nginx does.
+pub(super) fn reload(host: &mut Snapshot) -> Result<(), SystemError> {
+    if let Some(said) = unbindable(&host.nodes) {
+        return Err(SystemError::ReloadRefused { said });
+    }
+    if test(&host.nodes).accepted {
+        host.serving = load(&host.nodes);
+    }
+    Ok(())
+}
+
 /// Why the running nginx would refuse a tree that its test accepts: a port that somebody else has.
-pub(super) fn unbindable(nodes: &Nodes) -> Option<String> {
+fn unbindable(nodes: &Nodes) -> Option<String> {
     let texts = configurations(nodes).into_iter().filter_map(|(_, text)| text);
     let taken = texts.flat_map(|text| included(&text, nodes)).any(|text| text.contains("listen 22;"));
     taken.then(|| "[emerg] bind() to 0.0.0.0:22 failed (98: Address already in use)".to_owned())
