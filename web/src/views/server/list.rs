@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use shared::role::Role;
 
-use super::{Mark, Reach, Row, accounts, ailing, named, reach, roles, row_id};
+use super::{Mark, Reach, Row, accounts, ailing, endings, named, reach, roles, row_id};
 use crate::paths;
 use crate::views::components::badge::Tone;
 use crate::views::components::button::{self, Weight};
@@ -213,7 +213,8 @@ fn menu_items(row: &Row) -> Vec<Item> {
             items.push(Item::post(Icon::KeyRound, "Generate installation script", paths::server_token(row.id)));
         }
     }
-    items.extend([Item::Divider, Item::danger(Icon::Trash, "Delete", paths::server_delete(row.id))]);
+    items.push(Item::Divider);
+    items.extend(endings(row));
     items
 }
 

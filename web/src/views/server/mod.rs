@@ -32,6 +32,8 @@ pub use show::{ShowModel, Update, show_fragments, show_page};
 pub use shut_out::{ShutOutModel, shut_out_page};
 
 use super::components::badge::{self, Tone};
+use super::components::icon::Icon;
+use super::components::menu::Item;
 use super::components::stat::count;
 use super::components::{time, usage};
 use crate::paths;
@@ -259,4 +261,11 @@ pub fn accounts(row: &Row) -> Markup {
             }
         }
     }
+}
+
+/// What ends a server, or its worker's time as it.
+fn endings(row: &Row) -> Vec<Item> {
+    let joined = matches!(row.reach, Reach::Online { .. } | Reach::Offline { .. });
+    let shut_out = joined.then(|| Item::danger(Icon::Unplug, "Shut out worker", paths::server_shut_out(row.id)));
+    shut_out.into_iter().chain([Item::danger(Icon::Trash, "Delete server", paths::server_delete(row.id))]).collect()
 }

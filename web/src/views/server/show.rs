@@ -8,11 +8,12 @@ use shared::role::Role;
 use super::facts::facts;
 use super::health::{Health, health};
 use super::load::{History, charts};
-use super::{Load, Reach, Row, reach, roles};
+use super::{Load, Reach, Row, endings, reach, roles};
 use crate::paths;
 use crate::views::components::badge::Tone;
 use crate::views::components::button::{self, Size, Weight};
 use crate::views::components::icon::Icon;
+use crate::views::components::menu::menu;
 use crate::views::components::stat::{Stat, count, size_mib, stats};
 use crate::views::components::toast::Toast;
 use crate::views::components::usage::{Usage, usage};
@@ -128,10 +129,7 @@ fn head(model: &ShowModel) -> Fragment {
         span.reach { (reach(server.reach, 0, model.now)) }
         (button::link(Weight::Normal, Some(Icon::ListChecks), "Queue", &paths::server_queue(server.id)))
         (button::link(Weight::Normal, Some(Icon::Pencil), "Settings", &paths::server_edit(server.id)))
-        @if matches!(server.reach, Reach::Online { .. } | Reach::Offline { .. }) {
-            (button::link(Weight::Danger, None, "Shut out", &paths::server_shut_out(server.id)))
-        }
-        (button::link(Weight::Danger, None, "Delete", &paths::server_delete(server.id)))
+        (menu("server-menu", "More actions", false, &endings(server)))
     };
     Fragment::new(HEAD, html! { div #(HEAD) { (layout::page_head(&title, &line, &state)) } })
 }
