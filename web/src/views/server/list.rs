@@ -163,7 +163,7 @@ fn row_fragment(row: &Row, listing: &Listing, now: Timestamp) -> Fragment {
         tbody #(id) {
             tr {
                 td.main { (named(row)) }
-                td data-label="Hostname" { (row.hostname) }
+                td.breaks data-label="Hostname" { @for label in row.hostname.split_inclusive('.') { (label) wbr; } }
                 td.wide data-label="Agent address" {
                     @if let Some(peer) = &row.peer { span.mono { (peer) } } @else { span.muted { "not seen yet" } }
                 }
