@@ -17,7 +17,8 @@ export GANTRY_IMAGE=localhost/gantry-try:latest GANTRY_POSTGRES_IMAGE=localhost/
 # of its workers for up to four minutes (README), which is longer than this waits.
 export GANTRY_BUS_URL_FOR_WORKERS=tls://bus2:4222,tls://bus3:4222
 # Not those of an installation that may be here.
-export GANTRY_BUS1_PORT=47422 GANTRY_BUS2_PORT=47423 GANTRY_BUS3_PORT=47424 GANTRY_SERVE1_PORT=47443 GANTRY_SERVE2_PORT=47444
+# Below those that connections to somewhere else are given (ip_local_port_range).
+export GANTRY_BUS1_PORT=17422 GANTRY_BUS2_PORT=17423 GANTRY_BUS3_PORT=17424 GANTRY_SERVE1_PORT=17443 GANTRY_SERVE2_PORT=17444
 
 say() { printf 'compose: %s\n' "$*" >&2; }
 skip() { printf 'skipped: compose: %s\n' "$*"; exit 0; }
@@ -158,7 +159,8 @@ main() {
     until_holds 'the second panel answers' healthy "$GANTRY_SERVE2_PORT"
     until_holds 'the other dispatcher leads' led_by_another "$old"
     until_holds 'the other dispatcher hears of the worker' heard_since "$(now_ms)"
-    podman start gantry-try_serve1_1 gantry-try_bus1_1 "gantry-try_${old}_1" >/dev/null
+    # A port is free a moment after whoever had it was killed.
+    until_holds 'what was killed starts again' podman start gantry-try_serve1_1 gantry-try_bus1_1 "gantry-try_${old}_1"
     until_holds 'the first panel answers again' healthy "$GANTRY_SERVE1_PORT"
     echo 'compose.yaml: PostgreSQL, three bus nodes, two panels and two dispatchers came up, lost one of each, and a worker that had joined was heard on'
 }
