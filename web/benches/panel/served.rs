@@ -37,7 +37,7 @@ impl Helper {
     }
 
     pub(crate) async fn line(&mut self) -> anyhow::Result<String> {
-        let line = tokio::time::timeout(Duration::from_secs(60), self.hear.next_line()).await.context("the other process says nothing")?;
+        let line = tokio::time::timeout(Duration::from_secs(180), self.hear.next_line()).await.context("the other process says nothing")?;
         line?.context("the other process is gone")
     }
 }

@@ -1,11 +1,13 @@
 //! Browsers that only listen: a process of its own, told what to do over standard input.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
 use crate::sse::now_us;
 
@@ -15,6 +17,8 @@ type Arrival = (usize, f64, usize);
 /// So many open their stream at a time: a listening socket's queue has a thousand places, and who finds none tries again a second
 /// later, then after two, after four.
 const AT_ONCE: usize = 256;
+/// Of so many that listen, one hears something within so long.
+const SILENCE: Duration = Duration::from_secs(30);
 /// A comment that only keeps the connection open is shorter than this; an event is longer.
 const SHORTEST_EVENT: usize = 64;
 
@@ -47,7 +51,8 @@ async fn all(arrivals: &mut mpsc::UnboundedReceiver<anyhow::Result<Arrival>>, co
     let (mut seen, mut left) = (vec![false; count], count);
     let mut last = (0.0, 0);
     while left > 0 {
-        let (viewer, at, bytes) = arrivals.recv().await.context("no viewer is left")??;
+        let arrival = timeout(SILENCE, arrivals.recv()).await.with_context(|| format!("{left} of {count} viewers hear nothing"))?;
+        let (viewer, at, bytes) = arrival.context("no viewer is left")??;
         if !std::mem::replace(&mut seen[viewer], true) {
             left -= 1;
             last = (at, bytes);
