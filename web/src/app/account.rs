@@ -7,10 +7,10 @@ use shared::names::{DomainName, InvalidName, LinuxUser, PhpVersion};
 use shared::role::Role;
 
 use super::desired::account_job;
-use super::preview::{Preview, preview};
+use super::preview::{Preview, preview_of};
 use super::site::{Wanted, site_create_in};
 use super::site_rules::{check_reserved, parse_kind};
-use super::unit::{Asked, Open, Place, Unit, once, settle};
+use super::unit::{Asked, Open, Place, Unit, finish, once, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::store::account::{NewAccount, account_insert_in_tx, account_lock_in_tx};
 use crate::store::list::Visible;
@@ -59,7 +59,7 @@ pub struct LimitsForm {
 /// `tasks`.
 pub async fn account_create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Requested, AppError> {
     actor.require_admin()?;
-    settle(app, actor, once(form.key.as_deref(), form).as_deref(), create(app, actor, form).await).await
+    settle(app, actor, once(form.key.as_deref(), form).as_deref(), finish(create_open(app, actor, form).await).await).await
 }
 
 /// Who is meant by what a form says: a login, or an id.
@@ -71,13 +71,6 @@ async fn client_named(app: &App, text: &str) -> Result<Option<UserId>, AppError>
     Ok(user_fetch_by_login(&app.db, &login).await?.map(|user| user.id))
 }
 
-async fn create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Requested, AppError> {
-    let (mut unit, open) = create_open(app, actor, form).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
-}
-
 /// What a new account would change on the server that it would get.
 ///
 /// # Errors
@@ -85,8 +78,7 @@ async fn create(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Reques
 pub async fn account_create_preview(app: &App, actor: &Actor, form: &AccountCreate) -> Result<Preview, AppError> {
     actor.require_admin()?;
     let form = AccountCreate { key: None, ..form.clone() };
-    let (unit, open) = create_open(app, actor, &form).await?;
-    preview(app, unit.propose(open).await?).await
+    preview_of(app, create_open(app, actor, &form).await).await
 }
 
 /// The request, not committed.

@@ -9,8 +9,8 @@ use shared::secret::Secret;
 use super::account::LimitsForm;
 use super::account_change::{account_for_change, write};
 use super::desired::account_job;
-use super::preview::{Preview, preview};
-use super::unit::{Asked, Open, Place, Unit, settle};
+use super::preview::{Preview, preview_of};
+use super::unit::{Asked, Open, Place, Unit, finish, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::auth::crypt::sftp_hash;
 use crate::auth::password::one_time_password;
@@ -62,7 +62,7 @@ pub async fn sftp_password_set(
     let (password, shown) = password_of(app, actor, id, form).await?;
     let hash = sftp_hash(password).await?;
     let key = form.key_once.as_deref();
-    match change_once(app, actor, id, Change::Password(hash), key).await {
+    match finish(change_open(app, actor, id, Change::Password(hash), key).await).await {
         Ok(requested) => Ok((requested, shown)),
         // The password that is set is the first request's; this one's was never used.
         Err(refused) => Ok((settle(app, actor, key, Err(refused)).await?, None)),
@@ -169,19 +169,11 @@ fn limits_of(form: &LimitsForm) -> Result<AccountLimits, AppError> {
 }
 
 async fn change(app: &App, actor: &Actor, id: AccountId, change: Change<'_>, key: Option<&str>) -> Result<Requested, AppError> {
-    settle(app, actor, key, change_once(app, actor, id, change, key).await).await
-}
-
-async fn change_once(app: &App, actor: &Actor, id: AccountId, change: Change<'_>, key: Option<&str>) -> Result<Requested, AppError> {
-    let (mut unit, open) = change_open(app, actor, id, change, key).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    settle(app, actor, key, finish(change_open(app, actor, id, change, key).await).await).await
 }
 
 async fn change_preview(app: &App, actor: &Actor, id: AccountId, change: Change<'_>) -> Result<Preview, AppError> {
-    let (unit, open) = change_open(app, actor, id, change, None).await?;
-    preview(app, unit.propose(open).await?).await
+    preview_of(app, change_open(app, actor, id, change, None).await).await
 }
 
 /// The request, not committed.

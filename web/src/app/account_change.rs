@@ -6,10 +6,10 @@ use shared::operation::{ResourceEvent, ResourceState};
 
 use super::account_access::keys_of;
 use super::desired::{account_job, account_presence, pool_job, site_job};
-use super::preview::{Preview, preview};
+use super::preview::{Preview, preview_of};
 use super::site::write as write_site;
 use super::site_change::{ConfirmDelete, Press, Switch};
-use super::unit::{Asked, Open, Place, Unit, settle};
+use super::unit::{Asked, Open, Place, Unit, finish, settle};
 use super::{Actor, App, AppError, Requested};
 use crate::store::account::{AccountChange, AccountRow, account_lock_in_tx, account_update_in_tx};
 use crate::store::operation::OperationKind;
@@ -23,7 +23,7 @@ use crate::store::site_name::site_aliases_in_tx;
 /// [`AppError::Forbidden`] for clients; [`AppError::Conflict`] if it is suspended or being deleted already.
 pub async fn account_suspend(app: &App, actor: &Actor, id: AccountId, press: &Press) -> Result<Requested, AppError> {
     actor.require_admin()?;
-    settle(app, actor, press.key.as_deref(), switch(app, actor, id, press, Presence::Suspended).await).await
+    settle(app, actor, press.key.as_deref(), finish(switch_open(app, actor, id, press, Presence::Suspended).await).await).await
 }
 
 /// Brings an account back as it was.
@@ -32,7 +32,7 @@ pub async fn account_suspend(app: &App, actor: &Actor, id: AccountId, press: &Pr
 /// [`AppError::Forbidden`] for clients; [`AppError::Conflict`] if it is not suspended, or its owner is.
 pub async fn account_unsuspend(app: &App, actor: &Actor, id: AccountId, press: &Press) -> Result<Requested, AppError> {
     actor.require_admin()?;
-    settle(app, actor, press.key.as_deref(), switch(app, actor, id, press, Presence::Active).await).await
+    settle(app, actor, press.key.as_deref(), finish(switch_open(app, actor, id, press, Presence::Active).await).await).await
 }
 
 /// What suspending an account, or bringing it back, would change.
@@ -41,15 +41,7 @@ pub async fn account_unsuspend(app: &App, actor: &Actor, id: AccountId, press: &
 /// As [`account_suspend`] and [`account_unsuspend`].
 pub async fn account_switch_preview(app: &App, actor: &Actor, id: AccountId, switch: Switch) -> Result<Preview, AppError> {
     actor.require_admin()?;
-    let (unit, open) = switch_open(app, actor, id, &Press::default(), switch.presence()).await?;
-    preview(app, unit.propose(open).await?).await
-}
-
-async fn switch(app: &App, actor: &Actor, id: AccountId, press: &Press, presence: Presence) -> Result<Requested, AppError> {
-    let (mut unit, open) = switch_open(app, actor, id, press, presence).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    preview_of(app, switch_open(app, actor, id, &Press::default(), switch.presence()).await).await
 }
 
 /// The request, not committed.
@@ -153,14 +145,7 @@ async fn sites_follow(
 /// [`AppError::Conflict`] if it is being deleted already.
 pub async fn account_delete(app: &App, actor: &Actor, id: AccountId, form: &ConfirmDelete) -> Result<Requested, AppError> {
     actor.require_admin()?;
-    settle(app, actor, form.key.as_deref(), delete(app, actor, id, form).await).await
-}
-
-async fn delete(app: &App, actor: &Actor, id: AccountId, form: &ConfirmDelete) -> Result<Requested, AppError> {
-    let (mut unit, open) = delete_open(app, actor, id, Some(form)).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    settle(app, actor, form.key.as_deref(), finish(delete_open(app, actor, id, Some(form)).await).await).await
 }
 
 /// What the deletion of an account would change. Nothing has to be typed for it.
@@ -169,8 +154,7 @@ async fn delete(app: &App, actor: &Actor, id: AccountId, form: &ConfirmDelete) -
 /// As [`account_delete`], but for `confirm`.
 pub async fn account_delete_preview(app: &App, actor: &Actor, id: AccountId) -> Result<Preview, AppError> {
     actor.require_admin()?;
-    let (unit, open) = delete_open(app, actor, id, None).await?;
-    preview(app, unit.propose(open).await?).await
+    preview_of(app, delete_open(app, actor, id, None).await).await
 }
 
 /// The request, not committed; `None` confirms nothing.

@@ -7,8 +7,8 @@ use shared::names::PhpVersion;
 
 use super::account_change::account_for_change;
 use super::desired::{needs_account, pool_job};
-use super::preview::{Preview, preview};
-use super::unit::{Asked, Open, Place, Unit, once, settle};
+use super::preview::{Preview, preview_of};
+use super::unit::{Asked, Open, Place, Unit, finish, once, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::store::operation::OperationKind;
 use crate::store::php_pool::{php_pool_list_in_tx, php_pool_update_in_tx};
@@ -52,14 +52,7 @@ pub struct PhpForm {
 /// # Errors
 /// [`AppError::NotFound`] if no site of the account uses the version; [`AppError::Invalid`] on any field.
 pub async fn php_update(app: &App, actor: &Actor, id: AccountId, version: PhpVersion, form: &PhpForm) -> Result<Requested, AppError> {
-    settle(app, actor, once(form.key.as_deref(), form).as_deref(), update(app, actor, id, version, form).await).await
-}
-
-async fn update(app: &App, actor: &Actor, id: AccountId, version: PhpVersion, form: &PhpForm) -> Result<Requested, AppError> {
-    let (mut unit, open) = update_open(app, actor, id, version, form).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    settle(app, actor, once(form.key.as_deref(), form).as_deref(), finish(update_open(app, actor, id, version, form).await).await).await
 }
 
 /// What other PHP settings would change on the account's server.
@@ -68,8 +61,7 @@ async fn update(app: &App, actor: &Actor, id: AccountId, version: PhpVersion, fo
 /// As [`php_update`].
 pub async fn php_preview(app: &App, actor: &Actor, id: AccountId, version: PhpVersion, form: &PhpForm) -> Result<Preview, AppError> {
     let form = PhpForm { key: None, ..form.clone() };
-    let (unit, open) = update_open(app, actor, id, version, &form).await?;
-    preview(app, unit.propose(open).await?).await
+    preview_of(app, update_open(app, actor, id, version, &form).await).await
 }
 
 /// The request, not committed.

@@ -12,7 +12,7 @@ use shared::jobs::{Job, ResourceKey};
 use shared::live_read::{About, Ask, MOST_PROPOSALS, Planned, Proposal, Says};
 use shared::names::ServerName;
 
-use super::unit::Proposed;
+use super::unit::{Open, Proposed, Unit};
 use super::{App, AppError};
 use crate::store::drift::drift_keys_of_account;
 use crate::store::server::server_fetch;
@@ -61,6 +61,12 @@ pub struct Part {
 /// Asks each server of a request what the request would change there, all of them at once.
 pub(super) async fn preview_all(app: &App, proposed: Vec<Proposed>) -> Result<Vec<Preview>, AppError> {
     try_join_all(proposed.into_iter().map(|proposed| preview(app, proposed))).await
+}
+
+/// What an opened request would change. Nothing of it is kept.
+pub(super) async fn preview_of(app: &App, opened: Result<(Unit<'_>, Open), AppError>) -> Result<Preview, AppError> {
+    let (unit, open) = opened?;
+    preview(app, unit.propose(open).await?).await
 }
 
 /// Asks a request's server what the request would change.

@@ -8,9 +8,9 @@ use shared::operation::{EverApplied, ResourceEvent, ResourceState};
 
 use super::desired::{account_presence, needs_account, site_job};
 use super::pool::{pool_release, pool_want};
-use super::preview::{Preview, preview};
+use super::preview::{Preview, preview_of};
 use super::site_rules::{check_reserved, claim_all, names_error, parse_aliases, parse_kind};
-use super::unit::{Asked, Open, Place, Unit, once, settle};
+use super::unit::{Asked, Open, Place, Unit, finish, once, settle};
 use super::{Actor, App, AppError, FieldErrors, Requested};
 use crate::store::account::{AccountRow, account_fetch_by_user, account_lock_in_tx};
 use crate::store::operation::OperationKind;
@@ -56,7 +56,7 @@ pub struct SiteUpdate {
 /// # Errors
 /// [`AppError::Invalid`] on `account`, `domain`, `aliases`, `document_root` or `php`.
 pub async fn site_create(app: &App, actor: &Actor, form: &SiteCreate) -> Result<Requested, AppError> {
-    settle(app, actor, once(form.key.as_deref(), form).as_deref(), create(app, actor, form).await).await
+    settle(app, actor, once(form.key.as_deref(), form).as_deref(), finish(create_open(app, actor, form).await).await).await
 }
 
 /// Which account is meant by what a form says: a Linux user, or an id.
@@ -68,21 +68,13 @@ async fn account_named(app: &App, actor: &Actor, text: &str) -> Result<Option<Ac
     Ok(account_fetch_by_user(&app.db, actor.visible(), &user).await?.map(|account| account.id))
 }
 
-async fn create(app: &App, actor: &Actor, form: &SiteCreate) -> Result<Requested, AppError> {
-    let (mut unit, open) = create_open(app, actor, form).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
-}
-
 /// What a new site would change on its server.
 ///
 /// # Errors
 /// As [`site_create`].
 pub async fn site_create_preview(app: &App, actor: &Actor, form: &SiteCreate) -> Result<Preview, AppError> {
     let form = SiteCreate { key: None, ..form.clone() };
-    let (unit, open) = create_open(app, actor, &form).await?;
-    preview(app, unit.propose(open).await?).await
+    preview_of(app, create_open(app, actor, &form).await).await
 }
 
 /// The request, not committed.
@@ -139,14 +131,13 @@ pub(super) async fn site_create_in(unit: &mut Unit<'_>, open: &mut Open, account
 /// # Errors
 /// [`AppError::Invalid`] on `aliases`, `document_root` or `php`; [`AppError::Conflict`] if it is being deleted.
 pub async fn site_update(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate) -> Result<Requested, AppError> {
-    settle(app, actor, once(form.key.as_deref(), form).as_deref(), update(app, actor, id, form).await).await
-}
-
-async fn update(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate) -> Result<Requested, AppError> {
-    let (mut unit, open) = update_open(app, actor, id, form, OperationKind::SiteUpdate).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    settle(
+        app,
+        actor,
+        once(form.key.as_deref(), form).as_deref(),
+        finish(update_open(app, actor, id, form, OperationKind::SiteUpdate).await).await,
+    )
+    .await
 }
 
 /// What other settings would change on the site's server.
@@ -155,8 +146,7 @@ async fn update(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate) -> Resu
 /// As [`site_update`].
 pub async fn site_update_preview(app: &App, actor: &Actor, id: SiteId, form: &SiteUpdate) -> Result<Preview, AppError> {
     let form = SiteUpdate { key: None, ..form.clone() };
-    let (unit, open) = update_open(app, actor, id, &form, OperationKind::SiteUpdate).await?;
-    preview(app, unit.propose(open).await?).await
+    preview_of(app, update_open(app, actor, id, &form, OperationKind::SiteUpdate).await).await
 }
 
 /// The request, not committed.

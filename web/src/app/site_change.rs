@@ -7,9 +7,9 @@ use shared::operation::{ResourceEvent, ResourceState};
 
 use super::desired::{account_presence, site_job};
 use super::pool::pool_release;
-use super::preview::{Preview, preview};
+use super::preview::{Preview, preview_of};
 use super::site::{change_state, send, site_for_change, write};
-use super::unit::{Asked, Open, Place, Unit, settle};
+use super::unit::{Asked, Open, Place, Unit, finish, settle};
 use super::{Actor, App, AppError, Requested};
 use crate::store::operation::OperationKind;
 use crate::store::site::SiteRow;
@@ -57,7 +57,7 @@ pub struct ConfirmDelete {
 /// # Errors
 /// [`AppError::Conflict`] if it is suspended or being deleted already.
 pub async fn site_suspend(app: &App, actor: &Actor, id: SiteId, press: &Press) -> Result<Requested, AppError> {
-    settle(app, actor, press.key.as_deref(), switch(app, actor, id, press, Presence::Suspended).await).await
+    settle(app, actor, press.key.as_deref(), finish(switch_open(app, actor, id, press, Presence::Suspended).await).await).await
 }
 
 /// Asks for the site as it was.
@@ -65,7 +65,7 @@ pub async fn site_suspend(app: &App, actor: &Actor, id: SiteId, press: &Press) -
 /// # Errors
 /// [`AppError::Conflict`] if it is not suspended, its account is, or it is being deleted.
 pub async fn site_unsuspend(app: &App, actor: &Actor, id: SiteId, press: &Press) -> Result<Requested, AppError> {
-    settle(app, actor, press.key.as_deref(), switch(app, actor, id, press, Presence::Active).await).await
+    settle(app, actor, press.key.as_deref(), finish(switch_open(app, actor, id, press, Presence::Active).await).await).await
 }
 
 /// What suspending a site, or bringing it back, would change.
@@ -73,15 +73,7 @@ pub async fn site_unsuspend(app: &App, actor: &Actor, id: SiteId, press: &Press)
 /// # Errors
 /// As [`site_suspend`] and [`site_unsuspend`].
 pub async fn site_switch_preview(app: &App, actor: &Actor, id: SiteId, switch: Switch) -> Result<Preview, AppError> {
-    let (unit, open) = switch_open(app, actor, id, &Press::default(), switch.presence()).await?;
-    preview(app, unit.propose(open).await?).await
-}
-
-async fn switch(app: &App, actor: &Actor, id: SiteId, press: &Press, presence: Presence) -> Result<Requested, AppError> {
-    let (mut unit, open) = switch_open(app, actor, id, press, presence).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    preview_of(app, switch_open(app, actor, id, &Press::default(), switch.presence()).await).await
 }
 
 /// The request, not committed.
@@ -121,14 +113,7 @@ async fn switch_open<'a>(
 /// # Errors
 /// [`AppError::Invalid`] on `confirm` unless the domain was typed; [`AppError::Conflict`] if it is being deleted.
 pub async fn site_delete(app: &App, actor: &Actor, id: SiteId, form: &ConfirmDelete) -> Result<Requested, AppError> {
-    settle(app, actor, form.key.as_deref(), delete(app, actor, id, form).await).await
-}
-
-async fn delete(app: &App, actor: &Actor, id: SiteId, form: &ConfirmDelete) -> Result<Requested, AppError> {
-    let (mut unit, open) = delete_open(app, actor, id, Some(form)).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    settle(app, actor, form.key.as_deref(), finish(delete_open(app, actor, id, Some(form)).await).await).await
 }
 
 /// What the deletion of a site would change. Nothing has to be typed for it.
@@ -136,8 +121,7 @@ async fn delete(app: &App, actor: &Actor, id: SiteId, form: &ConfirmDelete) -> R
 /// # Errors
 /// As [`site_delete`], but for `confirm`.
 pub async fn site_delete_preview(app: &App, actor: &Actor, id: SiteId) -> Result<Preview, AppError> {
-    let (unit, open) = delete_open(app, actor, id, None).await?;
-    preview(app, unit.propose(open).await?).await
+    preview_of(app, delete_open(app, actor, id, None).await).await
 }
 
 /// The request, not committed; `None` confirms nothing.

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use shared::ids::SiteId;
 use shared::jobs::{Generation, SiteSpec};
 
-use super::preview::{Preview, preview};
+use super::preview::{Preview, preview_of};
 use super::site::{SiteUpdate, update_open};
-use super::unit::{Open, Unit, once, settle};
+use super::unit::{Open, Unit, finish, once, settle};
 use super::{Actor, App, AppError, Requested};
 use crate::store::operation::OperationKind;
 use crate::store::site::site_fetch;
@@ -47,7 +47,7 @@ pub async fn site_generation(app: &App, actor: &Actor, id: SiteId, generation: &
 pub async fn site_rollback(app: &App, actor: &Actor, id: SiteId, form: &RollbackForm) -> Result<Requested, AppError> {
     let known = site_generation(app, actor, id, &form.generation).await?;
     let settings = settings_of(&known.spec, form.key.clone());
-    settle(app, actor, once(form.key.as_deref(), &settings).as_deref(), rollback(app, actor, id, &settings).await).await
+    settle(app, actor, once(form.key.as_deref(), &settings).as_deref(), finish(rollback_open(app, actor, id, &settings).await).await).await
 }
 
 /// What bringing an earlier generation back would change.
@@ -56,15 +56,7 @@ pub async fn site_rollback(app: &App, actor: &Actor, id: SiteId, form: &Rollback
 /// As [`site_rollback`].
 pub async fn site_rollback_preview(app: &App, actor: &Actor, id: SiteId, form: &RollbackForm) -> Result<Preview, AppError> {
     let settings = settings_of(&site_generation(app, actor, id, &form.generation).await?.spec, None);
-    let (unit, open) = rollback_open(app, actor, id, &settings).await?;
-    preview(app, unit.propose(open).await?).await
-}
-
-async fn rollback(app: &App, actor: &Actor, id: SiteId, settings: &SiteUpdate) -> Result<Requested, AppError> {
-    let (mut unit, open) = rollback_open(app, actor, id, settings).await?;
-    let requested = unit.close(open).await?;
-    unit.commit().await?;
-    Ok(requested)
+    preview_of(app, rollback_open(app, actor, id, &settings).await).await
 }
 
 /// The request, not committed.

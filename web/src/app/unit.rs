@@ -262,6 +262,14 @@ impl<'a> Unit<'a> {
     }
 }
 
+/// Makes an opened request: its jobs are complete, and it commits.
+pub(super) async fn finish(opened: Result<(Unit<'_>, Open), AppError>) -> Result<Requested, AppError> {
+    let (mut unit, open) = opened?;
+    let requested = unit.close(open).await?;
+    unit.commit().await?;
+    Ok(requested)
+}
+
 /// If the form's key was recorded before, what came of it then: a repeated post is the same request, whatever the first
 /// one has changed since.
 pub(super) async fn settle(
