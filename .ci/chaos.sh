@@ -3,6 +3,7 @@
 #
 #   ONLY=random      faults at random while people work, then calm, then an audit; over and over, on an installation of its own
 #   ONLY=syscalls    the k-th system call of each kind of job goes wrong, for every k, on a host of its own
+#   ONLY=outage      a host is cut off from the bus for SECONDS_LONG (default 3600) while 200 requests wait; not one of the default parts
 #   FAULTS=a,b       of the random ones only these (their names are in .ci/chaos/faults.py); `quick`: those that are over in seconds
 #   SECONDS_LONG=n   how long each part may take (default 1800)
 #   POINTS=n         so many system calls at most (default all)
@@ -12,7 +13,6 @@
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REPO=$(cd "$HERE/.." && pwd -P)
-SECONDS_LONG=${SECONDS_LONG:-1800}
 OUT=$REPO/target/chaos
 
 if [[ $(id -u) != 0 ]]; then
@@ -26,7 +26,7 @@ random() {
     installation chaos 61 5
     start_installation
     PASSWORD=$ONCE python3 "$HERE/chaos/chaos.py" --panel "$GANTRY_PANEL" --host "${GANTRY_HOST_PREFIX}1" --lab "$HERE/lab/lab.sh" \
-        --up "$UP_PID" --database "$GANTRY_UP/panel/panel.db" --seconds "$SECONDS_LONG" ${SEED:+--seed "$SEED"} ${FAULTS:+--faults "$FAULTS"} \
+        --up "$UP_PID" --database "$GANTRY_UP/panel/panel.db" --seconds "${SECONDS_LONG:-1800}" ${SEED:+--seed "$SEED"} ${FAULTS:+--faults "$FAULTS"} \
         --out "$OUT/random.json" 2>&1 | tee "$OUT/random.log"
 }
 
@@ -42,8 +42,16 @@ syscalls() {
     while read -r file; do
         "$LAB" put "$HOST" "$file" "/root/strace/$(basename "$file")" 0755
     done < <(ldd "$(command -v strace)" | grep -o '/[^ ]*')
-    python3 "$HERE/chaos/syscalls.py" --host "$HOST" --lab "$LAB" --seconds "$SECONDS_LONG" --points "${POINTS:-0}" ${SEED:+--seed "$SEED"} \
+    python3 "$HERE/chaos/syscalls.py" --host "$HOST" --lab "$LAB" --seconds "${SECONDS_LONG:-1800}" --points "${POINTS:-0}" ${SEED:+--seed "$SEED"} \
         --out "$OUT/syscalls.json" 2>&1 | tee "$OUT/syscalls.log"
+}
+
+outage() {
+    . "$HERE/installation.sh"
+    installation outage 63 4
+    start_installation
+    PASSWORD=$ONCE python3 "$HERE/chaos/outage.py" --panel "$GANTRY_PANEL" --host "${GANTRY_HOST_PREFIX}1" --lab "$HERE/lab/lab.sh" \
+        --database "$GANTRY_UP/panel/panel.db" --seconds "${SECONDS_LONG:-3600}" --out "$OUT/outage.json" 2>&1 | tee "$OUT/outage.log"
 }
 
 mkdir -p "$OUT"
@@ -53,7 +61,7 @@ export GANTRY_FEATURES=worker/testing,shared/testing
 for part in ${ONLY:-random syscalls}; do
     case $part in
         # Each part leaves nothing behind for the next.
-        random | syscalls) ("$part") ;;
+        random | syscalls | outage) ("$part") ;;
         *) echo "no such part: $part"; exit 1 ;;
     esac
 done

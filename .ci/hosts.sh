@@ -14,7 +14,7 @@ export GANTRY_FEATURES=worker/testing,shared/testing
 installation ci 99 1
 start_installation
 export GANTRY_E2E=https://$GANTRY_PANEL GANTRY_E2E_SITES=$GANTRY_SITES GANTRY_E2E_HOST=${GANTRY_HOST_PREFIX}1
-export GANTRY_E2E_UP_PID=$UP_PID GANTRY_E2E_PASSWORD=$ONCE GANTRY_AXE=$REPO/.gantry/axe/axe.min.js
+export GANTRY_E2E_UP_PID=$UP_PID GANTRY_E2E_DATABASE=$GANTRY_UP/panel/panel.db GANTRY_E2E_PASSWORD=$ONCE GANTRY_AXE=$REPO/.gantry/axe/axe.min.js
 cd "$REPO"
 # What `make install` installs, for its test. Built here: within a test cargo would build every dependency again.
 GANTRY_PROFILE=${GANTRY_PROFILE:-dev} "$HERE/deb.sh"

@@ -1,15 +1,20 @@
 """Compares what the panel's database says with what is on a host, by reading both: it shares no code with the worker.
 
-Everything it finds is a sentence; no sentence means that nothing is missing, left over, or other than wanted.
+Everything it finds is a sentence; no sentence means that nothing is missing, left over, or other than wanted. As a program it
+prints them, and fails if there are any.
 """
 
+import argparse
 import os
 import re
 import sqlite3
 import stat
 import subprocess
+import sys
+import time
 
-from site_answer import fetch
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from site_answer import fetch  # noqa: E402
 
 FIRST_UID, LAST_UID = 200_000, 9_999_999
 MARK = b"# Made by Gantry"
@@ -87,6 +92,17 @@ def audit(database, host):
     """Every difference between a panel's database and a host, once nothing is under way."""
     worker = os.path.join(host.ask("root").strip(), "var/lib/gantry-worker/worker.db")
     return panel(database) + audit_host(host, wanted(database, host.name), worker, ("journal", "settled", "inbox", "outbox"))
+
+
+def look(database, host, seconds):
+    """What an audit finds that began when all that is under way has had its time."""
+    deadline, looks = time.monotonic() + seconds, 0
+    while True:
+        began, looks = time.monotonic(), looks + 1
+        found = audit(database, host)
+        if not found or (began > deadline and looks > 1):
+            return found
+        time.sleep(0.5)
 
 
 def audit_host(host, wants, worker, tables):
@@ -375,3 +391,19 @@ def answers(host, accounts, sites, names):
             if (status not in good) if not suspended else status in (0, 200):
                 found.append(f"{name} answers {status}, and is {'suspended' if suspended else 'active'}")
     return found
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("--database", "--host", "--lab"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--seconds", type=float, default=60)
+    arguments = parser.parse_args()
+    found = look(arguments.database, Host(arguments.host, arguments.lab), arguments.seconds)
+    for sentence in found:
+        print(sentence)
+    raise SystemExit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -239,17 +239,6 @@ def try_again(world, panel):
         panel.request("POST", f"/operations/{row['operation_id']}/retry", {})
 
 
-def look(world):
-    """What an audit finds that began when the worker's last acknowledgements and the trash had had their time."""
-    deadline, looks = time.monotonic() + AUDIT_S, 0
-    while True:
-        began, looks = time.monotonic(), looks + 1
-        found = auditor.audit(world.database, world.host)
-        if not found or (began > deadline and looks > 1):
-            return found
-        time.sleep(0.5)
-
-
 def calm(world, panel):
     if not settle(world):
         return
@@ -258,7 +247,7 @@ def calm(world, panel):
         try_again(world, panel)
         if not settle(world):
             return
-    for sentence in look(world):
+    for sentence in auditor.look(world.database, world.host, AUDIT_S):
         world.violation(sentence)
     for mark, count in world.open_files().items():
         first = world.most_open.setdefault(mark, count)

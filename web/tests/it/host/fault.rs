@@ -36,6 +36,34 @@ fn f02_a_worker_that_is_killed_over_and_over_finishes_once_it_is_left_alone() {
     prober.assert_nothing_lost();
 }
 
+/// It hangs as hard as a process can: it is stopped. The unit's own times are a minute, and half of one until it is killed.
+#[test]
+fn f05_a_worker_that_no_longer_says_that_it_lives_is_ended_by_systemd_and_the_next_one_goes_on() {
+    const UNIT: &str = "/run/systemd/system/gantry-worker.service.d";
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("hungclient");
+    let account = panel.account(&client, "hunguser");
+    let good = panel.site(&account, "unhung.localhost", "8.2");
+    panel.until_state(&format!("/sites/{good}"), "Active");
+    lab.exec(&["mkdir", "-p", UNIT]);
+    lab.write(&format!("{UNIT}/90-short.conf"), "[Service]\nWatchdogSec=3s\nTimeoutAbortSec=2s\n");
+    lab.exec(&["systemctl", "daemon-reload"]);
+    lab.exec(&["systemctl", "restart", "gantry-worker"]);
+    let prober = Prober::start(&lab.address, &["unhung.localhost"]);
+    let hung = worker_process(lab);
+    lab.exec(&["kill", "-STOP", &hung]);
+    let site = panel.site(&account, "afterhang.localhost", "8.2");
+    panel.until_state(&format!("/sites/{site}"), "Active");
+    assert_ne!(worker_process(lab), hung);
+    let said = lab.exec(&["journalctl", "--no-pager", "--output=cat", "--unit=gantry-worker"]);
+    assert!(said.contains("Watchdog timeout"), "{said}");
+    lab.exec(&["rm", "-r", UNIT]);
+    lab.exec(&["systemctl", "daemon-reload"]);
+    lab.exec(&["systemctl", "restart", "gantry-worker"]);
+    prober.assert_nothing_lost();
+}
+
 #[test]
 fn f06_a_lock_of_a_dead_process_stops_nobody_and_one_of_a_live_process_is_respected() {
     let Some(world) = world() else { return };

@@ -2,6 +2,7 @@
 //! person would. `.ci/hosts.sh` starts it and sets `GANTRY_E2E`; without it these tests say that they are skipped.
 
 mod account;
+mod audit;
 mod crash;
 mod drift;
 mod failure;
@@ -18,6 +19,7 @@ mod site;
 mod tenant;
 mod update;
 
+use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -30,8 +32,27 @@ pub(crate) struct World {
     pub(crate) lab: Lab,
 }
 
+/// A test's turn. **When it ends, the host is as the panel's database says**, whatever the test has done to it.
+pub(crate) struct Turn(MutexGuard<'static, World>);
+
+impl Deref for Turn {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.0
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            audit::assert_as_wanted();
+        }
+    }
+}
+
 /// The installation, or `None` with the reason printed.
-pub(crate) fn world() -> Option<MutexGuard<'static, World>> {
+pub(crate) fn world() -> Option<Turn> {
     static WORLD: OnceLock<Option<Mutex<World>>> = OnceLock::new();
     let world = WORLD.get_or_init(|| {
         let Ok(panel) = std::env::var("GANTRY_E2E") else {
@@ -40,7 +61,7 @@ pub(crate) fn world() -> Option<MutexGuard<'static, World>> {
         };
         Some(Mutex::new(World { panel: Panel::sign_in(&panel), lab: Lab::from_env() }))
     });
-    world.as_ref().map(|world| world.lock().unwrap_or_else(PoisonError::into_inner))
+    world.as_ref().map(|world| Turn(world.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// A further host that has joined by the panel's command, and its page.
