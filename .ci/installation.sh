@@ -43,7 +43,7 @@ leave_installation() {
     for name in "$GANTRY_LAB"/hosts/*/; do
         [[ -d $name ]] || continue
         name=$(basename "$name")
-        "$INSTALLATION_REPO/.ci/lab/lab.sh" exec "$name" journalctl --no-pager -u gantry-worker > "$INSTALLATION_LOG/$name.log" 2>/dev/null || true
+        "$INSTALLATION_REPO/.ci/lab/lab.sh" exec "$name" journalctl --no-pager -u "gantry-worker*" > "$INSTALLATION_LOG/$name.log" 2>/dev/null || true
     done
     cp "$GANTRY_UP/panel.log" "$INSTALLATION_LOG/panel.log" 2>/dev/null || true
     if [[ -n ${UP_PROCESS:-} ]]; then kill -TERM "$UP_PROCESS" 2>/dev/null || true; wait "$UP_PROCESS" 2>/dev/null || true; fi

@@ -14,11 +14,9 @@ import sys
 import tempfile
 import time
 
-CI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-sys.path[:0] = [CI, os.path.join(CI, "chaos")]
-from common import Figures, median  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from common import Figures, Laps, median  # noqa: E402
 from jobs import PHP, Jobs  # noqa: E402
-from prober import Prober  # noqa: E402
 
 
 class Host:
@@ -47,21 +45,16 @@ class Host:
         self.rss_mib = summaries[-1]["rss_mib"]
         return [summary["ms"] for summary in summaries]
 
+    def address(self):
+        return subprocess.run([self.lab, "address", self.name], check=True, capture_output=True, text=True).stdout.strip()
+
     def floor(self, *arguments):
         return float(self.run("/root/batch-floor.pl", *map(str, arguments)))
 
 
-class Laps(Prober):
-    """The prober of the faults, a lap at a time."""
-
-    def lap(self):
-        """How many questions were asked and lost since the last lap, and the longest time without an answer, in ms."""
-        asked, lost, gap_ms = self.asked, len(self.lost), self.longest_gap_s * 1000
-        self.asked, self.lost, self.longest_gap_s = 0, [], 0.0
-        return asked, lost, gap_ms
-
-
 ASLEEP = 99998
+# Where all pools together take longer than this to end, those units are named that took longer than that to stop.
+LONG_END_MS, LONG_STOP_MS = 5000, 1500
 # PHP that stays awake between the measurements.
 POOL = {"process_manager": {"pm": "ondemand", "max_children": 10, "idle_timeout_s": 600, "max_requests": 500}}
 
@@ -74,11 +67,8 @@ class Bench(Figures):
         self.host, self.jobs, self.prober = host, Jobs("bench"), None
 
     def disturbed(self, name):
-        """What others noticed of it, on fresh connections."""
-        asked, lost, gap_ms = self.prober.lap()
-        print(f"the prober asked {asked} times", flush=True)
-        self.figure(f"prober.lost.{name}", lost, "requests", aim=(lambda lost: lost == 0, "0"))
-        self.figure(f"prober.longest_gap_ms.{name}", gap_ms, "ms")
+        """What the sites of somebody else noticed of it."""
+        self.noticed(name, self.prober)
 
     def accounts(self, numbers):
         return [self.jobs.account(number) for number in numbers], [self.jobs.pool(number, **POOL) for number in numbers]
@@ -178,8 +168,10 @@ def together(bench, total, owners, samples, points):
     bench.prober.lap()
     bench.figure(f"batch.delete_{total}", sites.apply(range(total), "deleted"), "ms", gone)
     bench.disturbed(f"batch.delete_{total}")
-    ends = sites.end()
+    began, ends = time.time(), sites.end()
     print(f"{owners} pools deleted in {ends[0]} ms, accounts in {ends[1]} ms", flush=True)
+    if ends[0] > LONG_END_MS:
+        print(f"units that took long to stop: {', '.join(slow_stops(host, began)) or 'none'}", flush=True)
 
     # One after another, each with its own test and reload: between the measured points as if the time grew evenly. The first
     # site of an account also costs the account, its pool, and the start of its PHP.
@@ -187,6 +179,19 @@ def together(bench, total, owners, samples, points):
     alone = sum((right[0] - left[0]) * (left[2] + right[2]) / 2 for left, right in zip(points, points[1:])) + owners * points[0][1]
     aim = (lambda times: times >= 60, "at least 60") if total == 1000 else None
     bench.figure(f"batch.speedup_{total}", alone / created, "times", aim=aim)
+
+
+def slow_stops(host, since):
+    """The units of the host that took long to stop since then, as systemd's own journal says."""
+    stopping, slow = {}, []
+    for line in host.run("journalctl", "--quiet", "--output=json", f"--since=@{int(since)}", "_PID=1").splitlines():
+        entry = json.loads(line)
+        unit, word, at_ms = entry.get("UNIT"), str(entry["MESSAGE"]).split(" ")[0], int(entry["__REALTIME_TIMESTAMP"]) / 1000
+        if word == "Stopping":
+            stopping[unit] = at_ms
+        elif word == "Stopped" and at_ms - stopping.get(unit, at_ms) > LONG_STOP_MS:
+            slow.append(f"{unit} {at_ms - stopping[unit]:.0f} ms")
+    return slow
 
 
 def units(bench):

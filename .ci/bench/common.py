@@ -1,12 +1,14 @@
-"""What the measurements share: figures, ranks, and looking at sites."""
+"""What the measurements share: figures, ranks, looking at sites, and what others notice of a measurement."""
 
 import json
 import os
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+CI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path[:0] = [CI, os.path.join(CI, "chaos")]
 
+from prober import Prober  # noqa: E402
 from site_answer import fetch  # noqa: E402
 
 PATIENCE_S = 120
@@ -29,6 +31,25 @@ class Figures:
             print(f"missed: {name} should be {aim[1]}", flush=True)
         with open(self.out, "w", encoding="utf-8") as out:
             out.write("\n".join(self.lines) + "\n")
+
+    def noticed(self, name, prober):
+        """What others noticed of it, on fresh connections."""
+        asked, lost, gap_ms = prober.lap()
+        print(f"the prober asked {asked} times", flush=True)
+        self.figure(f"prober.lost.{name}", lost, "requests", aim=(lambda lost: lost == 0, "0"))
+        self.figure(f"prober.longest_gap_ms.{name}", gap_ms, "ms")
+
+
+class Laps(Prober):
+    """The prober of the faults, a lap at a time. An answer that does not come in time is lost."""
+
+    PATIENCE_S = 0
+
+    def lap(self):
+        """How many questions were asked and lost since the last lap, and the longest time without an answer, in ms."""
+        asked, lost, gap_ms = self.asked, len(self.lost), self.longest_gap_s * 1000
+        self.asked, self.lost, self.longest_gap_s = 0, [], 0.0
+        return asked, lost, gap_ms
 
 
 def rank(values, part):

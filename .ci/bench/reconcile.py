@@ -2,7 +2,8 @@
 """A look for drift that finds nothing: everything applied is planned again from the facts of the host.
 
 Sites are spread evenly over the accounts, each with a PHP pool. Beside the time is the floor of the same run: a script on the same
-host (reconcile-floor.pl) that looks at the same files and folders, and compares what they hold with what it remembers.
+host (reconcile-floor.pl) that looks at the same files and folders, and compares what they hold with what it remembers. A prober asks
+two of the sites on fresh connections all the while.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from batch import Bench, Host  # noqa: E402
-from common import median  # noqa: E402
+from common import Laps, median, serves, until  # noqa: E402
 
 # How often a worker looks, in seconds.
 PERIOD = 300
@@ -32,7 +33,12 @@ def main():
     made, pools = bench.accounts(range(owners))
     bench.host.apply(made, pools, [bench.jobs.site(number, number % owners) for number in range(total)])
 
+    address, asked = bench.host.address(), [bench.jobs.domain(number) for number in range(2)]
+    # Their PHP is awake.
+    until(lambda: all(serves(address, domain) for domain in asked), f"{asked} serve")
+    bench.prober = Laps(address, asked)
     floors = [float(line) for line in bench.host.run("/root/reconcile-floor.pl", str(arguments.samples)).split()]
+    bench.prober.lap()
     printed = bench.host.run("/usr/bin/gantry-worker", "look", "--database", "/root/bench.db", "--times", str(arguments.samples))
     look = json.loads(printed)
     print(f"{look['resources']} resources, {look['drifted']} drifted, {look['programs']} programs started", flush=True)
@@ -43,6 +49,8 @@ def main():
     bench.figure("reconcile.programs", look["programs"], "programs", aim=(lambda programs: programs == 0, "0"))
     cpu = 100 * look["cpu_ms"] / 1000 / PERIOD
     bench.figure("drift.cpu_percent", cpu, "percent of a processor", aim=(lambda percent: percent <= 1, "at most 1"))
+    bench.disturbed(f"reconcile.noop_{total}")
+    bench.prober.stop()
 
 
 main()

@@ -5,10 +5,12 @@ prints them, and fails if there are any.
 """
 
 import argparse
+import json
 import os
 import re
 import sqlite3
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -18,6 +20,11 @@ from site_answer import fetch  # noqa: E402
 
 FIRST_UID, LAST_UID = 200_000, 9_999_999
 MARK = b"# Made by Gantry"
+# Where a slice says what of an account's row, and in which unit.
+LIMITS = {"CPUQuota": ("cpu_percent", "%"), "MemoryMax": ("memory_mib", "M"), "TasksMax": ("tasks", "")}
+# In a list of rights: entries of users by number, and the most that these give.
+USER, MASK = 0x02, 0x10
+READ, ENTER = 4, 1
 
 
 class Host:
@@ -69,8 +76,10 @@ def wanted(database, server):
     """The accounts, sites and pools that should be on a server, with the sites' names and the accounts' keys."""
     accounts = rows(
         database,
-        "SELECT a.id, a.linux_user, a.uid, a.presence, a.state FROM accounts a JOIN account_servers s ON s.account_id = a.id "
-        "JOIN servers v ON v.id = s.server_id WHERE v.name = ?",
+        # An account goes with its client, who is not written into it.
+        "SELECT a.id, a.linux_user, a.uid, a.sftp_password_hash, a.cpu_percent, a.memory_mib, a.tasks, "
+        "CASE WHEN a.presence = 'active' THEN u.state ELSE a.presence END AS presence FROM accounts a JOIN users u ON u.id = a.owner_id "
+        "JOIN account_servers s ON s.account_id = a.id JOIN servers v ON v.id = s.server_id WHERE v.name = ?",
         server,
     )
     ids = {account["id"]: account for account in accounts}
@@ -111,9 +120,12 @@ def audit_host(host, wants, worker, tables):
     found = []
     found += people(host, accounts)
     found += files_of_accounts(host, accounts, pools, keys)
+    found += limits(host, accounts)
     found += homes(host, accounts)
+    found += web_server(host, accounts, sites)
     found += vhosts(host, accounts, sites, names)
     found += php(host, accounts, sites, pools)
+    found += settings(host, accounts, pools)
     found += leftovers(host, worker, tables)
     found += answers(host, accounts, sites, names)
     return found
@@ -163,8 +175,14 @@ def people(host, accounts):
             found.append(f"the group of {user} is {groups.get(user)}")
         if user not in shadow:
             found.append(f"user {user} has no shadow entry")
-        elif (shadow[user][7] == "1") != (account["presence"] == "suspended"):
+            continue
+        if (shadow[user][7] == "1") != (account["presence"] == "suspended"):
             found.append(f"user {user} is {account['presence']} and expires on day {shadow[user][7]!r}")
+        password = account["sftp_password_hash"]
+        if password is None and not shadow[user][1].startswith(("!", "*")):
+            found.append(f"user {user} has a password that nobody has set")
+        if password not in (None, shadow[user][1]):
+            found.append(f"user {user} has not the password that was set")
     for group, entry in groups.items():
         if FIRST_UID <= int(entry[2]) <= LAST_UID and group not in wanted_users:
             found.append(f"group {group} belongs to no account")
@@ -207,6 +225,49 @@ def homes(host, accounts):
             found.append(f"/home/{match[4]}/{match[5]} belongs to uid {match[1]}")
         if match[3] == "f" and int(match[2], 8) & 0o6000:
             found.append(f"/home/{match[4]}/{match[5]} has mode {match[2]}")
+    return found
+
+
+def rights(host, path, kind):
+    """What a directory's list, `access` or `default`, gives to users by number."""
+    try:
+        listed = os.getxattr(host.path(path), f"system.posix_acl_{kind}", follow_symlinks=False)
+    except OSError:
+        return {}
+    entries = list(struct.iter_unpack("<HHI", listed[4:]))
+    most = next((given for tag, given, _ in entries if tag == MASK), 7)
+    return {number: given & most for tag, given, number in entries if tag == USER}
+
+
+def web_server(host, accounts, sites):
+    """The web server gets through each cell, and reads document roots and what is made there later."""
+    found = []
+    web = next(int(line.split(":")[2]) for line in host.read("/etc/passwd").decode().splitlines() if line.startswith("www-data:"))
+    for account in accounts.values():
+        for part in ("", "htdocs", "logs"):
+            path = os.path.join("/home", account["linux_user"], part)
+            if rights(host, path, "access").get(web) != ENTER:
+                found.append(f"the web server has other rights to {path} than to get through: {rights(host, path, 'access')}")
+    for site in sites:
+        # What lies below the top is the tenant's own affair.
+        path = os.path.join("/home", accounts[site["account_id"]]["linux_user"], "htdocs", site["document_root"].split("/")[0])
+        for kind in ("access", "default"):
+            if rights(host, path, kind).get(web, 0) & (READ | ENTER) != READ | ENTER:
+                found.append(f"the web server cannot read {path} of {site['domain']}: its {kind} list is {rights(host, path, kind)}")
+    return found
+
+
+def limits(host, accounts):
+    """Each slice has the limits of its account."""
+    found = []
+    for account in accounts.values():
+        path = f"/etc/systemd/system/gantry-{account['linux_user']}.slice"
+        if host.lstat(path) is None:
+            continue
+        has = sorted(line for line in host.read(path).decode().splitlines() if line.split("=")[0] in LIMITS)
+        wants = sorted(f"{key}={account[column]}{unit}" for key, (column, unit) in LIMITS.items() if account[column] is not None)
+        if has != wants:
+            found.append(f"the slice of {account['linux_user']} says {has}, not {wants}")
     return found
 
 
@@ -350,6 +411,51 @@ def php(host, accounts, sites, pools):
         if match and "failed" in line.split()[2:4] and f"{match[1]}" in users:
             found.append(f"the unit {unit} has failed")
     return found
+
+
+def settings(host, accounts, pools):
+    """Each pool's file, and what its vhosts take over from it, say what was set for it."""
+    found = []
+    for pool in pools:
+        name, given = f"{accounts[pool['account_id']]['linux_user']}-{pool['version']}", json.loads(pool["settings"])
+        path, part = f"/etc/gantry-worker/php/{name}.conf", f"/etc/nginx/gantry/{name}.conf"
+        if host.lstat(path) is not None:
+            says = {}
+            for line in host.read(path).decode().splitlines():
+                key, _, value = line.partition(" = ")
+                says.setdefault(key, []).append(value)
+            wants = php_values(given) | process_manager(**given["process_manager"])
+            for key, value in wants.items():
+                if says.get(key) != [str(value)]:
+                    found.append(f"the pool file {name} says {says.get(key)} of {key}, not {value}")
+        if host.lstat(part) is not None:
+            sizes = re.findall(r"client_max_body_size\s+([^;]+);", host.read(part).decode())
+            if sizes != [f"{given['post_max_size_mib']}m"]:
+                found.append(f"{part} takes bodies of {sizes}, not of {given['post_max_size_mib']}m")
+    return found
+
+
+def php_values(given):
+    """The values of php.ini in a pool's file."""
+    return {
+        "php_admin_value[memory_limit]": f"{given['memory_limit_mib']}M",
+        "php_value[max_execution_time]": given["max_execution_time_s"],
+        "php_value[max_input_time]": given["max_input_time_s"],
+        "php_value[max_input_vars]": given["max_input_vars"],
+        "php_value[post_max_size]": f"{given['post_max_size_mib']}M",
+        "php_value[upload_max_filesize]": f"{given['upload_max_filesize_mib']}M",
+    }
+
+
+def process_manager(pm, max_children, max_requests, start_servers=None, min_spare=None, max_spare=None, idle_timeout_s=None):
+    """How children come and go in a pool's file. On demand the socket starts the master, two of whose children wait; how long it may be
+    idle is in no file."""
+    wants = {"pm": "static" if pm == "static" else "dynamic", "pm.max_children": max_children, "pm.max_requests": max_requests}
+    if pm == "ondemand":
+        start_servers = min_spare = max_spare = min(2, max_children)
+    if pm != "static":
+        wants |= {"pm.start_servers": start_servers, "pm.min_spare_servers": min_spare, "pm.max_spare_servers": max_spare}
+    return wants
 
 
 def leftovers(host, worker, tables):

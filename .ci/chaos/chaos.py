@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Faults at random while people work, then calm, then an audit; over and over.
 
-A round: for some seconds actors create, edit, suspend and delete accounts and sites through the panel while faults come and go.
-Then everything is healed. One after the other, every request must end (I1); what failed is tried again once and must succeed;
-the auditor compares database and host (I2, I3); and the prober must have lost nothing on sites that nobody touched (I4).
+A round: for some seconds actors make, change, suspend and delete accounts and sites through the panel, and pause its queue, while
+faults come and go. Then everything is healed. One after the other, every request must end (I1); what failed is tried again once and
+must succeed; the auditor compares database and host (I2, I3); and the prober must have lost nothing on sites that nobody touched (I4).
 
 The seed decides what the actors do and, round by round, which faults strike in which order and what each does. How many of them a
-round has time for is up to the machine, and so is what is there when they strike.
+round has time for is up to the machine, and so is what is there when they strike: the summary's `strikes` say what it was.
 """
 
 import argparse
@@ -20,11 +20,14 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import auditor  # noqa: E402
-from panel import Panel, words  # noqa: E402
+from actor import Actor  # noqa: E402
 from faults import faults  # noqa: E402
+from jobs import PHP  # noqa: E402
+from panel import Panel  # noqa: E402
 from prober import Prober  # noqa: E402
 from site_answer import fetch  # noqa: E402
 
@@ -34,7 +37,6 @@ SETTLE_S = 60
 # All of them end within so long, and a fault's own patience beyond SETTLE_S.
 SETTLE_ALL_S = 180
 AUDIT_S = 15
-PHP = "8.2"
 
 
 def log(text):
@@ -54,7 +56,8 @@ class World:
         # How long nothing may end, of what is left once a round's faults are over.
         self.patience_s = SETTLE_S
         self.violations = []
-        self.injected = {}
+        # What was injected: which fault, in which round, as which of it, how many seconds after it began.
+        self.strikes = []
         self.most_open = {}
         self.requests = {"accepted": 0, "refused": 0, "unanswered": 0, "unavailable": 0}
         # Held while the panel's database is, and may be said to be.
@@ -125,88 +128,6 @@ class World:
                 except OSError:
                     pass
         return found
-
-
-class Actor(threading.Thread):
-    """A person who works on accounts of their own."""
-
-    def __init__(self, world, number, seed, owner):
-        super().__init__(daemon=True)
-        self.world, self.number, self.owner = world, number, owner
-        self.random = random.Random(f"{seed}/{number}")
-        self.made = 0
-        self.ended = threading.Event()
-        self.panel = Panel(world.panel_address)
-        self.panel.sign_in_again()
-
-    def run(self):
-        while not self.ended.wait(self.random.uniform(0.05, 0.6)):
-            try:
-                self.act()
-            except (OSError, http.client.HTTPException):
-                # The panel was killed; its answer, and whether it took the request, is not known.
-                self.world.requests["unanswered"] += 1
-                time.sleep(0.3)
-            except Exception as error:  # pylint: disable=broad-exception-caught
-                # An actor who does nothing any more finds nothing.
-                self.world.violation(f"actor {self.number} gave up: {error!r}")
-                return
-
-    def ask(self, path, fields):
-        status, location, text = self.panel.request("POST", path, fields)
-        if status == 303 and location == "/sign-in":
-            self.world.violation(f"the session of actor {self.number} was lost")
-        elif status == 303:
-            self.world.requests["accepted"] += 1
-        elif status in (404, 409, 422):
-            self.world.requests["refused"] += 1
-        elif status == 503 and self.world.database_is_locked.is_set():
-            self.world.requests["unavailable"] += 1
-        else:
-            self.world.violation(f"{path} {fields} answered {status}: {words(text)[:300]}")
-
-    def mine(self, sql):
-        return auditor.rows(self.world.database, sql, f"chaos{self.number}x%")
-
-    def act(self):
-        accounts = self.mine("SELECT id, linux_user, presence FROM accounts WHERE linux_user LIKE ?")
-        sites = self.mine(
-            "SELECT s.id, s.domain, s.presence, s.php_version FROM sites s JOIN accounts a ON a.id = s.account_id WHERE a.linux_user LIKE ?"
-        )
-        pick = self.random.choice
-        action = self.random.choices(
-            ["account", "site", "alias", "kind", "suspend", "delete site", "delete account", "suspend account"], [4, 6, 3, 3, 3, 3, 1, 1]
-        )[0]
-        self.made += 1
-        name = f"chaos{self.number}x{self.made}"
-        if action == "account" and len(accounts) < 6:
-            domain = f"{name}.example" if self.random.random() < 0.7 else ""
-            self.ask("/accounts", {"owner": self.owner, "user": name, "server": "", "domain": domain, "php": PHP})
-        elif action == "site" and accounts and len(sites) < 25:
-            self.ask("/sites", {"account": pick(accounts)["id"], "domain": f"{name}.example", "php": pick([PHP, "static"])})
-        elif action == "alias" and sites:
-            site = pick(sites)
-            aliases = pick(["", f"www.{site['domain']}", f"a.{site['domain']} b.{site['domain']}"])
-            self.ask(f"/sites/{site['id']}/edit", self.settings(site, aliases, site["php_version"] or "static"))
-        elif action == "kind" and sites:
-            site = pick(sites)
-            self.ask(f"/sites/{site['id']}/edit", self.settings(site, "", "static" if site["php_version"] else PHP))
-        elif action == "suspend" and sites:
-            site = pick(sites)
-            self.ask(f"/sites/{site['id']}/{'unsuspend' if site['presence'] == 'suspended' else 'suspend'}", {})
-        elif action == "delete site" and len(sites) > 4:
-            site = pick(sites)
-            self.ask(f"/sites/{site['id']}/delete", {"confirm": site["domain"]})
-        elif action == "suspend account" and accounts:
-            account = pick(accounts)
-            self.ask(f"/accounts/{account['id']}/{'unsuspend' if account['presence'] == 'suspended' else 'suspend'}", {})
-        elif action == "delete account" and len(accounts) > 3:
-            account = pick(accounts)
-            self.ask(f"/accounts/{account['id']}/delete", {"confirm": account["linux_user"]})
-
-    @staticmethod
-    def settings(site, aliases, kind):
-        return {"domain": site["domain"], "aliases": aliases, "php": kind, "document_root": site["domain"]}
 
 
 def settle(world):
@@ -292,6 +213,31 @@ def chosen(every, names):
     return [fault for fault in every if fault.name in names or (fault.quick and "quick" in names)]
 
 
+def strike(world, every, seed, number_of_round):
+    """The faults of a round, one after another."""
+    world.patience_s = SETTLE_S
+    began = time.monotonic()
+    stop = began + random.Random(f"{seed}/{number_of_round}").uniform(10, 25)
+    for number in itertools.count():
+        if time.monotonic() >= stop:
+            break
+        # Each has draws of its own, however many the one before it took.
+        choose = random.Random(f"{seed}/{number_of_round}/{number}")
+        time.sleep(choose.uniform(0.3, 3))
+        fault = choose.choices(every, [fault.weight for fault in every])[0]
+        log(fault.name)
+        world.strikes.append({"fault": fault.name, "round": number_of_round, "number": number, "seconds": round(time.monotonic() - began, 1)})
+        fault.strike(choose)
+
+
+def end(actors):
+    """They finish what they are at."""
+    for actor in actors:
+        actor.ended.set()
+    for actor in actors:
+        actor.join()
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ("--panel", "--host", "--lab", "--database", "--up", "--out"):
@@ -309,54 +255,40 @@ def main():
     wait_for_panel(panel, "the server is online", lambda page: "is-live" in page)
     owner = world.owner = panel.client("chaos")
     prober = Prober(world.host.address, stable_sites(world, panel, owner))
-    actors = [Actor(world, number, arguments.seed, owner) for number in range(arguments.actors)]
+    people = [panel.client(f"chaos{number}") for number in range(arguments.actors)]
+    actors = [Actor(world, number, arguments.seed, person) for number, person in enumerate(people)]
     every = chosen(faults(world, prober), arguments.faults)
     deadline = time.monotonic() + arguments.seconds
     rounds = 0
-    for actor in actors:
-        actor.start()
-    while time.monotonic() < deadline and not world.violations:
-        rounds += 1
-        world.patience_s = SETTLE_S
-        stop = time.monotonic() + random.Random(f"{arguments.seed}/{rounds}").uniform(10, 25)
-        for number in itertools.count():
-            if time.monotonic() >= stop:
-                break
-            # Each has draws of its own, however many the one before it took.
-            choose = random.Random(f"{arguments.seed}/{rounds}/{number}")
-            time.sleep(choose.uniform(0.3, 3))
-            fault = choose.choices(every, [fault.weight for fault in every])[0]
-            log(fault.name)
-            fault.strike(choose)
-            world.injected[fault.name] = world.injected.get(fault.name, 0) + 1
+    try:
         for actor in actors:
-            actor.ended.set()
-        for actor in actors:
-            actor.join()
-        wait_for_panel(panel, "the panel answers", lambda page: "is-live" in page)
-        calm(world, panel)
-        if prober.lost:
+            actor.start()
+        while time.monotonic() < deadline and not world.violations:
+            rounds += 1
+            strike(world, every, arguments.seed, rounds)
+            end(actors)
+            wait_for_panel(panel, "the panel answers", lambda page: "is-live" in page)
+            calm(world, panel)
             for loss in prober.lost[:10]:
                 world.violation(f"lost: {loss}")
-        log(f"round {rounds}: {world.requests}, {prober.asked} asked, {len(prober.lost)} lost, longest gap {prober.longest_gap_s * 1000:.0f} ms at {prober.longest_gap_at}")
-        fresh = [Actor(world, actor.number, f"{arguments.seed}/{rounds}", owner) for actor in actors]
-        for actor, old in zip(fresh, actors):
-            actor.made = old.made
-            actor.start()
-        actors = fresh
-    for actor in actors:
-        actor.ended.set()
-    for actor in actors:
-        actor.join()
-    prober.stop()
-    summary = {
-        "seed": arguments.seed, "rounds": rounds, "injected": world.injected, "requests": world.requests,
-        "asked": prober.asked, "lost": len(prober.lost), "longest_gap_ms": round(prober.longest_gap_s * 1000), "open_files": world.most_open,
-        "violations": world.violations,
-    }
-    with open(arguments.out, "w") as out:
-        json.dump(summary, out, indent=1)
-    log(json.dumps(summary))
+            log(f"round {rounds}: {world.requests}, {prober.asked} asked, {len(prober.lost)} lost, {prober.late} late, "
+                f"longest gap {prober.longest_gap_s * 1000:.0f} ms at {prober.longest_gap_at}")
+            fresh = [Actor(world, actor.number, f"{arguments.seed}/{rounds}", actor.owner) for actor in actors]
+            for actor, old in zip(fresh, actors):
+                actor.made = old.made
+                actor.start()
+            actors = fresh
+        end(actors)
+        prober.stop()
+    finally:
+        summary = {
+            "seed": arguments.seed, "rounds": rounds, "injected": Counter(each["fault"] for each in world.strikes), "requests": world.requests,
+            "asked": prober.asked, "lost": len(prober.lost), "late": prober.late, "longest_gap_ms": round(prober.longest_gap_s * 1000),
+            "open_files": world.most_open, "violations": world.violations, "strikes": world.strikes,
+        }
+        with open(arguments.out, "w") as out:
+            json.dump(summary, out, indent=1)
+    log(json.dumps({name: value for name, value in summary.items() if name != "strikes"}))
     if world.violations:
         log(f"{len(world.violations)} violations; again with SEED={arguments.seed}")
         raise SystemExit(1)

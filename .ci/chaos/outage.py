@@ -76,8 +76,8 @@ def main():
     while (left := arguments.seconds - (time.monotonic() - cut)) > 0:
         time.sleep(min(left, 60))
         page("/servers")
-    waiting, asked, lost = under_way(), prober.asked, len(prober.lost)
-    log(f"{time.monotonic() - cut:.0f} s later {waiting} jobs wait; its sites were asked {asked} times, {lost} lost")
+    waiting = under_way()
+    log(f"{time.monotonic() - cut:.0f} s later {waiting} jobs wait; {prober.asked} asked, {len(prober.lost)} lost, {prober.late} late")
 
     host.run("nft", "delete table inet away")
     healed = time.monotonic()
@@ -90,7 +90,7 @@ def main():
     if waiting < arguments.jobs:
         found.append(f"only {waiting} of {arguments.jobs} jobs waited")
     summary = {"outage_s": round(healed - cut), "jobs": waiting, "online_s": round(online, 1), "done_s": round(done, 1), "aim_s": AIM_S,
-               "asked": prober.asked, "lost": len(prober.lost), "violations": found}
+               "asked": prober.asked, "lost": len(prober.lost), "late": prober.late, "violations": found}
     with open(arguments.out, "w") as out:
         json.dump(summary, out, indent=1)
     log(json.dumps(summary))
