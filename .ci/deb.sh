@@ -11,7 +11,8 @@
 #   GANTRY_RELEASE_PUBLIC_KEYS  a file of further release keys that the worker accepts, one in base64 a line: those to come
 #
 # The built packages: target/deb/gantry-worker_<version>_<architecture>.deb and target/deb/gantry_<version>_<architecture>.deb.
-# Beside the worker's lies its signature: installed workers whose package pins the key's public half update to it, and to no other.
+# Those of other versions are removed; `commit` there says of what they are made. Beside the worker's lies its signature: installed
+# workers whose package pins the key's public half update to it, and to no other.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 REPO=$(cd "$HERE/.." && pwd -P)
@@ -102,6 +103,8 @@ pack() {
     # A build that is only tried need not be small.
     SOURCE_DATE_EPOCH=$EPOCH dpkg-deb --root-owner-group $([[ $PROFILE == dev ]] && echo '-Zgzip -z1' || echo '-Zxz') --build "$1" "$deb.new" >/dev/null
     mv "$deb.new" "$deb"
+    # What was built before under another version would be taken for this one's.
+    find "$OUT" -maxdepth 1 -name "$2_*.deb*" ! -name "${deb##*/}*" -delete
     say "$deb"
 }
 
@@ -152,6 +155,7 @@ main() {
     release_key
     worker_package
     [[ ${1:-} == worker ]] || panel_package
+    git -C "$REPO" rev-parse HEAD > "$OUT/commit" 2>/dev/null || rm -f "$OUT/commit"
 }
 
 main "$@"

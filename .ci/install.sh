@@ -30,9 +30,11 @@ check_machine() {
     [[ -d /run/systemd/system ]] || die 'This machine was not started by systemd. Gantry needs one that was.'
 }
 
-# packages: builds them, unless somebody has.
+# packages: builds them, unless somebody has, of this commit; where nobody can say of which, they are taken as they are.
 packages() {
-    if [[ ! -s $(deb_of gantry) || ! -s $(deb_of gantry-worker) ]]; then
+    local commit
+    commit=$(git -C "$REPO" rev-parse HEAD 2>/dev/null) || commit=
+    if [[ ! -s $(deb_of gantry) || ! -s $(deb_of gantry-worker) || ( -n $commit && $(cat "$DEBS/commit" 2>/dev/null) != "$commit" ) ]]; then
         "$HERE/tools.sh" build
         "$HERE/deb.sh"
     fi

@@ -15,7 +15,7 @@ CHAOS = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(CHAOS, ".."), CHAOS]
 import auditor  # noqa: E402
 from jobs import PHP  # noqa: E402
-from panel import Panel, words  # noqa: E402
+from panel import Panel  # noqa: E402
 from prober import Prober  # noqa: E402
 
 BUS_PORT = 4222
@@ -51,10 +51,10 @@ def main():
     host, panel = auditor.Host(arguments.host, arguments.lab), Panel(arguments.panel)
     panel.sign_in(os.environ["PASSWORD"])
     # The panel ends a session that nobody uses for long.
-    page = lambda path: words(panel.request("GET", path)[2])
+    online = lambda: "is-live" in panel.request("GET", "/servers")[2]
     count = lambda where: auditor.rows(arguments.database, f"SELECT COUNT(*) FROM {where}")[0][0]
     under_way = lambda: count(f"jobs WHERE state IN {auditor.UNDER_WAY}")
-    until("the server is online", lambda: "Online" in page("/servers"))
+    until("the server is online", online)
     owner = panel.client("outage")
     for number in range(ACCOUNTS):
         fields = {"owner": owner, "user": f"outage{number}", "server": "", "domain": f"outage{number}.example", "php": PHP}
@@ -68,28 +68,28 @@ def main():
         host.run("nft", rule)
     cut = time.monotonic()
     log("cut off")
-    shown = until("the panel says that it is offline", lambda: "offline since" in page("/servers"))
+    shown = until("the panel says that it is offline", lambda: not online())
     for number in range(arguments.jobs):
         kind = "static" if number % 2 else PHP
         panel.submit("/sites", {"account": accounts[number % ACCOUNTS], "domain": f"waits{number}.example", "php": kind})
     log(f"shown offline after {shown:.0f} s, {under_way()} jobs wait")
     while (left := arguments.seconds - (time.monotonic() - cut)) > 0:
         time.sleep(min(left, 60))
-        page("/servers")
+        online()
     waiting = under_way()
     log(f"{time.monotonic() - cut:.0f} s later {waiting} jobs wait; {prober.asked} asked, {len(prober.lost)} lost, {prober.late} late")
 
     host.run("nft", "delete table inet away")
     healed = time.monotonic()
-    until("the server is online", lambda: "offline since" not in page("/servers"))
-    online = time.monotonic() - healed
+    until("the server is online", online)
+    back = time.monotonic() - healed
     until("what waited is done", lambda: not under_way(), 10 * AIM_S)
     done = time.monotonic() - healed
     prober.stop()
     found = auditor.look(arguments.database, host, AUDIT_S) + [f"lost: {loss}" for loss in prober.lost]
     if waiting < arguments.jobs:
         found.append(f"only {waiting} of {arguments.jobs} jobs waited")
-    summary = {"outage_s": round(healed - cut), "jobs": waiting, "online_s": round(online, 1), "done_s": round(done, 1), "aim_s": AIM_S,
+    summary = {"outage_s": round(healed - cut), "jobs": waiting, "online_s": round(back, 1), "done_s": round(done, 1), "aim_s": AIM_S,
                "asked": prober.asked, "lost": len(prober.lost), "late": prober.late, "violations": found}
     with open(arguments.out, "w") as out:
         json.dump(summary, out, indent=1)

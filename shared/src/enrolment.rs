@@ -55,6 +55,11 @@ pub enum Refusal {
     /// It was made too long ago.
     #[error("this token has ended. It works for an hour: generate a new installation script on the server's page")]
     Expired,
+    /// The keys are not whole.
+    #[error(
+        "the keys of this host did not reach it whole. Run the panel's command again; if it happens again, generate a new installation script on the server's page"
+    )]
+    Keys,
 }
 
 #[cfg(test)]
@@ -63,7 +68,9 @@ mod tests {
 
     #[test]
     fn refusals_keep_their_spelling() {
-        for (refusal, spelled) in [(Refusal::Unknown, "unknown"), (Refusal::Used, "used"), (Refusal::Expired, "expired")] {
+        for (refusal, spelled) in
+            [(Refusal::Unknown, "unknown"), (Refusal::Used, "used"), (Refusal::Expired, "expired"), (Refusal::Keys, "keys")]
+        {
             let json = serde_json::to_string(&refusal).unwrap();
             assert_eq!(json, format!(r#"{{"refused":"{spelled}"}}"#));
             assert_eq!(serde_json::from_str::<Refusal>(&json).unwrap(), refusal);

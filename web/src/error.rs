@@ -31,6 +31,27 @@ pub enum PageError {
     App(AppError),
 }
 
+impl PageError {
+    /// Whether the same request may go well a little later: the fault is ours, or the database's.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::App(AppError::Unavailable(_) | AppError::Internal(_)) => true,
+            Self::SignIn { .. }
+            | Self::ChangePassword
+            | Self::BadRequest
+            | Self::App(
+                AppError::Invalid(_)
+                | AppError::NotFound
+                | AppError::Forbidden
+                | AppError::Conflict(_)
+                | AppError::TooManyRequests { .. }
+                | AppError::Repeated,
+            ) => false,
+        }
+    }
+}
+
 impl From<AppError> for PageError {
     fn from(error: AppError) -> Self {
         Self::App(error)

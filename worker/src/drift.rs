@@ -6,10 +6,11 @@
 //! **A newer worker that renders something in another way finds all of it different**, and says so: whether that is repaired is
 //! the panel's to decide, whose brake leaves so much at once to an admin.
 //! **Each change is reported once, durably**: what was reported is in the worker's own database, and the event leaves in the
-//! transaction that changes it. The first report after a start holds everything.
+//! transaction that changes it. The first report after a start holds everything, so does one that somebody asks for, and one an
+//! hour: a panel restored from a backup, or a bus that has lost its store, knows less than was reported.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared::difference::Difference;
 use shared::events::{DriftFinding, DriftReport, Event, Look, SetAside};
@@ -34,18 +35,23 @@ const FIRST: Duration = Duration::from_secs(20);
 /// Findings in one event: with 16 KiB each at most half of what a message may have.
 const PER_EVENT: usize = 24;
 
+/// Everything is reported again this often.
+const AFRESH: Duration = Duration::from_hours(1);
+
 /// Looks every so often, and whenever somebody asks for it. Never ends.
 pub(crate) async fn keep_watch(worker: &Worker, period: Duration) {
-    let mut scope = Scope::Afresh;
     let mut pause = FIRST.min(period);
+    let mut afresh: Option<Instant> = None;
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = worker.look_wanted.notified() => {}
+            () = worker.look_wanted.notified() => afresh = None,
         }
         pause = period;
+        let scope = if afresh.is_some_and(|reported| reported.elapsed() < AFRESH) { Scope::Changes } else { Scope::Afresh };
         match look(worker, scope).await {
-            Ok(()) => scope = Scope::Changes,
+            Ok(()) if scope == Scope::Afresh => afresh = Some(Instant::now()),
+            Ok(()) => {}
             Err(error) => tracing::warn!(error = chain(&error), "the host could not be compared with what was applied"),
         }
     }

@@ -15,6 +15,7 @@ use crate::inbox::waiting;
 use crate::run::Worker;
 use crate::store::{StoreError, now_ms};
 use crate::system::Sign;
+use crate::update::order::Order;
 
 const PERIOD: Duration = Duration::from_secs(10);
 /// How often the connection is looked at in between.
@@ -43,7 +44,7 @@ impl<'a> Pulse<'a> {
                 last = Some(tokio::time::Instant::now());
                 match self.take().await {
                     Ok(heartbeat) => match bus.publish_heartbeat(&heartbeat).await {
-                        Ok(()) => signed = signed || self.leave_sign().await,
+                        Ok(()) => signed = signed || (self.is_well(bus, &heartbeat).await && self.leave_sign().await),
                         Err(error) => tracing::debug!(error = %error, "a heartbeat was not sent"),
                     },
                     Err(error) => tracing::warn!(error = %error, "a heartbeat could not be made"),
@@ -51,6 +52,27 @@ impl<'a> Pulse<'a> {
             }
             was_connected = connected;
             tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// Whether this worker can do what it is for, if an update waits for that: it goes back to the old one otherwise. That it has told
+    /// how it is says already that it has read its database and looked at its daemons.
+    async fn is_well(&self, bus: &WorkerBus, heartbeat: &Heartbeat) -> bool {
+        let Some(order) = self.worker.updates.awaited() else { return true };
+        let tried = async {
+            self.try_host(&order, heartbeat).await?;
+            bus.find_consumer(&self.worker.identity.stream).await.map_err(|error| chain(&error))
+        };
+        let Err(error) = tried.await else { return true };
+        tracing::warn!(error, "this newer worker does not count as well yet");
+        false
+    }
+
+    async fn try_host(&self, order: &Order, heartbeat: &Heartbeat) -> Result<(), String> {
+        self.worker.store.try_out().await.map_err(|error| chain(&error))?;
+        match order.lost_roles(&heartbeat.roles)[..] {
+            [] => Ok(()),
+            [first, ..] => Err(format!("the role {first} worked before the update and does not now")),
         }
     }
 
@@ -65,7 +87,7 @@ impl<'a> Pulse<'a> {
             Ok(Err(error)) => chain(&error),
             Err(error) => chain(&error),
         };
-        tracing::warn!(error, "an updater cannot see yet that this worker has reached the bus");
+        tracing::warn!(error, "an updater cannot see yet that this worker is well");
         false
     }
 
@@ -94,9 +116,15 @@ impl<'a> Pulse<'a> {
 #[cfg(test)]
 #[cfg(feature = "testing")]
 mod tests {
+    use std::path::Path;
+
+    use shared::ids::JobId;
+
     use super::Pulse;
     use crate::executor::tests::Scene;
+    use crate::system::System as _;
     use crate::system::fake::Trouble;
+    use crate::update::order::{Desk, Order, Phase};
 
     #[tokio::test]
     async fn a_sign_that_could_not_be_left_is_left_later() {
@@ -106,6 +134,36 @@ mod tests {
         let pulse = Pulse::new(&scene.worker);
         assert!(!pulse.leave_sign().await);
         assert!(pulse.leave_sign().await);
-        assert!(scene.host.snapshot().nodes.contains_key(std::path::Path::new("/run/answers.json")));
+        assert!(scene.host.snapshot().nodes.contains_key(Path::new("/run/answers.json")));
+    }
+
+    #[tokio::test]
+    async fn a_newer_worker_with_which_a_role_fails_or_whose_database_takes_nothing_does_not_count_as_well() {
+        let mut scene = Scene::new().await;
+        let directory = tempfile::TempDir::new().unwrap();
+        scene.worker.updates.desk = Desk::within(directory.path());
+        scene.worker.updates.desk.clear(Path::new("/bin/true")).unwrap();
+        let well = scene.host.role_health().into_iter().filter(|role| role.healthy).map(|role| role.role).collect();
+        let order = Order {
+            job: JobId::new(),
+            attempt: 1,
+            from: "0.0.1".parse().unwrap(),
+            to: scene.worker.updates.version.clone(),
+            sha256: "0a".repeat(32).parse().unwrap(),
+            well,
+            steps: Vec::new(),
+            phase: Phase::Installing,
+        };
+        scene.worker.updates.desk.write(&order).unwrap();
+        let awaited = scene.worker.updates.awaited().unwrap();
+        let pulse = Pulse::new(&scene.worker);
+        let tried = async || pulse.try_host(&awaited, &pulse.take().await.unwrap()).await;
+        assert_eq!(tried().await, Ok(()));
+        scene.host.stop("nginx.service");
+        assert!(tried().await.unwrap_err().contains("the role web worked before"));
+        scene.host.start("nginx.service");
+        assert_eq!(tried().await, Ok(()));
+        sqlx::raw_sql("PRAGMA query_only = ON").execute(&scene.worker.store.pool).await.unwrap();
+        assert!(tried().await.is_err());
     }
 }

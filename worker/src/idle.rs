@@ -2,6 +2,7 @@
 //!
 //! **No request is lost by it.** The master is told to finish, as it is when it stops for any other reason: what it has begun it
 //! ends. What comes then waits in the socket, which is systemd's, and starts the master again.
+//! **No account holds up the others' jobs by it**: a master that does not end soon is not waited for, and left alone for an hour.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use shared::jobs::{Job, PhpPoolSpec, ProcessManager};
 
 use crate::engine::error::chain;
+use crate::engine::image::UnitState;
 use crate::engine::{Engine, blocking};
 use crate::ledger::Rows;
 use crate::roles::web::paths::{PHP_SERVICES, php_service_unit};
@@ -20,6 +22,8 @@ use crate::system::{ServiceStatus, SystemError};
 const PATIENCE: Duration = Duration::from_mins(10);
 /// How often they are looked at.
 const GLANCE: Duration = Duration::from_mins(1);
+/// So long one is left alone that was told to end and has not: its account may keep it from hearing.
+const LEFT_ALONE: Duration = Duration::from_hours(1);
 
 /// Looks for idle masters and ends them. Never ends.
 pub(crate) async fn keep_asleep(engine: &Engine) {
@@ -41,19 +45,22 @@ async fn glance(engine: &Engine, watch: &mut Watch) -> Result<Result<(), SystemE
         Err(error) => return Ok(Err(error)),
     };
     let times = idle_times(&engine.ledger().rows());
-    end(engine, watch.idle(&services, &times, Instant::now())).await
+    let idle = watch.idle(&services, &times, Instant::now());
+    end(engine, watch, idle).await
 }
 
 /// Ends masters one after another; jobs have their turn between two, however many there are. One that was given a request meanwhile
 /// ends after it.
-async fn end(engine: &Engine, units: Vec<String>) -> Result<Result<(), SystemError>, StoreError> {
+async fn end(engine: &Engine, watch: &mut Watch, units: Vec<String>) -> Result<Result<(), SystemError>, StoreError> {
     for unit in units {
         // A job that means to reload a master must find it as its plan did.
         let _turn = engine.turn.lock().await;
         tracing::debug!(unit, "an idle PHP master is ended");
-        let system = Arc::clone(engine.system());
-        if let Err(error) = blocking(move || system.finish_service(&unit)).await? {
-            return Ok(Err(error));
+        let (system, name) = (Arc::clone(engine.system()), unit.clone());
+        match blocking(move || system.finish_service(&name)).await? {
+            Ok(UnitState::Inactive) => {}
+            Ok(UnitState::Active) => watch.leave_alone(unit, Instant::now()),
+            Err(error) => return Ok(Err(error)),
         }
     }
     Ok(Ok(()))
@@ -73,18 +80,22 @@ fn idle_times(rows: &Rows) -> HashMap<String, Duration> {
     rows.applied().filter_map(|(_, _, job)| time(job)).collect()
 }
 
-/// What was seen of each master, and since when it is so.
+/// What was seen of masters.
 #[derive(Default)]
 struct Watch {
+    /// How many requests each has had, and since when.
     seen: HashMap<String, (u64, Instant)>,
+    /// Which are left alone, and since when.
+    left: HashMap<String, Instant>,
 }
 
 impl Watch {
     /// The services that have been idle for long enough, by what they say of themselves now.
     fn idle(&mut self, services: &[ServiceStatus], times: &HashMap<String, Duration>, now: Instant) -> Vec<String> {
+        self.left.retain(|_, since| now.duration_since(*since) < LEFT_ALONE);
         let mut seen = HashMap::new();
         let mut idle = Vec::new();
-        for service in services {
+        for service in services.iter().filter(|service| !self.left.contains_key(&service.unit)) {
             let Some(requests) = idle_after(&service.text) else { continue };
             let since = match self.seen.get(&service.unit) {
                 Some((before, since)) if *before == requests => *since,
@@ -98,6 +109,12 @@ impl Watch {
         }
         self.seen = seen;
         idle
+    }
+
+    /// One has not ended.
+    fn leave_alone(&mut self, unit: String, now: Instant) {
+        tracing::info!(unit, "an idle PHP master has not ended at once; it is left alone for an hour");
+        self.left.insert(unit, now);
     }
 }
 
@@ -116,7 +133,7 @@ mod tests {
     use std::collections::HashMap;
     use std::time::{Duration, Instant};
 
-    use super::{PATIENCE, Watch};
+    use super::{LEFT_ALONE, PATIENCE, Watch};
     use crate::system::ServiceStatus;
 
     fn status(active: u64, requests: u64) -> Vec<ServiceStatus> {
@@ -165,10 +182,30 @@ mod tests {
             let _turn = engine.turn.lock().await;
             units.map(|unit| scene.host.snapshot().active.contains(unit))
         };
-        let (ended, seen, ()) = tokio::join!(super::end(engine, units.map(str::to_owned).into()), job, async { drop(before) });
+        let mut watch = Watch::default();
+        let (ended, seen, ()) = tokio::join!(super::end(engine, &mut watch, units.map(str::to_owned).into()), job, async { drop(before) });
         ended.unwrap().unwrap();
         assert_eq!(seen, [false, true]);
         assert!(units.into_iter().all(|unit| !scene.host.snapshot().active.contains(unit)));
+    }
+
+    #[cfg(feature = "testing")]
+    #[tokio::test]
+    async fn a_master_that_does_not_end_is_left_alone_for_an_hour_and_the_others_are_ended() {
+        let scene = crate::executor::tests::Scene::new().await;
+        let units = ["gantry-php8.2@shop.service", "gantry-php8.2@two.service"];
+        units.into_iter().for_each(|unit| scene.host.start(unit));
+        scene.host.keep_from_finishing(units[0]);
+        let (mut watch, start) = (Watch::default(), Instant::now());
+        super::end(&scene.worker.engine, &mut watch, units.map(str::to_owned).into()).await.unwrap().unwrap();
+        assert_eq!(units.map(|unit| scene.host.snapshot().active.contains(unit)), [true, false]);
+        let is_idle = |watch: &mut Watch, now| !watch.idle(&status(0, 5), &HashMap::new(), now).is_empty();
+        for time in [Duration::ZERO, PATIENCE, LEFT_ALONE - Duration::from_secs(1)] {
+            assert!(!is_idle(&mut watch, start + time), "{time:?}");
+        }
+        let again = Instant::now() + LEFT_ALONE;
+        assert!(!is_idle(&mut watch, again), "its time begins anew");
+        assert!(is_idle(&mut watch, again + PATIENCE));
     }
 
     #[test]

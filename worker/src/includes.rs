@@ -20,7 +20,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use self::asking::is_read_for;
 use self::blame::refused;
-use self::files::{Digests, digests, left_away, set_aside};
+use self::files::{Digests, digests, left_away, lying_aside, set_aside};
 use self::taking::{changed, take_up};
 use crate::engine::check::nginx_changes;
 use crate::engine::error::chain;
@@ -40,6 +40,15 @@ pub enum Looked {
     Changed,
 }
 
+impl Looked {
+    const fn or(self, other: Self) -> Self {
+        match self {
+            Self::Changed => Self::Changed,
+            Self::Same => other,
+        }
+    }
+}
+
 /// Has nginx take up files that have changed, and sets aside those that cannot stay.
 ///
 /// # Errors
@@ -47,7 +56,8 @@ pub enum Looked {
 pub async fn look(engine: &Engine, pool: &SqlitePool) -> Result<Looked, StoreError> {
     let forgotten = forget_mended(engine, pool).await?;
     let system = engine.system().clone();
-    let (found, left) = match blocking(move || Ok((digests(system.as_ref())?, left_away(system.as_ref())?))).await? {
+    let seen = blocking(move || Ok((digests(system.as_ref())?, left_away(system.as_ref())?, lying_aside(system.as_ref())?)));
+    let (found, left, aside) = match seen.await? {
         Ok(found) => found,
         Err(error) => {
             let error: SystemError = error;
@@ -55,8 +65,9 @@ pub async fn look(engine: &Engine, pool: &SqlitePool) -> Result<Looked, StoreErr
             return Ok(forgotten);
         }
     };
+    let looked = forgotten.or(keep_untold(pool, &aside).await?);
     if left.is_empty() && read_before(pool).await? == found {
-        return Ok(forgotten);
+        return Ok(looked);
     }
     let _turn = engine.turn.lock().await;
     // Another look may have had the turn before.
@@ -72,7 +83,7 @@ pub async fn look(engine: &Engine, pool: &SqlitePool) -> Result<Looked, StoreErr
         }
         Err(error) => tracing::warn!(error = chain(&error), "changed include files could not be taken up; the next look tries again"),
     }
-    Ok(if broken.is_empty() { forgotten } else { Looked::Changed })
+    Ok(if broken.is_empty() { looked } else { Looked::Changed })
 }
 
 /// Sets the files aside that are the cause of a refusal, if there are such; `None` if not. Of several jobs that were refused for
@@ -167,6 +178,25 @@ pub(crate) async fn keep(pool: &SqlitePool, one: &SetAside) -> Result<(), StoreE
         .execute(pool)
         .await?;
     Ok(())
+}
+
+/// What is said of a file of which nothing else is known.
+const UNTOLD: &str = "it is set aside, and why is not known: the worker was ended meanwhile, or somebody gave it this name";
+
+/// Keeps those to be told of which nobody has been: the worker was cut off after it had set them aside.
+async fn keep_untold(pool: &SqlitePool, aside: &[PathBuf]) -> Result<Looked, StoreError> {
+    if aside.is_empty() {
+        return Ok(Looked::Same);
+    }
+    let paths: Vec<String> = aside.iter().map(|path| path.display().to_string()).collect();
+    // One that is being set aside just now gets its own words after this, or has them.
+    let kept = sqlx::query("INSERT OR IGNORE INTO set_aside (path, said, at_ms) SELECT value, $2, $3 FROM json_each($1)")
+        .bind(encode(&paths)?)
+        .bind(UNTOLD)
+        .bind(now_ms())
+        .execute(pool)
+        .await?;
+    Ok(if kept.rows_affected() > 0 { Looked::Changed } else { Looked::Same })
 }
 
 /// A file of the host's base that was written again is news for so long; nobody has to do anything about it.

@@ -132,6 +132,17 @@ impl Store {
         connect(path).await?.pool.close().await;
         Ok(())
     }
+
+    /// Whether the database takes what is written: a line goes into the journal and out again, durably.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) async fn try_out(&self) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("INSERT INTO journal (job, phase, seq, what) VALUES ('', 'undo', 0, '')").execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM journal WHERE job = ''").execute(&mut *tx).await?;
+        Ok(tx.commit().await?)
+    }
 }
 
 /// Password hashes pass through before-images: the file is its owner's alone. SQLite gives its side files the same mode.
@@ -228,6 +239,18 @@ mod tests {
 
     use super::{Store, StoreError};
     use crate::outbox::{resync_is_told, resync_mark_told};
+
+    #[tokio::test]
+    async fn a_database_that_takes_nothing_is_found_out_and_one_that_does_is_left_as_it_was() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&directory.path().join("worker.db")).await.unwrap();
+        store.try_out().await.unwrap();
+        store.try_out().await.unwrap();
+        let lines: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM journal").fetch_one(&store.pool).await.unwrap();
+        assert_eq!(lines, 0);
+        sqlx::raw_sql("PRAGMA query_only = ON").execute(&store.pool).await.unwrap();
+        assert!(store.try_out().await.is_err());
+    }
 
     #[tokio::test]
     async fn a_new_database_has_told_the_panel_nothing_until_the_event_is_stored() {

@@ -40,6 +40,9 @@ pub struct Hint {
     /// The server, if its presence or health changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerId>,
+    /// The server went offline, or is back: what waits for it is shown on many pages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub presence: bool,
     /// The person whose sessions or rights changed: their streams check again at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,

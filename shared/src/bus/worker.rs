@@ -52,12 +52,9 @@ impl WorkerBus {
     /// # Errors
     /// The bus does not know this server's consumer, or does not answer.
     pub async fn commands(&self, stream: &str) -> Result<impl Stream<Item = Vec<Result<Command, BusError>>> + use<>, BusError> {
-        let consumer: jetstream::consumer::Consumer<pull::Config> = self
-            .context
-            .get_consumer_from_stream(self.server.as_str(), stream)
-            .await
-            .map_err(|source| BusError::refused("find this server's consumer", source))?;
-        let messages = consumer
+        let messages = self
+            .consumer(stream)
+            .await?
             .stream()
             .max_messages_per_batch(128)
             .expires(Duration::from_secs(30))
@@ -68,6 +65,19 @@ impl WorkerBus {
         Ok(messages
             .map(|next| next.map(|message| Command { message }).map_err(|source| BusError::refused("deliver a job", source)))
             .ready_chunks(64))
+    }
+
+    /// Whether jobs could be taken: the bus knows this server's consumer.
+    ///
+    /// # Errors
+    /// It does not, or does not answer.
+    pub async fn find_consumer(&self, stream: &str) -> Result<(), BusError> {
+        self.consumer(stream).await.map(drop)
+    }
+
+    async fn consumer(&self, stream: &str) -> Result<jetstream::consumer::Consumer<pull::Config>, BusError> {
+        let found = self.context.get_consumer_from_stream(self.server.as_str(), stream).await;
+        found.map_err(|source| BusError::refused("find this server's consumer", source))
     }
 
     /// Signs a durable event, as its JSON was stored, for this one sending, and publishes it. Returns once the bus has stored it.

@@ -1,5 +1,6 @@
 //! A worker trades its token for credentials. The web tier records the request; dispatch, which holds the keys, answers.
 
+use shared::bus::credentials::{is_seal_public_key, is_user_public_key};
 use shared::enrolment::{EnrolmentRequest, Refusal};
 
 use super::signal::Signal;
@@ -17,7 +18,7 @@ pub enum Enrolled {
     Reply(String),
     /// Recorded; the same request may be sent again until it is answered.
     Waiting(EnrolmentId),
-    /// The token is not good for these keys.
+    /// The token is not good for these keys, or they are damaged.
     Refused(Refusal),
 }
 
@@ -26,8 +27,12 @@ pub enum Enrolled {
 /// # Errors
 /// The database fails.
 pub async fn enrol(app: &App, request: &EnrolmentRequest) -> Result<Enrolled, AppError> {
-    if !is_key(&request.public_key, 'U') || !is_key(&request.seal_key, 'X') || request.token.len() > 128 {
+    if request.token.len() > 128 {
         return Ok(Enrolled::Refused(Refusal::Unknown));
+    }
+    // The first request fixes the keys of its token: damaged ones must not.
+    if !is_user_public_key(&request.public_key) || !is_seal_public_key(&request.seal_key) {
+        return Ok(Enrolled::Refused(Refusal::Keys));
     }
     let mut tx = app.db.write().await?;
     let row = enrolment_request_in_tx(&mut tx, &token_hash(&request.token), &request.public_key, &request.seal_key).await?;
@@ -67,9 +72,4 @@ pub async fn token_server(app: &App, token: &str) -> Result<Result<ServerRow, Re
 /// The database fails.
 pub async fn enrol_reply(app: &App, id: &EnrolmentId) -> Result<Option<String>, AppError> {
     Ok(enrolment_reply(&app.db, id).await?)
-}
-
-/// An nkey: 56 characters of base32 that start with their kind. Dispatch checks the rest.
-fn is_key(text: &str, kind: char) -> bool {
-    text.len() == 56 && text.starts_with(kind) && text.bytes().all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte))
 }

@@ -11,7 +11,7 @@ use super::unit::Unit;
 use super::{Actor, App, AppError};
 use crate::auth::token::{token_hash, token_new};
 use crate::store::audit::AuditAction;
-use crate::store::ended_server::{ended_server_is_leaving_in_tx, server_end_in_tx};
+use crate::store::ended_server::{Told, ended_server_is_leaving_in_tx, server_end_in_tx};
 use crate::store::enrolment::enrolment_insert_in_tx;
 use crate::store::now_ms;
 use crate::store::placement::placement_lock_in_tx;
@@ -54,7 +54,7 @@ pub async fn server_add(app: &App, actor: &Actor, form: &ServerForm) -> Result<S
     if ended_server_is_leaving_in_tx(&mut unit.tx, &new.name).await? {
         return Err(AppError::invalid(
             "name",
-            "A server of this name was given up, and is still being removed from the bus. Try again in a moment.",
+            "A server of this name was there before, and is still being removed from the bus. Try again in a moment.",
         ));
     }
     let id = server_insert_in_tx(&mut unit.tx, &new).await.map_err(|error| {
@@ -182,7 +182,8 @@ pub async fn server_shut_out(app: &App, actor: &Actor, id: ServerId, form: &Conf
     unit.commit().await
 }
 
-/// Deletes a server on which no account lives. Its worker is shut out of the bus; what is on the host stays as it is.
+/// Deletes a server on which no account lives. What was asked of it is ended, and its worker is shut out of the bus; what is on the
+/// host stays as it is.
 ///
 /// # Errors
 /// [`AppError::Forbidden`] for clients; [`AppError::NotFound`]; [`AppError::Invalid`] on `confirm` unless the name was typed;
@@ -195,12 +196,20 @@ pub async fn server_delete(app: &App, actor: &Actor, id: ServerId, form: &Confir
     if form.confirm.trim() != server.name.as_str() {
         return Err(AppError::invalid("confirm", format!("Type {} to confirm.", server.name)));
     }
-    if !server_end_in_tx(&mut unit.tx, id).await? {
+    let Some(told) = server_end_in_tx(&mut unit.tx, id).await? else {
         return Err(AppError::conflict("Accounts still live on this server. Delete them first."));
-    }
+    };
     unit.audit(AuditAction::ServerDelete, server.name.as_str(), "").await?;
+    tell(&mut unit, told);
     unit.signal(Signal::ServerChanged(id));
     // Wakes dispatch, which ends the worker's access.
     unit.signal(Signal::EnrolmentRequested);
     unit.commit().await
+}
+
+/// Says of operations that they have ended with their server.
+pub(super) fn tell(unit: &mut Unit<'_>, ended: Vec<Told>) {
+    for told in ended {
+        unit.signal(Signal::OperationChanged { operation: told.operation, account: told.account, owner: told.owner });
+    }
 }

@@ -2,6 +2,7 @@
 
 use shared::ids::ServerId;
 
+use super::server::tell;
 use super::signal::Signal;
 use super::site_change::ConfirmDelete;
 use super::unit::Unit;
@@ -30,9 +31,7 @@ pub async fn server_give_up(app: &App, actor: &Actor, id: ServerId, form: &Confi
     let given_up = if users.is_empty() { "none".to_owned() } else { users.join(" ") };
     let detail = format!("its host is gone; accounts given up: {given_up}");
     unit.audit(AuditAction::ServerDelete, server.name.as_str(), &detail).await?;
-    for told in told {
-        unit.signal(Signal::OperationChanged { operation: told.operation, account: told.account, owner: told.owner });
-    }
+    tell(&mut unit, told);
     unit.signal(Signal::ServerChanged(id));
     // Wakes dispatch, which ends the worker's access and what lies on the bus for it.
     unit.signal(Signal::EnrolmentRequested);

@@ -2,18 +2,22 @@
 
 use serde::Deserialize;
 use shared::ids::{AccountId, OperationId, ServerId};
+use shared::jobs::{ResourceKey, WorkerSpec};
+use shared::names::ServerName;
 
 use super::server::server_get;
 use super::signal::Signal;
 use super::unit::Unit;
 use super::{Actor, App, AppError};
 use crate::config::Config;
+use crate::store::StoreError;
 use crate::store::audit::AuditAction;
 use crate::store::operation::OperationKind;
 use crate::store::rollout::{
-    NewRollout, RolloutState, rollout_insert_in_tx, rollout_lock_unfinished_in_tx, rollout_retry_in_tx, rollout_set_state_in_tx,
+    NewRollout, rollout_insert_in_tx, rollout_lock_unfinished_in_tx, rollout_renew_in_tx, rollout_retry_in_tx, rollout_set_state_in_tx,
 };
-use crate::store::server::{ServerRow, server_list};
+use crate::store::rollout_state::RolloutState;
+use crate::store::server::{ServerRow, server_fetch, server_list};
 use crate::store::worker_update::{WorkerUpdate, worker_update_in_tx};
 use crate::worker_package::WorkerOffer;
 
@@ -27,7 +31,7 @@ pub struct Offer<'a> {
 }
 
 impl Offer<'_> {
-    fn spec(&self, server: &ServerRow) -> shared::jobs::WorkerSpec {
+    fn spec(&self, server: &ServerRow) -> WorkerSpec {
         let panel = server.panel_url(&self.config.public_url);
         self.worker.spec(panel, self.config.trust_at(panel).fingerprint())
     }
@@ -58,6 +62,20 @@ pub async fn worker_update(app: &App, actor: &Actor, id: ServerId, offer: Option
     unit.signal(Signal::ServerChanged(id));
     unit.commit().await?;
     Ok(operation)
+}
+
+/// What an update that is tried again is to install: what the panel offers now, where that is newer than what the server has.
+///
+/// # Errors
+/// The database fails.
+pub(super) async fn worker_update_renewed(
+    app: &App,
+    resource: ResourceKey,
+    offer: Option<Offer<'_>>,
+) -> Result<Option<(ServerName, WorkerSpec)>, AppError> {
+    let (ResourceKey::Worker(id), Some(offer)) = (resource, offer) else { return Ok(None) };
+    let server = server_fetch(&app.db, id).await?.filter(|server| offer.worker.is_newer_than(&server.version));
+    Ok(server.map(|server| (server.name.clone(), offer.spec(&server))))
 }
 
 /// The form that starts a rollout, as typed.
@@ -112,20 +130,47 @@ pub async fn rollout_cancel(app: &App, actor: &Actor) -> Result<(), AppError> {
     unit.commit().await
 }
 
-/// Goes on with a rollout that a failure has stopped: what failed is tried again.
+/// Goes on with a rollout that a failure has stopped: what failed is tried again. **From here on it is to what the panel offers now**:
+/// the packages of before may not be here any more.
 ///
 /// # Errors
 /// [`AppError::Forbidden`] for clients; [`AppError::Conflict`] if none has stopped.
-pub async fn rollout_resume(app: &App, actor: &Actor) -> Result<(), AppError> {
+pub async fn rollout_resume(app: &App, actor: &Actor, offer: Option<Offer<'_>>) -> Result<(), AppError> {
     actor.require_admin()?;
+    let specs = match offer {
+        Some(offer) => rollout_specs(app, offer).await?,
+        None => Vec::new(),
+    };
     let mut unit = Unit::begin(app, actor).await?;
     let stopped = rollout_lock_unfinished_in_tx(&mut unit.tx).await?.filter(|rollout| rollout.state == RolloutState::Stopped);
     let rollout = stopped.ok_or_else(|| AppError::conflict("No rollout has stopped."))?;
     rollout_retry_in_tx(&mut unit.tx, &rollout).await?;
+    rollout_renew_in_tx(&mut unit.tx, &rollout, &specs).await?;
     rollout_set_state_in_tx(&mut unit.tx, &rollout.id, RolloutState::Running).await?;
     unit.audit(AuditAction::RolloutResume, rollout.version.as_str(), "").await?;
     wake(&mut unit, rollout.servers.into_iter().map(|server| server.server));
     unit.commit().await
+}
+
+/// A panel that was updated in the middle of a rollout: what was not begun yet is to what it offers now.
+///
+/// # Errors
+/// The database fails.
+pub async fn rollout_take_offer(app: &App, offer: Offer<'_>) -> Result<(), AppError> {
+    let specs = rollout_specs(app, offer).await?;
+    let mut tx = app.db.write().await?;
+    // Another panel of the same database may offer a newer one already.
+    if let Some(rollout) = rollout_lock_unfinished_in_tx(&mut tx).await?.filter(|rollout| rollout.version < offer.worker.version) {
+        rollout_renew_in_tx(&mut tx, &rollout, &specs).await?;
+        tracing::info!(from = %rollout.version, to = %offer.worker.version, "servers that the rollout has not begun get this panel's newer worker");
+    }
+    Ok(tx.commit().await.map_err(StoreError::from)?)
+}
+
+/// The job of every server that the offer is newer for.
+async fn rollout_specs(app: &App, offer: Offer<'_>) -> Result<Vec<(ServerId, WorkerSpec)>, AppError> {
+    let servers = server_list(&app.db).await?.into_iter().filter(|server| offer.worker.is_newer_than(&server.version));
+    Ok(servers.map(|server| (server.id, offer.spec(&server))).collect())
 }
 
 fn wake(unit: &mut Unit<'_>, servers: impl Iterator<Item = ServerId>) {

@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::asking::BusWorkers;
 use super::{AuthorityArgs, DatabaseArgs, TlsArgs};
 use crate::app::signal::{Signal, Signals};
+use crate::app::worker_update::{Offer, rollout_take_offer};
 use crate::config::Config;
+use crate::dispatch::chain;
 use crate::dispatch::keys::read_credentials;
 use crate::live;
 use crate::live::hub::Hub;
@@ -80,6 +82,7 @@ impl Serve {
         let (signals, queue) = BusSignals::new(hub.clone());
         let workers = Arc::new(BusWorkers::default());
         let state = AppState::new(db, config, Arc::new(signals))?.asking(Arc::<BusWorkers>::clone(&workers));
+        take_offer(&state).await;
         tokio::spawn(talk_to_bus(self.authority.address(&self.bus_url)?, self.bus_credentials.clone(), hub.clone(), queue, workers));
         let router = router(state, live::route::router(hub));
         serve(&self.listen, &files, router, shutdown).await
@@ -101,6 +104,14 @@ impl Serve {
             let first = self.listen.first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8443)));
             if first.ip().is_unspecified() { format!("https://localhost:{}", first.port()) } else { format!("https://{first}") }
         })
+    }
+}
+
+/// A rollout that was begun by a panel of before goes on with the package of this one. What fails here is left to its *Resume*.
+async fn take_offer(state: &AppState) {
+    let Some(worker) = state.config.worker_offer() else { return };
+    if let Err(error) = rollout_take_offer(&state.app, Offer { worker: &worker, config: &state.config }).await {
+        tracing::warn!(error = %chain(&error), "the rollout under way keeps the packages of before");
     }
 }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::bus::authority::BusAddress;
-use shared::enrolment::EnrolmentReply;
+use shared::bus::credentials::{is_seal_public_key, is_user_public_key};
+use shared::enrolment::{EnrolmentReply, Refusal};
 
 use super::{Dispatch, DispatchError, chain};
 use crate::store::ended_server::ended_server_list;
-use crate::store::enrolment::{EnrolmentRow, enrolment_answer_in_tx, enrolment_list_pending};
+use crate::store::enrolment::{EnrolmentRow, enrolment_answer_in_tx, enrolment_list_pending, enrolment_refuse_in_tx};
 use crate::store::panel::panel_keep_bus_url;
-use crate::store::server::{server_fetch, server_list};
+use crate::store::server::{ServerRow, server_fetch, server_list};
 use crate::store::shut_out::{server_list_shut_out, server_mark_shut_out};
 use crate::store::{StoreError, now_ms, to_json};
 
@@ -28,7 +29,7 @@ pub(crate) async fn run(dispatch: Arc<Dispatch>) {
     loop {
         tokio::time::sleep(PAUSE).await;
         if let Err(error) = answer_all(&dispatch).await {
-            tracing::warn!(error = %chain(&error), "an enrolment could not be answered; it is tried again");
+            tracing::warn!(error = %chain(&error), "enrolments could not be looked for; it is tried again");
         }
     }
 }
@@ -41,25 +42,41 @@ async fn ensure_servers(dispatch: &Dispatch) -> Result<(), DispatchError> {
     Ok(())
 }
 
+/// Who is to be cut off comes first. **One entry that fails holds up no other**: it is said, and tried again.
 async fn answer_all(dispatch: &Dispatch) -> Result<(), DispatchError> {
-    for ended in ended_server_list(&dispatch.db).await?.iter().filter(|ended| !ended.closed) {
-        dispatch.end_server(ended).await?;
-    }
     for server in &server_list_shut_out(&dispatch.db).await? {
-        dispatch.workers.forget().await;
-        dispatch.ensure_server(server).await?;
-        server_mark_shut_out(&dispatch.db, server).await?;
-        tracing::info!(server.name = %server.name, "a worker is shut out of the bus");
+        if let Err(error) = shut_out(dispatch, server).await {
+            tracing::warn!(server.name = %server.name, error = %chain(&error), "a worker could not be shut out yet; it is tried again");
+        }
+    }
+    for ended in ended_server_list(&dispatch.db).await?.iter().filter(|ended| !ended.closed) {
+        if let Err(error) = dispatch.end_server(ended).await {
+            tracing::warn!(server.name = %ended.name, error = %chain(&error), "a deleted server could not be shut out yet; it is tried again");
+        }
     }
     for pending in enrolment_list_pending(&dispatch.db).await? {
-        answer(dispatch, &pending).await?;
+        if let Err(error) = answer(dispatch, &pending).await {
+            tracing::warn!(enrolment.id = %pending.id, error = %chain(&error), "an enrolment could not be answered; it is tried again");
+        }
     }
+    Ok(())
+}
+
+async fn shut_out(dispatch: &Dispatch, server: &ServerRow) -> Result<(), DispatchError> {
+    dispatch.workers.forget().await;
+    dispatch.ensure_server(server).await?;
+    server_mark_shut_out(&dispatch.db, server).await?;
+    tracing::info!(server.name = %server.name, "a worker is shut out of the bus");
     Ok(())
 }
 
 async fn answer(dispatch: &Dispatch, pending: &EnrolmentRow) -> Result<(), DispatchError> {
     let Some(server) = server_fetch(&dispatch.db, pending.server).await? else { return Ok(()) };
     let Some(public_key) = pending.public_key.as_deref() else { return Ok(()) };
+    // Whoever recorded it, nobody is let in by a key that is none, nor takes the place of a worker with one.
+    if !is_user_public_key(public_key) || !pending.seal_key.as_deref().is_some_and(is_seal_public_key) {
+        return refuse(dispatch, pending, &server).await;
+    }
     dispatch.ensure_server(&server).await?;
     let reply = EnrolmentReply {
         server: server.name.clone(),
@@ -82,5 +99,13 @@ async fn answer(dispatch: &Dispatch, pending: &EnrolmentRow) -> Result<(), Dispa
     // The key it had before, if any, is revoked now: the bus cuts that connection. Should this fail, the sweep does it.
     dispatch.ensure_server(&server).await?;
     tracing::info!(server.name = %server.name, "a worker has joined");
+    Ok(())
+}
+
+async fn refuse(dispatch: &Dispatch, pending: &EnrolmentRow, server: &ServerRow) -> Result<(), DispatchError> {
+    let mut tx = dispatch.db.write().await?;
+    enrolment_refuse_in_tx(&mut tx, pending, &to_json("enrolments.reply", &Refusal::Keys)?).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    tracing::warn!(server.name = %server.name, "a worker wanted to join with damaged keys, and was refused");
     Ok(())
 }

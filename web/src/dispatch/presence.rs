@@ -4,7 +4,7 @@
 //! that is still on its way. It counts when the bus says that the worker has connected again.
 //! **A silent cut shows after three heartbeats and a half.**
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ const SILENCE_MS: i64 = 35_000;
 
 /// A heartbeat that comes within so long after its connection has closed was sent before.
 const LATE: Duration = Duration::from_secs(2);
+/// A worker with good credentials is refused for less than this, when the bus has lost its store.
+const MOMENT: Duration = Duration::from_mins(1);
 
 /// What was heard of servers and is not written yet.
 #[derive(Debug, Default)]
@@ -35,6 +37,8 @@ pub(crate) struct Heard {
     /// The connection that each was heard to begin.
     connected: HashMap<ServerId, String>,
     gone: HashMap<ServerId, Gone>,
+    /// Since when its credentials are refused without a connection of it in between.
+    refused: HashMap<ServerId, Instant>,
 }
 
 /// A server whose connection has closed.
@@ -60,9 +64,15 @@ impl Heard {
 
     fn came(&mut self, server: ServerId, connection: String) {
         self.connected.insert(server, connection);
+        self.refused.remove(&server);
         if let Some(held) = self.gone.remove(&server).and_then(|gone| gone.held) {
             self.pending.entry(server).or_insert(held);
         }
+    }
+
+    /// Whether somebody with the credentials of a server has been refused for so long that it is not the server's own worker.
+    fn refused_for_long(&mut self, server: ServerId, now: Instant) -> bool {
+        now.duration_since(*self.refused.entry(server).or_insert(now)) >= MOMENT
     }
 
     /// Whether the server is away now. False if another connection of it has begun since.
@@ -169,11 +179,13 @@ pub(crate) async fn listen_for_refusals(dispatch: Arc<Dispatch>) {
 
 async fn tell(dispatch: &Dispatch, refused: &RefusedConnection) -> Result<(), StoreError> {
     let known = match &refused.public_key {
-        Some(key) => dispatch.workers.find_by_key(&dispatch.db, key).await?.is_some(),
-        None => false,
+        Some(key) => dispatch.workers.find_by_key(&dispatch.db, key).await?,
+        None => None,
     };
-    // A worker with good credentials is refused for a moment when the bus has lost its store.
-    if refused.kind == SecurityKind::RefusedCredentials && known {
+    if refused.kind == SecurityKind::RefusedCredentials
+        && let Some(server) = known
+        && !dispatch.heard.lock().await.refused_for_long(server, Instant::now())
+    {
         return Ok(());
     }
     // A stranger may call itself what it likes; only a server's own name is told apart.
@@ -191,7 +203,7 @@ async fn mark_offline(dispatch: &Dispatch, server: ServerId, now: i64) {
     match server_mark_offline(&dispatch.db, server, now).await {
         Ok(true) => {
             tracing::warn!(server.id = %server, "a server went offline");
-            dispatch.hint(&hint_of(server)).await;
+            dispatch.hint(&Hint { presence: true, ..hint_of(server) }).await;
         }
         Ok(false) => {}
         Err(error) => tracing::warn!(error = %chain(&error), "a server's absence was not kept"),
@@ -256,12 +268,15 @@ async fn drop_one(dispatch: &Dispatch, (_, heartbeat): &(ServerId, Heartbeat), e
 
 async fn keep(dispatch: &Dispatch, beats: &[(ServerId, Heartbeat)], sampled: &mut Sampled, now: i64) -> Result<(), StoreError> {
     let minute = minute_of(now);
-    let mut seen = Vec::with_capacity(beats.len());
+    let (mut seen, mut back) = (Vec::with_capacity(beats.len()), BTreeSet::new());
     let mut tx = dispatch.db.write().await?;
     for (server, heartbeat) in beats {
         match server_heartbeat_in_tx(&mut tx, *server, heartbeat, now).await? {
             HeardOf::Nobody => continue,
-            HeardOf::Back => tracing::info!(server.name = %heartbeat.server, "a server is online"),
+            HeardOf::Back => {
+                tracing::info!(server.name = %heartbeat.server, "a server is online");
+                back.insert(*server);
+            }
             HeardOf::Online => {}
         }
         if sampled.get(server) != Some(&minute) {
@@ -272,13 +287,13 @@ async fn keep(dispatch: &Dispatch, beats: &[(ServerId, Heartbeat)], sampled: &mu
     tx.commit().await?;
     for server in seen {
         sampled.insert(server, minute);
-        dispatch.hint(&hint_of(server)).await;
+        dispatch.hint(&Hint { presence: back.contains(&server), ..hint_of(server) }).await;
     }
     Ok(())
 }
 
-const fn hint_of(server: ServerId) -> Hint {
-    Hint { resource: None, account: None, operation: None, server: Some(server), user: None, audit: false, security: false }
+fn hint_of(server: ServerId) -> Hint {
+    Hint { server: Some(server), ..Hint::default() }
 }
 
 #[cfg(test)]
@@ -288,7 +303,7 @@ mod tests {
     use shared::events::{Heartbeat, HostFacts};
     use shared::ids::ServerId;
 
-    use super::{Heard, LATE, PAUSE, SILENCE_MS};
+    use super::{Heard, LATE, MOMENT, PAUSE, SILENCE_MS};
 
     fn beat(number: u32) -> Heartbeat {
         Heartbeat {
@@ -339,6 +354,17 @@ mod tests {
         assert!(!heard.left(server, "two", start));
         assert_eq!(pending(&heard, server), Some(2));
         assert!(heard.left(server, "three", start));
+    }
+
+    /// Somebody who had a worker's credentials without its key could try for ever, and nobody was told.
+    #[test]
+    fn credentials_that_stay_refused_are_not_those_of_a_worker_whose_bus_has_lost_its_store() {
+        let (mut heard, server, start) = (Heard::default(), ServerId::new(), Instant::now());
+        assert!(!heard.refused_for_long(server, start));
+        assert!(!heard.refused_for_long(server, start + MOMENT / 2));
+        assert!(heard.refused_for_long(server, start + MOMENT));
+        heard.came(server, "one".to_owned());
+        assert!(!heard.refused_for_long(server, start + 2 * MOMENT), "it was let in meanwhile");
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use shared::bus::panel::Hint;
 use shared::ids::ServerId;
+use shared::role::Role;
 
 use super::{Dispatch, DispatchError, chain};
 use crate::store::rollout::{
-    AWAY_MS, Rollout, RolloutState, RolloutStep, rollout_begin_in_tx, rollout_is_running, rollout_lock_unfinished_in_tx,
-    rollout_set_state_in_tx,
+    AWAY_MS, Rollout, RolloutStep, rollout_begin_in_tx, rollout_is_running, rollout_lock_unfinished_in_tx, rollout_set_state_in_tx,
 };
+use crate::store::rollout_state::RolloutState;
 use crate::store::worker_update::{WorkerUpdate, worker_update_in_tx};
 use crate::store::{StoreError, now_ms};
 
@@ -34,9 +35,9 @@ pub enum Move {
     Wait,
     /// These servers' turn has come, by their places.
     Begin(Vec<usize>),
-    /// One has failed, or is away for too long.
+    /// One has failed, is not well any more, or is away for too long.
     Stop,
-    /// All are done.
+    /// All are done, but for those that are passed over.
     Finish,
 }
 
@@ -44,10 +45,10 @@ pub enum Move {
 #[must_use]
 pub fn next_move(steps: &[RolloutStep], at_once: usize) -> Move {
     let many = |wanted: RolloutStep| steps.iter().filter(|step| **step == wanted).count();
-    if many(RolloutStep::Failed) > 0 {
+    if many(RolloutStep::Failed) + many(RolloutStep::Ailing) > 0 {
         return Move::Stop;
     }
-    if many(RolloutStep::Done) == steps.len() {
+    if many(RolloutStep::Done) + many(RolloutStep::LeftOut) == steps.len() {
         return Move::Finish;
     }
     // Until one is well, one is enough to try.
@@ -67,11 +68,8 @@ async fn go_on(dispatch: &Dispatch) -> Result<(), DispatchError> {
     let Some(rollout) = rollout_lock_unfinished_in_tx(&mut tx).await?.filter(|rollout| rollout.state == RolloutState::Running) else {
         return Ok(());
     };
-    let steps: Vec<RolloutStep> = rollout.servers.iter().map(|server| server.step()).collect();
     let mut moved: Vec<ServerId> = Vec::new();
-    let lost = rollout.lost(now_ms(), AWAY_MS);
-    let next = if lost.is_some() { Move::Stop } else { next_move(&steps, usize::try_from(rollout.at_once).unwrap_or(1)) };
-    match next {
+    match turn(&rollout, now_ms()) {
         Move::Wait => return Ok(()),
         Move::Begin(places) => {
             for place in places {
@@ -80,17 +78,13 @@ async fn go_on(dispatch: &Dispatch) -> Result<(), DispatchError> {
         }
         Move::Stop => {
             rollout_set_state_in_tx(&mut tx, &rollout.id, RolloutState::Stopped).await?;
-            match lost {
-                Some((server, _)) => {
-                    tracing::error!(version = %rollout.version, server.name = %server.name, "a server has been away since its update began; the rollout has stopped");
-                }
-                None => tracing::error!(version = %rollout.version, "a server could not be updated; the rollout has stopped"),
-            }
+            tell_stop(&rollout);
             moved.extend(rollout.servers.first().map(|server| server.server));
         }
         Move::Finish => {
             rollout_set_state_in_tx(&mut tx, &rollout.id, RolloutState::Done).await?;
-            tracing::info!(version = %rollout.version, "every server of the rollout is updated");
+            let left_out = rollout.servers.iter().filter(|server| rollout.step(server) == RolloutStep::LeftOut).count();
+            tracing::info!(version = %rollout.version, left_out, "every server of the rollout is updated, but for those that were left out");
             moved.extend(rollout.servers.first().map(|server| server.server));
         }
     }
@@ -100,6 +94,29 @@ async fn go_on(dispatch: &Dispatch) -> Result<(), DispatchError> {
         dispatch.hint(&Hint { server: Some(server), ..Hint::default() }).await;
     }
     Ok(())
+}
+
+/// What is to be done now.
+fn turn(rollout: &Rollout, now_ms: i64) -> Move {
+    if rollout.lost(now_ms, AWAY_MS).is_some() {
+        return Move::Stop;
+    }
+    let steps: Vec<RolloutStep> = rollout.servers.iter().map(|server| rollout.step(server)).collect();
+    let next = next_move(&steps, rollout.room());
+    if next == Move::Finish && rollout.may_return(now_ms, AWAY_MS) { Move::Wait } else { next }
+}
+
+fn tell_stop(rollout: &Rollout) {
+    let version = &rollout.version;
+    if let Some(server) = rollout.ailing() {
+        let roles: Vec<&str> = server.lost_roles().into_iter().map(Role::as_str).collect();
+        let roles = roles.join(", ");
+        tracing::error!(%version, server.name = %server.name, roles, "roles of a server stopped working after its update; the rollout has stopped");
+    } else if let Some((server, _)) = rollout.lost(now_ms(), AWAY_MS) {
+        tracing::error!(%version, server.name = %server.name, "a server is away and its update is not over; the rollout has stopped");
+    } else {
+        tracing::error!(%version, "a server could not be updated; the rollout has stopped");
+    }
 }
 
 /// Queues a server's update. `None` if one is under way that somebody has asked for by itself: that one is waited for.
@@ -113,14 +130,14 @@ async fn begin(tx: &mut crate::store::Tx, rollout: &Rollout, place: usize) -> Re
         asked_by_name: &rollout.asked_by_name,
     };
     let Some(operation) = worker_update_in_tx(tx, &update).await? else { return Ok(None) };
-    rollout_begin_in_tx(tx, &rollout.id, server.server, operation).await?;
+    rollout_begin_in_tx(tx, &rollout.id, server, operation).await?;
     Ok(Some(server.server))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Move, next_move};
-    use crate::store::rollout::RolloutStep::{Done, Failed, UnderWay, Waiting};
+    use crate::store::rollout::RolloutStep::{Ailing, Done, Failed, LeftOut, UnderWay, Waiting};
 
     #[test]
     fn the_first_server_goes_alone_and_then_a_few_at_a_time() {
@@ -134,9 +151,23 @@ mod tests {
 
     #[test]
     fn after_a_failure_none_is_begun_whoever_else_is_under_way() {
-        for steps in [vec![Failed, Waiting], vec![Done, UnderWay, Failed, Waiting], vec![Done, Failed]] {
+        for steps in [
+            vec![Failed, Waiting],
+            vec![Done, UnderWay, Failed, Waiting],
+            vec![Done, Failed],
+            vec![Ailing, Waiting],
+            vec![Done, LeftOut, Ailing],
+        ] {
             assert_eq!(next_move(&steps, 5), Move::Stop, "{steps:?}");
         }
+    }
+
+    #[test]
+    fn servers_that_are_passed_over_hold_up_no_other_and_not_the_end() {
+        assert_eq!(next_move(&[LeftOut, Waiting, Waiting], 5), Move::Begin(vec![1]));
+        assert_eq!(next_move(&[LeftOut, Done, Waiting, LeftOut, Waiting], 5), Move::Begin(vec![2, 4]));
+        assert_eq!(next_move(&[LeftOut, UnderWay], 5), Move::Wait);
+        assert_eq!(next_move(&[Done, LeftOut], 5), Move::Finish);
     }
 
     #[test]

@@ -13,13 +13,25 @@ use tokio::sync::{broadcast, watch};
 use super::diff::Rendered;
 use super::view::ViewKey;
 
-/// Reads and renders a page with a viewer's rights. `None` if it is not there for this viewer any more.
-pub type Renderer = Arc<dyn Fn(ViewKey) -> Pin<Box<dyn Future<Output = Option<Rendered>> + Send>> + Send + Sync>;
+/// What reading a page comes to.
+pub enum Reading {
+    /// The page as it is.
+    Page(Rendered),
+    /// It is not there for this viewer any more.
+    Gone,
+    /// It could not be read this time, and may be the next.
+    Failed,
+}
+
+/// Reads and renders a page with a viewer's rights.
+pub type Renderer = Arc<dyn Fn(ViewKey) -> Pin<Box<dyn Future<Output = Reading> + Send>> + Send + Sync>;
 
 /// Hints held for a task that is busy rendering. If there are more, the task renders anyway: that covers them all.
 const BACKLOG: usize = 256;
 /// Every page is read again this often without any hint: a lost hint is made up for.
 const SLOW_READ: Duration = Duration::from_secs(30);
+/// A page that could not be read is tried again after this long. A database that is away is asked by every watched page.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 /// Where the newest rendering of a page is put.
 type Rendering = watch::Sender<Option<Arc<Rendered>>>;
@@ -84,9 +96,19 @@ impl Hub {
 
 async fn keep_rendered(key: ViewKey, render: Renderer, sender: Arc<Rendering>, mut hints: broadcast::Receiver<Hint>) {
     loop {
-        let Some(rendered) = render(key.clone()).await else {
-            sender.send_replace(None);
-            return;
+        let rendered = match render(key.clone()).await {
+            Reading::Page(rendered) => rendered,
+            Reading::Gone => {
+                sender.send_replace(None);
+                return;
+            }
+            // What is shown stays.
+            Reading::Failed => {
+                tokio::select! {
+                    () = sender.closed() => return,
+                    () = tokio::time::sleep(TRY_AGAIN) => continue,
+                }
+            }
         };
         // Most heartbeats change nothing that is shown, and wake nobody.
         sender.send_if_modified(|current| {
@@ -121,5 +143,41 @@ async fn wait_for_news(key: &ViewKey, hints: &mut broadcast::Receiver<Hint>) {
             Err(broadcast::error::TryRecvError::Lagged(_)) => return,
             Err(broadcast::error::TryRecvError::Closed) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::{Hub, Reading, Renderer};
+    use crate::live::diff::Rendered;
+    use crate::live::view::{LiveView, Scope, ViewKey};
+
+    /// A renderer with these readings in order, the last one for ever.
+    fn readings(of: &'static [fn() -> Reading]) -> Renderer {
+        let count = Arc::new(AtomicUsize::new(0));
+        Arc::new(move |_| {
+            let at = count.fetch_add(1, Ordering::Relaxed).min(of.len() - 1);
+            Box::pin(async move { of[at]() })
+        })
+    }
+
+    fn page() -> Reading {
+        Reading::Page(Rendered::default())
+    }
+
+    /// Pages were told that they are gone when the database had been away for some seconds.
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_cannot_be_read_for_a_while_stays_and_one_that_is_gone_ends() {
+        let key = ViewKey { view: LiveView::Home, scope: Scope::Admin };
+        let mut watched =
+            Hub::default().watch(&key, &readings(&[|| Reading::Failed, || Reading::Failed, page, || Reading::Failed, || Reading::Gone]));
+        watched.changed().await.unwrap();
+        assert!(watched.borrow_and_update().is_some());
+        watched.changed().await.unwrap();
+        assert!(watched.borrow_and_update().is_none(), "and not before it is gone");
+        assert!(watched.changed().await.is_err(), "nobody renders it any more");
     }
 }

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get as on_get;
 use serde::Deserialize;
 
-use super::hub::{Hub, Renderer};
+use super::hub::{Hub, Reading, Renderer};
 use super::stream::stream;
 use super::view::{LiveView, ViewKey};
 use crate::app::session::session_stands;
@@ -62,10 +62,14 @@ fn renderer(state: &AppState, actor: Actor) -> Renderer {
         let (state, actor) = (state.clone(), actor.clone());
         Box::pin(async move {
             match live_page(&state, &actor, &key.view).await {
-                Ok(page) => Some(page.into()),
+                Ok(page) => Reading::Page(page.into()),
+                Err(error) if error.may_pass() => {
+                    tracing::warn!(view = ?key.view, error = ?error, "a live page could not be read; it is tried again");
+                    Reading::Failed
+                }
                 Err(error) => {
                     tracing::debug!(view = ?key.view, error = ?error, "a live page is not there any more");
-                    None
+                    Reading::Gone
                 }
             }
         })

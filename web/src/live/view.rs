@@ -89,7 +89,7 @@ impl ViewKey {
         match self.scope {
             Scope::Admin => self.view.shows(hint),
             // Every server's heartbeat moves an admin's home, and no client's.
-            Scope::Client(_) => self.view.shows(hint) && (is_provisioning(hint) || hint.user.is_some() || hint.audit),
+            Scope::Client(_) => self.view.shows(hint) && (is_provisioning(hint) || hint.presence || hint.user.is_some() || hint.audit),
         }
     }
 }
@@ -140,12 +140,12 @@ impl LiveView {
             Self::Servers(_) | Self::Rollout | Self::Drift(_) => hint.server.is_some() || provisioning,
             Self::Audit(_) => hint.audit,
             Self::Security(_) => hint.security,
-            Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning,
+            Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning || hint.presence,
             Self::Clients(_) => provisioning || hint.user.is_some(),
             // A site's page shows its account's state too.
-            Self::Site(id) => provisioning && (hint.resource == Some(ResourceKey::Site(*id)) || !is_site(hint)),
-            Self::Account(id) => hint.account == Some(*id),
-            Self::Operation(id) => hint.operation == Some(*id),
+            Self::Site(id) => hint.presence || provisioning && (hint.resource == Some(ResourceKey::Site(*id)) || !is_site(hint)),
+            Self::Account(id) => hint.presence || hint.account == Some(*id),
+            Self::Operation(id) => hint.presence || hint.operation == Some(*id),
             Self::Server(id, _) | Self::Queue(id, _) => hint.server == Some(*id),
         }
     }
@@ -208,6 +208,19 @@ mod tests {
         for fleet in ["/", "/servers", "/drift", "/servers/updates"] {
             let view = ViewKey { view: LiveView::at(fleet).unwrap(), scope: Scope::Admin };
             assert!(view.shows(&beat) && view.pause() >= std::time::Duration::from_millis(500), "{fleet}");
+        }
+    }
+
+    /// A page said nothing of it for up to half a minute.
+    #[test]
+    fn a_server_that_goes_or_comes_shows_wherever_something_may_wait_for_it() {
+        let gone = Hint { server: Some(ServerId::new()), presence: true, ..Hint::default() };
+        let (site, account) = (SiteId::new(), AccountId::new());
+        for view in ["/", "/sites", "/accounts", "/operations", &paths::site(site), &paths::account(account)] {
+            for scope in [Scope::Admin, Scope::Client(UserId::new())] {
+                let key = ViewKey { view: LiveView::at(view).unwrap(), scope };
+                assert!(key.shows(&gone), "{view}");
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use super::model::operation_record::operation_record;
 use super::model::{ListQuery, live_url};
 use super::{Access, Route, at_page, get, post, shown};
 use crate::app::operation::{operation_retry, operation_retry_preview};
+use crate::app::worker_update::Offer;
 use crate::error::PageError;
 use crate::extract::{Path, Query, SignedIn};
 use crate::paths;
@@ -61,13 +62,17 @@ async fn retry_ask(State(state): State<AppState>, signed_in: SignedIn, Path(id):
 
 /// The question again, with what it would change; nothing is recorded.
 async fn retry_preview(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<OperationId>) -> Result<Response, PageError> {
-    let preview = operation_retry_preview(&state.app, &signed_in.actor, id).await?;
+    let worker = state.config.worker_offer();
+    let offer = worker.as_ref().map(|worker| Offer { worker, config: &state.config });
+    let preview = operation_retry_preview(&state.app, &signed_in.actor, id, offer).await?;
     let mut model = operation_retry_model(&state, &signed_in.actor, id).await?;
     model.preview = Some(preview_model(&signed_in.actor, preview));
     Ok(view::retry_page(&at_page(signed_in, paths::operation_retry(id)), &model).into_response())
 }
 
 async fn retry(State(state): State<AppState>, signed_in: SignedIn, Path(id): Path<OperationId>) -> Result<Response, PageError> {
-    operation_retry(&state.app, &signed_in.actor, id).await?;
+    let worker = state.config.worker_offer();
+    let offer = worker.as_ref().map(|worker| Offer { worker, config: &state.config });
+    operation_retry(&state.app, &signed_in.actor, id, offer).await?;
     Ok(Redirect::to(&paths::operation(id)).into_response())
 }

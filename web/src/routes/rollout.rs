@@ -55,6 +55,8 @@ async fn cancel(State(state): State<AppState>, signed_in: SignedIn) -> Result<Re
 }
 
 async fn resume(State(state): State<AppState>, signed_in: SignedIn) -> Result<Response, PageError> {
-    rollout_resume(&state.app, &signed_in.actor).await?;
+    let offered = state.config.worker_offer();
+    let offer = offered.as_ref().map(|worker| Offer { worker, config: &state.config });
+    rollout_resume(&state.app, &signed_in.actor, offer).await?;
     Ok(go(paths::ROLLOUT, Flash::RolloutResumed))
 }

@@ -155,14 +155,7 @@ pub async fn enrolment_list_pending(db: &Db) -> Result<Vec<EnrolmentRow>, StoreE
 /// # Errors
 /// The database fails.
 pub async fn enrolment_answer_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow, reply: &str) -> Result<bool, StoreError> {
-    let done =
-        sqlx::query("UPDATE enrolments SET reply = $1 WHERE id = $2 AND reply IS NULL AND requested_ms IS NOT NULL AND expires_ms > $3")
-            .bind(reply)
-            .bind(enrolment.id.as_str())
-            .bind(now_ms())
-            .execute(&mut **tx)
-            .await?;
-    if done.rows_affected() == 0 {
+    if !enrolment_refuse_in_tx(tx, enrolment, reply).await? {
         return Ok(false);
     }
     // The key it had before another worker joined as it is worth nothing from now on.
@@ -174,6 +167,21 @@ pub async fn enrolment_answer_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow, reply
         .execute(&mut **tx)
         .await?;
     Ok(true)
+}
+
+/// Answers a request and changes nothing of its server. False if it was answered before, or its token has been taken back.
+///
+/// # Errors
+/// The database fails.
+pub async fn enrolment_refuse_in_tx(tx: &mut Tx, enrolment: &EnrolmentRow, reply: &str) -> Result<bool, StoreError> {
+    let done =
+        sqlx::query("UPDATE enrolments SET reply = $1 WHERE id = $2 AND reply IS NULL AND requested_ms IS NOT NULL AND expires_ms > $3")
+            .bind(reply)
+            .bind(enrolment.id.as_str())
+            .bind(now_ms())
+            .execute(&mut **tx)
+            .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// The answer to a request, once there is one.

@@ -35,6 +35,7 @@ pub mod queue;
 pub mod resource;
 pub mod revocation;
 pub mod rollout;
+pub mod rollout_state;
 pub mod security_event;
 pub mod server;
 pub mod server_sample;

@@ -1,73 +1,20 @@
 //! Rollouts: updates of several servers' workers, one rollout at a time.
 
-use std::fmt;
-use std::str::FromStr;
+use std::collections::BTreeSet;
 
+use shared::events::Heartbeat;
 use shared::ids::{OperationId, ServerId, UserId};
 use shared::jobs::WorkerSpec;
 use shared::names::{PackageVersion, ServerName};
 use shared::operation::OperationState;
+use shared::role::Role;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::ids::RolloutId;
+use super::rollout_state::RolloutState;
+use super::server::ailing;
 use super::{Db, StoreError, Tx, now_ms, parse, parse_json, to_json};
-
-/// Where a rollout stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RolloutState {
-    /// It goes on by itself.
-    Running,
-    /// A server failed, or went away for long: no other is begun until a person says so.
-    Stopped,
-    /// A person ended it.
-    Cancelled,
-    /// Every server is updated.
-    Done,
-}
-
-impl RolloutState {
-    const ALL: [Self; 4] = [Self::Running, Self::Stopped, Self::Cancelled, Self::Done];
-
-    /// The stored spelling.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Stopped => "stopped",
-            Self::Cancelled => "cancelled",
-            Self::Done => "done",
-        }
-    }
-
-    /// Whether it may go on.
-    #[must_use]
-    pub const fn is_unfinished(self) -> bool {
-        match self {
-            Self::Running | Self::Stopped => true,
-            Self::Cancelled | Self::Done => false,
-        }
-    }
-}
-
-impl fmt::Display for RolloutState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The stored text is no state of a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a state of a rollout")]
-pub struct UnknownRolloutState;
-
-impl FromStr for RolloutState {
-    type Err = UnknownRolloutState;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(UnknownRolloutState)
-    }
-}
 
 /// A rollout to be started.
 #[derive(Debug, Clone, Copy)]
@@ -116,10 +63,31 @@ pub struct RolloutServer {
     pub reported: String,
     /// The job it gets.
     pub spec: WorkerSpec,
-    /// The operation that was begun for it, and where that stands.
-    pub operation: Option<(OperationId, OperationState)>,
+    /// The operation that was begun for it.
+    pub begun: Option<Begun>,
     /// Since when it does not answer, if so.
     pub offline_since_ms: Option<i64>,
+    /// Since when an admin has nothing new sent to it, if so.
+    pub paused_since_ms: Option<i64>,
+    /// Its roles whose daemons do not run, by its newest heartbeat.
+    ailing: Vec<Role>,
+    /// When it was last heard of.
+    last_seen_ms: i64,
+}
+
+/// The operation that was begun for a server.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// Its id.
+    pub id: OperationId,
+    /// Where it stands.
+    pub state: OperationState,
+    /// When it was begun.
+    began_ms: i64,
+    /// When it ended, if it has.
+    ended_ms: Option<i64>,
+    /// The server's roles whose daemons did not run even then; `None` if that was not kept.
+    ailing: Option<Vec<Role>>,
 }
 
 /// How a server of a rollout stands.
@@ -127,40 +95,104 @@ pub struct RolloutServer {
 pub enum RolloutStep {
     /// Not begun.
     Waiting,
+    /// Not begun, and passed over: it is offline or paused. Once it is neither, its turn may come.
+    LeftOut,
     /// Begun.
     UnderWay,
     /// It has the version, however it came by it.
     Done,
+    /// It has the version, and a role that worked when it was begun does not work any more.
+    Ailing,
     /// It does not have it.
     Failed,
 }
 
 impl Rollout {
-    /// The server that was begun and has been away the longest, if one has for so long: it holds up the others.
+    /// How one of its servers stands.
+    #[must_use]
+    pub fn step(&self, server: &RolloutServer) -> RolloutStep {
+        let step = server.step();
+        match self.state {
+            RolloutState::Running | RolloutState::Stopped => step,
+            // It is over: what has become of its servers since then is no part of it.
+            RolloutState::Cancelled | RolloutState::Done if server.has_succeeded() => RolloutStep::Done,
+            RolloutState::Cancelled | RolloutState::Done if step == RolloutStep::Ailing => RolloutStep::Done,
+            RolloutState::Cancelled if step == RolloutStep::LeftOut => RolloutStep::Waiting,
+            RolloutState::Done if step == RolloutStep::Waiting => RolloutStep::LeftOut,
+            RolloutState::Cancelled | RolloutState::Done => step,
+        }
+    }
+
+    /// The server that was begun and has been away the longest since then, if one has for so long, and since when it is away: it holds
+    /// up the others.
     #[must_use]
     pub fn lost(&self, now_ms: i64, away_ms: i64) -> Option<(&RolloutServer, i64)> {
-        let begun = self.servers.iter().filter(|server| server.step() == RolloutStep::UnderWay);
-        let away = begun.filter_map(|server| server.offline_since_ms.map(|since| (server, since)));
-        away.filter(|(_, since)| now_ms - since >= away_ms).min_by_key(|(_, since)| *since)
+        let away = self.servers.iter().filter_map(|server| {
+            // It may have gone before it was begun: an update is not late while nobody has wanted it yet.
+            let (begun, since) = (server.begun.as_ref()?, server.offline_since_ms?);
+            let late = self.step(server) == RolloutStep::UnderWay && now_ms - since.max(begun.began_ms) >= away_ms;
+            late.then_some((server, since))
+        });
+        away.min_by_key(|(_, since)| *since)
+    }
+
+    /// How many servers may be under way: one until one is well with the version that the next ones get.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let is_proof = |server: &RolloutServer| self.step(server) == RolloutStep::Done && server.spec.version == self.version;
+        if self.servers.iter().any(is_proof) { usize::try_from(self.at_once).unwrap_or(1) } else { 1 }
+    }
+
+    /// The first server that has the version, but not its health any more.
+    #[must_use]
+    pub fn ailing(&self) -> Option<&RolloutServer> {
+        self.servers.iter().find(|server| self.step(server) == RolloutStep::Ailing)
+    }
+
+    /// Whether a server that was passed over has been away for less than so long, as after a failure of the bus.
+    #[must_use]
+    pub fn may_return(&self, now_ms: i64, away_ms: i64) -> bool {
+        let left_out = self.servers.iter().filter(|server| self.step(server) == RolloutStep::LeftOut && server.paused_since_ms.is_none());
+        left_out.filter_map(|server| server.offline_since_ms).any(|since| now_ms - since < away_ms)
     }
 }
 
 /// A worker is away for seconds while it updates itself. One that is not back after so long is waited for no longer.
 pub const AWAY_MS: i64 = 10 * 60 * 1000;
+/// A worker that has updated itself says so with its first heartbeat. Six more that say otherwise are believed.
+const SAYS_SO_MS: i64 = 60 * 1000;
 
 impl RolloutServer {
-    /// How it stands.
+    /// Its roles that worked when its update was begun and do not work by its newest heartbeat.
     #[must_use]
-    pub fn step(&self) -> RolloutStep {
+    pub fn lost_roles(&self) -> Vec<Role> {
+        let Some(before) = self.begun.as_ref().and_then(|begun| begun.ailing.as_ref()) else { return Vec::new() };
+        self.ailing.iter().copied().filter(|role| !before.contains(role)).collect()
+    }
+
+    fn has_succeeded(&self) -> bool {
+        self.begun.as_ref().is_some_and(|begun| begun.state == OperationState::Succeeded)
+    }
+
+    fn step(&self) -> RolloutStep {
         let has_it = self.reported.parse::<PackageVersion>().is_ok_and(|reported| reported >= self.spec.version);
-        match self.operation {
-            Some((_, OperationState::Waiting | OperationState::Working)) => RolloutStep::UnderWay,
-            Some((_, OperationState::Succeeded)) => RolloutStep::Done,
-            None | Some((_, OperationState::Failed | OperationState::Superseded | OperationState::Cancelled)) if has_it => {
-                RolloutStep::Done
+        let Some(begun) = &self.begun else {
+            return match (has_it, self.offline_since_ms.or(self.paused_since_ms)) {
+                (true, _) => RolloutStep::Done,
+                (false, Some(_)) => RolloutStep::LeftOut,
+                (false, None) => RolloutStep::Waiting,
+            };
+        };
+        match begun.state {
+            OperationState::Waiting | OperationState::Working => RolloutStep::UnderWay,
+            OperationState::Succeeded | OperationState::Failed | OperationState::Superseded | OperationState::Cancelled if has_it => {
+                if self.lost_roles().is_empty() { RolloutStep::Done } else { RolloutStep::Ailing }
             }
-            None => RolloutStep::Waiting,
-            Some((_, OperationState::Failed | OperationState::Superseded | OperationState::Cancelled)) => RolloutStep::Failed,
+            // Its first heartbeat is still to come, unless it has been taken back by hand since.
+            OperationState::Succeeded if begun.ended_ms.is_none_or(|ended| self.last_seen_ms - ended < SAYS_SO_MS) => RolloutStep::UnderWay,
+            OperationState::Succeeded | OperationState::Failed | OperationState::Superseded | OperationState::Cancelled => {
+                RolloutStep::Failed
+            }
         }
     }
 }
@@ -173,7 +205,8 @@ macro_rules! rollout_columns {
 
 macro_rules! rollout_server_columns {
     () => {
-        "SELECT r.server_id, r.spec, r.operation_id, v.name, v.version, v.online, v.changed_ms, o.state FROM rollout_servers r \
+        "SELECT r.server_id, r.spec, r.operation_id, r.ailing, v.name, v.version, v.roles, v.heartbeat, v.online, v.changed_ms, \
+         v.queue_paused_ms, v.last_seen_ms, o.state, o.created_ms, o.finished_ms FROM rollout_servers r \
          JOIN servers v ON v.id = r.server_id LEFT JOIN operations o ON o.id = r.operation_id WHERE r.rollout_id = $1 ORDER BY r.position"
     };
 }
@@ -182,20 +215,35 @@ impl TryFrom<&AnyRow> for RolloutServer {
     type Error = StoreError;
 
     fn try_from(row: &AnyRow) -> Result<Self, StoreError> {
-        let operation: Option<String> = row.try_get("operation_id")?;
-        let state: Option<String> = row.try_get("state")?;
-        let operation = operation
-            .zip(state)
-            .map(|(id, state)| Ok::<_, StoreError>((parse("rollout_servers.operation_id", &id)?, parse("operations.state", &state)?)));
+        let roles: Vec<Role> = parse_json("servers.roles", row.try_get("roles")?)?;
+        // A heartbeat of another release may not decode; it is replaced within ten seconds.
+        let heartbeat = serde_json::from_str::<Heartbeat>(row.try_get("heartbeat")?).ok();
         Ok(Self {
             server: parse("rollout_servers.server_id", row.try_get("server_id")?)?,
             name: parse("servers.name", row.try_get("name")?)?,
             reported: row.try_get("version")?,
             spec: parse_json("rollout_servers.spec", row.try_get("spec")?)?,
-            operation: operation.transpose()?,
+            begun: begun(row)?,
             offline_since_ms: if row.try_get::<i32, _>("online")? == 0 { Some(row.try_get("changed_ms")?) } else { None },
+            paused_since_ms: row.try_get("queue_paused_ms")?,
+            ailing: heartbeat.map_or_else(Vec::new, |heartbeat| ailing(&roles, &heartbeat)),
+            last_seen_ms: row.try_get("last_seen_ms")?,
         })
     }
+}
+
+fn begun(row: &AnyRow) -> Result<Option<Begun>, StoreError> {
+    let id: Option<String> = row.try_get("operation_id")?;
+    let state: Option<String> = row.try_get("state")?;
+    let Some((id, state)) = id.zip(state) else { return Ok(None) };
+    let ailing: Option<String> = row.try_get("ailing")?;
+    Ok(Some(Begun {
+        id: parse("rollout_servers.operation_id", &id)?,
+        state: parse("operations.state", &state)?,
+        began_ms: row.try_get("created_ms")?,
+        ended_ms: row.try_get("finished_ms")?,
+        ailing: ailing.map(|roles| parse_json("rollout_servers.ailing", &roles)).transpose()?,
+    }))
 }
 
 fn rollout(row: &AnyRow, servers: &[AnyRow]) -> Result<Rollout, StoreError> {
@@ -293,15 +341,16 @@ pub async fn rollout_set_state_in_tx(tx: &mut Tx, id: &RolloutId, state: Rollout
     Ok(())
 }
 
-/// Keeps the operation that was begun for a server.
+/// Keeps the operation that was begun for a server, and how well the server is now.
 ///
 /// # Errors
 /// The database fails.
-pub async fn rollout_begin_in_tx(tx: &mut Tx, id: &RolloutId, server: ServerId, operation: OperationId) -> Result<(), StoreError> {
-    sqlx::query("UPDATE rollout_servers SET operation_id = $1 WHERE rollout_id = $2 AND server_id = $3")
+pub async fn rollout_begin_in_tx(tx: &mut Tx, id: &RolloutId, server: &RolloutServer, operation: OperationId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE rollout_servers SET operation_id = $1, ailing = $2 WHERE rollout_id = $3 AND server_id = $4")
         .bind(operation.to_string())
+        .bind(to_json("rollout_servers.ailing", &server.ailing)?)
         .bind(id.as_str())
-        .bind(server.to_string())
+        .bind(server.server.to_string())
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -312,12 +361,40 @@ pub async fn rollout_begin_in_tx(tx: &mut Tx, id: &RolloutId, server: ServerId, 
 /// # Errors
 /// The database fails.
 pub async fn rollout_retry_in_tx(tx: &mut Tx, rollout: &Rollout) -> Result<(), StoreError> {
-    for server in rollout.servers.iter().filter(|server| server.step() == RolloutStep::Failed) {
+    for server in rollout.servers.iter().filter(|server| rollout.step(server) == RolloutStep::Failed) {
         sqlx::query("UPDATE rollout_servers SET operation_id = NULL WHERE rollout_id = $1 AND server_id = $2")
             .bind(rollout.id.as_str())
             .bind(server.server.to_string())
             .execute(&mut **tx)
             .await?;
     }
+    Ok(())
+}
+
+/// Has the servers that are to come, or failed, get these jobs, which are all of one version. Those that were begun keep theirs.
+///
+/// # Errors
+/// The database fails.
+pub async fn rollout_renew_in_tx(tx: &mut Tx, rollout: &Rollout, specs: &[(ServerId, WorkerSpec)]) -> Result<(), StoreError> {
+    let is_to_come = |server: &&RolloutServer| match rollout.step(server) {
+        RolloutStep::Waiting | RolloutStep::LeftOut | RolloutStep::Failed => true,
+        RolloutStep::UnderWay | RolloutStep::Done | RolloutStep::Ailing => false,
+    };
+    let to_come: BTreeSet<ServerId> = rollout.servers.iter().filter(is_to_come).map(|server| server.server).collect();
+    let mut version = &rollout.version;
+    for (server, spec) in specs.iter().filter(|(server, _)| to_come.contains(server)) {
+        version = &spec.version;
+        sqlx::query("UPDATE rollout_servers SET spec = $1 WHERE rollout_id = $2 AND server_id = $3")
+            .bind(to_json("rollout_servers.spec", spec)?)
+            .bind(rollout.id.as_str())
+            .bind(server.to_string())
+            .execute(&mut **tx)
+            .await?;
+    }
+    sqlx::query("UPDATE rollouts SET version = $1 WHERE id = $2")
+        .bind(version.as_str())
+        .bind(rollout.id.as_str())
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }

@@ -75,13 +75,17 @@ impl ServerRow {
     /// says nothing of it: there is no nginx. Of the others nothing is said until their packages are installed.
     #[must_use]
     pub fn ailing(&self) -> Vec<Role> {
-        let Some(heartbeat) = &self.heartbeat else { return Vec::new() };
-        let ails = |role: &Role| match heartbeat.roles.iter().find(|health| health.role == *role) {
-            Some(health) => !health.healthy,
-            None => *role == Role::Web,
-        };
-        self.roles.iter().copied().filter(ails).collect()
+        self.heartbeat.as_ref().map_or_else(Vec::new, |heartbeat| ailing(&self.roles, heartbeat))
     }
+}
+
+/// As [`ServerRow::ailing`], of these roles.
+pub(super) fn ailing(roles: &[Role], heartbeat: &Heartbeat) -> Vec<Role> {
+    let ails = |role: &Role| match heartbeat.roles.iter().find(|health| health.role == *role) {
+        Some(health) => !health.healthy,
+        None => *role == Role::Web,
+    };
+    roles.iter().copied().filter(ails).collect()
 }
 
 macro_rules! server_columns {

@@ -5,9 +5,9 @@ use shared::jobs::{Generation, Job, ResourceKey, WorkerSpec};
 use shared::names::ServerName;
 use sqlx::Row;
 
-use super::job::{NewJob, job_insert_in_tx};
+use super::job::{JobRow, NewJob, job_insert_in_tx};
 use super::operation::{NewOperation, OperationKind, operation_insert_in_tx, operation_settle_in_tx};
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, to_json};
 
 /// A package for one server.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ pub async fn worker_update_in_tx(tx: &mut Tx, update: &WorkerUpdate<'_>) -> Resu
         id: operation,
         kind: OperationKind::WorkerUpdate,
         resource,
-        subject: format!("{} to {}", update.name, update.spec.version),
+        subject: subject(update.name, update.spec),
         account: lane,
         owner: update.asked_by,
         server: update.server,
@@ -71,4 +71,27 @@ pub async fn worker_update_in_tx(tx: &mut Tx, update: &WorkerUpdate<'_>) -> Resu
     }
     operation_settle_in_tx(tx, operation).await?;
     Ok(Some(operation))
+}
+
+/// Has an update that is tried again install another package.
+///
+/// # Errors
+/// The database fails.
+pub async fn worker_update_renew_in_tx(tx: &mut Tx, job: &mut JobRow, name: &ServerName, spec: &WorkerSpec) -> Result<(), StoreError> {
+    job.job = Job::Worker(spec.clone());
+    sqlx::query("UPDATE jobs SET job = $1 WHERE id = $2")
+        .bind(to_json("jobs.job", &job.job)?)
+        .bind(job.id.to_string())
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("UPDATE operations SET subject = $1 WHERE id = $2")
+        .bind(subject(name, spec))
+        .bind(job.operation_id.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+fn subject(name: &ServerName, spec: &WorkerSpec) -> String {
+    format!("{name} to {}", spec.version)
 }

@@ -1,6 +1,7 @@
 //! How a host joins: the script it fetches, the package it installs, and what it is told when it may not.
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
 
 use axum::http::Method;
@@ -118,6 +119,41 @@ async fn a_script_that_arrives_in_part_does_nothing() {
     assert_eq!(last, "main");
     let run = shell(&[], part);
     assert!(run.status.success() && run.stdout.is_empty() && run.stderr.is_empty());
+}
+
+#[tokio::test]
+async fn a_host_that_joins_again_keeps_what_its_admin_has_set_beside_what_it_joins_with() {
+    let mut panel = Panel::start().await;
+    let token = panel.token.clone();
+    let script = panel.fetch(Some(&token)).await.body;
+    let (functions, _) = script.trim_end().rsplit_once('\n').unwrap();
+    let ours = format!("GANTRY_PANEL=https://panel.example.org:8443\nGANTRY_TOKEN={token}\nGANTRY_FINGERPRINT=AB:CD\n");
+    for (before, after) in [
+        (None, ours.clone()),
+        (
+            Some(
+                "# Mine.\nGANTRY_DRIFT_SECONDS=900\n GANTRY_TOKEN = \"old\"\n#GANTRY_PANEL=\nGANTRY_TOKEN=older\nGANTRY_FINGERPRINT=\nRUST_LOG=a=b",
+            ),
+            format!(
+                "# Mine.\nGANTRY_DRIFT_SECONDS=900\nGANTRY_TOKEN={token}\n#GANTRY_PANEL=\nGANTRY_FINGERPRINT=AB:CD\nRUST_LOG=a=b\n\
+                 GANTRY_PANEL=https://panel.example.org:8443\n"
+            ),
+        ),
+    ] {
+        let etc = tempfile::tempdir().unwrap();
+        let config = etc.path().join("config.env");
+        if let Some(before) = before {
+            std::fs::write(&config, before).unwrap();
+        }
+        let functions = functions.replace("/etc/gantry-worker", etc.path().to_str().unwrap());
+        for _ in 0..2 {
+            let run = shell(&[], &format!("{functions}\nconfigure\n"));
+            assert!(run.status.success() && run.stderr.is_empty(), "{run:?}");
+            assert_eq!(std::fs::read_to_string(&config).unwrap(), after);
+            assert_eq!(std::fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600, "it holds a token");
+        }
+        assert_eq!(std::fs::read_dir(etc.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
 }
 
 #[tokio::test]

@@ -95,14 +95,15 @@ async fn a_server_is_added_with_a_token_shown_once_and_a_worker_joins_with_it_on
     let taken = town.admin.post("/servers", &[("name", "web2"), ("hostname", "other.servers.example.org"), ("role_web", "on")]).await;
     assert_eq!((taken.status.as_u16(), taken.value("hostname").as_deref()), (422, Some("other.servers.example.org")));
 
-    let request = |key: &str| shared::enrolment::EnrolmentRequest {
+    let request = || shared::enrolment::EnrolmentRequest {
         token: token.clone(),
-        public_key: format!("U{}", key.repeat(55)),
-        seal_key: format!("X{}", key.repeat(55)),
+        public_key: shared::bus::credentials::new_user_key().unwrap().1,
+        seal_key: shared::bus::sealing::SealKey::generate().public_key(),
     };
+    let (first, second) = (request(), request());
     let app = &town.app.state.app;
-    assert!(matches!(web::app::enrolment::enrol(app, &request("A")).await, Ok(web::app::enrolment::Enrolled::Waiting(_))));
-    let other = web::app::enrolment::enrol(app, &request("B")).await.unwrap();
+    assert!(matches!(web::app::enrolment::enrol(app, &first).await, Ok(web::app::enrolment::Enrolled::Waiting(_))));
+    let other = web::app::enrolment::enrol(app, &second).await.unwrap();
     let used = web::app::enrolment::Enrolled::Refused(shared::enrolment::Refusal::Used);
     assert_eq!(other, used, "the token belongs to the first keys");
     let pending = web::store::enrolment::enrolment_list_pending(town.app.db()).await.unwrap();
@@ -110,7 +111,7 @@ async fn a_server_is_added_with_a_token_shown_once_and_a_worker_joins_with_it_on
     assert!(web::store::enrolment::enrolment_answer_in_tx(&mut tx, &pending[0], "{\"ok\":true}").await.unwrap());
     assert!(!web::store::enrolment::enrolment_answer_in_tx(&mut tx, &pending[0], "{}").await.unwrap(), "answered once");
     tx.commit().await.unwrap();
-    let again = web::app::enrolment::enrol(app, &request("A")).await.unwrap();
+    let again = web::app::enrolment::enrol(app, &first).await.unwrap();
     assert_eq!(again, web::app::enrolment::Enrolled::Reply("{\"ok\":true}".to_owned()));
 }
 
@@ -152,4 +153,23 @@ async fn an_operation_says_which_attempt_it_is_and_to_admins_from_where_it_was_a
 
     assert_eq!(town.alice.post(&format!("{site}/retry"), &[]).await.status, 303);
     assert!(town.alice.get(&page).await.body.contains("attempt 2"));
+}
+
+#[tokio::test]
+async fn an_earlier_attempt_keeps_its_plan_on_the_page_for_admins() {
+    let mut town = Town::new().await;
+    let site = town.site("shop.example.com").await;
+    fail_all(town.app.db()).await;
+    let record = r#"{"batch_size":7,"begun":1,"plan":[{"step":"Site","action":"write a vhost","diff":"+listen 80;"}],"tries":[]}"#;
+    let mut tx = town.app.db().write().await.unwrap();
+    sqlx::query("UPDATE jobs SET record = $1").bind(record).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(town.alice.post(&format!("{site}/retry"), &[]).await.status, 303);
+    let (operation,): (String,) =
+        sqlx::query_as("SELECT id FROM operations WHERE kind = 'site.create'").fetch_one(town.app.db().read()).await.unwrap();
+    let page = format!("/operations/{operation}");
+    let (admins, clients) = (town.admin.get(&page).await.body, town.alice.get(&page).await.body);
+    for said in ["Attempt 1", "together with 6 other jobs", "write a vhost", "+listen 80;"] {
+        assert!(admins.contains(said) && !clients.contains(said), "{said}: {admins}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Servers, as admins manage them.
 
+use shared::bus::credentials::new_user_key;
+use shared::bus::sealing::SealKey;
 use shared::enrolment::{EnrolmentRequest, Refusal};
 use shared::events::HostFacts;
 use shared::ids::ServerId;
@@ -40,8 +42,9 @@ async fn added(town: &mut Town) -> (String, String) {
     (format!("/servers/{id}"), token_in(&answer))
 }
 
+/// With keys of its own each time.
 fn request(token: &str) -> EnrolmentRequest {
-    EnrolmentRequest { token: token.to_owned(), public_key: format!("U{}", "A".repeat(55)), seal_key: format!("X{}", "A".repeat(55)) }
+    EnrolmentRequest { token: token.to_owned(), public_key: new_user_key().unwrap().1, seal_key: SealKey::generate().public_key() }
 }
 
 #[tokio::test]
@@ -58,8 +61,7 @@ async fn a_new_token_is_shown_once_and_the_old_one_stops_working() {
     let app = &town.app.state.app;
     assert_eq!(enrol(app, &request(&old)).await.unwrap(), Enrolled::Refused(Refusal::Unknown));
     assert!(matches!(enrol(app, &request(&new)).await.unwrap(), Enrolled::Waiting(_)));
-    let others = EnrolmentRequest { public_key: format!("U{}", "B".repeat(55)), ..request(&new) };
-    assert_eq!(enrol(app, &others).await.unwrap(), Enrolled::Refused(Refusal::Used), "it lets one worker join");
+    assert_eq!(enrol(app, &request(&new)).await.unwrap(), Enrolled::Refused(Refusal::Used), "it lets one worker join");
 }
 
 #[tokio::test]
@@ -100,8 +102,7 @@ async fn a_server_whose_worker_answers_gets_a_script_after_a_question_and_keeps_
     assert!(now.online && now.public_key == before.public_key, "until the script is run");
     assert!(revocation_list(town.app.db(), &before.name).await.unwrap().is_empty());
 
-    let joins = EnrolmentRequest { public_key: format!("U{}", "B".repeat(55)), ..request(&token_in(&made)) };
-    let Enrolled::Waiting(_) = enrol(&town.app.state.app, &joins).await.unwrap() else { panic!("it may join") };
+    let Enrolled::Waiting(_) = enrol(&town.app.state.app, &request(&token_in(&made))).await.unwrap() else { panic!("it may join") };
     let pending = enrolment_list_pending(town.app.db()).await.unwrap().remove(0);
     let mut tx = town.app.db().write().await.unwrap();
     assert!(enrolment_answer_in_tx(&mut tx, &pending, "{}").await.unwrap());
@@ -334,8 +335,8 @@ async fn a_deleted_servers_keys_stay_revoked_and_its_name_is_free_on_each_databa
         let id = server(&db, "web7", None).await;
         let name = "web7".parse().unwrap();
         let mut tx = db.write().await.unwrap();
-        assert!(server_end_in_tx(&mut tx, id).await.unwrap());
-        assert!(!server_end_in_tx(&mut tx, id).await.unwrap(), "there is none any more");
+        assert!(server_end_in_tx(&mut tx, id).await.unwrap().is_some());
+        assert!(server_end_in_tx(&mut tx, id).await.unwrap().is_none(), "there is none any more");
         tx.commit().await.unwrap();
         let revoked = revocation_list(&db, &name).await.unwrap();
         assert_eq!(revoked.iter().map(|key| key.public_key.as_str()).collect::<Vec<_>>(), [format!("U{}", "A".repeat(55))]);
@@ -405,6 +406,23 @@ async fn a_servers_page_draws_an_hour_or_a_day() {
     let day = town.admin.get(&format!("{page}?span=day")).await.body;
     assert!(day.contains("Load of web1: 0.25 at last, ") && !day.contains("0.25 at most"), "{day}");
     assert_eq!(town.alice.get(&page).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_any_more_still_says_how_big_it_is_and_what_runs_on_it() {
+    let mut town = Town::new().await;
+    let mut last = heartbeat("web1");
+    last.host = HostFacts { os: "Debian".to_owned(), cpus: 12, memory_mib: 6144, disk_mib: 250 * 1024, ..HostFacts::default() };
+    last.roles[0].summary = "nginx 1.22.1".to_owned();
+    let mut tx = town.app.db().write().await.unwrap();
+    server_heartbeat_in_tx(&mut tx, town.server, &last, now_ms()).await.unwrap();
+    sqlx::query("UPDATE servers SET online = 0").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let page = town.admin.get(&format!("/servers/{}", town.server)).await.body;
+    assert!(page.contains("No data while it does not answer."), "{page}");
+    for fact in ["<dt>Cores</dt><dd>12</dd>", "<dt>Memory</dt><dd>6 GB</dd>", "<dt>Disk</dt><dd>250 GB</dd>", "nginx 1.22.1"] {
+        assert!(page.contains(fact), "{fact}: {page}");
+    }
 }
 
 /// Minutes from now, and the load then; in the order of time.

@@ -8,7 +8,7 @@ use shared::jobs::{Generation, Job, PhpPoolSpec, PoolPresence, Presence, Resourc
 use shared::names::{DomainName, LinuxUser, PhpVersion, SiteName};
 
 use super::image::{DirectoryImage, Entry, FileImage, Owner, UserRecord};
-use crate::ledger::Rows;
+use crate::ledger::{RowState, Rows};
 use crate::system::{System, SystemError};
 
 /// One look at a host and its ledger, from which all plans of a batch are made. What many of them ask is asked once.
@@ -229,6 +229,23 @@ impl<'a> Facts<'a> {
     /// The applied sites of an account that are not deleted, with their keys and applied generations.
     pub fn sites_of(&self, user: &LinuxUser) -> impl Iterator<Item = (ResourceKey, Generation, &'a SiteSpec)> {
         sites_in(self.ledger.applied_of_user(user))
+    }
+
+    /// What of an account is proved: daemons have read what the host holds of it. Of an attempt that failed, or of anything before the
+    /// worker's database was lost, nobody knows whether they have, whatever the files say. A look that only compares tells
+    /// files apart, and takes what was applied for proved.
+    pub fn proved_of(&self, user: &LinuxUser) -> impl Iterator<Item = (ResourceKey, Generation, &'a Job)> {
+        let is_proved = |key: ResourceKey| match self.view.purpose {
+            Purpose::Compare => true,
+            Purpose::Change => self.ledger.get(key).is_some_and(|row| row.state == RowState::Applied),
+        };
+        self.ledger.applied_of_user(user).filter(move |(key, _, _)| is_proved(*key))
+    }
+
+    /// Whether an account was applied and not deleted since.
+    #[must_use]
+    pub fn has_account(&self, user: &LinuxUser) -> bool {
+        self.ledger.applied_of_user(user).any(|(_, _, job)| matches!(job, Job::Account(_)))
     }
 
     /// How many accounts there are.

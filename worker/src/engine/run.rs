@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::batch::{Rounds, execute};
+use super::error::chain;
 use super::execute::{End, Executed};
 use super::finish::{Remainder, finish};
 use super::journal::{self, BatchJournal};
@@ -43,6 +44,8 @@ pub(crate) struct Running {
     between: bool,
     /// Who was outside at its end.
     outside: Vec<usize>,
+    /// Something of what was committed is still in the journal.
+    left: bool,
 }
 
 /// What the thread says.
@@ -68,7 +71,7 @@ impl Running {
             let tell = move |job: usize, steps: &[StepReport]| drop(told.send(Message::Steps(job, steps.to_vec())));
             execute(&carried, system.as_ref(), pace, &mut journal, &mut Channel { sender, wait }, &tell);
         });
-        Self { keys, plans, thread: Some(thread), messages, go: Some(go), between: false, outside: Vec::new() }
+        Self { keys, plans, thread: Some(thread), messages, go: Some(go), between: false, outside: Vec::new(), left: false }
     }
 
     /// The next round; `None` when all have ended. Between two rounds the turn is somebody else's if jobs are outside.
@@ -104,7 +107,13 @@ impl Running {
             }
         }
         turn.take(engine).await;
-        self.join().await.map(|()| None)
+        self.join().await?;
+        if self.left
+            && let Err(error) = engine.recover_in_turn().await
+        {
+            tracing::error!(error = chain(&error), "what remained of applied jobs could not be carried out; the next batch tries again");
+        }
+        Ok(None)
     }
 
     /// Who waits outside.
@@ -151,7 +160,7 @@ impl Running {
 
     /// The commit point of those that have ended, and what remains to be done after it.
     async fn settle(
-        &self,
+        &mut self,
         engine: &Engine,
         mut ended: Vec<(usize, Executed)>,
         changes: &[Option<Change<'_>>],
@@ -177,10 +186,22 @@ impl Running {
         if unfinished.is_empty() {
             return Ok(ended);
         }
-        let begun = unfinished.iter().map(|index| (ended[*index].0, std::mem::take(&mut ended[*index].1.steps))).collect();
-        let finished = finish_steps(engine, &self.plans, begun, progress).await?;
+        let begun = unfinished.iter().map(|index| (ended[*index].0, ended[*index].1.steps.clone())).collect();
+        let finished = match finish_steps(engine, &self.plans, begun, progress).await {
+            Ok(finished) => finished,
+            // What is committed is applied, whatever comes after: the rest is carried out as after a cut.
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "what remained of applied jobs was not carried out; it is tried again");
+                self.left = true;
+                return Ok(ended);
+            }
+        };
         let whole = unfinished.iter().zip(&finished).filter(|(_, finished)| !is_cut(finished));
-        journal::forget(&engine.ledger.pool, whole.map(|(index, _)| self.keys[ended[*index].0].as_str())).await?;
+        let forgotten = journal::forget(&engine.ledger.pool, whole.map(|(index, _)| self.keys[ended[*index].0].as_str())).await;
+        if let Err(error) = forgotten {
+            tracing::warn!(error = chain(&error), "what is done could not be forgotten; it is done once more");
+            self.left = true;
+        }
         for (index, finished) in unfinished.into_iter().zip(finished) {
             ended[index].1 = finished;
         }

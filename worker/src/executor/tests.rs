@@ -344,6 +344,7 @@ async fn an_updater_that_was_cut_off_goes_on_though_nobody_knows_of_its_job() {
         from: "0.1.0".parse().unwrap(),
         to: "0.2.0".parse().unwrap(),
         sha256: "0a".repeat(32).parse().unwrap(),
+        well: Vec::new(),
         steps: Vec::new(),
         phase: Phase::Ended { verdict: Verdict::Applied },
     };

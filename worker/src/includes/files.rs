@@ -3,40 +3,56 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 use shared::events::SetAside;
 
 use crate::engine::check::plain;
+use crate::engine::error::chain;
 use crate::engine::image::Entry;
 use crate::roles::web::paths::{INCLUDE_GROUPS, INCLUDES_OF_ALL};
 use crate::store::now_ms;
 use crate::system::{System, SystemError, cut};
 
-/// The SHA-256 of every file that vhosts include.
+/// The SHA-256 of what nginx reads in every file that vhosts include, behind links too.
 pub(super) type Digests = BTreeMap<PathBuf, String>;
 
 pub(super) fn digests(system: &dyn System) -> Result<Digests, SystemError> {
     let mut files = Digests::new();
-    read(system, Path::new(INCLUDES_OF_ALL), &mut files)?;
-    for group in INCLUDE_GROUPS {
-        for name in list(system, Path::new(group))? {
-            read(system, &Path::new(group).join(name), &mut files)?;
-        }
+    for directory in directories(system)? {
+        read(system, &directory, &mut files)?;
     }
     Ok(files)
 }
 
+/// Where include files lie.
+fn directories(system: &dyn System) -> Result<Vec<PathBuf>, SystemError> {
+    let mut directories = vec![PathBuf::from(INCLUDES_OF_ALL)];
+    for group in INCLUDE_GROUPS {
+        directories.extend(list(system, Path::new(group))?.into_iter().map(|name| Path::new(group).join(name)));
+    }
+    Ok(directories)
+}
+
 fn read(system: &dyn System, directory: &Path, files: &mut Digests) -> Result<(), SystemError> {
     for path in list(system, directory)?.into_iter().map(|name| directory.join(name)).filter(|path| is_read(path)) {
-        let content = match system.entry(&path)? {
-            Entry::File { .. } => HEXLOWER.encode(&Sha256::digest(system.content(&path)?)),
-            Entry::Link { target } => target.to_string_lossy().into_owned(),
-            Entry::Absent | Entry::Directory { .. } | Entry::Other { .. } => continue,
-        };
-        files.insert(path, content);
+        if let Some(content) = content(system, &path)? {
+            files.insert(path, content);
+        }
     }
     Ok(())
+}
+
+/// What a file holds; none if it is none. One that cannot be read, such as a link to nothing, is like one that holds the reason:
+/// nginx cannot read it either, and says so.
+fn content(system: &dyn System, path: &Path) -> Result<Option<String>, SystemError> {
+    match system.digest(path) {
+        Ok(digest) => Ok(Some(digest)),
+        Err(error @ SystemError::File { .. }) => {
+            let there = !matches!(system.entry(path), Ok(Entry::Absent));
+            Ok(there.then(|| format!("cannot be read: {}", chain(&error))))
+        }
+        Err(SystemError::Obstructed { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The names in a directory; none if it is no directory.
@@ -59,12 +75,8 @@ pub(super) fn take_away(system: &dyn System, path: &Path) -> Result<PathBuf, Sys
 
 /// Files that are away since the worker was cut off in the middle.
 pub(super) fn left_away(system: &dyn System) -> Result<Vec<PathBuf>, SystemError> {
-    let mut directories = vec![PathBuf::from(INCLUDES_OF_ALL)];
-    for group in INCLUDE_GROUPS {
-        directories.extend(list(system, Path::new(group))?.into_iter().map(|name| Path::new(group).join(name)));
-    }
     let mut left = Vec::new();
-    for directory in directories {
+    for directory in directories(system)? {
         let names = list(system, &directory)?.into_iter();
         left.extend(names.filter_map(|name| name.strip_suffix(TRIED).map(|name| directory.join(name))).filter(|path| is_read(path)));
     }
@@ -76,14 +88,36 @@ pub(super) fn put_back(system: &dyn System, path: &Path) -> Result<(), SystemErr
     if system.entry(path)? == Entry::Absent { system.rename(&with_suffix(path, TRIED), path) } else { Ok(()) }
 }
 
+/// Behind the name of a file that is set aside; further ones of the same name have a number behind that.
+const BROKEN: &str = ".broken";
+
+/// Files that are set aside.
+pub(super) fn lying_aside(system: &dyn System) -> Result<Vec<PathBuf>, SystemError> {
+    let is_aside = |name: &str| {
+        let Some((name, number)) = name.rsplit_once(BROKEN) else { return false };
+        let is_number = number.strip_prefix('.').is_some_and(|digits| digits.parse::<u32>().is_ok());
+        is_read(Path::new(name)) && (number.is_empty() || is_number)
+    };
+    let mut aside = Vec::new();
+    for directory in directories(system)? {
+        for path in list(system, &directory)?.iter().filter(|name| is_aside(name)).map(|name| directory.join(name)) {
+            // A name that is no text is listed as another one.
+            if system.entry(&path)? != Entry::Absent {
+                aside.push(path);
+            }
+        }
+    }
+    Ok(aside)
+}
+
 /// Sets a file aside that is at `from` just now and whose name is `path`.
 pub(super) fn set_aside(system: &dyn System, path: &Path, from: &Path, said: &str) -> Result<SetAside, SystemError> {
-    let mut to = with_suffix(path, ".broken");
+    let mut to = with_suffix(path, BROKEN);
     for number in 2..100 {
         if system.entry(&to)? == Entry::Absent {
             break;
         }
-        to = with_suffix(path, &format!(".broken.{number}"));
+        to = with_suffix(path, &format!("{BROKEN}.{number}"));
     }
     system.rename(from, &to)?;
     tracing::error!(from = %path.display(), to = %to.display(), detail = said, "an include file cannot stay; it was set aside");

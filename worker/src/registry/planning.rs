@@ -14,7 +14,7 @@ use crate::engine::difference::{differences, fact};
 use crate::engine::error::chain;
 use crate::engine::facts::{Facts, View};
 use crate::engine::parallel::side_by_side;
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Action, Plan};
 use crate::engine::{Engine, Unsealer, blocking};
 use crate::ledger::Rows;
 use crate::roles::web;
@@ -117,8 +117,8 @@ pub enum Compared {
     Same,
     /// It is not.
     Different(Vec<Difference>),
-    /// It could not be compared: the host could not be asked, a secret of its state cannot be opened any more, its account is
-    /// not there, which is the account's to say, or a job under way touches it.
+    /// It could not be compared: the host could not be asked, its account is not there, which is the account's to say, or a job
+    /// under way touches it.
     Unknown,
 }
 
@@ -144,7 +144,8 @@ pub async fn compare(engine: &Engine, resources: Vec<ResourceKey>) -> Result<Vec
             if under_way.contains(key) {
                 return;
             }
-            *compared = match plan_state(*key, *generation, job, view.facts(), unsealer.as_ref()) {
+            let planned = plan_state(*key, *generation, job, view.facts(), unsealer.as_ref());
+            *compared = match planned.or_else(|error| without_password(error, job, *generation, view.facts())) {
                 Ok(plan) if plan.is_empty() => Compared::Same,
                 Ok(plan) => Compared::Different(differences(&plan, system.as_ref())),
                 Err(error) if error.is_of_the_host() => Compared::Different(vec![fact(format!("{}.", chain(&error)))]),
@@ -159,6 +160,16 @@ pub async fn compare(engine: &Engine, resources: Vec<ResourceKey>) -> Result<Vec
     .await
 }
 
+/// What cannot be opened any more, since the worker has joined again with a new key, is left out: of such an account everything but
+/// the password is compared.
+fn without_password(error: PlanError, job: &Job, generation: Generation, facts: Facts<'_>) -> Result<Plan, PlanError> {
+    let (PlanError::Unseal(_), Job::Account(spec)) = (&error, job) else { return Err(error) };
+    tracing::debug!(account.name = %spec.user, error = chain(&error), "an account is compared without its password");
+    let mut plan = web::account::plan(spec, None, generation, facts)?;
+    plan.steps.retain(|step| !matches!(step.action, Action::SetPassword { .. }));
+    Ok(plan)
+}
+
 /// What states would change if they were applied to the host as it is. Changes nothing.
 ///
 /// # Errors
@@ -169,15 +180,16 @@ pub async fn propose(engine: &Engine, proposals: Vec<Proposal>) -> Result<Vec<Pl
     let (system, unsealer, rows) = (engine.system.clone(), engine.unsealer.clone(), engine.ledger.rows());
     blocking(move || {
         let view = View::new(system.as_ref(), &rows, proposals.iter().map(|proposal| proposal.resource).collect());
-        let plan_of = |resource, generation, job: &Job| plan_state(resource, generation, job, view.facts(), unsealer.as_ref());
+        let comparing = View::of_all(system.as_ref(), &rows);
+        let plan_of = |resource, generation, job: &Job, facts| plan_state(resource, generation, job, facts, unsealer.as_ref());
         let by_hand = |resource| {
             let applied = rows.get(resource).and_then(|row| row.applied.as_ref()).filter(|(_, job)| !job.is_deletion());
-            applied.is_some_and(|(generation, job)| match plan_of(resource, *generation, job) {
+            applied.is_some_and(|(generation, job)| match plan_of(resource, *generation, job, comparing.facts()) {
                 Ok(plan) => !plan.is_empty(),
                 Err(error) => error.is_of_the_host(),
             })
         };
-        let planned = |Proposal { resource, generation, job }: Proposal| match plan_of(resource, generation, &job) {
+        let planned = |Proposal { resource, generation, job }: Proposal| match plan_of(resource, generation, &job, view.facts()) {
             Ok(plan) => Planned { resource, differences: proposed(&plan, view.facts()), by_hand: by_hand(resource), refused: None },
             Err(error) => {
                 let refused = Refused { code: error.code(), detail: crate::system::cut(chain(&error), 4096) };

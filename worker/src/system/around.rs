@@ -44,6 +44,7 @@ forward! {
     reads {
         fn entry(&self, path: &Path) -> Result<Entry, SystemError>;
         fn content(&self, path: &Path) -> Result<Vec<u8>, SystemError>;
+        fn digest(&self, path: &Path) -> Result<String, SystemError>;
         fn list(&self, path: &Path) -> Result<Vec<String>, SystemError>;
         fn holds_one(&self, path: &Path) -> Result<bool, SystemError>;
         fn user(&self, name: &str) -> Result<Option<UserRecord>, SystemError>;
@@ -62,7 +63,7 @@ forward! {
         fn children(&self, unit: &str, uid: u32) -> Result<usize, SystemError>;
         // What goes on beside the jobs is no step of any.
         fn services(&self, pattern: &str) -> Result<Vec<ServiceStatus>, SystemError>;
-        fn finish_service(&self, unit: &str) -> Result<(), SystemError>;
+        fn finish_service(&self, unit: &str) -> Result<UnitState, SystemError>;
         fn remove_some(&self, path: &Path, most: usize) -> Result<Removed, SystemError>;
         fn pause(&self, time: Duration) -> ();
         fn php_versions(&self) -> Result<Vec<PhpVersion>, SystemError>;

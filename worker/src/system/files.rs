@@ -1,7 +1,7 @@
 //! Files and directories, opened beneath `/` without following a link at any component.
 //!
 //! What is found is looked at through its own descriptor, never by name a second time; a pipe does not block, a file
-//! with several names is refused.
+//! with several names is refused. A digest alone is taken of whatever a path leads to.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, Uid, XattrFlags, fchmod, fchown, fgetxattr, fremovexattr,
-    fsetxattr, fstat, fsync, mkdirat, openat2, readlinkat, renameat, renameat_with, statat, symlinkat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, Uid, XattrFlags, fchmod, fchown, fgetxattr,
+    fremovexattr, fsetxattr, fstat, fsync, mkdirat, openat2, readlinkat, renameat, renameat_with, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
+use sha2::{Digest, Sha256};
 
 use super::removal::first_names;
 use super::{CONTENT_LIMIT, SystemError};
@@ -142,6 +143,19 @@ pub(super) fn content(path: &Path) -> Result<Vec<u8>, SystemError> {
         return Err(obstructed(path, "larger than 1 MiB", "a configuration file"));
     }
     Ok(bytes)
+}
+
+pub(super) fn digest(path: &Path) -> Result<String, SystemError> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS).map_err(failed("open", path))?;
+    let stat = fstat(&file).map_err(failed("look at", path))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(obstructed(path, "no file", "a file"));
+    }
+    let mut hash = Sha256::new();
+    let read = io::copy(&mut File::from(file), &mut hash);
+    read.map_err(|source| SystemError::File { doing: "read", path: path.to_owned(), source })?;
+    Ok(HEXLOWER.encode(&hash.finalize()))
 }
 
 pub(super) fn list(path: &Path) -> Result<Vec<String>, SystemError> {

@@ -38,6 +38,10 @@ impl System for Host {
         files::content(path)
     }
 
+    fn digest(&self, path: &Path) -> Result<String, SystemError> {
+        files::digest(path)
+    }
+
     fn list(&self, path: &Path) -> Result<Vec<String>, SystemError> {
         files::list(path)
     }
@@ -142,7 +146,7 @@ impl System for Host {
         services::services(pattern)
     }
 
-    fn finish_service(&self, unit: &str) -> Result<(), SystemError> {
+    fn finish_service(&self, unit: &str) -> Result<UnitState, SystemError> {
         services::finish_service(unit)
     }
 

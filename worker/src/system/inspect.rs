@@ -9,9 +9,9 @@ use shared::role::Role;
 
 use super::command::Program;
 use super::nginx::NGINX;
-use super::services::{self, NFT};
+use super::role_health::runs;
+use super::services::NFT;
 use super::{HOMES, SystemError};
-use crate::engine::image::UnitState;
 
 pub(super) fn php_versions() -> Result<Vec<PhpVersion>, SystemError> {
     let path = Path::new("/usr/sbin");
@@ -35,8 +35,7 @@ pub(super) fn web_health() -> Option<RoleHealth> {
         // nginx version: nginx/1.22.1
         finished.stderr.trim().rsplit('/').next().map(|number| format!("nginx {number}"))
     });
-    let running = services::units(&["nginx.service"]).is_ok_and(|states| states == [UnitState::Active]);
-    let (healthy, summary) = match (version, running) {
+    let (healthy, summary) = match (version, runs(&["nginx.service"])) {
         (Some(_), true) if !Path::new(NFT).exists() => (false, "nftables is not installed".to_owned()),
         (Some(version), true) => (true, version),
         (Some(version), false) => (false, format!("{version} is not running")),

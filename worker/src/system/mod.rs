@@ -2,8 +2,9 @@
 //!
 //! **Nothing outside this module runs a program or opens a privileged file.** Programs are absolute paths with argument
 //! vectors in an empty environment and under a time limit; there is no shell.
-//! **No link is ever followed**: the directory of every path is opened component by component beneath `/` with links
-//! refused, and the last component is never resolved.
+//! **No link is followed**: the directory of every path is opened component by component beneath `/` with links
+//! refused, and the last component is never resolved. But for [`System::digest`], which says nothing of a content but whether it
+//! is another.
 
 mod around;
 mod command;
@@ -61,6 +62,9 @@ pub trait System: Send + Sync {
     fn entry(&self, path: &Path) -> Result<Entry, SystemError>;
     /// The bytes of a regular file, up to [`CONTENT_LIMIT`].
     fn content(&self, path: &Path) -> Result<Vec<u8>, SystemError>;
+    /// The SHA-256, in hexadecimal digits, of what a daemon reads that is given this path: links are followed, and a file may be of
+    /// any size and have several names. Only for files of root's.
+    fn digest(&self, path: &Path) -> Result<String, SystemError>;
     /// The names in a directory, sorted. Not for one that a tenant may fill.
     fn list(&self, path: &Path) -> Result<Vec<String>, SystemError>;
     /// Whether a directory holds one name and no more. It is not read any further, however many there are.
@@ -116,8 +120,9 @@ pub trait System: Send + Sync {
     fn reload_unit(&self, unit: &str) -> Result<(), SystemError>;
     /// The services that match a pattern and run, with what they say of themselves.
     fn services(&self, pattern: &str) -> Result<Vec<ServiceStatus>, SystemError>;
-    /// Has a service end what it has begun and then itself, and returns when it has, or soon after it was told.
-    fn finish_service(&self, unit: &str) -> Result<(), SystemError>;
+    /// Has a service end what it has begun and then itself, and returns when it has, or soon after it was told: whether it runs
+    /// then.
+    fn finish_service(&self, unit: &str) -> Result<UnitState, SystemError>;
     /// `systemctl daemon-reload`.
     fn load_units(&self) -> Result<(), SystemError>;
 

@@ -1,8 +1,9 @@
 //! The running nginx: it reads its configuration again, and whether it has is seen, not believed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,9 +23,16 @@ const ERROR_LOG: &str = "/var/log/nginx/error.log";
 const RELOAD_LIMIT: Duration = Duration::from_secs(20);
 /// So many looks in a row at a master that has nothing to do are no coincidence.
 const REFUSED_AFTER: u32 = 3;
-/// Generations of workers that may still serve what they have begun. Each holds everybody's configuration: 350 MiB of memory at
-/// 5,000 sites (measured).
+/// Generations of workers that may serve what they have begun for as long as nginx itself lets them. Each holds everybody's
+/// configuration: 350 MiB of memory at 5,000 sites (measured).
 const GENERATIONS: usize = 4;
+/// Of more, each has at least this long, however often there is a reload: somebody's download is not another's to cut.
+const GRACE: Duration = Duration::from_mins(1);
+/// Unless less than this part of the host's memory is left.
+const SCARCE: u64 = 4;
+
+/// Since when workers have been seen to leave.
+static LEAVING: Mutex<BTreeMap<i32, Instant>> = Mutex::new(BTreeMap::new());
 
 /// Sends the master the signal itself (`nginx -s reload` would parse the whole configuration once more before it does the
 /// same), and returns when no worker of the old configuration takes connections any more, or when the master has gone back to
@@ -132,17 +140,39 @@ fn started(pid: i32) -> u64 {
     fields.split_whitespace().nth(19).and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
-/// Long downloads and open streams keep a replaced worker alive; the oldest of too many are told to end at once.
+/// Long downloads and open streams keep a replaced worker alive; the oldest of too many are told to end.
 fn end_oldest(workers: &Workers) {
-    let most = GENERATIONS * workers.accepting.len();
-    for pid in workers.leaving.iter().take(workers.leaving.len().saturating_sub(most)) {
-        let descriptor = Pid::from_raw(*pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let mut since = LEAVING.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    since.retain(|pid, _| workers.leaving.contains(pid));
+    for pid in &workers.leaving {
+        since.entry(*pid).or_insert(now);
+    }
+    let grace = if memory_is_scarce(&fs::read_to_string("/proc/meminfo").unwrap_or_default()) { Duration::ZERO } else { GRACE };
+    let too_many = workers.leaving.len().saturating_sub(GENERATIONS * workers.accepting.len());
+    for pid in overdue(&workers.leaving[..too_many], &since, now, grace) {
+        let descriptor = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         // Its number may have become another's in between; a worker's would still be one that is leaving.
         let is_worker = fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|title| title.starts_with(b"nginx: worker process is shutting"));
         if let (Some(descriptor), true) = (descriptor, is_worker) {
             let _ = pidfd_send_signal(&descriptor, Signal::TERM);
         }
     }
+}
+
+/// Those that have had their grace.
+fn overdue(workers: &[i32], since: &BTreeMap<i32, Instant>, now: Instant, grace: Duration) -> Vec<i32> {
+    let has_had = |pid: &i32| since.get(pid).is_some_and(|left| now.duration_since(*left) >= grace);
+    workers.iter().copied().filter(has_had).collect()
+}
+
+/// Whether little memory is left, as proc(5)'s `meminfo` says; if it says nothing, there is enough.
+fn memory_is_scarce(meminfo: &str) -> bool {
+    let kib = |key: &str| {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(key));
+        line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok())
+    };
+    kib("MemAvailable:").zip(kib("MemTotal:")).is_some_and(|(available, total)| available < total / SCARCE)
 }
 
 /// Whether there is a child that was not there before. On a busy machine it may be a while until it calls itself a worker.
@@ -182,7 +212,10 @@ fn said_since(length: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_started, open_files, waits};
+    use std::collections::BTreeMap;
+    use std::time::{Duration, Instant};
+
+    use super::{GRACE, has_started, memory_is_scarce, open_files, overdue, waits};
 
     /// As the kernel shows a master that sleeps in `sigsuspend`, with one field changed.
     fn status(state: &str, shared: &str, blocked: &str) -> String {
@@ -195,6 +228,19 @@ mod tests {
                       Max open files            1024                 524288               files     \n\
                       Max locked memory         unlimited            unlimited            bytes     \n";
         assert_eq!(open_files(limits), (1024, 524_288));
+    }
+
+    /// A tenant's frequent changes cut everybody's long requests after as many reloads as take a few seconds.
+    #[test]
+    fn a_worker_that_leaves_has_its_grace_however_many_follow_it_unless_memory_is_scarce() {
+        let start = Instant::now();
+        let since = BTreeMap::from([(1, start), (2, start + GRACE / 2)]);
+        let of_both = |now, grace| overdue(&[1, 2, 3], &since, now, grace);
+        assert!(of_both(start + GRACE / 2, GRACE).is_empty());
+        assert_eq!(of_both(start + GRACE, GRACE), [1]);
+        assert_eq!(of_both(start + GRACE / 2, Duration::ZERO), [1, 2], "one that was never seen is nobody's to end");
+        let of = |available: u64| memory_is_scarce(&format!("MemTotal:  4000 kB\nMemFree:  1 kB\nMemAvailable:  {available} kB\n"));
+        assert!(of(999) && !of(1000) && !memory_is_scarce(""));
     }
 
     /// A reload was called refused when its new workers had not yet come to name themselves (load 170, 5,000 sites).

@@ -110,17 +110,26 @@ pub(super) fn services(pattern: &str) -> Result<Vec<ServiceStatus>, SystemError>
     Ok(shown.stdout.split("\n\n").filter_map(status).collect())
 }
 
-/// An idle master ends within milliseconds. One that has just been given a request ends after it.
-const FINISH_LIMIT: Duration = Duration::from_secs(2);
+/// An idle master ends within milliseconds, and jobs wait meanwhile. One that has just been given a request ends after it.
+const FINISH_LIMIT: Duration = Duration::from_millis(200);
 
 /// Not `systemctl stop`, which kills what has not ended by the unit's own time limit.
-pub(super) fn finish_service(name: &str) -> Result<(), SystemError> {
-    Program::new(SYSTEMCTL).arg("kill").arg("--kill-who=main").arg("--signal=QUIT").arg("--").arg(name).run()?;
+pub(super) fn finish_service(name: &str) -> Result<UnitState, SystemError> {
+    let signal = |signal: &str| Program::new(SYSTEMCTL).arg("kill").arg("--kill-who=main").arg(signal).arg("--").arg(name);
+    signal("--signal=QUIT").run()?;
+    // The account's own processes can stop it, and then it hears of nothing else. One that has ended cannot be told.
+    signal("--signal=CONT").finish()?;
     let deadline = Instant::now() + FINISH_LIMIT;
-    while units(&[name])? == [UnitState::Active] && Instant::now() < deadline {
+    loop {
+        let runs = units(&[name])? == [UnitState::Active];
+        if !runs {
+            return Ok(UnitState::Inactive);
+        }
+        if Instant::now() >= deadline {
+            return Ok(UnitState::Active);
+        }
         thread::sleep(Duration::from_millis(20));
     }
-    Ok(())
 }
 
 pub(super) fn load_units() -> Result<(), SystemError> {

@@ -9,6 +9,8 @@
 //! **Only what a pinned release key has signed is installed, and only if it is newer.**
 //! **At every instant the old or the new worker is installed**: the updater is a copy of the old program, its order says how far
 //! it has come, and it goes on where it was after a power cut.
+//! **A new worker is kept only if it is well**: it reaches the bus and its consumer, its database takes what is written, and no role
+//! that worked when the update was ordered has stopped working. Until then it leaves no sign, and the updater goes back.
 //! **No other job is begun between order and end, and none is taken from the bus by a worker that finds the order under way**, so
 //! going back loses nothing, though the old database may come back: what was handed over before waits in the inbox.
 

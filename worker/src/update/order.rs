@@ -8,10 +8,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use shared::events::{StepReport, Verdict};
+use shared::events::{RoleHealth, StepReport, Verdict};
 use shared::ids::JobId;
 use shared::names::PackageVersion;
 use shared::release::Sha256Sum;
+use shared::role::Role;
 
 /// What the worker has ordered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,10 +27,21 @@ pub struct Order {
     pub to: PackageVersion,
     /// The package's file.
     pub sha256: Sha256Sum,
+    /// The roles whose daemons ran when it was ordered: a newer worker with which one of them fails is not kept.
+    #[serde(default)]
+    pub well: Vec<Role>,
     /// The steps so far.
     pub steps: Vec<StepReport>,
     /// How far it has come.
     pub phase: Phase,
+}
+
+impl Order {
+    /// The roles that were well when it was ordered and are not by what a heartbeat says.
+    pub(crate) fn lost_roles(&self, now: &[RoleHealth]) -> Vec<Role> {
+        let works = |role: &Role| now.iter().any(|health| health.role == *role && health.healthy);
+        self.well.iter().copied().filter(|role| !works(role)).collect()
+    }
 }
 
 /// How far an update has come.

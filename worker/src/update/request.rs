@@ -80,6 +80,12 @@ impl Updates {
         matches!(self.desk.order(), Ok(Some(Order { phase: Phase::Installing | Phase::PuttingBack(_), .. })))
     }
 
+    /// The update that has started this worker and waits until it is well, if one does.
+    pub(crate) fn awaited(&self) -> Option<Order> {
+        let order = self.desk.order().ok().flatten()?;
+        (order.phase == Phase::Installing && order.to == self.version).then_some(order)
+    }
+
     /// Starts an updater again that was cut off, also if the job that wanted it is not here any more.
     ///
     /// # Errors
@@ -128,12 +134,15 @@ impl Updates {
             Err(detail) => return Ok(refused(steps, CHECK, FailureCode::UpdateRefused, detail)),
         };
         advance(&mut steps, INSTALL, StepState::Running, None);
+        let looked = Arc::clone(system);
+        let health = blocking(move || looked.role_health()).await?;
         let order = Order {
             job: envelope.id,
             attempt: envelope.attempt,
             from: self.version.clone(),
             to: spec.version.clone(),
             sha256: release.sha256.clone(),
+            well: health.into_iter().filter(|role| role.healthy).map(|role| role.role).collect(),
             steps,
             phase: Phase::Installing,
         };
@@ -218,11 +227,12 @@ pub(crate) fn report(envelope: &JobEnvelope, verdict: Verdict, steps: Vec<StepRe
 mod tests {
     use data_encoding::BASE64;
     use ring::signature::{Ed25519KeyPair, KeyPair};
-    use shared::events::Verdict;
+    use shared::events::{RoleHealth, Verdict};
     use shared::ids::JobId;
     use shared::jobs::{WorkerPackage, WorkerSpec};
     use shared::names::Architecture;
     use shared::release::ReleaseSignature;
+    use shared::role::Role;
 
     use super::super::order::{Desk, GoingBack, Order, Phase};
     use super::Updates;
@@ -285,6 +295,7 @@ mod tests {
             from: "0.1.0".parse().unwrap(),
             to: "0.2.0".parse().unwrap(),
             sha256: "0a".repeat(32).parse().unwrap(),
+            well: Vec::new(),
             steps: Vec::new(),
             phase: Phase::Installing,
         };
@@ -294,6 +305,49 @@ mod tests {
             updates.desk.write(&order).unwrap();
             assert_eq!(updates.are_under_way(), under_way, "{:?}", order.phase);
         }
+    }
+
+    #[test]
+    fn only_the_worker_that_an_update_has_installed_is_waited_for() {
+        let Scene { mut updates, pinned: _pinned, _directory } = scene();
+        assert!(updates.awaited().is_none(), "nobody has ordered anything");
+        updates.desk.clear(std::path::Path::new("/bin/true")).unwrap();
+        let mut order = Order {
+            job: JobId::new(),
+            attempt: 1,
+            from: "0.1.0".parse().unwrap(),
+            to: "0.2.0".parse().unwrap(),
+            sha256: "0a".repeat(32).parse().unwrap(),
+            well: Vec::new(),
+            steps: Vec::new(),
+            phase: Phase::Installing,
+        };
+        updates.desk.write(&order).unwrap();
+        assert_eq!(updates.awaited().as_ref(), Some(&order));
+        updates.version = order.from.clone();
+        assert!(updates.awaited().is_none(), "the old one, until it is stopped");
+        updates.version = order.to.clone();
+        order.phase = Phase::Ended { verdict: Verdict::Applied };
+        updates.desk.write(&order).unwrap();
+        assert!(updates.awaited().is_none());
+    }
+
+    #[test]
+    fn a_role_that_was_well_when_an_update_was_ordered_has_to_be_well_afterwards() {
+        let health = |role, healthy| RoleHealth { role, healthy, summary: String::new() };
+        let order = Order {
+            job: JobId::new(),
+            attempt: 1,
+            from: "0.1.0".parse().unwrap(),
+            to: "0.2.0".parse().unwrap(),
+            sha256: "0a".repeat(32).parse().unwrap(),
+            well: vec![Role::Web, Role::Db],
+            steps: Vec::new(),
+            phase: Phase::Installing,
+        };
+        assert_eq!(order.lost_roles(&[health(Role::Web, true), health(Role::Db, true), health(Role::Mail, false)]), []);
+        assert_eq!(order.lost_roles(&[health(Role::Web, false), health(Role::Db, true)]), [Role::Web]);
+        assert_eq!(order.lost_roles(&[health(Role::Web, true)]), [Role::Db], "nothing is said of it any more");
     }
 
     #[test]

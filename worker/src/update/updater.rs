@@ -50,7 +50,7 @@ impl UpdateError {
 /// What a worker has to do to count as back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
-    /// Reach the bus.
+    /// Reach the bus, and leave its sign that it is well.
     Answer,
     /// Run: the bus may be away by now.
     Run,
@@ -226,7 +226,7 @@ impl Update<'_> {
             self.host.pause();
         }
         let what = match need {
-            Need::Answer => "reach the bus",
+            Need::Answer => "reach the bus in good health",
             Need::Run => "come up",
         };
         Err(silent(format!("did not {what} within two minutes")))

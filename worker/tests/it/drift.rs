@@ -11,7 +11,7 @@ use worker::registry::{self, Compared};
 use worker::system::fake::{FakeSystem, Node};
 
 use crate::laws::{cases, lab};
-use crate::support::{KEY, Lab, account, again, hash, id, pool, pool_key, site, site_key};
+use crate::support::{KEY, Lab, UID, account, again, hash, id, pool, pool_key, site, site_key};
 
 /// How everything that was applied differs now.
 async fn differences(lab: &Lab) -> Vec<(ResourceKey, Vec<Difference>)> {
@@ -285,4 +285,25 @@ async fn what_lies_in_the_way_is_drift() {
     lab.host.put("/home/shop/htdocs/shop.example", Node::Pipe);
     let found = differences(&lab).await;
     assert!(found.len() == 1 && words(&found[0].1).contains("a pipe"), "{found:?}");
+}
+
+#[tokio::test]
+async fn an_account_whose_password_cannot_be_opened_any_more_is_compared_in_everything_else() {
+    let lab = Lab::new().await;
+    lab.applied(&everything()).await;
+    let resealed = |column: &str| format!("{column} = replace({column}, '{}', 'to a former key')", hash().sealed);
+    lab.run_sql(format!("UPDATE ledger SET {}, {}", resealed("spec"), resealed("applied_spec"))).await;
+    let (lab, _) = lab.restart().await;
+    let found = compare_all(&lab.engine, Duration::ZERO).await.unwrap();
+    assert!(found.iter().all(|(_, _, compared)| *compared == Compared::Same), "{found:?}");
+    lab.host.take("/etc/gantry-worker/keys/shop");
+    lab.host.put("/home/shop/htdocs", directory(0o777, Owner::tenant(UID)));
+    lab.host.set_password("shop", "!");
+    let found = differences(&lab).await;
+    let said = found.iter().map(|(_, differences)| words(differences)).collect::<String>();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(said.contains("/etc/gantry-worker/keys/shop") && said.contains("/home/shop/htdocs"), "{said}");
+    assert!(!said.contains("password"), "{said}");
+    lab.host.remove_user_by_hand("shop");
+    assert!(words(&differences(&lab).await[0].1).contains("The user shop"));
 }

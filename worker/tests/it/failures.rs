@@ -4,7 +4,7 @@ use shared::events::{StepState, Verdict};
 use shared::failure::{Effect, FailureCode};
 use shared::jobs::{Generation, JobEnvelope, PoolPresence, Presence, Requirement, SiteKind};
 use worker::registry::Carried;
-use worker::system::fake::{FakeSystem, Node};
+use worker::system::fake::{FakeSystem, Node, Trouble};
 
 use crate::support::{Lab, account, failure, pool, pool_key, site};
 
@@ -240,6 +240,32 @@ async fn what_a_failing_database_left_in_the_journal_is_never_put_back_over_some
     let (lab, recovery) = lab.restart().await;
     assert_eq!(recovery.undone, 0);
     assert!(lab.host.snapshot().nodes.contains_key(std::path::Path::new(vhost)));
+}
+
+#[tokio::test]
+async fn a_job_that_is_committed_is_applied_even_if_the_database_fails_or_a_panic_comes_after_it() {
+    let gone = || account(2, |spec| spec.presence = Presence::Deleted);
+    let is_there = |lab: &Lab| lab.host.snapshot().users.contains_key("shop");
+    for panics in [false, true] {
+        let lab = lab().await;
+        if panics {
+            // The account's processes are ended once before the commit point; after it, it is tried twice.
+            lab.host.trouble_of("processes", 1, 2, Trouble::Panic);
+        } else {
+            let trigger = "CREATE TRIGGER failing BEFORE DELETE ON journal WHEN OLD.phase = 'finish'";
+            lab.run_sql(format!("{trigger} BEGIN SELECT RAISE(ABORT, 'made to fail'); END")).await;
+        }
+        let job = gone();
+        assert_eq!(lab.apply(&job).await.verdict, Verdict::Applied);
+        assert_eq!(lab.engine.ledger().rows().get(job.resource).unwrap().state, worker::ledger::RowState::Applied);
+        assert_eq!(is_there(&lab), panics);
+        if !panics {
+            lab.run_sql("DROP TRIGGER failing".to_owned()).await;
+        }
+        let (lab, recovery) = lab.restart().await;
+        assert_eq!((recovery.finished, recovery.errors, is_there(&lab)), (1, 0, false));
+        assert_eq!(lab.restart().await.1.finished, 0);
+    }
 }
 
 const SHOP_LIMITS: &str = "/etc/nginx/gantry/shop-8.2.conf";

@@ -54,7 +54,8 @@ async fn a_broken_file_is_set_aside_with_nginxs_words_and_the_others_are_taken_u
     lab.host.put_file("/etc/nginx/gantry.d/account/shop/bad.conf", "BROKEN\n");
     lab.host.put_file("/etc/nginx/gantry.d/account/shop/bad.conf.broken", "an older one\n");
     assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Changed);
-    let aside = set_aside(&store).await;
+    let mut aside = set_aside(&store).await;
+    assert_eq!(aside.remove(0).0, "/etc/nginx/gantry.d/account/shop/bad.conf.broken");
     assert_eq!(aside.len(), 2, "{aside:?}");
     assert_eq!(aside[0].0, "/etc/nginx/gantry.d/account/shop/bad.conf.broken.2");
     assert_eq!(aside[1].0, format!("{OF_SITE}.broken"));
@@ -65,7 +66,7 @@ async fn a_broken_file_is_set_aside_with_nginxs_words_and_the_others_are_taken_u
     // Somebody takes it away: it is no more reported.
     lab.host.take(&aside[1].0);
     assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Changed);
-    assert_eq!(set_aside(&store).await.len(), 1);
+    assert_eq!(set_aside(&store).await.len(), 2);
 }
 
 #[tokio::test]
@@ -196,4 +197,77 @@ async fn a_file_that_is_away_when_the_worker_is_cut_off_is_put_back() {
     assert!(!there(good), "it was cut off elsewhere");
     assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Changed);
     assert!(there(good) && !there(OF_SITE) && there(&format!("{OF_SITE}.broken")));
+}
+
+#[tokio::test]
+async fn a_large_file_is_read_like_any_other_and_keeps_none_from_being_tested() {
+    let (lab, store, _directory) = lab().await;
+    let large = "/etc/nginx/gantry.d/server/addresses.conf";
+    let addresses = "deny 192.0.2.1;\n".repeat(128 * 1024);
+    lab.host.put_file(large, &addresses);
+    for _ in 0..2 {
+        assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Same);
+        assert_eq!(lab.host.reloads(), 1);
+    }
+    lab.host.put_file(large, &format!("{addresses}deny 192.0.2.2;\n"));
+    look(&lab.engine, &store.pool).await.unwrap();
+    assert_eq!(lab.host.reloads(), 2);
+    lab.host.put_file(OF_SITE, "BROKEN\n");
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Changed);
+    assert_eq!(set_aside(&store).await[0].0, format!("{OF_SITE}.broken"));
+}
+
+#[tokio::test]
+async fn a_link_is_judged_by_what_it_leads_to() {
+    let (lab, store, _directory) = lab().await;
+    let shared = "/etc/nginx/shared-by-all";
+    lab.host.put_file(shared, "add_header X-Shop yes;\n");
+    lab.host.put(OF_SITE, worker::system::fake::Node::Link { target: shared.into() });
+    look(&lab.engine, &store.pool).await.unwrap();
+    lab.host.put_file(shared, "add_header X-Shop no;\n");
+    for _ in 0..2 {
+        assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Same);
+        assert_eq!(lab.host.reloads(), 2, "what was edited is read once");
+    }
+    lab.host.put_file(shared, "BROKEN\n");
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Changed);
+    assert_eq!(set_aside(&store).await[0].0, format!("{OF_SITE}.broken"));
+    assert!(lab.host.snapshot().nodes.contains_key(std::path::Path::new(shared)));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_set_aside_and_the_others_are_taken_up() {
+    let (lab, store, _directory) = lab().await;
+    let good = "/etc/nginx/gantry.d/account/shop/good.conf";
+    lab.host.put_file(good, "add_header X-Shop yes;\n");
+    lab.host.put(OF_SITE, worker::system::fake::Node::Link { target: "/etc/nginx/nothing".into() });
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Changed);
+    let aside = set_aside(&store).await;
+    assert!(aside.len() == 1 && aside[0].0 == format!("{OF_SITE}.broken") && aside[0].1.contains("No such file"), "{aside:?}");
+    assert!(lab.host.snapshot().nodes.contains_key(std::path::Path::new(good)));
+    assert_eq!(lab.host.reloads(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_was_set_aside_when_the_worker_was_cut_off_is_told_all_the_same() {
+    let (lab, store, _directory) = lab().await;
+    lab.host.put_file(OF_SITE, "BROKEN\n");
+    lab.host.trouble_of(OF_SITE, 0, 1, Trouble::CutAfter);
+    look(&lab.engine, &store.pool).await.unwrap();
+    lab.host.heal();
+    assert_eq!(set_aside(&store).await, []);
+    for looked in [Looked::Changed, Looked::Same] {
+        assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), looked);
+        let aside = set_aside(&store).await;
+        assert!(aside.len() == 1 && aside[0].0 == format!("{OF_SITE}.broken") && aside[0].1.contains("not known"), "{aside:?}");
+    }
+    // What is known of one is not forgotten for it, and neither are other names taken for one of these.
+    for name in ["a.conf.broken.x", "a.broken", "a.conf.brokenly"] {
+        lab.host.put_file(&format!("/etc/nginx/gantry.d/server/{name}"), "");
+    }
+    lab.host.put_file("/etc/nginx/gantry.d/account/shop/bad.conf", "BROKEN\n");
+    look(&lab.engine, &store.pool).await.unwrap();
+    assert_eq!(look(&lab.engine, &store.pool).await.unwrap(), Looked::Same);
+    let aside = set_aside(&store).await;
+    assert!(aside.len() == 2 && aside[0].1.contains("unknown directive"), "{aside:?}");
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use shared::events::Verdict;
+use shared::events::{Outcome, Verdict};
 use shared::failure::Effect;
 use shared::jobs::{JobEnvelope, PoolPresence, Presence, SiteKind};
 use shared::role::Role;
@@ -25,7 +25,7 @@ fn case(name: &'static str, before: &[&JobEnvelope], job: JobEnvelope) -> Case {
     Case { name, before: before.iter().copied().map(again).collect(), job }
 }
 
-/// Every kind of job, made, changed, suspended and deleted.
+/// Every kind of job, made, changed, suspended, brought back and deleted.
 pub(crate) fn cases() -> Vec<Case> {
     let a1 = account(1, |_| ());
     let a2 = account(2, |spec| {
@@ -37,24 +37,31 @@ pub(crate) fn cases() -> Vec<Case> {
     let s1 = site(30, "shop.example", 1, |_| ());
     let other = site(31, "other.example", 1, |spec| spec.kind = SiteKind::Static);
     let all = [&a1, &p1, &other, &s1];
+    let all_and = |last| [&a1, &p1, &other, &s1, last];
+    let a_suspended = account(2, |spec| spec.presence = Presence::Suspended);
+    let p_suspended = pool(2, |spec| spec.presence = PoolPresence::Suspended);
+    let s_suspended = site(30, "shop.example", 2, |spec| spec.presence = Presence::Suspended);
     vec![
         case("account create", &[], a1.clone()),
         case("account with a password and keys", &[], a2.clone()),
         case("account change", &[&a1], a2.clone()),
         case("account change back", &[&a1, &a2], account(3, |_| ())),
-        case("account suspend", &all, account(2, |spec| spec.presence = Presence::Suspended)),
+        case("account suspend", &all, a_suspended.clone()),
+        case("account unsuspend", &all_and(&a_suspended), account(3, |_| ())),
         case("account delete", &[&a1, &a2], account(3, |spec| spec.presence = Presence::Deleted)),
         case("account delete with all it has", &all, account(2, |spec| spec.presence = Presence::Deleted)),
         case("account delete of nothing", &[], account(1, |spec| spec.presence = Presence::Deleted)),
         case("pool create", &[&a1], p1.clone()),
         case("pool change", &all, pool(2, |spec| spec.settings.memory_limit_mib = 64)),
-        case("pool suspend", &all, pool(2, |spec| spec.presence = PoolPresence::Suspended)),
+        case("pool suspend", &all, p_suspended.clone()),
+        case("pool unsuspend", &all_and(&p_suspended), pool(3, |_| ())),
         case("pool delete", &all, pool(2, |spec| spec.presence = PoolPresence::Deleted)),
         case("site create", &[&a1, &p1, &other], s1.clone()),
         case("static site create", &[&a1], other.clone()),
         case("site change", &all, site(30, "shop.example", 2, |spec| spec.aliases = vec!["*.shop.example".parse().unwrap()])),
         case("site from PHP to static", &all, site(30, "shop.example", 2, |spec| spec.kind = SiteKind::Static)),
-        case("site suspend", &all, site(30, "shop.example", 2, |spec| spec.presence = Presence::Suspended)),
+        case("site suspend", &all, s_suspended.clone()),
+        case("site unsuspend", &all_and(&s_suspended), site(30, "shop.example", 3, |_| ())),
         case("site delete", &all, site(30, "shop.example", 2, |spec| spec.presence = Presence::Deleted)),
         case("site delete of nothing", &[&a1], site(30, "shop.example", 1, |spec| spec.presence = Presence::Deleted)),
     ]
@@ -177,31 +184,39 @@ async fn every_job_that_stalls_at_any_step_is_seen_to_hang_and_ends_as_it_would_
 
 #[tokio::test]
 async fn a_worker_that_is_ended_while_a_job_stalls_starts_on_a_consistent_host() {
-    let case = cases().into_iter().find(|case| case.name == "site change").unwrap();
-    let done = final_state(&case).await;
-    for call in 0.. {
-        let lab = lab(&case).await;
-        let before = lab.host.snapshot();
-        lab.host.trouble_at(call, Trouble::Stall);
-        let job = again(&case.job);
-        let end = async {
-            while lab.host.stalled().is_none() && lab.host.is_trouble_to_come() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+    for case in cases() {
+        let done = final_state(&case).await;
+        for call in 0.. {
+            let lab = lab(&case).await;
+            let before = lab.host.snapshot();
+            lab.host.trouble_at(call, Trouble::Stall);
+            let job = again(&case.job);
+            if ended_while_it_stalls(&lab, &job).await == Some(Verdict::Applied) {
+                break;
             }
-            lab.host.cut_off();
-        };
-        let outcome = tokio::select! {
-            outcome = lab.apply(&job) => Some(outcome),
-            () = async { end.await; std::future::pending().await } => None,
-        };
-        if outcome.is_some_and(|outcome| outcome.verdict == Verdict::Applied) {
-            break;
+            lab.host.heal();
+            let (lab, recovery) = lab.restart().await;
+            assert_eq!(recovery.errors, 0, "{} ended while change {call} stalled", case.name);
+            let state = lab.host.snapshot();
+            assert!(state == before || state == done, "{} ended while change {call} stalled is neither before nor after", case.name);
+            lab.applied(&[again(&job)]).await;
+            assert_eq!(lab.host.snapshot(), done, "{} done again after it was ended while change {call} stalled", case.name);
         }
-        lab.host.heal();
-        let (lab, recovery) = lab.restart().await;
-        assert_eq!((recovery.errors, lab.host.snapshot()), (0, before), "ended while change {call} stalled");
-        lab.applied(&[again(&job)]).await;
-        assert_eq!(lab.host.snapshot(), done);
+    }
+}
+
+/// The worker is cut off as soon as something stalls. How the job has ended, if it did.
+async fn ended_while_it_stalls(lab: &Lab, job: &JobEnvelope) -> Option<Verdict> {
+    let cut_off = async {
+        while lab.host.stalled().is_none() && lab.host.is_trouble_to_come() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        lab.host.cut_off();
+        std::future::pending().await
+    };
+    tokio::select! {
+        outcome = lab.apply(job) => Some(outcome.verdict),
+        () = cut_off => None,
     }
 }
 
@@ -386,4 +401,24 @@ async fn a_job_given_again_after_its_outcome_was_lost_has_the_same_outcome() {
     assert!(!outcome.steps.is_empty());
     let (lab, _) = lab.restart().await;
     assert_eq!(lab.apply(&job).await, outcome);
+}
+
+/// As an undo that went wrong leaves it, or a database that was lost: files say nothing of what daemons have read.
+#[tokio::test]
+async fn every_job_whose_files_are_there_without_its_proof_is_loaded_and_proved_all_the_same() {
+    for case in cases() {
+        let lab = lab(&case).await;
+        lab.run_sql("CREATE TABLE before AS SELECT * FROM ledger".to_owned()).await;
+        let first = lab.apply(&again(&case.job)).await;
+        let done = lab.host.snapshot();
+        lab.run_sql("DELETE FROM ledger; INSERT INTO ledger SELECT * FROM before; DELETE FROM settled".to_owned()).await;
+        let (lab, _) = lab.restart().await;
+        let second = lab.apply(&again(&case.job)).await;
+        assert_eq!((&second.verdict, lab.host.snapshot()), (&first.verdict, done), "{}", case.name);
+        let proofs = |outcome: &Outcome| {
+            let names = outcome.steps.iter().map(|step| step.name.clone());
+            names.filter(|name| ["Reload", "Test request"].contains(&name.as_str())).collect::<Vec<_>>()
+        };
+        assert_eq!(proofs(&second), proofs(&first), "{}", case.name);
+    }
 }

@@ -129,7 +129,8 @@ impl Lab {
         self.run_sql(format!("DROP TRIGGER failing_{table}")).await;
     }
 
-    async fn run_sql(&self, sql: String) {
+    /// Changes the worker's database behind its back.
+    pub(crate) async fn run_sql(&self, sql: String) {
         let store = Store::open(&self.directory.path().join("worker.db")).await.unwrap();
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&store.pool).await.unwrap();
         store.pool.close().await;

@@ -338,6 +338,7 @@ fn attempt(row: &AttemptRow) -> Attempt {
         steps: row.steps.clone(),
         detail: row.detail.clone(),
         took_ms: row.finished_ms.zip(row.started_ms).map(|(finished, started)| count(finished - started)),
+        record: row.record.clone(),
     }
 }
 

@@ -10,9 +10,10 @@ use crate::error::PageError;
 use crate::state::AppState;
 use crate::store::fleet::fleet_versions;
 use crate::store::now_ms;
-use crate::store::rollout::{AWAY_MS, Rollout as Stored, RolloutServer, RolloutState, RolloutStep, rollout_newest};
+use crate::store::rollout::{AWAY_MS, Rollout as Stored, RolloutServer, RolloutStep, rollout_newest};
+use crate::store::rollout_state::RolloutState;
 use crate::views::model::Failure;
-use crate::views::server::{Rollout, RolloutModel, RolloutRow, RolloutRowState, Tally};
+use crate::views::server::{Hold, LeftOut, Rollout, RolloutModel, RolloutRow, RolloutRowState, Tally};
 
 /// Servers that the page shows; of a rollout of more, first those that failed, those under way, and those that come next.
 const SHOWN: usize = 100;
@@ -51,21 +52,21 @@ pub async fn rollout_model(
 }
 
 async fn rollout(state: &AppState, actor: &Actor, stored: Stored) -> Result<Rollout, PageError> {
-    let of = |step: RolloutStep| stored.servers.iter().filter(|server| server.step() == step).count() as u64;
+    let of = |step: RolloutStep| stored.servers.iter().filter(|server| stored.step(server) == step).count() as u64;
     let mut shown: Vec<&RolloutServer> = stored.servers.iter().collect();
     if shown.len() > SHOWN {
-        shown.sort_by_key(|server| match server.step() {
-            RolloutStep::Failed => 0,
+        shown.sort_by_key(|server| match stored.step(server) {
+            RolloutStep::Failed | RolloutStep::Ailing => 0,
             RolloutStep::UnderWay => 1,
             RolloutStep::Waiting => 2,
-            RolloutStep::Done => 3,
+            RolloutStep::LeftOut => 3,
+            RolloutStep::Done => 4,
         });
         shown.truncate(SHOWN);
     }
-    let lost = stored.lost(now_ms(), AWAY_MS).map(|(server, since)| (server.name.clone(), at(since)));
     let mut rows = Vec::with_capacity(shown.len());
     for server in shown {
-        rows.push(row(state, actor, server).await?);
+        rows.push(row(state, actor, server, stored.step(server)).await?);
     }
     Ok(Rollout {
         version: stored.version.to_string(),
@@ -78,24 +79,35 @@ async fn rollout(state: &AppState, actor: &Actor, stored: Stored) -> Result<Roll
         },
         unfinished: stored.state.is_unfinished(),
         stopped: stored.state == RolloutState::Stopped,
-        asked_by: stored.asked_by_name,
+        asked_by: stored.asked_by_name.clone(),
         asked_at: at(stored.created_ms),
         tally: Tally {
             done: of(RolloutStep::Done),
             under_way: of(RolloutStep::UnderWay),
             waiting: of(RolloutStep::Waiting),
-            failed: of(RolloutStep::Failed),
+            left_out: of(RolloutStep::LeftOut),
+            failed: of(RolloutStep::Failed) + of(RolloutStep::Ailing),
         },
-        lost,
+        hold: hold(&stored),
         rows,
     })
 }
 
-async fn row(state: &AppState, actor: &Actor, server: &RolloutServer) -> Result<RolloutRow, PageError> {
-    let operation = server.operation.map(|(id, _)| id);
-    let row_state = match (server.step(), operation) {
+/// The server that holds up the others without having failed.
+fn hold(stored: &Stored) -> Option<Hold> {
+    if let Some(server) = stored.ailing() {
+        return Some(Hold::Ailing { server: server.name.clone(), roles: server.lost_roles() });
+    }
+    stored.lost(now_ms(), AWAY_MS).map(|(server, since)| Hold::Away { server: server.name.clone(), since: at(since) })
+}
+
+async fn row(state: &AppState, actor: &Actor, server: &RolloutServer, step: RolloutStep) -> Result<RolloutRow, PageError> {
+    let operation = server.begun.as_ref().map(|begun| begun.id);
+    let row_state = match (step, operation) {
         (RolloutStep::Waiting, _) => RolloutRowState::Waiting,
+        (RolloutStep::LeftOut, _) => RolloutRowState::LeftOut(left_out(server)),
         (RolloutStep::Done, _) => RolloutRowState::Done,
+        (RolloutStep::Ailing, _) => RolloutRowState::Ailing(server.lost_roles()),
         (RolloutStep::UnderWay, Some(id)) => {
             let standing = standing_of(state, actor, id).await?;
             match (standing.waiting, standing.progress) {
@@ -112,4 +124,9 @@ async fn row(state: &AppState, actor: &Actor, server: &RolloutServer) -> Result<
         (RolloutStep::Failed, None) => RolloutRowState::Failed(None),
     };
     Ok(RolloutRow { id: server.server, name: server.name.clone(), version: server.reported.clone(), state: row_state, operation })
+}
+
+fn left_out(server: &RolloutServer) -> Option<LeftOut> {
+    let offline = server.offline_since_ms.map(|since| LeftOut::Offline { since: at(since) });
+    offline.or_else(|| server.paused_since_ms.map(|since| LeftOut::Paused { since: at(since) }))
 }

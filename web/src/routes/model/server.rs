@@ -213,6 +213,9 @@ pub async fn server_show_model(
         php_versions: server.php_versions.clone(),
         os: host.os,
         kernel: host.kernel,
+        cpus: host.cpus,
+        memory_mib: host.memory_mib,
+        disk_mib: host.disk_mib,
         uptime_s: server.online.then_some(host.uptime_s),
         places: vec![
             ("Address", server.site_address().to_owned()),

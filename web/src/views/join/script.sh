@@ -95,12 +95,24 @@ install_worker() {
     apt install --reinstall "$work/gantry-worker.deb" || fail 'the worker could not be installed (see above).'
 }
 
-join() {
+# Writes what this host joins with into the worker's settings. Whatever else an admin has set there stays.
+configure() {
     umask 077
     mkdir -p /etc/gantry-worker
     chmod 755 /etc/gantry-worker
-    printf 'GANTRY_PANEL=%s\nGANTRY_TOKEN=%s\nGANTRY_FINGERPRINT=%s\n' "$panel" "$token" "$fingerprint" > /etc/gantry-worker/config.env.new
+    [ -e /etc/gantry-worker/config.env ] || : > /etc/gantry-worker/config.env
+    GANTRY_PANEL=$panel GANTRY_TOKEN=$token GANTRY_FINGERPRINT=$fingerprint awk '
+        BEGIN { many = split("GANTRY_PANEL GANTRY_TOKEN GANTRY_FINGERPRINT", ours); for (i in ours) is_ours[ours[i]] = 1 }
+        { name = $0; sub(/=.*/, "", name); gsub(/[ \t]/, "", name) }
+        !(name in is_ours) { print; next }
+        !written[name]++ { print name "=" ENVIRON[name] }
+        END { for (i = 1; i <= many; i++) if (!(ours[i] in written)) print ours[i] "=" ENVIRON[ours[i]] }
+    ' /etc/gantry-worker/config.env > /etc/gantry-worker/config.env.new
     mv /etc/gantry-worker/config.env.new /etc/gantry-worker/config.env
+}
+
+join() {
+    configure
     say "joining as $server"
     GANTRY_PANEL=$panel GANTRY_TOKEN=$token GANTRY_FINGERPRINT=$fingerprint gantry-worker enroll < /dev/null \
         || fail 'this host has not joined (see above).'

@@ -23,6 +23,8 @@ pub struct Attempt {
     pub detail: String,
     /// How long the worker took.
     pub took_ms: Option<u64>,
+    /// What the worker noted.
+    pub record: Option<JobRecord>,
 }
 
 /// Everything that is kept of a job beside its steps.
@@ -31,11 +33,16 @@ pub(super) fn blackbox(job: &JobBlock) -> Markup {
         @if job.record.is_some() || !job.attempts.is_empty() || !job.detail.is_empty() {
             div.card-body.stack {
                 @if !job.detail.is_empty() { details.more { summary { "What was said" } pre.pre.framed tabindex="0" { (job.detail) } } }
-                @if let Some(record) = &job.record { (company(record)) (tries(record)) (plan(record)) }
+                @if let Some(record) = &job.record { (noted(record)) }
                 @for attempt in &job.attempts { (earlier(attempt)) }
             }
         }
     }
+}
+
+/// What the worker noted of an attempt.
+fn noted(record: &JobRecord) -> Markup {
+    html! { (company(record)) (tries(record)) (plan(record)) }
 }
 
 fn company(record: &JobRecord) -> Markup {
@@ -100,6 +107,7 @@ fn earlier(attempt: &Attempt) -> Markup {
             summary { "Attempt " (attempt.number) @if let Some(ms) = attempt.took_ms { ", " (time::duration_ms(ms)) } " " (badge::job(attempt.state)) }
             (steps(&attempt.steps))
             @if !attempt.detail.is_empty() { pre.pre.framed tabindex="0" { (attempt.detail) } }
+            @if let Some(record) = &attempt.record { (noted(record)) }
         }
     }
 }

@@ -43,6 +43,7 @@ pub fn delete_page(viewer: &Viewer, model: &DeleteModel) -> Markup {
             question: &question,
             consequences: vec![
                 "Its worker is cut off from this panel at once and cannot come back.".to_owned(),
+                "What waits for this server is cancelled.".to_owned(),
                 "Nothing on the host is changed: remove the package gantry-worker there yourself.".to_owned(),
                 "What was done there stays in the record.".to_owned(),
             ],

@@ -3,6 +3,7 @@
 use maud::html;
 
 use super::ShowModel;
+use crate::views::components::stat::{count, size_mib};
 use crate::views::components::{kv, reference, time};
 use crate::views::fragment::Fragment;
 
@@ -24,6 +25,13 @@ pub(super) fn facts(model: &ShowModel) -> Fragment {
     if !model.os.is_empty() {
         facts.push(("System", kv::text(&model.os)));
         facts.push(("Kernel", kv::mono(&model.kernel)));
+    }
+    // As it was when it last answered: what it has in use is said only while it does.
+    if model.cpus > 0 {
+        facts.push(("Cores", html! { (count(model.cpus.into())) }));
+    }
+    for (label, size) in [("Memory", model.memory_mib), ("Disk", model.disk_mib)].into_iter().filter(|(_, size)| *size > 0) {
+        facts.push((label, kv::text(size_mib(size))));
     }
     facts.push(("Active", kv::text(if server.active { "Yes, takes new accounts" } else { "No, takes no new accounts" })));
     facts.push(("Added", time::date(model.created_at)));

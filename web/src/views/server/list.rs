@@ -139,7 +139,7 @@ pub fn rows(model: &ListModel) -> Vec<Fragment> {
 #[must_use]
 pub fn container(model: &ListModel) -> Fragment {
     let text = "A server runs a small worker that dials out to this panel and makes the host match what you ask for. \
-                Nothing listens on it, and it needs no firewall opening.";
+                Nothing listens on it for the panel: only visitors need a way in, to port 80, and to port 22 for SFTP.";
     let html = html! {
         div #(container_id()) {
             @if model.rows.is_empty() && model.listing.is_narrowed() {

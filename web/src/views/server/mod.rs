@@ -27,7 +27,7 @@ pub use load::{History, Span};
 pub use new::{Defaults, EnrolModel, NewModel, ServerForm, enrol_fragment, enrol_page, new_page};
 pub use overview::{row_fragment, table_of};
 pub use rejoin::{RejoinModel, rejoin_page};
-pub use rollout::{Rollout, RolloutModel, RolloutRow, RolloutRowState, Tally, rollout_fragments, rollout_page};
+pub use rollout::{Hold, LeftOut, Rollout, RolloutModel, RolloutRow, RolloutRowState, Tally, rollout_fragments, rollout_page};
 pub use show::{ShowModel, Update, show_fragments, show_page};
 pub use shut_out::{ShutOutModel, shut_out_page};
 

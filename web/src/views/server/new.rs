@@ -196,7 +196,7 @@ fn firewall() -> Markup {
         Tone::Off,
         Icon::Info,
         "Firewall:",
-        "the server opens connections to the panel, never the other way. Ports 80 and 443 are for visitors, port 22 for SFTP.",
+        "the server opens connections to the panel, never the other way. Visitors need port 80, and port 22 for SFTP.",
     )
 }
 

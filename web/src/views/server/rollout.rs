@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use shared::ids::{OperationId, ServerId};
 use shared::names::ServerName;
+use shared::role::Role;
 
 use crate::paths;
 use crate::views::components::badge::{self, Badge, Tone};
@@ -58,12 +59,31 @@ pub struct Rollout {
     pub asked_by: String,
     /// When.
     pub asked_at: Timestamp,
-    /// The server that was begun and does not come back, and since when it is away.
-    pub lost: Option<(ServerName, Timestamp)>,
+    /// The server that holds up the others without having failed, if one does.
+    pub hold: Option<Hold>,
     /// How its servers stand.
     pub tally: Tally,
     /// Its servers in their order; of very many, those that say most.
     pub rows: Vec<RolloutRow>,
+}
+
+/// Why a server that has not failed holds up the others of its rollout.
+#[derive(Debug, Clone)]
+pub enum Hold {
+    /// It was begun and does not come back.
+    Away {
+        /// The server.
+        server: ServerName,
+        /// Since when it is away.
+        since: Timestamp,
+    },
+    /// It has the version, and roles that worked before do not work any more.
+    Ailing {
+        /// The server.
+        server: ServerName,
+        /// The roles.
+        roles: Vec<Role>,
+    },
 }
 
 /// How many servers of a rollout stand how.
@@ -75,13 +95,15 @@ pub struct Tally {
     pub under_way: u64,
     /// Not begun.
     pub waiting: u64,
-    /// They have not, and were tried.
+    /// Passed over.
+    pub left_out: u64,
+    /// They were tried, and have it not, or not in good health.
     pub failed: u64,
 }
 
 impl Tally {
     const fn all(self) -> u64 {
-        self.done + self.under_way + self.waiting + self.failed
+        self.done + self.under_way + self.waiting + self.left_out + self.failed
     }
 }
 
@@ -116,22 +138,43 @@ pub struct RolloutRow {
 pub enum RolloutRowState {
     /// Not begun, and how many of the rollout are before it.
     Waiting,
+    /// Not begun and passed over, and why, if that still holds.
+    LeftOut(Option<LeftOut>),
     /// Begun, and its steps.
     UnderWay(Option<Progress>),
     /// Begun, and what it waits for.
     Held(Waiting),
     /// It has the version.
     Done,
-    /// It has not, and why.
+    /// It has the version, and these roles that worked before do not work any more.
+    Ailing(Vec<Role>),
+    /// It does not have the version, and why.
     Failed(Option<Failure>),
+}
+
+/// Why a server of a rollout is passed over.
+#[derive(Debug, Clone, Copy)]
+pub enum LeftOut {
+    /// It does not answer.
+    Offline {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// An admin has nothing new sent to it.
+    Paused {
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 impl RolloutRowState {
     const fn badge(&self) -> Badge {
         match self {
             Self::Waiting | Self::Held(_) => badge::WAITING,
+            Self::LeftOut(_) => Badge { tone: Tone::Off, icon: Icon::Ban, label: "Left out" },
             Self::UnderWay(_) => Rollout::RUNNING,
             Self::Done => Rollout::DONE,
+            Self::Ailing(_) => Badge { tone: Tone::Bad, icon: Icon::CircleAlert, label: "Not healthy" },
             Self::Failed(_) => Badge { tone: Tone::Bad, icon: Icon::CircleAlert, label: "Failed" },
         }
     }
@@ -198,7 +241,7 @@ fn form(model: &RolloutModel, version: &str) -> Markup {
                 p {
                     (counted(model.behind, "server has", "servers have")) " an older worker"
                     @if model.offline > 0 { ". " (counted(model.offline, "more is", "more are")) " offline and left out" }
-                    ". One is updated first. Once it answers with the new version, the others follow. After a failure no other is begun."
+                    ". One is updated first. Once it answers with the new version and is well, the others follow. After a failure no other is begun."
                 }
                 (Field::number("at_once", "At a time").value(&model.at_once).unit("servers").error(model.errors.get("at_once"))
                     .help("How many follow at a time, once the first is well."))
@@ -230,7 +273,7 @@ fn state(model: &RolloutModel) -> Fragment {
 }
 
 fn card(rollout: &Rollout, now: Timestamp) -> Markup {
-    let rows = html! { @for row in &rollout.rows { (row_of(row)) } };
+    let rows = html! { @for row in &rollout.rows { (row_of(row, now)) } };
     html! {
         section.card {
             header.card-head {
@@ -244,16 +287,10 @@ fn card(rollout: &Rollout, now: Timestamp) -> Markup {
                 p.muted.small {
                     "Asked by " (rollout.asked_by) " " (time::ago(rollout.asked_at, now)) ", " (rollout.at_once) " at a time."
                     " " (count(rollout.tally.done)) " of " (counted(rollout.tally.all(), "server is", "servers are")) " done, "
-                    (count(rollout.tally.under_way)) " under way, " (count(rollout.tally.failed)) " failed, " (count(rollout.tally.waiting)) " to come."
-                    @match &rollout.lost {
-                        Some((name, since)) if rollout.stopped => {
-                            " " (name) " is away since " (time::clock(*since, now)) ", in the middle of its update, so no other is begun. Resume goes on once it is back; "
-                            "to go on without it, cancel this and update all again."
-                        }
-                        _ if rollout.stopped && rollout.tally.failed == 0 => " A server was away for long, so no other was begun. Resume goes on.",
-                        _ if rollout.stopped => " A server failed, so no other is begun. Resume tries it again and goes on.",
-                        _ => {}
-                    }
+                    (count(rollout.tally.under_way)) " under way, " (count(rollout.tally.failed)) " failed, " (count(rollout.tally.waiting)) " to come"
+                    @if rollout.tally.left_out > 0 { ", " (count(rollout.tally.left_out)) " left out" }
+                    "."
+                    @if rollout.stopped { " " (why_stopped(rollout, now)) }
                 }
             }
             (table("Servers of the rollout", COLUMNS, None, &rows))
@@ -264,12 +301,39 @@ fn card(rollout: &Rollout, now: Timestamp) -> Markup {
     }
 }
 
-fn row_of(row: &RolloutRow) -> Markup {
+fn why_stopped(rollout: &Rollout, now: Timestamp) -> Markup {
+    html! {
+        @match &rollout.hold {
+            Some(Hold::Away { server, since }) => {
+                (server) " is away since " (time::clock(*since, now)) " and its update is not over, so no other is begun. Resume goes on once it is back; "
+                "to go on without it, cancel this and update all again."
+            }
+            Some(Hold::Ailing { server, roles }) => {
+                (server) " is updated, but not healthy: " (list_of(roles)) " not working since. No other is begun. Resume goes on once that works again; "
+                "to go on as it is, cancel this and update all again."
+            }
+            None if rollout.tally.failed == 0 => "A server was away for long, or not healthy, so no other was begun. Resume goes on.",
+            None => "A server failed, so no other is begun. Resume tries it again, with what this panel offers now, and goes on.",
+        }
+    }
+}
+
+fn list_of(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn row_of(row: &RolloutRow, now: Timestamp) -> Markup {
     let below = match &row.state {
+        RolloutRowState::LeftOut(Some(why)) => Some(left_out_line(*why, now)),
         RolloutRowState::UnderWay(Some(steps)) => Some(progress::progress(steps)),
         RolloutRowState::Held(waiting) => Some(note::waiting_line(waiting)),
+        RolloutRowState::Ailing(roles) => Some(html! { span.bad { (list_of(roles)) " not working since its update was begun." } }),
         RolloutRowState::Failed(Some(failure)) => Some(note::failure_line(failure)),
-        RolloutRowState::Waiting | RolloutRowState::UnderWay(None) | RolloutRowState::Done | RolloutRowState::Failed(None) => None,
+        RolloutRowState::Waiting
+        | RolloutRowState::LeftOut(None)
+        | RolloutRowState::UnderWay(None)
+        | RolloutRowState::Done
+        | RolloutRowState::Failed(None) => None,
     };
     html! {
         tbody {
@@ -282,6 +346,18 @@ fn row_of(row: &RolloutRow) -> Markup {
                 td data-label="Version" { (row.version) }
             }
             @if let Some(below) = below { (detail(COLUMNS.len(), &below)) }
+        }
+    }
+}
+
+fn left_out_line(why: LeftOut, now: Timestamp) -> Markup {
+    html! {
+        span.muted {
+            "Passed over: "
+            @match why {
+                LeftOut::Offline { since } => { "it is offline since " (time::clock(since, now)) "." }
+                LeftOut::Paused { since } => { "changes for it are paused since " (time::clock(since, now)) "." }
+            }
         }
     }
 }

@@ -38,6 +38,12 @@ pub struct ShowModel {
     pub os: String,
     /// Its kernel.
     pub kernel: String,
+    /// Its processors; 0 before it has said anything.
+    pub cpus: u32,
+    /// Its memory in MiB; 0 before it has said anything.
+    pub memory_mib: u64,
+    /// The size of its disk in MiB; 0 before it has said anything.
+    pub disk_mib: u64,
     /// Seconds since it started.
     pub uptime_s: Option<u64>,
     /// What else was told, by its label; empty values are left out.

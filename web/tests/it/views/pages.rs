@@ -133,6 +133,20 @@ fn what_the_worker_began_before_is_shown_with_its_steps_and_its_reason() {
 }
 
 #[test]
+fn an_earlier_attempt_is_shown_with_its_batch_its_plan_and_what_it_would_have_changed() {
+    let admin = samples::all(Theme::System).into_iter().find(|sample| sample.name == "admin-operation-record").unwrap();
+    let page = Html::parse_document(&admin.html.0);
+    let details = selector("details");
+    let texts = page.select(&details).map(|details| details.text().collect::<String>());
+    let earlier: Vec<String> = texts.filter(|text| text.starts_with("Attempt 1")).collect();
+    assert_eq!(earlier.len(), 1);
+    let diff = "+    server_name lindqvist.example www.lindqvist.example;";
+    for said in ["together with 6 other jobs", "Plan, 3 actions", diff, "RAW-EARLIER"] {
+        assert!(earlier[0].contains(said), "{said}: {}", earlier[0]);
+    }
+}
+
+#[test]
 fn what_was_typed_is_escaped_and_kept() {
     let sample = samples::all(Theme::System).into_iter().find(|sample| sample.name == "client-site-new-refused").unwrap();
     assert!(!sample.html.0.contains("<b>\""));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use shared::jobs::{AccountSpec, Generation, Presence, SiteSpec};
+use shared::jobs::{AccountSpec, Generation, Job, Presence, SiteSpec};
 use shared::names::{CryptHash, LinuxUser, PhpVersion};
 
 use super::draft::{Changed, Draft};
@@ -149,7 +149,9 @@ fn limits(draft: &mut Draft<'_>, spec: &AccountSpec) -> Result<(), PlanError> {
     let known = draft.facts.entry(&path)? != Entry::Absent;
     let content = Content::from(systemd::slice(&spec.user, spec.limits));
     let changed = draft.file(LIMITS, FileImage { path, owner: Owner::ROOT, mode: 0o644, content })?;
-    if known && changed.yes() {
+    let same = |job: &Job| matches!(job, Job::Account(account) if account.limits == spec.limits);
+    let read = draft.facts.proved_of(&spec.user).any(|(_, _, job)| same(job));
+    if known && (changed.yes() || !read) {
         draft.plan.step(LIMITS, Action::LoadUnits);
     }
     Ok(())
@@ -201,13 +203,17 @@ fn absent(spec: &AccountSpec, existing: Option<&UserRecord>, generation: Generat
 }
 
 fn no_sites(draft: &mut Draft<'_>, sites: &[&SiteSpec]) -> Result<(), PlanError> {
+    if sites.is_empty() {
+        return Ok(());
+    }
     let (at, mut changed) = (draft.plan.steps.len(), Changed::No);
     for site in sites {
         let name = paths::vhost_name(&site.domain);
         changed = changed.or(draft.no_file(VHOST, PathBuf::from(paths::SITES_ENABLED).join(&name))?);
         changed = changed.or(draft.no_file(VHOST, PathBuf::from(paths::SITES_AVAILABLE).join(&name))?);
     }
-    if changed.yes() {
+    // Where nothing is left of them, nginx may still serve them.
+    if changed.yes() || draft.facts.has_account(&sites[0].user) {
         draft.plan.steps.insert(at, crate::engine::plan::Step { name: NGINX_TEST.into(), action: Action::TestNginx });
         draft.plan.step(RELOAD, Action::ReloadNginx);
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use shared::jobs::{Generation, PhpPoolSpec, PhpSettings, PoolPresence, Presence, SiteSpec};
+use shared::jobs::{Generation, Job, PhpPoolSpec, PhpSettings, PoolPresence, Presence, SiteSpec};
 use shared::names::{LinuxUser, PhpVersion};
 
 use super::account::no_pool;
@@ -53,7 +53,9 @@ pub fn plan(spec: &PhpPoolSpec, facts: Facts<'_>) -> Result<Plan, PlanError> {
     if limits.yes() && active_site(spec, facts).is_some() {
         draft.plan.step(RELOAD, Action::ReloadNginx);
     }
-    prove(&mut draft, spec);
+    if spec.presence == PoolPresence::Present {
+        prove(&mut draft, spec);
+    }
     Ok(draft.plan)
 }
 
@@ -74,11 +76,19 @@ fn config(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<Changed, PlanErro
         mode: 0o640,
         content: Content::from(config.as_str()),
     };
-    if draft.facts.holds_file(&image)? {
+    let unread = unread(spec, draft.facts, |settings| php_fpm::pool(&spec.user, spec.version, settings) == config);
+    if !unread.yes() && draft.facts.holds_file(&image)? {
         return Ok(Changed::No);
     }
     draft.plan.step(TEST, Action::TestPhp { version: spec.version, user: spec.user.clone(), config });
-    draft.file(POOL, image)
+    Ok(draft.file(POOL, image)?.or(unread))
+}
+
+/// Whether what reads the host's file of the pool may not have read it yet. `same`: settings that make the same of it.
+fn unread(spec: &PhpPoolSpec, facts: Facts<'_>, same: impl Fn(&PhpSettings) -> bool) -> Changed {
+    let same = |pool: &PhpPoolSpec| pool.version == spec.version && same(&pool.settings);
+    let read = facts.proved_of(&spec.user).any(|(_, _, job)| matches!(job, Job::PhpPool(pool) if same(pool)));
+    if read { Changed::No } else { Changed::Yes }
 }
 
 /// What the pool's vhosts take over from it.
@@ -89,10 +99,11 @@ pub(super) fn nginx_pool(user: &LinuxUser, version: PhpVersion, settings: &PhpSe
 
 fn limits(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<Changed, PlanError> {
     let image = nginx_pool(&spec.user, spec.version, &spec.settings);
-    if !draft.facts.holds_file(&image)? && active_site(spec, draft.facts).is_some() {
+    let unread = unread(spec, draft.facts, |settings| nginx::pool(settings) == nginx::pool(&spec.settings));
+    if (unread.yes() || !draft.facts.holds_file(&image)?) && active_site(spec, draft.facts).is_some() {
         draft.plan.step(NGINX_TEST, Action::TestNginx);
     }
-    draft.file(POOL, image)
+    Ok(draft.file(POOL, image)?.or(unread))
 }
 
 /// A site that the pool serves, with its applied generation.

@@ -53,7 +53,8 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
     pool_limits(&mut draft, spec)?;
     let file = vhost_file(spec, generation, facts.has_ipv6())?;
     let link = (enabled(&spec.domain), link_target(&spec.domain));
-    if facts.holds_file(&file)? && facts.holds_link(&link.0, &link.1)? {
+    let is_proved = facts.proved_of(&spec.user).any(|(key, at, _)| key == own && at == generation);
+    if is_proved && facts.holds_file(&file)? && facts.holds_link(&link.0, &link.1)? {
         folders(&mut draft, spec)?;
         return Ok(draft.plan);
     }
@@ -210,8 +211,10 @@ fn placeholder(spec: &SiteSpec, directory: PathBuf) -> FileImage {
 fn absent(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> Result<Plan, PlanError> {
     let mut draft = Draft::new(facts);
     let (file, link) = (available(&spec.domain), enabled(&spec.domain));
+    let is_applied = facts.sites_of(&spec.user).any(|(key, _, _)| key == own);
     let ours = match facts.entry(&file)? {
-        Entry::Absent => facts.holds_link(&link, &link_target(&spec.domain))?,
+        // Where nothing is left of what was applied, nginx may still serve it.
+        Entry::Absent => facts.holds_link(&link, &link_target(&spec.domain))? || (is_applied && facts.entry(&link)? == Entry::Absent),
         Entry::File { .. } => facts.content(&file)?.starts_with(nginx::MARK.as_bytes()),
         Entry::Directory { .. } | Entry::Link { .. } | Entry::Other { .. } => false,
     };

@@ -5,14 +5,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 use shared::role::Role;
 
+use super::state::file_error;
 use super::{FakeSystem, Node, State, made, nginx};
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 use crate::system::{
-    Check, LiveTest, NAME_IGNORED, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System, SystemError,
+    CONTENT_LIMIT, Check, LiveTest, NAME_IGNORED, NginxTest, PhpTest, ProbeAnswer, Question, Removed, ServiceStatus, StagedChange, System,
+    SystemError,
 };
 
 /// The unit that loads packet filter rules.
@@ -24,49 +28,6 @@ fn shown(path: &Path) -> String {
 
 fn names<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
     names.into_iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" ")
-}
-
-fn file_error(doing: &'static str, path: &Path, kind: io::ErrorKind) -> SystemError {
-    SystemError::File { doing, path: path.to_owned(), source: kind.into() }
-}
-
-impl State {
-    fn node(&self, path: &Path) -> Option<&Node> {
-        self.host.nodes.get(path)
-    }
-
-    /// Everything is made in a directory, and none of them is a link.
-    fn in_directory(&self, path: &Path) -> Result<(), SystemError> {
-        let parent = path.parent().unwrap_or(Path::new("/"));
-        match self.node(parent) {
-            Some(Node::Directory { .. }) => Ok(()),
-            Some(Node::File { .. } | Node::Link { .. } | Node::Pipe) => {
-                Err(file_error("open the directory of", path, io::ErrorKind::NotADirectory))
-            }
-            None => Err(file_error("open the directory of", path, io::ErrorKind::NotFound)),
-        }
-    }
-
-    fn below(&self, path: &Path) -> Vec<PathBuf> {
-        self.host.nodes.keys().filter(|key| key.starts_with(path) && *key != path).cloned().collect()
-    }
-
-    fn put(&mut self, path: &Path, node: Node) -> Result<(), SystemError> {
-        self.in_directory(path)?;
-        if let Some(Node::Directory { .. }) = self.node(path) {
-            return Err(file_error("replace", path, io::ErrorKind::IsADirectory));
-        }
-        self.host.nodes.insert(path.to_owned(), node);
-        Ok(())
-    }
-
-    fn unknown_user(name: &str) -> SystemError {
-        SystemError::User { name: name.to_owned(), reason: "does not exist".to_owned() }
-    }
-
-    fn user_mut(&mut self, name: &LinuxUser) -> Result<&mut UserRecord, SystemError> {
-        self.host.users.get_mut(name.as_str()).ok_or_else(|| Self::unknown_user(name.as_str()))
-    }
 }
 
 impl System for FakeSystem {
@@ -86,8 +47,25 @@ impl System for FakeSystem {
         let state = self.lock();
         state.alive()?;
         match state.node(path) {
+            Some(Node::File { content, .. }) if content.len() as u64 > CONTENT_LIMIT => {
+                Err(SystemError::Obstructed { path: path.to_owned(), found: "larger than 1 MiB", expected: "a configuration file" })
+            }
             Some(Node::File { content, .. }) => Ok(content.clone()),
             Some(Node::Directory { .. } | Node::Link { .. } | Node::Pipe) | None => Err(file_error("read", path, io::ErrorKind::NotFound)),
+        }
+    }
+
+    fn digest(&self, path: &Path) -> Result<String, SystemError> {
+        let state = self.lock();
+        state.alive()?;
+        if let Some(content) = nginx::text(&state.host.nodes, path) {
+            return Ok(HEXLOWER.encode(&Sha256::digest(content)));
+        }
+        match state.node(path) {
+            Some(Node::Directory { .. } | Node::Pipe) => {
+                Err(SystemError::Obstructed { path: path.to_owned(), found: "no file", expected: "a file" })
+            }
+            Some(Node::File { .. } | Node::Link { .. }) | None => Err(file_error("open", path, io::ErrorKind::NotFound)),
         }
     }
 
@@ -294,8 +272,11 @@ impl System for FakeSystem {
         Ok(Vec::new())
     }
 
-    fn finish_service(&self, unit: &str) -> Result<(), SystemError> {
-        self.stop_units(&[unit])
+    fn finish_service(&self, unit: &str) -> Result<UnitState, SystemError> {
+        if self.lock().deaf_units.contains(unit) {
+            return Ok(UnitState::Active);
+        }
+        self.stop_units(&[unit]).map(|()| UnitState::Inactive)
     }
 
     fn load_units(&self) -> Result<(), SystemError> {

@@ -7,6 +7,7 @@
 mod by_hand;
 mod host;
 mod nginx;
+mod state;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,6 +95,8 @@ struct State {
     waking: BTreeMap<String, usize>,
     /// So many reloads nginx refuses.
     deaf: usize,
+    /// These do not end when they are told to finish.
+    deaf_units: BTreeSet<String>,
     restless: Option<String>,
     flushed: bool,
     tests: usize,
@@ -156,6 +159,7 @@ impl FakeSystem {
             held: BTreeSet::new(),
             waking: BTreeMap::new(),
             deaf: 0,
+            deaf_units: BTreeSet::new(),
             restless: None,
             flushed: false,
             tests: 0,

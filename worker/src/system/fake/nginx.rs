@@ -64,6 +64,10 @@ pub(super) fn test(nodes: &Nodes) -> Check {
             if let Some(directory) = included.strip_suffix("/*.conf") {
                 let directory = Path::new("/").join(directory);
                 typo |= first_with("$typo", nodes, &directory).is_some();
+                if let Some(nothing) = leads_nowhere(nodes, &directory) {
+                    let said = format!("open() \"{}\" failed (2: No such file or directory)", nothing.display());
+                    return Check { accepted: false, output: format!("nginx: [emerg] {said} in {}:1", path.display()) };
+                }
                 if let Some(broken) = first_with("BROKEN", nodes, &directory) {
                     let output = format!("nginx: [emerg] unknown directive \"BROKEN\" in {}:1", broken.display());
                     return Check { accepted: false, output };
@@ -91,8 +95,15 @@ pub(super) fn test(nodes: &Nodes) -> Check {
 /// The first file that nginx reads in a directory and that holds a text.
 fn first_with<'a>(text: &str, nodes: &'a Nodes, directory: &Path) -> Option<&'a Path> {
     let included = nodes.iter().filter(|(path, _)| path.parent() == Some(directory) && is_conf(path));
-    let holds = |node: &Node| matches!(node, Node::File { content, .. } if String::from_utf8_lossy(content).contains(text));
-    included.into_iter().find(|(_, node)| holds(node)).map(|(path, _)| path.as_path())
+    let holds = |path: &Path| self::text(nodes, path).is_some_and(|content| String::from_utf8_lossy(content).contains(text));
+    included.into_iter().map(|(path, _)| path.as_path()).find(|path| holds(path))
+}
+
+/// The first link to nothing that nginx reads in a directory.
+fn leads_nowhere<'a>(nodes: &'a Nodes, directory: &Path) -> Option<&'a Path> {
+    let mut links =
+        nodes.iter().filter(|(path, node)| path.parent() == Some(directory) && is_conf(path) && matches!(node, Node::Link { .. }));
+    links.find(|(path, _)| text(nodes, path).is_none()).map(|(path, _)| path.as_path())
 }
 
 /// What a reload makes of a tree.
@@ -125,7 +136,7 @@ fn included(text: &str, nodes: &Nodes) -> Vec<String> {
         .flat_map(|directory| {
             let directory = Path::new("/").join(directory);
             let files = nodes.iter().filter(|(path, _)| path.parent() == Some(&directory) && is_conf(path));
-            files.filter_map(|(_, node)| if let Node::File { content, .. } = node { Some(content) } else { None }).collect::<Vec<_>>()
+            files.filter_map(|(path, _)| self::text(nodes, path)).collect::<Vec<_>>()
         })
         .map(|content| String::from_utf8_lossy(content).into_owned())
         .collect()
@@ -172,18 +183,22 @@ fn configurations(nodes: &Nodes) -> Vec<(PathBuf, Option<String>)> {
     let mut files = Vec::new();
     for directory in ["/etc/nginx/conf.d", "/etc/nginx/sites-enabled"] {
         for (path, node) in nodes.iter().filter(|(path, _)| path.parent() == Some(Path::new(directory))) {
-            let text = match node {
-                Node::File { content, .. } => Some(content),
-                Node::Link { target } => match nodes.get(&resolve(path, target)) {
-                    Some(Node::File { content, .. }) => Some(content),
-                    Some(Node::Directory { .. } | Node::Link { .. } | Node::Pipe) | None => None,
-                },
-                Node::Directory { .. } | Node::Pipe => continue,
-            };
-            files.push((path.clone(), text.map(|bytes| String::from_utf8_lossy(bytes).into_owned())));
+            if matches!(node, Node::Directory { .. } | Node::Pipe) {
+                continue;
+            }
+            files.push((path.clone(), text(nodes, path).map(|bytes| String::from_utf8_lossy(bytes).into_owned())));
         }
     }
     files
+}
+
+/// What a file holds, or that to which a link leads.
+pub(super) fn text<'a>(nodes: &'a Nodes, path: &Path) -> Option<&'a Vec<u8>> {
+    let node = match nodes.get(path)? {
+        Node::Link { target } => nodes.get(&resolve(path, target))?,
+        node @ (Node::File { .. } | Node::Directory { .. } | Node::Pipe) => node,
+    };
+    if let Node::File { content, .. } = node { Some(content) } else { None }
 }
 
 fn resolve(link: &Path, target: &Path) -> PathBuf {

@@ -4,14 +4,16 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::{ACCESS, content, ensure_directory, entry, holds_one, link, open_directory, remove_file, rename, set_list, write_file};
+use super::{ACCESS, content, digest, ensure_directory, entry, holds_one, link, open_directory, remove_file, rename, set_list, write_file};
 use crate::engine::image::{Acl, Content, DirectoryImage, Entry, FileImage, Owner, WebRights};
-use crate::system::Removed;
 use crate::system::removal::remove_some;
+use crate::system::{CONTENT_LIMIT, Removed};
 
 /// A scratch directory by its real path: the way to a temporary directory may itself lead over a link.
 fn scratch() -> (TempDir, PathBuf) {
@@ -70,6 +72,25 @@ fn a_pipe_does_not_hang_and_a_file_with_two_names_is_refused() {
     fs::hard_link(path.join("one"), path.join("two")).unwrap();
     assert!(content(&path.join("two")).is_err());
     assert_eq!(entry(&path.join("two")).unwrap(), Entry::Other { found: "a file with several names" });
+}
+
+#[test]
+fn a_digest_is_of_whatever_a_path_leads_to_of_any_size_and_says_when_that_is_no_file() {
+    let (_keep, path) = scratch();
+    let [large, second, door] = ["large", "second", "door"].map(|name| path.join(name));
+    let content = vec![b'a'; usize::try_from(CONTENT_LIMIT).unwrap() * 2];
+    fs::write(&large, &content).unwrap();
+    let sum = HEXLOWER.encode(&Sha256::digest(&content));
+    fs::hard_link(&large, &second).unwrap();
+    symlink("second", &door).unwrap();
+    assert_eq!([&large, &second, &door].map(|path| digest(path).unwrap()), [&sum, &sum, &sum].map(String::clone));
+    fs::write(&large, "edited").unwrap();
+    assert_eq!(digest(&door).unwrap(), HEXLOWER.encode(&Sha256::digest("edited")));
+    mkfifo(&path.join("pipe"), Mode::S_IRWXU).unwrap();
+    symlink("nothing", path.join("dangling")).unwrap();
+    for (no_file, is_obstruction) in [("pipe", true), (".", true), ("dangling", false)] {
+        assert_eq!(digest(&path.join(no_file)).unwrap_err().is_obstruction(), is_obstruction, "{no_file}");
+    }
 }
 
 #[test]

@@ -150,6 +150,7 @@ impl Scene {
             from: version("0.1.0"),
             to: version("0.2.0"),
             sha256: sum(&desk.package()).unwrap().parse().unwrap(),
+            well: Vec::new(),
             steps: steps(),
             phase: Phase::Installing,
         };
@@ -356,5 +357,5 @@ async fn a_worker_that_does_not_come_up_is_not_said_to_be_cut_off_from_the_bus()
     scene.machine.state.borrow_mut().running = None;
     let words = |need| update.wait_for(&version("0.1.0"), need).unwrap_err().to_string();
     assert!(words(super::Need::Run).contains("did not come up within two minutes"));
-    assert!(words(super::Need::Answer).contains("did not reach the bus within two minutes"));
+    assert!(words(super::Need::Answer).contains("did not reach the bus in good health within two minutes"));
 }

@@ -1,5 +1,6 @@
 //! Clients and servers.
 
+use shared::role::Role;
 use web::views::layout::Viewer;
 use web::views::listing::Listing;
 use web::views::model::{Errors, Until, Waiting};
@@ -138,7 +139,8 @@ pub(in crate::views) fn rollouts() -> Vec<(&'static str, server::RolloutModel)> 
         id: models::id(number),
         name: models::parse(name),
         version: "0.1.0".to_owned(),
-        operation: (!matches!(state, server::RolloutRowState::Waiting)).then(|| models::id(90 + number)),
+        operation: (!matches!(state, server::RolloutRowState::Waiting | server::RolloutRowState::LeftOut(_)))
+            .then(|| models::id(90 + number)),
         state,
     };
     let rollout = |badge, unfinished, stopped, third| server::Rollout {
@@ -149,8 +151,8 @@ pub(in crate::views) fn rollouts() -> Vec<(&'static str, server::RolloutModel)> 
         stopped,
         asked_by: "Tomas Nyberg".to_owned(),
         asked_at: models::ago(120),
-        lost: None,
-        tally: server::Tally { done: 1, under_way: 1, waiting: 1, failed: 1 },
+        hold: None,
+        tally: server::Tally { done: 1, under_way: 1, waiting: 1, left_out: 0, failed: 1 },
         rows: vec![
             server::RolloutRow { version: "0.2.0".to_owned(), ..row(1, "web1", server::RolloutRowState::Done) },
             row(2, "web2", server::RolloutRowState::UnderWay(Some(models::progress("web2 to 0.2.0")))),
@@ -174,15 +176,27 @@ pub(in crate::views) fn rollouts() -> Vec<(&'static str, server::RolloutModel)> 
     let running = with(rollout(server::Rollout::RUNNING, true, false, server::RolloutRowState::UnderWay(None)));
     let waiting = Waiting { now: models::now(), server: models::parse("web2"), until: Until::Return { offline_since: models::ago(720) } };
     let lost = server::Rollout {
-        lost: Some((models::parse("web2"), models::ago(720))),
-        tally: server::Tally { done: 1, under_way: 2, waiting: 1, failed: 0 },
+        hold: Some(server::Hold::Away { server: models::parse("web2"), since: models::ago(720) }),
+        tally: server::Tally { done: 1, under_way: 2, waiting: 1, left_out: 0, failed: 0 },
         ..rollout(server::Rollout::STOPPED, true, true, server::RolloutRowState::Held(waiting))
     };
+    let ailing = server::Rollout {
+        hold: Some(server::Hold::Ailing { server: models::parse("a-server-with-a-name-of-32-chars"), roles: vec![Role::Web, Role::Mail] }),
+        ..rollout(server::Rollout::STOPPED, true, true, server::RolloutRowState::Ailing(vec![Role::Web, Role::Mail]))
+    };
+    let offline = server::RolloutRowState::LeftOut(Some(server::LeftOut::Offline { since: models::ago(720) }));
+    let mut left_out = rollout(server::Rollout::DONE, false, false, offline);
+    left_out.tally = server::Tally { done: 1, under_way: 0, waiting: 0, left_out: 3, failed: 0 };
+    let paused = server::RolloutRowState::LeftOut(Some(server::LeftOut::Paused { since: models::ago(720) }));
+    left_out.rows[1] = row(2, "web2", paused);
+    left_out.rows[3] = row(4, "web4", server::RolloutRowState::LeftOut(None));
     let refused = Errors::one("at_once", "Enter a number from 1 to 50.");
     vec![
         ("under-way", running),
+        ("left-out", with(left_out)),
         ("stopped", with(rollout(server::Rollout::STOPPED, true, true, failed()))),
         ("lost", with(lost)),
+        ("ailing", with(ailing)),
         ("cancelled", with(rollout(server::Rollout::CANCELLED, false, false, failed()))),
         ("none", server::RolloutModel { behind: 0, ..offer.clone() }),
         ("no-package", server::RolloutModel { offered: None, behind: 0, offline: 0, ..offer.clone() }),

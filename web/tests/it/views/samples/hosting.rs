@@ -4,6 +4,7 @@ use shared::jobs::AccountLimits;
 use shared::jobs::PhpSettings;
 use shared::jobs::ProcessManager;
 use shared::operation::JobState;
+use shared::record::JobRecord;
 use web::views::components::choice::Choice;
 use web::views::components::toolbar::StateCounts;
 use web::views::layout::Audience;
@@ -221,6 +222,7 @@ impl Samples {
             steps: models::done_steps(),
             detail: "RAW-EARLIER".to_owned(),
             took_ms: Some(61),
+            record: Some(JobRecord { batch_size: 7, begun: 1, tries: Vec::new(), ..models::record() }),
         };
         let mut job = models::job(JobState::Done, models::done_steps());
         if admin {

@@ -199,6 +199,7 @@ fn history() -> server::History {
 
 pub(super) fn server_show(row: server::Row) -> server::ShowModel {
     let online = row.load.is_some();
+    let heard = !matches!(row.reach, server::Reach::WaitingToEnrol { .. });
     server::ShowModel {
         now: models::now(),
         health: if online {
@@ -213,6 +214,9 @@ pub(super) fn server_show(row: server::Row) -> server::ShowModel {
         php_versions: if online { php() } else { vec![] },
         os: if online { "Debian GNU/Linux 12 (bookworm)".to_owned() } else { String::new() },
         kernel: "6.1.0-31-amd64".to_owned(),
+        cpus: if heard { 4 } else { 0 },
+        memory_mib: if heard { 7963 } else { 0 },
+        disk_mib: if heard { 157_000 } else { 0 },
         uptime_s: online.then_some(41 * 86_400),
         places: vec![
             ("Address", "198.51.100.24".to_owned()),
