@@ -250,7 +250,13 @@ fn queues(model: &HomeAdmin) -> Fragment {
     let rows = html! { @for queue in &model.queues { (queue_row(queue, model.now)) } };
     let html = html! {
         section.card #(QUEUES) {
-            header.card-head { h2 { "Queues" } @if model.queues_all > 0 { span.count { (count(model.queues_all)) } } }
+            header.card-head {
+                h2 { "Queues" }
+                @if model.queues_all > 0 { span.count { (count(model.queues_all)) } }
+                @if model.queues_all > model.queues.len() as u64 {
+                    a.small href=(paths::with_query(paths::SERVERS, [("sort", "waiting")])) { "Servers by what waits" }
+                }
+            }
             @if model.queues.is_empty() {
                 div.card-body { p.muted.small { "Nothing waits for any server." } }
             } @else {

@@ -2,7 +2,7 @@
 
 use shared::bus::panel::Hint;
 use shared::events::{Heartbeat, RoleHealth};
-use shared::ids::UserId;
+use shared::ids::{JobId, UserId};
 use shared::jobs::WorkerSpec;
 use shared::role::Role;
 use shared::security::SecurityKind;
@@ -152,6 +152,25 @@ async fn the_overview_shows_how_deep_and_old_each_queue_is_and_how_much_gets_don
         let queues = page.split_once("id=\"home-queues\"").unwrap().1;
         assert!(queues.contains(&format!("/servers/{}/queue", town.server)) && queues.contains("offline since"), "{page}");
         assert!(page.contains("Operations per minute, last hour: 0 at last, 2 at most"), "{page}");
+        assert!(!page.contains("/servers?sort=waiting"), "all of them are here");
+
+        // Of many queues some are shown; the list of servers has them all, the deepest first.
+        run(&town, FLEET).await;
+        run(&town, "UPDATE servers SET online = 1").await;
+        let mut tx = db.write().await.unwrap();
+        for at in 0..10 {
+            let copy = sqlx::query(
+                "INSERT INTO jobs (id, operation_id, server_id, account_id, position, resource, generation, requires, job, state, created_ms) \
+                 SELECT $1, operation_id, (SELECT id FROM servers WHERE name = $2), account_id, 900, resource, generation, requires, job, \
+                 'queued', created_ms FROM jobs WHERE id = (SELECT MIN(id) FROM jobs)",
+            );
+            copy.bind(JobId::new().to_string()).bind(format!("node10{at}0")).execute(&mut *tx).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        assert!(town.admin.get("/").await.body.contains("/servers?sort=waiting"));
+        let found = town.admin.get("/servers?sort=waiting").await.body;
+        let first = found.split_once("<tbody id=\"server-").unwrap().1.split("</tbody>").next().unwrap();
+        assert!(first.contains(" waiting"), "{first}");
     })
     .await;
 }

@@ -1,5 +1,6 @@
 //! Servers as pages show them. For admins.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -154,6 +155,7 @@ pub async fn server_list_model(state: &AppState, actor: &Actor, query: &ListQuer
         // As packages are compared: 0.9 is older than 0.10.
         "version" => found.sort_by_key(|row| row.version.as_ref().and_then(|version| version.parse::<PackageVersion>().ok())),
         "reach" | "state" => found.sort_by_key(group),
+        "waiting" => found.sort_by_key(|row| Reverse(row.jobs_waiting)),
         "update" => found.sort_by_key(|row| !row.update),
         "active" => found.sort_by_key(|row| !row.active),
         _ => {}

@@ -205,7 +205,7 @@ pub fn reach(reach: Reach, jobs_waiting: u64, now: Timestamp) -> Markup {
         @match reach {
             Reach::Online { seen_at } => {
                 span.status data-state=(Tone::Ok) { span.dot.is-live {} "Online" }
-                small { (time::ago(seen_at, now)) }
+                small { (time::ago(seen_at, now)) @if jobs_waiting > 0 { ", " (count(jobs_waiting)) " waiting" } }
             }
             Reach::Offline { since } => {
                 (badge::OFFLINE)

@@ -241,7 +241,7 @@ pub(in crate::views) fn home_admin() -> home_admin::HomeAdmin {
             home_queue(3, "web3", None, Some(models::ago(1_200))),
             home_queue(1, "web1", None, None),
         ],
-        queues_all: 3,
+        queues_all: 11,
         failures: vec![failed.clone(), failed],
         servers: models::servers(),
         operations: models::operations(true),
