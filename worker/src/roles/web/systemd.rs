@@ -54,7 +54,9 @@ pub fn php_service(version: PhpVersion) -> String {
          Environment=FPM_SOCKETS={sockets}/%i-{version}.sock=3\n\
          ExecStart=/usr/sbin/php-fpm{version} --nodaemonize --fpm-config {config}/php/%i-{version}.conf\n\
          # As root: what runs as the account's user, the account's own processes can stop, and those who wait for it with it.\n\
-         ExecReload=+/bin/kill -USR2 $MAINPID\nKillMode=mixed\nKillSignal=SIGQUIT\nTimeoutStartSec=20s\nTimeoutStopSec=20s\n\
+         ExecReload=+/bin/kill -USR2 $MAINPID\nKillMode=mixed\nKillSignal=SIGQUIT\n\
+         # One that is stopped while it still starts has no handler for the signal yet, and has not failed.\n\
+         SuccessExitStatus=SIGQUIT\nTimeoutStartSec=20s\nTimeoutStopSec=20s\n\
          Restart=on-failure\nRestartSec=1s\n\n{}",
         confinement(homes)
     )
