@@ -147,10 +147,10 @@ def panel(database):
                 found.append(f"{name} wants generation {row['wanted_generation']}, and {row['applied_generation']} is applied")
     for row in rows(database, "SELECT * FROM php_pools WHERE applied_generation <> wanted_generation"):
         found.append(f"PHP {row['version']} of {row['account_id']} wants {row['wanted_generation']}, and {row['applied_generation']} is applied")
-    # An update's line names the server, and that of a rollout is one for all of its updates.
-    lines = ("(SELECT COUNT(*) FROM audit a WHERE a.detail = o.id AND a.action = o.kind AND (a.subject = o.subject OR o.kind = 'worker.update')) "
-             "+ (SELECT COUNT(*) FROM rollout_servers r WHERE r.operation_id = o.id)")
-    for row in rows(database, f"SELECT o.kind, o.subject, {lines} AS lines FROM operations o WHERE ({lines}) <> 1"):
+    lines = "(SELECT COUNT(*) FROM audit a WHERE a.detail = o.id AND a.action = o.kind AND a.subject = o.subject)"
+    # A rollout has one line, whose updates have none; that of a single one names the server alone.
+    wrong = f"{lines} <> 1 AND o.kind <> 'worker.update'"
+    for row in rows(database, f"SELECT o.kind, o.subject, {lines} AS lines FROM operations o WHERE {wrong}"):
         found.append(f"{row['kind']} of {row['subject']} has {row['lines']} lines in the audit log")
     for row in rows(database, "SELECT id, kind, state FROM operations WHERE state IN ('waiting', 'working')"):
         found.append(f"the operation {row['kind']} {row['id']} is still {row['state']}")
