@@ -5,7 +5,7 @@
 #   ONLY=syscalls    the k-th system call of each kind of job goes wrong, for every k, on a host of its own
 #   ONLY=outage      a host is cut off from the bus for SECONDS_LONG (default 3600) while 200 requests wait; not one of the default parts
 #   FAULTS=a,b       of the random ones only these (their names are in .ci/chaos/faults.py); `quick`: those that are over in seconds
-#   SECONDS_LONG=n   how long each part may take (default 1800); syscalls fails if that is not enough for all points
+#   SECONDS_LONG=n   how long each part may take (default 1800); all points of syscalls take days, and it says how many it tried
 #   POINTS=n         so many system calls at most (default all): a sample, which does not fail for what it has not tried
 #   SEED=n           the same faults again in the same order, round by round; without it each run has a seed of its own, and prints it
 #
