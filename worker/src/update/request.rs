@@ -283,22 +283,27 @@ mod tests {
         }
     }
 
+    /// An update that has been ordered, while these roles were well.
+    fn order(well: Vec<Role>) -> Order {
+        Order {
+            job: JobId::new(),
+            attempt: 1,
+            from: "0.1.0".parse().unwrap(),
+            to: "0.2.0".parse().unwrap(),
+            sha256: "0a".repeat(32).parse().unwrap(),
+            well,
+            steps: Vec::new(),
+            phase: Phase::Installing,
+        }
+    }
+
     #[test]
     fn from_its_order_to_its_end_an_update_is_under_way() {
         let Scene { updates, pinned: _pinned, _directory } = scene();
         assert!(!updates.are_under_way());
         updates.desk.clear(std::path::Path::new("/bin/true")).unwrap();
         assert!(!updates.are_under_way(), "the package is being fetched");
-        let mut order = Order {
-            job: JobId::new(),
-            attempt: 1,
-            from: "0.1.0".parse().unwrap(),
-            to: "0.2.0".parse().unwrap(),
-            sha256: "0a".repeat(32).parse().unwrap(),
-            well: Vec::new(),
-            steps: Vec::new(),
-            phase: Phase::Installing,
-        };
+        let mut order = order(Vec::new());
         let back = Phase::PuttingBack(GoingBack::because("it was mute".to_owned()));
         for (phase, under_way) in [(Phase::Installing, true), (back, true), (Phase::Ended { verdict: Verdict::Applied }, false)] {
             order.phase = phase;
@@ -312,16 +317,7 @@ mod tests {
         let Scene { mut updates, pinned: _pinned, _directory } = scene();
         assert!(updates.awaited().is_none(), "nobody has ordered anything");
         updates.desk.clear(std::path::Path::new("/bin/true")).unwrap();
-        let mut order = Order {
-            job: JobId::new(),
-            attempt: 1,
-            from: "0.1.0".parse().unwrap(),
-            to: "0.2.0".parse().unwrap(),
-            sha256: "0a".repeat(32).parse().unwrap(),
-            well: Vec::new(),
-            steps: Vec::new(),
-            phase: Phase::Installing,
-        };
+        let mut order = order(Vec::new());
         updates.desk.write(&order).unwrap();
         assert_eq!(updates.awaited().as_ref(), Some(&order));
         updates.version = order.from.clone();
@@ -335,16 +331,7 @@ mod tests {
     #[test]
     fn a_role_that_was_well_when_an_update_was_ordered_has_to_be_well_afterwards() {
         let health = |role, healthy| RoleHealth { role, healthy, summary: String::new() };
-        let order = Order {
-            job: JobId::new(),
-            attempt: 1,
-            from: "0.1.0".parse().unwrap(),
-            to: "0.2.0".parse().unwrap(),
-            sha256: "0a".repeat(32).parse().unwrap(),
-            well: vec![Role::Web, Role::Db],
-            steps: Vec::new(),
-            phase: Phase::Installing,
-        };
+        let order = order(vec![Role::Web, Role::Db]);
         assert_eq!(order.lost_roles(&[health(Role::Web, true), health(Role::Db, true), health(Role::Mail, false)]), []);
         assert_eq!(order.lost_roles(&[health(Role::Web, false), health(Role::Db, true)]), [Role::Web]);
         assert_eq!(order.lost_roles(&[health(Role::Web, true)]), [Role::Db], "nothing is said of it any more");
