@@ -55,14 +55,13 @@ pub(crate) fn execute<'a>(
             if !rounds.end(ended, batch.outside.jobs()) {
                 return;
             }
-            let Some(back) = batch.outside.next() else { return };
-            if !rounds.begin() {
+            let back = batch.outside.next();
+            if back.is_empty() || !rounds.begin() {
                 return;
             }
             // Meanwhile others had the turn, and may have changed them.
             batch.neighbours.clear();
-            batch.members.push(back);
-            batch.members.extend(batch.outside.others());
+            batch.members.extend(back);
             batch.put_back();
         }
     });

@@ -119,6 +119,14 @@ impl<'a> Member<'a> {
         self.next().is_some_and(Action::waits_for_tenant)
     }
 
+    /// The tenant's unit that its next step waits for, be it the service or its socket.
+    pub(crate) fn waits_for(&self) -> Option<&'a str> {
+        let (Action::StopUnit { unit } | Action::Probe { expect: Expect::Php { service: unit, .. }, .. }) = self.next()? else {
+            return None;
+        };
+        unit.rsplit_once('.').map(|(name, _)| name)
+    }
+
     /// The steps until it has to meet others, or to wait; a step that waits is by itself.
     fn segment(&self) -> &'a [super::plan::Step] {
         let rest = &self.plan.steps[self.at..];
@@ -164,7 +172,7 @@ impl<'a> Member<'a> {
             Action::Link { path, target } => system.link(path, target)?,
             Action::MoveAside { from, to } => system.rename(from, to)?,
             Action::ReloadUnit { unit } => system.reload_unit(unit)?,
-            // Others than services stop at once, and together.
+            // Others than services and sockets stop at once, and together.
             Action::StopUnit { unit } => system.stop_units(&[unit])?,
             Action::TestPacketFilter { rules } => {
                 check::accepted(system.test_packet_filter(rules)?, StepError::PacketFilterRefused)?;

@@ -26,6 +26,7 @@ pub mod facts;
 pub(crate) mod finish;
 pub mod image;
 pub(crate) mod journal;
+mod lanes;
 pub(crate) mod outside;
 pub(crate) mod parallel;
 pub mod plan;

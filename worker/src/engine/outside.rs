@@ -1,14 +1,17 @@
-//! Jobs that wait for something of a tenant's, each on a thread of its own. **Whoever waits longer than the batch's patience is
-//! left outside: the others go on and are committed without it**, and it goes on when what it waits for has come.
+//! Jobs that wait for something of a tenant's, each on a thread of its own, a few at a time (see [`super::lanes`]). **Whoever waits longer
+//! than the batch's patience is left outside: the others go on and are committed without it**, and it goes on when what it waits for
+//! has come.
 
 use std::any::Any;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use super::execute::Member;
+use super::lanes::Lanes;
 use crate::system::System;
 
 /// How a batch is carried out.
@@ -20,8 +23,9 @@ pub(crate) struct Pace {
     pub(crate) patience: Duration,
 }
 
-/// So many may be outside at once: each has a thread. More are waited for.
-const MOST: usize = 256;
+/// Those who come back soon after each other go on together: what one does for all, such as systemd's reading of its units, costs all
+/// others that wait a tenth of a second.
+const LULL: Duration = Duration::from_millis(50);
 
 /// A member that is through, or why its thread panicked.
 type Back<'a> = Result<Member<'a>, Box<dyn Any + Send>>;
@@ -31,6 +35,7 @@ pub(crate) struct Outside<'scope, 'a> {
     scope: &'scope Scope<'scope, 'a>,
     system: &'a dyn System,
     pace: Pace,
+    lanes: Arc<Lanes<&'a str, Member<'a>>>,
     sender: Sender<Back<'a>>,
     receiver: Receiver<Back<'a>>,
     /// Who waits, by the number of the job.
@@ -40,7 +45,8 @@ pub(crate) struct Outside<'scope, 'a> {
 impl<'scope, 'a> Outside<'scope, 'a> {
     pub(crate) fn new(scope: &'scope Scope<'scope, 'a>, system: &'a dyn System, pace: Pace) -> Self {
         let (sender, receiver) = channel();
-        Self { scope, system, pace, sender, receiver, jobs: BTreeSet::new() }
+        let lanes = Arc::new(Lanes::for_this_machine());
+        Self { scope, system, pace, lanes, sender, receiver, jobs: BTreeSet::new() }
     }
 
     /// Who waits.
@@ -55,61 +61,54 @@ impl<'scope, 'a> Outside<'scope, 'a> {
             members.iter_mut().for_each(|member| member.go(self.system));
             return members;
         }
-        let (mut queue, mut back) = (VecDeque::from(members), Vec::new());
-        let (deadline, mut ours) = (Instant::now() + self.pace.patience, BTreeSet::new());
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            // Whoever is not within patience holds up nobody's thread: then all begin, and are left outside.
-            let most = if left.is_zero() { MOST } else { self.pace.threads };
-            while ours.len() < most
-                && self.jobs.len() < MOST
-                && let Some(member) = queue.pop_front()
-            {
-                ours.insert(member.job);
-                self.begin(member);
-            }
-            if queue.is_empty() && (ours.is_empty() || left.is_zero()) {
-                return back;
-            }
-            // Past the deadline somebody waits for room, so somebody is there to come back.
-            let returned = if left.is_zero() { self.receiver.recv().ok() } else { self.receiver.recv_timeout(left).ok() };
-            if let Some(returned) = returned {
-                let member = self.welcome(returned);
-                ours.remove(&member.job);
-                back.push(member);
-            }
+        let (deadline, mut back) = (Instant::now() + self.pace.patience, Vec::new());
+        let mut ours: BTreeSet<usize> = members.iter().map(|member| member.job).collect();
+        self.begin(members);
+        while !ours.is_empty() {
+            let Some(member) = self.back_within(deadline.saturating_duration_since(Instant::now())) else { break };
+            ours.remove(&member.job);
+            back.push(member);
         }
+        back
     }
 
-    /// Waits until one is back. `None` if nobody is outside.
-    pub(crate) fn next(&mut self) -> Option<Member<'a>> {
+    /// Waits until one is back. That one, and who else is back by then or soon after; nobody if nobody is outside.
+    pub(crate) fn next(&mut self) -> Vec<Member<'a>> {
         if self.jobs.is_empty() {
-            return None;
+            return Vec::new();
         }
-        let returned = self.receiver.recv().ok()?;
-        Some(self.welcome(returned))
+        let first = self.receiver.recv().ok().map(|returned| self.welcome(returned));
+        let (mut back, deadline) = (Vec::from_iter(first), Instant::now() + self.pace.patience);
+        while !self.jobs.is_empty()
+            && let Some(member) = self.back_within(LULL.min(deadline.saturating_duration_since(Instant::now())))
+        {
+            back.push(member);
+        }
+        back
     }
 
-    /// Who else is back by now: they go on together.
-    pub(crate) fn others(&mut self) -> Vec<Member<'a>> {
-        let mut others = Vec::new();
-        while let Ok(returned) = self.receiver.try_recv() {
-            others.push(self.welcome(returned));
+    fn begin(&mut self, members: Vec<Member<'a>>) {
+        self.jobs.extend(members.iter().map(|member| member.job));
+        if !self.lanes.queue(members.into_iter().map(|member| (member.waits_for(), member))) {
+            return;
         }
-        others
-    }
-
-    fn begin(&mut self, mut member: Member<'a>) {
-        self.jobs.insert(member.job);
-        let (system, sender) = (self.system, self.sender.clone());
-        self.scope.spawn(move || {
-            let through = catch_unwind(AssertUnwindSafe(move || {
-                member.go(system);
-                member
-            }));
-            // Nobody hears it if the batch was given up.
-            let _ = sender.send(through);
+        let (scope, system, lanes, sender) = (self.scope, self.system, Arc::clone(&self.lanes), self.sender.clone());
+        scope.spawn(move || {
+            lanes.serve(|lane, member| {
+                let (lanes, sender) = (Arc::clone(&lanes), sender.clone());
+                scope.spawn(move || {
+                    let through = wait(member, system);
+                    lanes.leave(lane);
+                    // Nobody hears it if the batch was given up.
+                    let _ = sender.send(through);
+                });
+            });
         });
+    }
+
+    fn back_within(&mut self, left: Duration) -> Option<Member<'a>> {
+        let returned = self.receiver.recv_timeout(left).ok()?;
+        Some(self.welcome(returned))
     }
 
     fn welcome(&mut self, returned: Back<'a>) -> Member<'a> {
@@ -117,4 +116,18 @@ impl<'scope, 'a> Outside<'scope, 'a> {
         self.jobs.remove(&member.job);
         member
     }
+}
+
+impl Drop for Outside<'_, '_> {
+    /// Of a batch that is given up nothing more is begun.
+    fn drop(&mut self) {
+        self.lanes.close();
+    }
+}
+
+fn wait<'a>(mut member: Member<'a>, system: &'a dyn System) -> Back<'a> {
+    catch_unwind(AssertUnwindSafe(move || {
+        member.go(system);
+        member
+    }))
 }

@@ -164,10 +164,12 @@ pub enum Action {
 impl Action {
     /// Whether it may take long because something of the tenant's has to come first, such as the first answer of his PHP or
     /// the end of his last request. It touches nothing that another job's test looks at.
+    ///
+    /// A socket that is stopped takes the service that requires it with it, and ends after it.
     pub(crate) fn waits_for_tenant(&self) -> bool {
         match self {
             Self::Probe { .. } => true,
-            Self::StopUnit { unit } => unit.ends_with(".service"),
+            Self::StopUnit { unit } => unit.ends_with(".service") || unit.ends_with(".socket"),
             Self::EnsureUser(_)
             | Self::SetPassword { .. }
             | Self::SetSignIn { .. }

@@ -231,11 +231,11 @@ fn versions(user: &LinuxUser, facts: Facts<'_>) -> Result<BTreeSet<PhpVersion>, 
     Ok(versions)
 }
 
-/// The socket goes first: a request would start the master again.
+/// The socket takes along a master that a request has started meanwhile. The master goes first, so that both come back if this is undone.
 pub(super) fn no_pool(draft: &mut Draft<'_>, user: &LinuxUser, version: PhpVersion) -> Result<(), PlanError> {
     let socket = paths::php_socket_unit(user, version);
-    draft.stopped(PHP, &socket)?;
     draft.stopped(PHP, &paths::php_service_unit(user, version))?;
+    draft.stopped(PHP, &socket)?;
     draft.no_file(PHP, paths::socket_wanted(&socket))?;
     draft.no_file(PHP, paths::php_config(user, version))?;
     Ok(())

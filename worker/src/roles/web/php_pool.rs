@@ -137,11 +137,11 @@ fn prove(draft: &mut Draft<'_>, spec: &PhpPoolSpec) {
     }
 }
 
-/// Nothing listens, everything stays.
+/// Nothing listens, everything stays. As for the order, see [`super::account::no_pool`].
 fn rest(draft: &mut Draft<'_>, spec: &PhpPoolSpec) -> Result<(), PlanError> {
     let socket = paths::php_socket_unit(&spec.user, spec.version);
-    draft.stopped(POOL, &socket)?;
     draft.stopped(POOL, &paths::php_service_unit(&spec.user, spec.version))?;
+    draft.stopped(POOL, &socket)?;
     let wanted: PathBuf = paths::socket_wanted(&socket);
     draft.no_file(POOL, wanted)?;
     Ok(())

@@ -253,10 +253,13 @@ impl System for FakeSystem {
         })
     }
 
+    /// A service requires its socket: it is stopped with it, and before it.
     fn stop_units(&self, units: &[&str]) -> Result<(), SystemError> {
-        drop(self.lock_once_free(units));
+        let services = units.iter().filter_map(|unit| Some(format!("{}.service", unit.strip_suffix(".socket")?)));
+        let stopped: BTreeSet<String> = units.iter().map(|unit| (*unit).to_owned()).chain(services).collect();
+        drop(self.lock_once_free(&stopped.iter().map(String::as_str).collect::<Vec<_>>()));
         self.change(&names(units), |state| {
-            state.host.active.retain(|unit| !units.contains(&unit.as_str()));
+            state.host.active.retain(|unit| !stopped.contains(unit));
             Ok(())
         })
     }
