@@ -3,6 +3,7 @@
 #
 #   ONLY=random      faults at random while people work, then calm, then an audit; over and over, on an installation of its own
 #   ONLY=syscalls    the k-th system call of each kind of job goes wrong, for every k, on a host of its own
+#   ONLY=messages    of the messages between panel and worker some are dropped, some repeated, delayed, damaged; then all are played again
 #   ONLY=outage      a host is cut off from the bus for SECONDS_LONG (default 3600) while 200 requests wait; not one of the default parts
 #   FAULTS=a,b       of the random ones only these (their names are in .ci/chaos/faults.py); `quick`: those that are over in seconds
 #   SECONDS_LONG=n   how long each part may take (default 1800); all points of syscalls take days, and it says how many it tried
@@ -54,14 +55,25 @@ outage() {
         --database "$GANTRY_UP/panel/panel.db" --seconds "${SECONDS_LONG:-3600}" --out "$OUT/outage.json" 2>&1 | tee "$OUT/outage.log"
 }
 
+messages() {
+    local seed=${SEED:-$RANDOM$RANDOM} began=$SECONDS rounds=0
+    cd "$REPO"
+    while ((SECONDS - began < ${SECONDS_LONG:-1800})); do
+        echo "chaos: messages: SEED=$((seed + rounds))"
+        GANTRY_SWEEP_SEED=$((seed + rounds)) cargo test --quiet --workspace --features "$GANTRY_FEATURES" --test it -- messages::f20 || return 1
+        rounds=$((rounds + 1))
+    done 2>&1 | tee "$OUT/messages.log"
+    printf '{"seed": %d, "rounds": %d, "violations": 0}\n' "$seed" "$(grep -c SEED= "$OUT/messages.log")" | tee "$OUT/messages.json"
+}
+
 mkdir -p "$OUT"
 "$HERE/tools.sh" test
 # The build that the tests made.
 export GANTRY_FEATURES=worker/testing,shared/testing
-for part in ${ONLY:-random syscalls}; do
+for part in ${ONLY:-random syscalls messages}; do
     case $part in
         # Each part leaves nothing behind for the next.
-        random | syscalls | outage) ("$part") ;;
+        random | syscalls | messages | outage) ("$part") ;;
         *) echo "no such part: $part"; exit 1 ;;
     esac
 done

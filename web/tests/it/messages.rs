@@ -1,9 +1,15 @@
 //! The message sweep: what is on its way between panel and worker is dropped, repeated, delayed past all that came after it, or
 //! damaged; each message of a list of requests in each way. What comes out is always the same. Then all of it is played once more.
+//!
+//! With a number in `GANTRY_SWEEP_SEED` chance decides what happens to which message, the same for the same number: the long version
+//! (`ONLY=messages make chaos`).
 
 use std::collections::HashMap;
 use std::path::Path;
 
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
 use serde_json::json;
 use shared::bus::tampering::{Kept, Tamperer};
 use shared::bus::topology::{EVENT_STREAM, FIRST_COMMAND_STREAM};
@@ -41,9 +47,15 @@ async fn outcomes(tamperer: &Tamperer) -> Vec<Kept> {
     kept.into_iter().filter(|event| event.contains(r#""type":"outcome""#)).collect()
 }
 
+/// Chance, if it is to decide.
+fn chance() -> Option<StdRng> {
+    let seed = std::env::var("GANTRY_SWEEP_SEED").ok()?;
+    Some(StdRng::seed_from_u64(seed.parse().expect("a seed is a number")))
+}
+
 /// Does to each message what is meant for it.
 async fn tamper(tamperer: &Tamperer, messages: &[(Kept, Tampering)]) {
-    let mut late = Vec::new();
+    let (mut late, mut chance) = (Vec::new(), chance());
     for (number, (message, tampering)) in messages.iter().enumerate() {
         match tampering {
             Tampering::Dropped => tamperer.remove(message).await.unwrap(),
@@ -58,17 +70,25 @@ async fn tamper(tamperer: &Tamperer, messages: &[(Kept, Tampering)]) {
             }
             Tampering::Damaged => {
                 tamperer.remove(message).await.unwrap();
-                tamperer.store(&message.with_bit_flipped(number * 1_009)).await.unwrap();
+                let bit = chance.as_mut().map_or(number * 1_009, |chance| chance.random_range(0..100_000));
+                tamperer.store(&message.with_bit_flipped(bit)).await.unwrap();
             }
         }
     }
-    for message in late.into_iter().rev() {
+    late.reverse();
+    if let Some(chance) = &mut chance {
+        late.shuffle(chance);
+    }
+    for message in late {
         tamperer.store(message).await.unwrap();
     }
 }
 
 /// What is meant for each message: of every tenant's n-th job each is tampered with in another way, whenever its message came.
 async fn meant(whole: &Whole, messages: &[Kept]) -> Vec<(Kept, Tampering)> {
+    if let Some(mut chance) = chance() {
+        return messages.iter().map(|message| (message.clone(), *ALL.choose(&mut chance).unwrap())).collect();
+    }
     let rows = sqlx::query("SELECT id, account_id FROM jobs ORDER BY created_ms, id").fetch_all(whole.app.db().read()).await.unwrap();
     let (mut tenants, mut jobs) = (HashMap::new(), Vec::new());
     for row in rows {

@@ -1,48 +1,77 @@
-//! Finds out by halving who is to blame when several are refused together.
+//! Finds out who is to blame when several are refused together: whom the refusal names, or else by halving.
 
 /// Those of `items` that are refused, each with what was said of it alone.
 ///
 /// `try_them` is asked about the items known to be good and those in question, together. `items` are known to be refused
-/// together. Each guilty one costs two questions per halving; the good ones together cost hardly more.
+/// together, with `refusal`. Each guilty one costs two questions if `named` tells it from a refusal, or two per halving; the good ones
+/// together cost hardly more. Nobody is guilty for being named: it is refused by itself, beside good ones.
 ///
 /// What is good in the end has been accepted together: an item that is only refused beside another counts as guilty if it is
-/// the later one.
-pub(crate) fn guilty<E>(items: &[usize], mut try_them: impl FnMut(&[usize], &[usize]) -> Result<(), E>) -> Vec<(usize, E)> {
-    let mut search = Search { good: Vec::new(), guilty: Vec::new() };
-    search.halve(items, &mut try_them);
+/// the later one, or named.
+pub(crate) fn guilty<E>(
+    items: &[usize],
+    refusal: E,
+    named: impl Fn(&E, &[usize]) -> Option<usize>,
+    mut try_them: impl FnMut(&[usize], &[usize]) -> Result<(), E>,
+) -> Vec<(usize, E)> {
+    let mut search = Search { named: &named, try_them: &mut try_them, good: Vec::new(), guilty: Vec::new() };
+    search.look_into(items.to_vec(), refusal);
     search.guilty
 }
 
-/// Asks about items known to be good and items in question, together.
-type Try<'a, E> = dyn FnMut(&[usize], &[usize]) -> Result<(), E> + 'a;
+/// Nobody is told from a refusal.
+pub(crate) const fn nobody<E>(_: &E, _: &[usize]) -> Option<usize> {
+    None
+}
 
-struct Search<E> {
+/// Asks about items known to be good and items in question, together.
+type Try<'s, E> = dyn FnMut(&[usize], &[usize]) -> Result<(), E> + 's;
+
+struct Search<'s, E> {
+    named: &'s dyn Fn(&E, &[usize]) -> Option<usize>,
+    try_them: &'s mut Try<'s, E>,
     good: Vec<usize>,
     guilty: Vec<(usize, E)>,
 }
 
-impl<E> Search<E> {
+impl<E> Search<'_, E> {
     /// Looks into items that are refused together.
-    fn halve(&mut self, items: &[usize], try_them: &mut Try<'_, E>) {
-        if items.len() == 1 {
-            return self.judge(items, try_them);
+    fn look_into(&mut self, mut items: Vec<usize>, mut refusal: E) {
+        while items.len() > 1
+            && let Some(named) = (self.named)(&refusal, &items)
+        {
+            items.retain(|item| *item != named);
+            self.judge(&[named]);
+            match (self.try_them)(&self.good, &items) {
+                Ok(()) => return self.good.append(&mut items),
+                Err(error) => refusal = error,
+            }
         }
-        let (first, second) = items.split_at(items.len() / 2);
-        let found = self.guilty.len();
-        self.judge(first, try_them);
-        if self.guilty.len() == found && second.len() > 1 {
-            // The first half is good, so the second is not: no need to ask.
-            self.halve(second, try_them);
-        } else {
-            self.judge(second, try_them);
+        match items[..] {
+            [only] => self.guilty.push((only, refusal)),
+            _ => self.halve(&items),
         }
     }
 
-    fn judge(&mut self, items: &[usize], try_them: &mut Try<'_, E>) {
-        match (try_them(&self.good, items), items) {
-            (Ok(()), _) => self.good.extend(items),
-            (Err(error), [only]) => self.guilty.push((*only, error)),
-            (Err(_), _) => self.halve(items, try_them),
+    fn halve(&mut self, items: &[usize]) {
+        if items.len() == 1 {
+            return self.judge(items);
+        }
+        let (first, second) = items.split_at(items.len() / 2);
+        let found = self.guilty.len();
+        self.judge(first);
+        if self.guilty.len() == found && second.len() > 1 {
+            // The first half is good, so the second is not: no need to ask.
+            self.halve(second);
+        } else {
+            self.judge(second);
+        }
+    }
+
+    fn judge(&mut self, items: &[usize]) {
+        match (self.try_them)(&self.good, items) {
+            Ok(()) => self.good.extend(items),
+            Err(refusal) => self.look_into(items.to_vec(), refusal),
         }
     }
 }
@@ -54,32 +83,60 @@ mod tests {
     use proptest::collection::btree_set;
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
-    use super::guilty;
+    use super::{guilty, nobody};
 
-    proptest! {
-        #[test]
-        fn exactly_the_guilty_are_found(count in 1_usize..200, bad in btree_set(0_usize..200, 1..8)) {
-            let items: Vec<usize> = (0..count).collect();
-            let bad: BTreeSet<usize> = bad.into_iter().map(|item| item % count).collect();
-            let mut questions = 0;
-            let found = guilty(&items, |good, asked| {
+    /// Who of so many is found guilty, each beside how many guilty ones it was refused, and after how many questions.
+    fn find(count: usize, bad: &BTreeSet<usize>, named: impl Fn(&[usize]) -> Option<usize>) -> (BTreeSet<usize>, Vec<usize>, usize) {
+        let items: Vec<usize> = (0..count).collect();
+        let mut questions = 0;
+        let found = guilty(
+            &items,
+            bad.len(),
+            |_, items| named(items),
+            |good, asked| {
                 questions += 1;
                 match good.iter().chain(asked).filter(|item| bad.contains(item)).count() {
                     0 => Ok(()),
                     refused => Err(refused),
                 }
-            });
-            prop_assert_eq!(found.iter().map(|(item, _)| *item).collect::<BTreeSet<_>>(), bad.clone());
+            },
+        );
+        let (found, beside) = found.into_iter().unzip();
+        (found, beside, questions)
+    }
+
+    proptest! {
+        #[test]
+        fn exactly_the_guilty_are_found(count in 1_usize..200, bad in btree_set(0_usize..200, 1..8)) {
+            let bad: BTreeSet<usize> = bad.into_iter().map(|item| item % count).collect();
+            let (found, beside, questions) = find(count, &bad, |_| None);
+            prop_assert_eq!(found, bad.clone());
             // Each was refused by itself, beside good ones only.
-            prop_assert!(found.iter().all(|(_, refused)| *refused == 1));
+            prop_assert!(beside.iter().all(|refused| *refused == 1));
             let halvings = count.next_power_of_two().ilog2() as usize;
             prop_assert!(questions <= bad.len() * 2 * halvings.max(1), "{questions} questions for {} of {count}", bad.len());
+        }
+
+        #[test]
+        fn a_guilty_one_that_is_named_costs_two_questions(count in 1_usize..200, bad in btree_set(0_usize..200, 1..8)) {
+            let bad: BTreeSet<usize> = bad.into_iter().map(|item| item % count).collect();
+            let (found, beside, questions) = find(count, &bad, |items| items.iter().copied().find(|item| bad.contains(item)));
+            prop_assert_eq!(found, bad.clone());
+            prop_assert!(beside.iter().all(|refused| *refused == 1));
+            prop_assert!(questions <= bad.len() * 2, "{questions} questions for {} of {count}", bad.len());
+        }
+
+        #[test]
+        fn whoever_is_named_in_error_is_not_guilty(count in 1_usize..200, bad in btree_set(0_usize..200, 1..8), wrong in 0_usize..200) {
+            let bad: BTreeSet<usize> = bad.into_iter().map(|item| item % count).collect();
+            let (found, ..) = find(count, &bad, |items| items.iter().copied().find(|item| *item >= wrong));
+            prop_assert_eq!(found, bad);
         }
     }
 
     #[test]
     fn two_that_are_refused_only_together_cost_the_later_one() {
-        let found = guilty(&[0, 1, 2, 3, 4], |good, asked| {
+        let found = guilty(&[0, 1, 2, 3, 4], (), nobody, |good, asked| {
             let both = [1, 3].iter().all(|item| good.contains(item) || asked.contains(item));
             if both { Err(()) } else { Ok(()) }
         });

@@ -69,6 +69,21 @@ pub(crate) fn nginx(test: &NginxTest) -> Result<(), StepError> {
     }
 }
 
+/// Which of the jobs `asked` a refusal of nginx's names, by the rests of their plans: the file that it says, or the name that another site
+/// has. nginx says the first that it finds, and looks at thousands of files for it, so this saves most of the halving.
+pub(crate) fn named(refusal: &StepError, asked: &[usize], rests: &[&[Step]]) -> Option<usize> {
+    let is_meant = |change: &StagedChange| match (refusal, change) {
+        (StepError::NginxRefused(said), StagedChange::Write(file)) => said.contains(&format!("{}:", file.path.display())),
+        (StepError::NginxRefused(said), StagedChange::Link { path, .. }) => said.contains(&format!("{}:", path.display())),
+        (StepError::NameTaken(said), StagedChange::Write(file)) => {
+            let name = said.split('"').nth(1).unwrap_or_default();
+            !name.is_empty() && String::from_utf8_lossy(&file.content.0).contains(name)
+        }
+        _ => false,
+    };
+    asked.iter().copied().find(|index| nginx_changes(rests[*index].iter()).iter().any(is_meant))
+}
+
 /// What nginx said, line by line, without the time and the process: the same fault reads the same at every look.
 pub(crate) fn plain(output: &str) -> String {
     let plain = |line: &str| {

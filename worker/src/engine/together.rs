@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shared::names::{DomainName, PhpVersion};
 
-use super::bisect::guilty;
+use super::bisect::{guilty, nobody};
 use super::check;
 use super::error::StepError;
 use super::execute::{Member, Trouble, ask};
@@ -90,6 +90,9 @@ impl Together {
 /// Does something, or tests it, for the jobs known to be good and those in question.
 type Try<'t> = dyn FnMut(&[usize], &[usize], &dyn System) -> Result<(), StepError> + 't;
 
+/// Which of the jobs in question a refusal names.
+type Named<'n> = dyn Fn(&StepError, &[usize]) -> Option<usize> + 'n;
+
 /// Jobs that have come to the same action.
 pub(crate) struct Meeting<'m, 'a> {
     pub(crate) system: &'m dyn System,
@@ -123,21 +126,21 @@ impl<'a> Meeting<'_, 'a> {
         let actions: Vec<&Action> = self.members.iter().filter_map(|member| member.next()).collect();
         match act(&actions, self.system) {
             Ok(said) => self.members.iter_mut().for_each(|member| member.progress.note(&said)),
-            Err(error) => self.blame(error, &mut |_, asked, system| {
+            Err(error) => self.blame(error, &nobody, &mut |_, asked, system| {
                 let asked: Vec<&Action> = asked.iter().map(|index| actions[*index]).collect();
                 act(&asked, system).map(drop)
             }),
         }
     }
 
-    /// One job that is refused is to blame; of several, those whom halving finds.
-    fn blame(&mut self, error: StepError, try_them: &mut Try<'_>) {
+    /// One job that is refused is to blame; of several, those whom a search finds.
+    fn blame(&mut self, error: StepError, named: &Named<'_>, try_them: &mut Try<'_>) {
         let system = self.system;
         if self.members.len() == 1 || error.is_interruption() {
             return self.fail_all(error);
         }
         let all: Vec<usize> = (0..self.members.len()).collect();
-        for (index, error) in guilty(&all, |good, asked| try_them(good, asked, system)) {
+        for (index, error) in guilty(&all, error, named, |good, asked| try_them(good, asked, system)) {
             self.members[index].trouble = Some(error.into());
         }
     }
@@ -194,7 +197,7 @@ impl<'a> Meeting<'_, 'a> {
                 self.members.iter_mut().for_each(|member| member.trouble = Some(Trouble::Blocked(said.clone())));
             }
             // The live tree stays as it is while the guilty are looked for: what it says is known.
-            Err(error) => self.blame(error, &mut |good, asked, system| {
+            Err(error) => self.blame(error, &|refusal, asked| check::named(refusal, asked, &rests), &mut |good, asked, system| {
                 let candidate = test(&mut good.iter().chain(asked).copied(), LiveTest::Never, system)?.candidate;
                 check::nginx(&NginxTest { candidate, live: tested.live.clone() })
             }),

@@ -9,6 +9,7 @@ use shared::names::DomainName;
 
 use super::{Pace, Rounds, execute};
 use crate::engine::execute::{End, Executed, Journal};
+use crate::engine::image::{FileImage, Owner};
 use crate::engine::plan::{Action, Plan};
 use crate::engine::undo::Undo;
 use crate::store::StoreError;
@@ -120,4 +121,26 @@ fn nginx_is_tested_once_for_all_that_come_to_it_also_from_another_test() {
     let plans = [both, test_of(Action::TestNginx)];
     execute(&plans, &host, pace, &mut NoJournal, &mut Meanwhile { work: || (), ends: &mut ends }, &|_, _| {});
     assert_eq!((host.tests(), ends.len()), (2, 2));
+}
+
+/// Plans that each put a vhost in place, of which one is refused.
+fn vhosts_of_which_one_is_refused(count: usize, refused: usize) -> Vec<Plan> {
+    let vhost = |number: usize| {
+        let content = if number == refused { "BROKEN;\n".to_owned() } else { format!("server {{\nserver_name s{number}.example;\n}}\n") };
+        let path = format!("/etc/nginx/sites-enabled/s{number}.example.conf").into();
+        let mut plan = test_of(Action::TestNginx);
+        plan.step("Vhost", Action::WriteFile(FileImage { path, owner: Owner::ROOT, mode: 0o644, content: content.into() }));
+        plan
+    };
+    (0..count).map(vhost).collect()
+}
+
+#[test]
+fn one_whose_file_nginx_names_is_found_by_three_tests_however_many_there_are() {
+    let (host, mut ends) = (FakeSystem::new(), Vec::new());
+    let (plans, pace) = (vhosts_of_which_one_is_refused(100, 70), Pace { threads: 4, patience: Duration::from_millis(1) });
+    execute(&plans, &host, pace, &mut NoJournal, &mut Meanwhile { work: || (), ends: &mut ends }, &|_, _| {});
+    let failed: Vec<usize> = (0..100).filter(|job| matches!(ends[*job], End::Failed(_))).collect();
+    assert_eq!((failed, ends.iter().filter(|end| matches!(end, End::Done)).count()), (vec![70], 99));
+    assert_eq!(host.tests(), 3, "of all, of the one, of the others");
 }
