@@ -173,11 +173,13 @@ pub const SECURITY_SEEN: &str = "/security/seen";
 pub const DRIFT: &str = "/drift";
 /// Repair one drifted resource (POST, field `resource`).
 pub const DRIFT_REPAIR: &str = "/drift/repair";
-/// Repair everything that has drifted on a server (POST).
+/// What is on one server other than it was applied.
+pub const SERVER_DRIFT: &str = "/servers/{id}/drift";
+/// Repair everything that has drifted on a server (POST, field `back`).
 pub const SERVER_DRIFT_REPAIR: &str = "/servers/{id}/drift/repair";
-/// Look for drift on a server now (POST).
+/// Look for drift on a server now (POST, field `back`).
 pub const SERVER_DRIFT_CHECK: &str = "/servers/{id}/drift/check";
-/// Choose what becomes of drift on a server (POST, field `policy`).
+/// Choose what becomes of drift on a server (POST, fields `policy` and `back`).
 pub const SERVER_DRIFT_POLICY: &str = "/servers/{id}/drift/policy";
 /// Search over everything one may see (GET, field `q`).
 pub const SEARCH: &str = "/search";
@@ -292,6 +294,8 @@ with_id! {
     server_update(ServerId) => SERVER_UPDATE;
     /// [`SERVER_TOKEN`] of one server.
     server_token(ServerId) => SERVER_TOKEN;
+    /// [`SERVER_DRIFT`] of one server.
+    server_drift(ServerId) => SERVER_DRIFT;
     /// [`SERVER_DRIFT_REPAIR`] of one server.
     server_drift_repair(ServerId) => SERVER_DRIFT_REPAIR;
     /// [`SERVER_DRIFT_CHECK`] of one server.

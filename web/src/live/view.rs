@@ -42,6 +42,8 @@ pub enum LiveView {
     Security(ListQuery),
     /// Drift.
     Drift(ListQuery),
+    /// A server's drift.
+    DriftServer(ServerId, ListQuery),
     /// Updates of all workers.
     Rollout,
 }
@@ -72,13 +74,13 @@ pub struct ViewKey {
 
 impl ViewKey {
     /// The shortest time between two renderings: faster than the eye follows steps, slower than they come in bulk. What every
-    /// heartbeat of the fleet moves is rendered less often: a thousand servers send a hundred a second.
+    /// heartbeat of the fleet moves is rendered less often: a thousand servers send a hundred a second. So is a server's drift:
+    /// thousands of resources that are repaired at once are counted anew for each rendering.
     #[must_use]
     pub const fn pause(&self) -> Duration {
         match (&self.view, self.scope) {
-            (LiveView::Home, Scope::Admin) | (LiveView::Servers(_) | LiveView::Drift(_) | LiveView::Rollout, _) => {
-                Duration::from_millis(500)
-            }
+            (LiveView::Home, Scope::Admin)
+            | (LiveView::Servers(_) | LiveView::Drift(_) | LiveView::DriftServer(..) | LiveView::Rollout, _) => Duration::from_millis(500),
             _ => Duration::from_millis(40),
         }
     }
@@ -129,6 +131,9 @@ impl LiveView {
         if let Some(id) = server.strip_suffix("/queue") {
             return id.parse().ok().map(|id| Self::Queue(id, query()));
         }
+        if let Some(id) = server.strip_suffix("/drift") {
+            return id.parse().ok().map(|id| Self::DriftServer(id, query()));
+        }
         let span = uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("span=")));
         Some(Self::Server(server.parse().ok()?, Span::of(span.unwrap_or_default())))
     }
@@ -138,6 +143,7 @@ impl LiveView {
         match self {
             Self::Home => !hint.audit,
             Self::Servers(_) | Self::Rollout | Self::Drift(_) => hint.server.is_some() || provisioning,
+            Self::DriftServer(id, _) => hint.server == Some(*id) || provisioning,
             Self::Audit(_) => hint.audit,
             Self::Security(_) => hint.security,
             Self::Sites(_) | Self::Accounts(_) | Self::Operations(_) => provisioning || hint.presence,
@@ -167,6 +173,7 @@ mod tests {
 
     use super::{LiveView, Scope, ViewKey};
     use crate::paths;
+    use crate::routes::model::ListQuery;
     use crate::views::server::Span;
 
     #[test]
@@ -176,6 +183,9 @@ mod tests {
         assert!(matches!(LiveView::at("/sites?q=shop&page=2"), Some(LiveView::Sites(query)) if query.q == "shop"));
         assert!(
             matches!(LiveView::at(&format!("/servers/{server}/queue?page=2")), Some(LiveView::Queue(id, query)) if id == server && query.page == "2")
+        );
+        assert!(
+            matches!(LiveView::at(&format!("/servers/{server}/drift?q=shop")), Some(LiveView::DriftServer(id, query)) if id == server && query.q == "shop")
         );
         assert!(matches!(LiveView::at("/audit?who=x"), Some(LiveView::Audit(query)) if query.who == "x"));
         assert_eq!(LiveView::at(&paths::site(id)), Some(LiveView::Site(id)));
@@ -191,6 +201,7 @@ mod tests {
             "",
             "/accounts/new",
             "/servers/new/queue",
+            "/servers/new/drift",
         ] {
             assert_eq!(LiveView::at(dead), None, "{dead:?}");
         }
@@ -202,6 +213,8 @@ mod tests {
         let beat = Hint { server: Some(server), ..Hint::default() };
         assert!(LiveView::Server(server, Span::Hour).shows(&beat) && LiveView::Home.shows(&beat));
         assert!(!LiveView::Server(ServerId::new(), Span::Day).shows(&beat));
+        let drift = |of| LiveView::DriftServer(of, ListQuery::default());
+        assert!(drift(server).shows(&beat) && !drift(ServerId::new()).shows(&beat));
         assert!(!LiveView::at("/sites").unwrap().shows(&beat) && !LiveView::Site(SiteId::new()).shows(&beat));
         let home = |scope| ViewKey { view: LiveView::Home, scope };
         assert!(home(Scope::Admin).shows(&beat) && !home(Scope::Client(UserId::new())).shows(&beat));

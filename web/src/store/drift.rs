@@ -8,7 +8,7 @@ use shared::names::{DomainName, LinuxUser, PhpVersion, ServerName};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::list::placeholders;
+use super::list::{Page, Paging, contains, placeholders};
 use super::{Db, StoreError, Tx, now_ms, parse, parse_json, to_json};
 
 /// One drifted resource.
@@ -218,6 +218,50 @@ pub async fn drift_list_of_servers(db: &Db, servers: &[ServerId], most_of_each: 
         query = query.bind(server.to_string());
     }
     Ok(readable(&query.fetch_all(db.read()).await?))
+}
+
+/// What has drifted on a server and is of a Linux user or has a domain that is searched for.
+macro_rules! drift_of_server {
+    ($server:literal, $search:literal) => {
+        concat!(
+            "FROM drifts d JOIN accounts a ON a.id = d.account_id LEFT JOIN sites s ON s.id = SUBSTR(d.resource, 6) WHERE d.server_id = ",
+            $server,
+            " AND (",
+            $search,
+            " = '' OR LOWER(a.linux_user) LIKE ",
+            $search,
+            " ESCAPE '\\' OR LOWER(s.domain) LIKE ",
+            $search,
+            " ESCAPE '\\')"
+        )
+    };
+}
+
+/// What has drifted on a server, what drifted first first. A row that cannot be read is left out, and counted.
+///
+/// # Errors
+/// The database fails.
+pub async fn drift_list_of_server(db: &Db, server: ServerId, search: &str, paging: Paging) -> Result<Page<DriftRow>, StoreError> {
+    let list = concat!(
+        drift_select!(),
+        "WHERE d.resource IN (SELECT d.resource ",
+        drift_of_server!("$4", "$5"),
+        " ORDER BY d.since_ms, d.resource LIMIT $6 OFFSET $7) ORDER BY d.since_ms, d.resource"
+    );
+    let search = contains(search);
+    let rows = bind_given_up!(sqlx::query(list))
+        .bind(server.to_string())
+        .bind(&search)
+        .bind(paging.limit)
+        .bind(paging.offset)
+        .fetch_all(db.read())
+        .await?;
+    let total = sqlx::query(concat!("SELECT COUNT(*) AS n ", drift_of_server!("$1", "$2")))
+        .bind(server.to_string())
+        .bind(&search)
+        .fetch_one(db.read())
+        .await?;
+    Ok(Page { rows: readable(&rows), total: total.try_get("n")? })
 }
 
 /// How many resources of a server have drifted, of how many.

@@ -133,6 +133,16 @@ pub async fn drift_servers_to_repair(db: &Db) -> Result<Vec<ServerId>, StoreErro
     rows.iter().map(|row| parse("servers.id", row.try_get("id")?)).collect()
 }
 
+/// What becomes of drift on a server.
+///
+/// # Errors
+/// The database fails.
+pub async fn drift_policy_fetch(db: &Db, server: ServerId) -> Result<DriftPolicy, StoreError> {
+    let row =
+        sqlx::query("SELECT policy FROM drift_policies WHERE server_id = $1").bind(server.to_string()).fetch_optional(db.read()).await?;
+    row.map_or(Ok(DriftPolicy::default()), |row| parse("drift_policies.policy", row.try_get("policy")?))
+}
+
 /// Sets what becomes of drift on a server.
 ///
 /// # Errors

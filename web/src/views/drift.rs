@@ -48,7 +48,7 @@ pub struct ServerDrift {
     pub repairs: bool,
     /// How much has drifted, if it is so much that an admin is asked before anything is repaired by itself.
     pub brake: Option<Brake>,
-    /// What has drifted, longest first; the first of them if there are many.
+    /// What has drifted, longest first; of many, as many as the page shows.
     pub drifted: Vec<DriftRow>,
     /// How many there are.
     pub total: u64,
@@ -143,7 +143,7 @@ fn list(model: &DriftModel) -> Fragment {
                 section.card { (empty_state::empty_state(Icon::Server, "No servers yet", "A server is compared from the moment it has joined.", &layout::nothing())) }
             }
             @if model.listing.pages() > 1 && !model.listing.is_narrowed() { p.muted.small { (summary(model)) } }
-            @for server in &model.servers { (server_card(server, model.now)) }
+            @for server in &model.servers { (card(server, model.now, &model.listing.url(), &first_ones(server, model.now))) }
             @if model.listing.pages() > 1 { section.card { (pager::pager(&model.listing)) } }
         }
     };
@@ -158,29 +158,52 @@ fn summary(model: &DriftModel) -> Markup {
     }
 }
 
-fn server_card(server: &ServerDrift, now: Timestamp) -> Markup {
+/// The card of a server around what is listed of its drift. Its buttons lead back to the page that it is on.
+pub(super) fn card(server: &ServerDrift, now: Timestamp, back: &str, list: &Markup) -> Markup {
     html! {
         section.card {
             header.card-head {
                 h2 { (reference::server(&server.server)) }
                 p { (looked(server, now)) }
                 form.row method="post" action=(paths::server_drift_check(server.id)) {
+                    (origin(back))
                     button class="btn is-sm" type="submit" { (Icon::RefreshCw) "Check now" (for_ears(server.server.name.as_str())) }
                 }
             }
             @if !server.set_aside.is_empty() { div.card-body.stack { @for file in &server.set_aside { (set_aside(file, now)) } } }
-            @if let Some(brake) = server.brake { div.card-body { (braked(server, brake)) } }
-            @if server.drifted.is_empty() {
-                div.card-body { p.muted.small { @if server.looked.is_some() { "Everything is as it was applied." } @else { "Not compared yet." } } }
-            } @else {
-                ul.feed { @for row in &server.drifted { (drift_row(row, now)) } }
-                @if server.total > server.drifted.len() as u64 {
-                    div.card-body { p.muted.small { "The first " (count(server.drifted.len() as u64)) " of " (count(server.total)) " are shown." } }
-                }
-            }
-            footer.card-foot { (policy(server)) }
+            @if let Some(brake) = server.brake { div.card-body { (braked(server, brake, back)) } }
+            (list)
+            footer.card-foot { (policy(server, back)) }
         }
     }
+}
+
+fn origin(back: &str) -> Markup {
+    html! { input type="hidden" name="back" value=(back); }
+}
+
+fn first_ones(server: &ServerDrift, now: Timestamp) -> Markup {
+    let shown = server.drifted.len() as u64;
+    html! {
+        @if server.drifted.is_empty() {
+            div.card-body { p.muted.small { @if server.looked.is_some() { "Everything is as it was applied." } @else { "Not compared yet." } } }
+        } @else {
+            (rows(&server.drifted, now))
+            @if server.total > shown {
+                div.card-body {
+                    p.muted.small {
+                        "The first " (count(shown)) " of " (count(server.total)) " are shown. "
+                        a href=(paths::server_drift(server.id)) { "See all" (for_ears(server.server.name.as_str())) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What has drifted, one below the other.
+pub(super) fn rows(drifted: &[DriftRow], now: Timestamp) -> Markup {
+    html! { ul.feed { @for row in drifted { (drift_row(row, now)) } } }
 }
 
 fn looked(server: &ServerDrift, now: Timestamp) -> Markup {
@@ -216,7 +239,7 @@ fn set_aside(file: &SetAsideRow, now: Timestamp) -> Markup {
     }
 }
 
-fn braked(server: &ServerDrift, brake: Brake) -> Markup {
+fn braked(server: &ServerDrift, brake: Brake, back: &str) -> Markup {
     html! {
         div.note data-state=(Tone::Warn) role="status" {
             (Icon::TriangleAlert)
@@ -226,13 +249,14 @@ fn braked(server: &ServerDrift, brake: Brake) -> Markup {
                   writes something else. Look at the differences, then confirm."
             }
             form.row method="post" action=(paths::server_drift_repair(server.id)) {
+                (origin(back))
                 button class="btn is-sm" type="submit" { (Icon::RotateCw) "Confirm: repair all " (count(server.total)) (for_ears(server.server.name.as_str())) }
             }
         }
     }
 }
 
-fn policy(server: &ServerDrift) -> Markup {
+fn policy(server: &ServerDrift, back: &str) -> Markup {
     let (now, other, label) = if server.repairs {
         ("Drift is repaired by itself.", "report", "Only show it")
     } else {
@@ -241,11 +265,13 @@ fn policy(server: &ServerDrift) -> Markup {
     html! {
         span { (now) }
         form.row method="post" action=(paths::server_drift_policy(server.id)) {
+            (origin(back))
             input type="hidden" name="policy" value=(other);
             button class="btn is-sm" type="submit" { (label) (for_ears(server.server.name.as_str())) }
         }
-        @if !server.drifted.is_empty() && server.brake.is_none() {
+        @if server.total > 0 && server.brake.is_none() {
             form.row method="post" action=(paths::server_drift_repair(server.id)) {
+                (origin(back))
                 button class="btn is-sm" type="submit" { (Icon::RotateCw) "Repair all" (for_ears(server.server.name.as_str())) }
             }
         }

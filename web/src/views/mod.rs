@@ -15,6 +15,7 @@ pub mod audit;
 pub mod client;
 pub mod components;
 pub mod drift;
+pub mod drift_server;
 pub mod error;
 pub mod fragment;
 pub mod home_admin;

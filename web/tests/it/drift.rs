@@ -21,12 +21,12 @@ use crate::support::fleet::{Town, fail_all, heartbeat, open_jobs, server};
 use crate::whole::{Whole, until};
 
 const DIFF: &str = "@@ -1,2 +1 @@\n server {\n-    autoindex on;\n";
-const FILE: &str = "/etc/nginx/sites-available/shop.example.com.conf";
+pub(crate) const FILE: &str = "/etc/nginx/sites-available/shop.example.com.conf";
 
 /// When all of it was found.
-const SINCE: i64 = 1_790_000_000_000;
+pub(crate) const SINCE: i64 = 1_790_000_000_000;
 
-fn finding(resource: ResourceKey, generation: i64, differs: bool) -> DriftFinding {
+pub(crate) fn finding(resource: ResourceKey, generation: i64, differs: bool) -> DriftFinding {
     let file = Difference::File { path: FILE.to_owned(), diff: DIFF.to_owned() };
     DriftFinding { resource, generation: Generation(generation), since_ms: SINCE, differences: if differs { vec![file] } else { vec![] } }
 }
@@ -37,7 +37,7 @@ async fn report(db: &Db, server: ServerId, report: DriftReport) {
     tx.commit().await.unwrap();
 }
 
-async fn found(db: &Db, server: ServerId, findings: Vec<DriftFinding>) {
+pub(crate) async fn found(db: &Db, server: ServerId, findings: Vec<DriftFinding>) {
     report(db, server, DriftReport { findings, ..DriftReport::default() }).await;
 }
 
@@ -57,7 +57,7 @@ fn site_key(path: &str) -> ResourceKey {
 }
 
 /// A town with an active site of alice's.
-async fn town(db: Db) -> (Town, String, ResourceKey) {
+pub(crate) async fn town(db: Db) -> (Town, String, ResourceKey) {
     town_of(TestApp::over(db)).await
 }
 
@@ -171,7 +171,7 @@ async fn accounts_and_pools_are_repaired_too_and_what_failed_is_not() {
 }
 
 /// A worker's heartbeat tells of its last look.
-async fn looked(db: &Db, server: ServerId, at_ms: i64, drifted: u32) {
+pub(crate) async fn looked(db: &Db, server: ServerId, at_ms: i64, drifted: u32) {
     let look = Some(Look { at_ms, resources: 1000, drifted });
     let mut tx = db.write().await.unwrap();
     server_heartbeat_in_tx(&mut tx, server, &Heartbeat { look, ..heartbeat("web1") }, now_ms()).await.unwrap();

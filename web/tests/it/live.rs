@@ -52,7 +52,16 @@ async fn s68_the_stream_of_a_page_one_may_not_see_ends_without_content() {
     let mut town = Town::new().await;
     let site = town.site("shop.example.com").await;
     let missing = format!("/sites/{}", SiteId::new());
-    let pages = [&site, &missing, &town.alpha, &format!("/servers/{}", town.server), "/servers", "/clients"].map(ToOwned::to_owned);
+    let pages = [
+        &site,
+        &missing,
+        &town.alpha,
+        &format!("/servers/{}", town.server),
+        &format!("/servers/{}/drift", town.server),
+        "/servers",
+        "/clients",
+    ]
+    .map(ToOwned::to_owned);
     for page in pages {
         assert_gone(&mut town.bob.watch(&page).await).await;
     }

@@ -11,6 +11,7 @@ mod client;
 mod clock;
 mod database;
 mod drift;
+mod drift_server;
 mod enrolment;
 mod faults;
 mod host;

@@ -10,23 +10,27 @@ use shared::jobs::{Generation, ResourceKey};
 use super::{ListQuery, at, count, form_key, press_key};
 use crate::app::drift::{brakes, drifted_at_large};
 use crate::app::preview::{Part as Planning, Preview};
+use crate::app::server::server_get;
 use crate::app::site_history::{site_generation, site_history};
 use crate::app::{Actor, AppError};
 use crate::error::PageError;
 use crate::paths;
 use crate::state::AppState;
-use crate::store::drift::{DriftRow as Stored, drift_fetch, drift_list_of_account, drift_list_of_servers};
-use crate::store::drift_fleet::{DriftPolicy, DriftServer, drift_server_count, drift_server_list, set_aside_list};
+use crate::store::drift::{
+    DriftRow as Stored, drift_count, drift_fetch, drift_list_of_account, drift_list_of_server, drift_list_of_servers,
+};
+use crate::store::drift_fleet::{DriftPolicy, DriftServer, drift_policy_fetch, drift_server_count, drift_server_list, set_aside_list};
 use crate::store::server::ServerRow;
 use crate::store::site::site_fetch;
 use crate::store::site_configuration::SiteConfigurationRow;
 use crate::views::drift::{Brake, DriftModel, DriftRow, Drifted, ServerDrift, SetAsideRow};
+use crate::views::drift_server::DriftServerModel;
 use crate::views::listing::Listing;
 use crate::views::model::{AccountRef, FormKey, ServerRef};
 use crate::views::preview::{Part, PreviewModel};
 use crate::views::site::{Compared, GenerationRow, HistoryModel, RollbackModel};
 
-/// Drifted resources of one server that a page shows.
+/// Drifted resources of each server that the page of all servers shows.
 const SHOWN: i64 = 50;
 /// Servers per page: each is a card with everything that has drifted there.
 const SERVERS: u64 = 10;
@@ -50,6 +54,36 @@ pub async fn drift_model(state: &AppState, actor: &Actor, query: &ListQuery, liv
         servers: servers.collect(),
         with_something: count(drift_server_count(state.db()).await?),
         listing: Listing { per_page: SERVERS, ..query.listing(paths::DRIFT, found.total) },
+        live,
+        toast: None,
+    })
+}
+
+/// The page of one server's drift.
+///
+/// # Errors
+/// [`AppError::Forbidden`] for clients, [`AppError::NotFound`], or the database fails.
+pub async fn drift_server_model(
+    state: &AppState,
+    actor: &Actor,
+    id: ServerId,
+    query: &ListQuery,
+    live: Option<String>,
+) -> Result<DriftServerModel, PageError> {
+    let server = server_get(&state.app, actor, id).await?;
+    let server = DriftServer {
+        id,
+        name: server.name,
+        look: server.heartbeat.and_then(|heartbeat| heartbeat.look),
+        policy: drift_policy_fetch(state.db(), id).await?,
+        count: drift_count(state.db(), id).await?,
+    };
+    let found = drift_list_of_server(state.db(), id, &query.q, query.paging()).await?;
+    let aside = set_aside_list(state.db(), &[id]).await?.remove(&id).unwrap_or_default();
+    Ok(DriftServerModel {
+        now: jiff::Timestamp::now(),
+        server: server_drift(&server, found.rows.iter(), aside),
+        listing: query.listing(&paths::server_drift(id), found.total),
         live,
         toast: None,
     })

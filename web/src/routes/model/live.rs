@@ -4,7 +4,7 @@ use super::account::{SftpTyped, account_list_model, account_show_model};
 use super::audit::audit_list_model;
 use super::client::client_list_model;
 use super::count;
-use super::drift::drift_model;
+use super::drift::{drift_model, drift_server_model};
 use super::home::{home_admin_model, home_client_model};
 use super::operation::{operation_list_model, operation_show_model};
 use super::queue::queue_model;
@@ -19,7 +19,7 @@ use crate::live::view::LiveView;
 use crate::state::AppState;
 use crate::store::operation_list::operation_count_failed;
 use crate::views::fragment::Fragment;
-use crate::views::{account, audit, client, drift, home_admin, home_client, nav, operation, queue, security, server, site};
+use crate::views::{account, audit, client, drift, drift_server, home_admin, home_client, nav, operation, queue, security, server, site};
 
 /// The live parts of a page as they now are, for one viewer.
 ///
@@ -64,6 +64,7 @@ async fn parts_of(state: &AppState, actor: &Actor, view: &LiveView) -> Result<Li
             LivePage { parts: server::parts(&model), list: Some(list) }
         }
         LiveView::Drift(query) => parts(drift::fragments(&drift_model(state, actor, query, None).await?)),
+        LiveView::DriftServer(id, query) => parts(drift_server::fragments(&drift_server_model(state, actor, *id, query, None).await?)),
         LiveView::Rollout => parts(server::rollout_fragments(&rollout_model(state, actor, None).await?)),
         LiveView::Server(id, span) => {
             let model = server_show_model(state, actor, *id, *span, None).await?;

@@ -60,6 +60,8 @@ fn every_page_is_sound_at_every_width_in_both_themes_for_admins_and_for_clients(
             ("client-delete", format!("{client}/delete")),
             ("servers", "/servers".to_owned()),
             ("server-queue", format!("{server}/queue")),
+            ("server-drift", format!("{server}/drift")),
+            ("server-drift-none", format!("{server}/drift?q=nothing-like-it")),
             ("server", server),
             ("updates", "/servers/updates".to_owned()),
             ("drift", "/drift".to_owned()),

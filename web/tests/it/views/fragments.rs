@@ -5,7 +5,7 @@ use scraper::{Html, Selector};
 use shared::operation::JobState;
 use web::views::fragment::{Fragment, partial};
 use web::views::layout::{Audience, Theme};
-use web::views::{account, assets, drift, home_admin, home_client, nav, operation, queue, security, server, site};
+use web::views::{account, assets, drift, drift_server, home_admin, home_client, nav, operation, queue, security, server, site};
 
 use super::{models, samples};
 
@@ -50,6 +50,8 @@ fn pages_and_their_fragments_are_one_truth() {
     let model = samples::drift_model();
     let admin = models::viewer(Audience::Admin, Theme::System);
     are_parts_of(&drift::page(&admin, &model), &drift::fragments(&model));
+    let model = samples::drift_server_model();
+    are_parts_of(&drift_server::page(&admin, &model), &drift_server::fragments(&model));
     for row in models::servers() {
         let model = samples::server_show(row);
         are_parts_of(&server::show_page(&viewer, &model), &server::show_fragments(&model));

@@ -4,6 +4,7 @@ use shared::difference::Difference;
 use shared::jobs::Generation;
 use web::views::account::KeyRemoveModel;
 use web::views::drift::{self, Brake, DriftModel, DriftRow, Drifted, ServerDrift, SetAsideRow};
+use web::views::drift_server::{self, DriftServerModel};
 use web::views::layout::{Audience, Viewer};
 use web::views::listing::Listing;
 use web::views::model::FormKey;
@@ -12,7 +13,7 @@ use web::views::preview::{Part, PreviewModel};
 use web::views::site::{self, Compared, GenerationRow, HistoryModel};
 use web::views::suspend::{self, SuspendModel, Way, Whom};
 
-use super::{Samples, account_show, live, site_show};
+use super::{Samples, account_show, live, narrowed, site_show};
 use crate::views::models;
 
 fn differences() -> Vec<Difference> {
@@ -85,6 +86,12 @@ pub(in crate::views) fn drift_model() -> DriftModel {
     DriftModel { now: models::now(), servers, with_something: 1, listing, live: live(), toast: None }
 }
 
+/// The second page of the server that has much.
+pub(in crate::views) fn drift_server_model() -> DriftServerModel {
+    let listing = Listing { page: 2, ..Listing::new("/servers/x/drift", 50, 120) };
+    DriftServerModel { now: models::now(), server: drift_model().servers.swap_remove(1), listing, live: live(), toast: None }
+}
+
 pub(super) fn preview(admin: bool) -> PreviewModel {
     let part = |title: &str, differences| Part { title: title.to_owned(), differences, refused: None, detail: None };
     let refused = Part {
@@ -132,6 +139,24 @@ impl Samples {
         let title = "Create site fjordbikes.example".to_owned();
         let retry = RetryModel { id: models::id(92), title, preview: Some(preview(admin)) };
         self.add(viewer, "operation-retry", web::views::operation::retry_page(viewer, &retry));
+    }
+
+    fn drift_server(&mut self, viewer: &Viewer) {
+        let model = drift_server_model();
+        self.add(viewer, "server-drift", drift_server::page(viewer, &model));
+        let left = ServerDrift { total: 50, ..server(vec![]) };
+        let listing = Listing { total: 50, ..model.listing.clone() };
+        self.add(
+            viewer,
+            "server-drift-left",
+            drift_server::page(viewer, &DriftServerModel { server: left.clone(), listing, ..model.clone() }),
+        );
+        let unlike = DriftServerModel { server: left, listing: narrowed("/servers/x/drift"), ..model.clone() };
+        self.add(viewer, "server-drift-none", drift_server::page(viewer, &unlike));
+        let calm = DriftServerModel { server: server(vec![]), listing: Listing::new("/servers/x/drift", 50, 0), ..model };
+        self.add(viewer, "server-drift-empty", drift_server::page(viewer, &calm));
+        let new = DriftServerModel { server: ServerDrift { looked: None, ..server(vec![]) }, ..calm };
+        self.add(viewer, "server-drift-new", drift_server::page(viewer, &new));
     }
 
     pub(super) fn drift(&mut self, viewer: &Viewer) {
@@ -191,6 +216,7 @@ impl Samples {
             self.add(viewer, "drift", drift::page(viewer, &drift_model()));
             let nothing = DriftModel { servers: vec![], listing: Listing::new("/drift", 10, 0), ..drift_model() };
             self.add(viewer, "drift-empty", drift::page(viewer, &nothing));
+            self.drift_server(viewer);
         }
     }
 }

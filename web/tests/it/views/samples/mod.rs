@@ -20,7 +20,7 @@ mod own;
 mod steering;
 
 use super::models;
-pub(super) use drift::drift_model;
+pub(super) use drift::{drift_model, drift_server_model};
 pub(super) use fleet::rollouts;
 pub(super) use own::{home_admin, home_client};
 pub(super) use steering::{queue, security_events};
