@@ -14,6 +14,7 @@
 //! that replaces it goes on and the other stands back. A copy usually cannot lead that early, because it holds a copy of the lease,
 //! too.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -106,7 +107,7 @@ pub(super) async fn advance(db: &Db, bus: &DispatchBus) -> Result<Serves, Dispat
 }
 
 /// Replaces it again and again. Ends when the bus serves another panel.
-pub(super) async fn keep(dispatch: &Dispatch) {
+pub(super) async fn keep(dispatch: Arc<Dispatch>) {
     loop {
         tokio::time::sleep(PAUSE).await;
         match advance(&dispatch.db, &dispatch.bus).await {
@@ -153,7 +154,7 @@ impl Aside {
 }
 
 /// Hears of panels that stand back.
-pub(super) async fn listen(dispatch: std::sync::Arc<Dispatch>) {
+pub(super) async fn listen(dispatch: Arc<Dispatch>) {
     match dispatch.bus.second_panels().await {
         Ok(names) => {
             let mut names = Box::pin(names);

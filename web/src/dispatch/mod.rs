@@ -231,12 +231,14 @@ async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationTok
     parts.spawn(drift::run(Arc::clone(dispatch)));
     parts.spawn(asking::run(Arc::clone(dispatch)));
     parts.spawn(incarnation::listen(Arc::clone(dispatch)));
-    let mut displaced = std::pin::pin!(incarnation::keep(dispatch));
+    // A part of its own as well: it must go on while the lease waits for the database, which it may be the one to hold.
+    let mut displaced = JoinSet::new();
+    displaced.spawn(incarnation::keep(Arc::clone(dispatch)));
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = &mut displaced => {
-                tracing::error!("the bus serves another panel now");
+            ended = displaced.join_next() => {
+                tracing::error!(part = ?ended, "the bus serves another panel now, or nobody looks after that; starting again");
                 return Ok(());
             }
             ended = parts.join_next() => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use shared::bus::tampering::Tamperer;
 use shared::bus::topology::FIRST_COMMAND_STREAM;
@@ -144,6 +145,38 @@ async fn f32_two_dispatches_that_both_believe_to_lead_do_nothing_twice() {
 }
 
 /// A copy of the panel's database as it is now.
+/// Waits for the next renewal of dispatch's lease, without a connection for reading.
+async fn until_renewed(whole: &Whole) {
+    let ends = async || {
+        let mut tx = whole.app.db().write().await.unwrap();
+        sqlx::query("SELECT expires_ms FROM leases").fetch_one(&mut *tx).await.unwrap().get::<i64, _>(0)
+    };
+    let before = ends().await;
+    until("the lease is renewed", async || (ends().await != before).then_some(())).await;
+}
+
+/// One part waited for the database behind another that had it and that nobody polled meanwhile: for half a minute nobody could write.
+#[tokio::test(flavor = "multi_thread")]
+async fn f33_a_dispatch_whose_parts_wait_for_the_database_keeps_it_from_nobody_once_it_is_free() {
+    let whole = Whole::start().await;
+    // Whoever reads first, as the one who looks after the bus's incarnation, is half a turn behind the lease from now on.
+    let mut reads = Vec::new();
+    for _ in 0..4 {
+        reads.push(whole.app.db().read().acquire().await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    until_renewed(&whole).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    drop(reads);
+    until_renewed(&whole).await;
+    let held = whole.app.db().write().await.unwrap();
+    // Until after the next renewal is due.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    held.rollback().await.unwrap();
+    let free = tokio::time::timeout(Duration::from_secs(15), whole.app.db().write()).await;
+    free.expect("nobody keeps the database").unwrap().rollback().await.unwrap();
+}
+
 async fn backup(whole: &Whole, directory: &TempDir, name: &str) -> String {
     let path = directory.path().join(name);
     let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite:{}", database_path(whole.app.db()).await)).await.unwrap();
