@@ -12,7 +12,7 @@
 use shared::names::DomainName;
 
 use super::error::StepError;
-use super::image::is_below;
+use super::image::{FileImage, is_below};
 use super::plan::{Action, Expect, Step};
 use crate::system::{Check, NAME_IGNORED, NGINX_TREE, NginxTest, ProbeAnswer, StagedChange};
 
@@ -69,15 +69,17 @@ pub(crate) fn nginx(test: &NginxTest) -> Result<(), StepError> {
     }
 }
 
-/// Which of the jobs `asked` a refusal of nginx's names, by the rests of their plans: the file that it says, or the name that another site
-/// has. nginx says the first that it finds, and looks at thousands of files for it, so this saves most of the halving.
+/// Which of the jobs `asked` a refusal of nginx's names, by the rests of their plans: the vhost that it says, or the name that another
+/// site has. nginx says the first that it finds, and looks at thousands of files for it, so this saves most of the halving.
 pub(crate) fn named(refusal: &StepError, asked: &[usize], rests: &[&[Step]]) -> Option<usize> {
     let is_meant = |change: &StagedChange| match (refusal, change) {
-        (StepError::NginxRefused(said), StagedChange::Write(file)) => said.contains(&format!("{}:", file.path.display())),
-        (StepError::NginxRefused(said), StagedChange::Link { path, .. }) => said.contains(&format!("{}:", path.display())),
+        // nginx reads it by its link.
+        (StepError::NginxRefused(said), StagedChange::Write(FileImage { path, .. }) | StagedChange::Link { path, .. }) => {
+            path.file_name().is_some_and(|name| said.contains(&format!("/sites-enabled/{}:", name.display())))
+        }
         (StepError::NameTaken(said), StagedChange::Write(file)) => {
-            let name = said.split('"').nth(1).unwrap_or_default();
-            !name.is_empty() && String::from_utf8_lossy(&file.content.0).contains(name)
+            let text = String::from_utf8_lossy(&file.content.0);
+            said.split('"').nth(1).is_some_and(|name| text.split([' ', '\n', ';']).any(|word| word == name))
         }
         _ => false,
     };

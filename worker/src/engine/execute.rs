@@ -127,6 +127,11 @@ impl<'a> Member<'a> {
         unit.rsplit_once('.').map(|(name, _)| name)
     }
 
+    /// How long its next step is under way before it counts as stalled: a start of PHP keeps a processor busy, an end hardly.
+    pub(crate) fn stalls_after(&self) -> Duration {
+        if let Some(Action::StopUnit { .. }) = self.next() { Duration::from_millis(100) } else { Duration::from_secs(1) }
+    }
+
     /// The steps until it has to meet others, or to wait; a step that waits is by itself.
     fn segment(&self) -> &'a [super::plan::Step] {
         let rest = &self.plan.steps[self.at..];

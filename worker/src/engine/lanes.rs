@@ -1,14 +1,12 @@
 //! What may take long, a few at a time. **As many as the processors carry are under way together, and another for each that has stalled**:
 //! a hundred masters of PHP that start at once keep each other from it until some have run out of their time, and one that never answers
-//! must not hold up the others.
+//! must not hold up the others. The lanes are those of one batch: those of the one before may still be taken.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A start of PHP takes a tenth of a second of a processor (measured). What has taken so long waits for something else.
-const STALL: Duration = Duration::from_secs(1);
 /// So many may be under way, with those that have stalled: each has a thread.
 const MOST: usize = 256;
 
@@ -16,7 +14,17 @@ const MOST: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Lane(u64);
 
-/// Who waits for a lane, and who has one. Each may wait for something, `K`; several often wait for the same.
+/// Somebody who waits for a lane.
+pub(super) struct Waiting<K, T> {
+    /// What for, if several may wait for the same.
+    pub(super) key: Option<K>,
+    /// Who has been under way for so long waits for something else than a processor.
+    pub(super) stall: Duration,
+    /// Who.
+    pub(super) item: T,
+}
+
+/// Who waits for a lane, and who has one.
 pub(super) struct Lanes<K, T> {
     state: Mutex<State<K, T>>,
     changed: Condvar,
@@ -24,8 +32,8 @@ pub(super) struct Lanes<K, T> {
 }
 
 struct State<K, T> {
-    queue: VecDeque<(Option<K>, T)>,
-    /// Since when, and for what.
+    queue: VecDeque<Waiting<K, T>>,
+    /// When each counts as stalled, and what it waits for.
     busy: BTreeMap<Lane, (Instant, Option<K>)>,
     /// How many lanes have been given.
     given: u64,
@@ -47,7 +55,7 @@ impl<K: Ord, T> Lanes<K, T> {
 
     /// More that wait. Whether somebody has to [`Self::serve`] them.
     #[must_use]
-    pub(super) fn queue(&self, more: impl IntoIterator<Item = (Option<K>, T)>) -> bool {
+    pub(super) fn queue(&self, more: impl IntoIterator<Item = Waiting<K, T>>) -> bool {
         let mut state = self.lock();
         state.queue.extend(more);
         self.changed.notify_all();
@@ -93,23 +101,23 @@ impl<K: Ord, T> Lanes<K, T> {
 impl<K: Ord, T> State<K, T> {
     /// Gives the next one a lane, if there is one: whoever waits for what nobody else waits for yet comes first.
     fn next(&mut self, width: usize, now: Instant) -> Option<(Lane, T)> {
-        let moving = self.busy.values().filter(|(since, _)| now.duration_since(*since) < STALL).count();
+        let moving = self.busy.values().filter(|(stalls, _)| *stalls > now).count();
         if moving >= width || self.busy.len() >= MOST {
             return None;
         }
         let waited_for: BTreeSet<&K> = self.busy.values().filter_map(|(_, key)| key.as_ref()).collect();
-        let first = self.queue.iter().position(|(key, _)| key.as_ref().is_none_or(|key| !waited_for.contains(key)));
-        let (key, next) = self.queue.remove(first.unwrap_or(0))?;
+        let first = self.queue.iter().position(|waiting| waiting.key.as_ref().is_none_or(|key| !waited_for.contains(key)));
+        let Waiting { key, stall, item } = self.queue.remove(first.unwrap_or(0))?;
         self.given += 1;
         let lane = Lane(self.given);
-        self.busy.insert(lane, (now, key));
-        Some((lane, next))
+        self.busy.insert(lane, (now + stall, key));
+        Some((lane, item))
     }
 
     /// How long until one more counts as stalled.
     fn next_stall(&self, now: Instant) -> Option<Duration> {
-        let left = |since: &Instant| (*since + STALL).checked_duration_since(now).filter(|left| !left.is_zero());
-        self.busy.values().filter_map(|(since, _)| left(since)).min()
+        let left = |stalls: &Instant| stalls.checked_duration_since(now).filter(|left| !left.is_zero());
+        self.busy.values().filter_map(|(stalls, _)| left(stalls)).min()
     }
 }
 
@@ -117,10 +125,12 @@ impl<K: Ord, T> State<K, T> {
 mod tests {
     use super::*;
 
+    const STALL: Duration = Duration::from_secs(1);
+
     type Few = State<&'static str, u32>;
 
     fn waiting(items: &[(&'static str, u32)]) -> Few {
-        let queue = items.iter().map(|(key, item)| (Some(*key), *item)).collect();
+        let queue = items.iter().map(|(key, item)| Waiting { key: Some(*key), stall: STALL, item: *item }).collect();
         State { queue, busy: BTreeMap::new(), given: 0, served: true }
     }
 
@@ -158,11 +168,12 @@ mod tests {
     #[test]
     fn whoever_waits_when_it_ends_gets_no_lane() {
         let (lanes, (begun, seen)) = (Lanes::<&str, u32>::new(1), std::sync::mpsc::channel());
-        assert!(lanes.queue([(None, 1), (None, 2)]), "nobody serves them yet");
+        let waiting = |item| Waiting { key: None, stall: Duration::from_secs(3600), item };
+        assert!(lanes.queue([1, 2].map(waiting)), "nobody serves them yet");
         thread::scope(|scope| {
             scope.spawn(|| lanes.serve(|_, item| begun.send(item).unwrap()));
             assert_eq!(seen.recv(), Ok(1));
-            assert!(!lanes.queue([(None, 3)]), "somebody serves them");
+            assert!(!lanes.queue([3].map(waiting)), "somebody serves them");
             lanes.close();
         });
         assert!(seen.try_recv().is_err());

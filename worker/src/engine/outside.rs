@@ -11,7 +11,7 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use super::execute::Member;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Waiting};
 use crate::system::System;
 
 /// How a batch is carried out.
@@ -89,12 +89,13 @@ impl<'scope, 'a> Outside<'scope, 'a> {
 
     fn begin(&mut self, members: Vec<Member<'a>>) {
         self.jobs.extend(members.iter().map(|member| member.job));
-        if !self.lanes.queue(members.into_iter().map(|member| (member.waits_for(), member))) {
+        let waiting = members.into_iter().map(|member| Waiting { key: member.waits_for(), stall: member.stalls_after(), item: member });
+        if !self.lanes.queue(waiting) {
             return;
         }
         let (scope, system, lanes, sender) = (self.scope, self.system, Arc::clone(&self.lanes), self.sender.clone());
         scope.spawn(move || {
-            lanes.serve(|lane, member| {
+            let begin = |lane, member| {
                 let (lanes, sender) = (Arc::clone(&lanes), sender.clone());
                 scope.spawn(move || {
                     let through = wait(member, system);
@@ -102,7 +103,11 @@ impl<'scope, 'a> Outside<'scope, 'a> {
                     // Nobody hears it if the batch was given up.
                     let _ = sender.send(through);
                 });
-            });
+            };
+            // Without a thread for it nobody would come back any more.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| lanes.serve(begin))) {
+                let _ = sender.send(Err(panic));
+            }
         });
     }
 

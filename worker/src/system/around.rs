@@ -85,6 +85,7 @@ forward! {
         fn set_expiries(&self, days: &[(&LinuxUser, Option<i64>)]) -> Result<(), SystemError>;
         fn end_processes(&self, uids: &[u32]) -> Result<(), SystemError>;
         fn start_units(&self, units: &[&str]) -> Result<(), SystemError>;
+        fn start_soon(&self, unit: &str) -> Result<(), SystemError>;
         fn stop_units(&self, units: &[&str]) -> Result<(), SystemError>;
         fn reload_unit(&self, unit: &str) -> Result<(), SystemError>;
         fn load_units(&self) -> Result<(), SystemError>;

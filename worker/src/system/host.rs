@@ -134,6 +134,10 @@ impl System for Host {
         services::start_units(units)
     }
 
+    fn start_soon(&self, unit: &str) -> Result<(), SystemError> {
+        services::start_soon(unit)
+    }
+
     fn stop_units(&self, units: &[&str]) -> Result<(), SystemError> {
         services::stop_units(units)
     }

@@ -114,6 +114,8 @@ pub trait System: Send + Sync {
     fn active_units(&self) -> Result<BTreeSet<String>, SystemError>;
     /// Starts units and waits for them.
     fn start_units(&self, units: &[&str]) -> Result<(), SystemError>;
+    /// Has a unit started, and does not wait until it is.
+    fn start_soon(&self, unit: &str) -> Result<(), SystemError>;
     /// Stops units and waits for them; fine if one is unknown.
     fn stop_units(&self, units: &[&str]) -> Result<(), SystemError>;
     /// Reloads a unit.

@@ -86,6 +86,11 @@ pub(super) fn start_units(units: &[&str]) -> Result<(), SystemError> {
     systemctl("start", units)
 }
 
+pub(super) fn start_soon(unit: &str) -> Result<(), SystemError> {
+    Program::new(SYSTEMCTL).arg("--no-ask-password").arg("start").arg("--no-block").arg("--").arg(unit).run()?;
+    Ok(())
+}
+
 pub(super) fn stop_units(names: &[&str]) -> Result<(), SystemError> {
     match systemctl("stop", names) {
         // A unit that was never loaded cannot be stopped, and need not be.

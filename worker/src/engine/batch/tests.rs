@@ -127,7 +127,8 @@ fn nginx_is_tested_once_for_all_that_come_to_it_also_from_another_test() {
 fn vhosts_of_which_one_is_refused(count: usize, refused: usize) -> Vec<Plan> {
     let vhost = |number: usize| {
         let content = if number == refused { "BROKEN;\n".to_owned() } else { format!("server {{\nserver_name s{number}.example;\n}}\n") };
-        let path = format!("/etc/nginx/sites-enabled/s{number}.example.conf").into();
+        // Its link is there already.
+        let path = format!("/etc/nginx/sites-available/s{number}.example.conf").into();
         let mut plan = test_of(Action::TestNginx);
         plan.step("Vhost", Action::WriteFile(FileImage { path, owner: Owner::ROOT, mode: 0o644, content: content.into() }));
         plan
@@ -138,6 +139,11 @@ fn vhosts_of_which_one_is_refused(count: usize, refused: usize) -> Vec<Plan> {
 #[test]
 fn one_whose_file_nginx_names_is_found_by_three_tests_however_many_there_are() {
     let (host, mut ends) = (FakeSystem::new(), Vec::new());
+    for number in 0..100 {
+        let name = format!("s{number}.example.conf");
+        host.put_file(&format!("/etc/nginx/sites-available/{name}"), "");
+        host.link(format!("/etc/nginx/sites-enabled/{name}").as_ref(), format!("/etc/nginx/sites-available/{name}").as_ref()).unwrap();
+    }
     let (plans, pace) = (vhosts_of_which_one_is_refused(100, 70), Pace { threads: 4, patience: Duration::from_millis(1) });
     execute(&plans, &host, pace, &mut NoJournal, &mut Meanwhile { work: || (), ends: &mut ends }, &|_, _| {});
     let failed: Vec<usize> = (0..100).filter(|job| matches!(ends[*job], End::Failed(_))).collect();

@@ -231,7 +231,8 @@ fn versions(user: &LinuxUser, facts: Facts<'_>) -> Result<BTreeSet<PhpVersion>, 
     Ok(versions)
 }
 
-/// The socket takes along a master that a request has started meanwhile. The master goes first, so that both come back if this is undone.
+/// The socket takes along a master that a request has started meanwhile, and is waited for until that one has ended too. The master goes
+/// first, so that both come back if this is undone.
 pub(super) fn no_pool(draft: &mut Draft<'_>, user: &LinuxUser, version: PhpVersion) -> Result<(), PlanError> {
     let socket = paths::php_socket_unit(user, version);
     draft.stopped(PHP, &paths::php_service_unit(user, version))?;

@@ -253,6 +253,10 @@ impl System for FakeSystem {
         })
     }
 
+    fn start_soon(&self, unit: &str) -> Result<(), SystemError> {
+        self.start_units(&[unit])
+    }
+
     /// A service requires its socket: it is stopped with it, and before it.
     fn stop_units(&self, units: &[&str]) -> Result<(), SystemError> {
         let services = units.iter().filter_map(|unit| Some(format!("{}.service", unit.strip_suffix(".socket")?)));
