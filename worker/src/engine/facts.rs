@@ -226,6 +226,14 @@ impl<'a> Facts<'a> {
         })
     }
 
+    /// Whether an account had a pool of a version that was deleted, and has none now. Looks at all that was ever applied.
+    #[must_use]
+    pub fn pool_is_gone(&self, user: &LinuxUser, version: PhpVersion) -> bool {
+        let is_meant = |job: &Job| matches!(job, Job::PhpPool(spec) if spec.version == version && spec.user == *user);
+        let has_one = self.pools_of(user).any(|pool| pool.version == version);
+        !has_one && self.ledger.applied().any(|(_, _, job)| is_meant(job))
+    }
+
     /// The applied sites of an account that are not deleted, with their keys and applied generations.
     pub fn sites_of(&self, user: &LinuxUser) -> impl Iterator<Item = (ResourceKey, Generation, &'a SiteSpec)> {
         sites_in(self.ledger.applied_of_user(user))

@@ -296,6 +296,24 @@ async fn what_a_vhost_includes_stays_as_long_as_a_site_needs_it_and_not_longer()
     assert!(!there());
 }
 
+/// Where the bus has lost its store, the jobs of an account come in any order.
+#[tokio::test]
+async fn what_a_vhost_includes_of_a_pool_that_was_deleted_before_it_goes_with_the_vhost() {
+    type Change = fn(&mut shared::jobs::SiteSpec);
+    let changes: [Change; 3] =
+        [|spec| spec.presence = Presence::Deleted, |spec| spec.presence = Presence::Suspended, |spec| spec.kind = SiteKind::Static];
+    for change in changes {
+        let lab = lab().await;
+        let there = || lab.host.snapshot().nodes.contains_key(std::path::Path::new(SHOP_LIMITS));
+        lab.applied(&[site(30, "shop.example", 1, |_| ()), site(31, "other.example", 1, |_| ())]).await;
+        lab.applied(&[pool(2, |spec| spec.presence = PoolPresence::Deleted)]).await;
+        lab.applied(&[site(30, "shop.example", 2, change)]).await;
+        assert!(there(), "the other one needs it");
+        lab.applied(&[site(31, "other.example", 2, change)]).await;
+        assert!(!there());
+    }
+}
+
 /// A lab with a site whose PHP is busy for good.
 async fn busy_lab() -> Lab {
     let lab = lab().await;

@@ -3,6 +3,7 @@
 //! Deleting a site takes its vhost away and keeps the tenant's files; only a folder that still holds nothing but our
 //! placeholder goes with it. The account's deletion removes everything.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use shared::jobs::{Generation, Presence, ResourceKey, SiteKind, SiteSpec};
@@ -56,6 +57,7 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
     let is_proved = facts.proved_of(&spec.user).any(|(key, at, _)| key == own && at == generation);
     if is_proved && facts.holds_file(&file)? && facts.holds_link(&link.0, &link.1)? {
         folders(&mut draft, spec)?;
+        no_limits_of_a_pool_that_is_gone(&mut draft, own, spec)?;
         return Ok(draft.plan);
     }
     check_foreign_file(spec, facts)?;
@@ -66,6 +68,7 @@ fn present(own: ResourceKey, spec: &SiteSpec, generation: Generation, facts: Fac
         draft.link(VHOST, link.0, link.1)?;
         Ok(())
     })?;
+    no_limits_of_a_pool_that_is_gone(&mut draft, own, spec)?;
     Ok(draft.plan)
 }
 
@@ -75,6 +78,23 @@ fn pool_limits(draft: &mut Draft<'_>, spec: &SiteSpec) -> Result<(), PlanError> 
     let pool = draft.facts.pools_of(&spec.user).find(|pool| pool.version == version);
     let settings = pool.map(|pool| pool.settings.clone()).unwrap_or_default();
     draft.some_file(FOLDERS, nginx_pool(&spec.user, version, &settings))?;
+    Ok(())
+}
+
+/// What only this site's vhost has included of a pool that is gone goes with the vhost: where jobs come late and out of order, the pool
+/// was deleted before the site, or the site was made after it.
+fn no_limits_of_a_pool_that_is_gone(draft: &mut Draft<'_>, own: ResourceKey, spec: &SiteSpec) -> Result<(), PlanError> {
+    let facts = draft.facts;
+    let php = |site: &SiteSpec| site.kind.php().filter(|_| site.presence == Presence::Active);
+    let before = facts.sites_of(&spec.user).filter(|(key, ..)| *key == own).find_map(|(_, _, site)| site.kind.php());
+    for version in BTreeSet::from_iter(before.into_iter().chain(spec.kind.php())) {
+        let others = facts.sites_of(&spec.user).any(|(key, _, site)| key != own && php(site) == Some(version));
+        let path = paths::nginx_pool(&spec.user, version);
+        let is_needed = others || php(spec) == Some(version);
+        if !is_needed && facts.entry(&path)? != Entry::Absent && facts.pool_is_gone(&spec.user, version) {
+            draft.no_file(VHOST, path)?;
+        }
+    }
     Ok(())
 }
 
@@ -226,6 +246,7 @@ fn absent(own: ResourceKey, spec: &SiteSpec, facts: Facts<'_>) -> Result<Plan, P
             Ok(())
         })?;
     }
+    no_limits_of_a_pool_that_is_gone(&mut draft, own, spec)?;
     untouched_placeholder(&mut draft, own, spec)?;
     Ok(draft.plan)
 }
