@@ -118,11 +118,15 @@ class Sites:
         return self.bench.host.apply(made, pools, [self.site(number) for number in range(self.total)])
 
     def seed(self):
-        """In batches as a worker takes them."""
+        """In batches as a worker takes them. PHP is put to sleep after each, as a worker does with what is idle: all of it awake at
+        once takes more memory than the machine has."""
         waves = lambda jobs: [jobs[at:at + self.WAVE] for at in range(0, len(jobs), self.WAVE)]
-        made, pools = self.bench.accounts(self.owned())
-        sites = [self.site(number) for number in range(self.total)]
-        return self.bench.host.apply(*waves(made), *waves(pools), *waves(sites))
+        host, (made, pools) = self.bench.host, self.bench.accounts(self.owned())
+        times = host.apply(*waves(made), *waves(pools))
+        for wave in waves([self.site(number) for number in range(self.total)]):
+            times += host.apply(wave)
+            host.run("systemctl", "stop", "gantry-php*@*.service")
+        return times
 
     def apply(self, numbers, presence="active"):
         return self.bench.host.apply([self.site(number, presence) for number in numbers])[0]
@@ -213,7 +217,6 @@ def large(bench, total, samples, empty_units):
     waves = sites.seed()
     rss_mib = [host.rss_mib]
     print(f"{total} sites of {sites.owners} accounts in {len(waves)} batches: {sum(waves)} ms", flush=True)
-    host.run("systemctl", "stop", "gantry-php*@*.service")
     for name, ms, floor in zip(("daemon_reload", "socket"), units(bench), empty_units):
         bench.figure(f"systemd.{name}_accounts_{sites.owners}", ms, "ms", floor)
     bench.prober.lap()

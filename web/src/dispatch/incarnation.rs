@@ -112,7 +112,7 @@ pub(super) async fn keep(dispatch: Arc<Dispatch>) {
         tokio::time::sleep(PAUSE).await;
         match advance(&dispatch.db, &dispatch.bus).await {
             Ok(Serves::Us) => {}
-            Ok(Serves::Another) => return,
+            Ok(Serves::Another) => return tracing::error!("the bus serves another panel now"),
             // Without the bus nothing is sent, and without the database the lease is lost.
             Err(error) => tracing::debug!(error = %chain(&error), "whether the bus still serves this panel is not known"),
         }

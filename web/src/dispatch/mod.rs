@@ -231,18 +231,13 @@ async fn lead(dispatch: &Arc<Dispatch>, holder: &str, shutdown: &CancellationTok
     parts.spawn(drift::run(Arc::clone(dispatch)));
     parts.spawn(asking::run(Arc::clone(dispatch)));
     parts.spawn(incarnation::listen(Arc::clone(dispatch)));
-    // A part of its own as well: it must go on while the lease waits for the database, which it may be the one to hold.
-    let mut displaced = JoinSet::new();
-    displaced.spawn(incarnation::keep(Arc::clone(dispatch)));
+    // All are tasks of their own: each must go on while the lease below waits for the database, which it may be the one to hold.
+    parts.spawn(incarnation::keep(Arc::clone(dispatch)));
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            ended = displaced.join_next() => {
-                tracing::error!(part = ?ended, "the bus serves another panel now, or nobody looks after that; starting again");
-                return Ok(());
-            }
             ended = parts.join_next() => {
-                // A part ends only by a panic or a closed client; all are started again together.
+                // A part ends only by a panic, a closed client, or because the bus serves another panel; all are started again together.
                 tracing::error!(part = ?ended, "a part of dispatch ended; starting again");
                 return Ok(());
             }

@@ -127,9 +127,9 @@ impl<'a> Member<'a> {
         unit.rsplit_once('.').map(|(name, _)| name)
     }
 
-    /// How long its next step is under way before it counts as stalled: a start of PHP keeps a processor busy, an end hardly.
+    /// How long its next step is under way before it counts as stalled.
     pub(crate) fn stalls_after(&self) -> Duration {
-        if let Some(Action::StopUnit { .. }) = self.next() { Duration::from_millis(100) } else { Duration::from_secs(1) }
+        if let Some(Action::StopUnit { .. }) = self.next() { STOP_STALL } else { ANSWER_STALL }
     }
 
     /// The steps until it has to meet others, or to wait; a step that waits is by itself.
@@ -302,6 +302,10 @@ pub(crate) fn ask(
     Ok(if good(&answer)? { Ok(answer) } else { Err(answer) })
 }
 
+/// The start of a master takes a tenth of a second of a processor (measured): what takes so much longer waits for something else.
+const ANSWER_STALL: Duration = Duration::from_secs(1);
+/// The end of one takes hardly any.
+const STOP_STALL: Duration = Duration::from_millis(100);
 /// Between two questions, milliseconds: 6 s in all. nginx has taken up its configuration before the first question; what takes
 /// time is a pool's first start, a quarter of a second, or its restart after a crash, a second (measured).
 const PAUSES: [u64; 18] = [2, 4, 8, 16, 32, 64, 100, 150, 200, 250, 300, 400, 500, 600, 700, 800, 900, 1000];
