@@ -10,7 +10,7 @@ use super::{Actor, App, AppError, FieldErrors};
 use crate::store::Tx;
 use crate::store::account::{AccountRow, account_user_in_tx};
 use crate::store::list::Visible;
-use crate::store::server::server_list;
+use crate::store::server_outline::server_outlines;
 use crate::store::site_name::{Claim, NamesError, domain_claim_in_tx};
 
 /// More names than this make a vhost nobody reads; nginx's hash sizes are set for it.
@@ -38,7 +38,8 @@ pub(super) fn parse_aliases(text: &str, domain: Option<&DomainName>, errors: &mu
 
 /// Refuses names that belong to the panel or to servers, and names that belong to everybody.
 pub(super) async fn check_reserved(app: &App, actor: &Actor, domain: Option<&DomainName>, aliases: &[SiteName]) -> Result<(), AppError> {
-    let mut reserved: Vec<String> = server_list(&app.db).await?.into_iter().map(|server| server.hostname.to_ascii_lowercase()).collect();
+    let mut reserved: Vec<String> =
+        server_outlines(&app.db).await?.into_iter().map(|server| server.hostname.to_ascii_lowercase()).collect();
     reserved.push(app.panel_host.to_ascii_lowercase());
     let mut errors = FieldErrors::new();
     let primary = domain.map(|domain| ("domain", SiteName::from(domain.clone())));

@@ -6,10 +6,11 @@ use axum::routing::{Router, get as on_get, post as on_post};
 use serde::Deserialize;
 use shared::ids::ServerId;
 
-use super::model::server::{server_list_model, server_show_model};
+use super::model::server::server_show_model;
 use super::model::server_form::{
     server_delete_model, server_edit_model, server_enrol_model, server_new_model, server_rejoin_model, server_shut_out_model,
 };
+use super::model::server_list::server_list_model;
 use super::model::{ListQuery, live_url};
 use super::session::own_path;
 use super::{Access, Route, at_page, get, go, post, refused, shown, toast};

@@ -1,14 +1,16 @@
 //! The fleet in figures: how many servers answer, and what the fleet gets done. Cheap with a thousand servers: no row is read whole
 //! that is not shown.
 
+use std::collections::{BTreeSet, HashSet};
+
 use shared::ids::ServerId;
-use shared::names::ServerName;
+use shared::names::{PhpVersion, ServerName};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::list::contains;
 use super::server::{ServerRow, server_columns};
-use super::{Db, StoreError, parse};
+use super::{Db, StoreError, parse, parse_json};
 
 /// How many servers there are of each sort.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -92,6 +94,28 @@ pub async fn fleet_list_troubled(db: &Db, most: i64) -> Result<Vec<ServerRow>, S
     .fetch_all(db.read())
     .await?;
     rows.iter().map(ServerRow::try_from).collect()
+}
+
+/// The servers that answer and of which a role's daemons do not run.
+///
+/// # Errors
+/// The database fails.
+pub async fn fleet_unhealthy(db: &Db) -> Result<HashSet<ServerId>, StoreError> {
+    let rows = sqlx::query(concat!("SELECT id FROM servers WHERE ", unhealthy!())).fetch_all(db.read()).await?;
+    rows.iter().map(|row| parse("servers.id", row.try_get("id")?)).collect()
+}
+
+/// Each version of PHP that some server has.
+///
+/// # Errors
+/// The database fails.
+pub async fn fleet_php_versions(db: &Db) -> Result<BTreeSet<PhpVersion>, StoreError> {
+    let rows = sqlx::query("SELECT DISTINCT php_versions FROM servers").fetch_all(db.read()).await?;
+    let mut all = BTreeSet::new();
+    for row in &rows {
+        all.extend(parse_json::<Vec<PhpVersion>>("servers.php_versions", row.try_get("php_versions")?)?);
+    }
+    Ok(all)
 }
 
 /// The names of all servers in their order, each with its label or nothing: to choose among.

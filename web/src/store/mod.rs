@@ -38,6 +38,7 @@ pub mod rollout;
 pub mod rollout_state;
 pub mod security_event;
 pub mod server;
+pub mod server_outline;
 pub mod server_sample;
 pub mod server_settings;
 pub mod session;

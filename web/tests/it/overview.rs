@@ -115,6 +115,37 @@ async fn servers_in_any_condition_are_found_among_many_and_sorted_by_version_as_
 }
 
 #[tokio::test]
+async fn a_thousand_servers_are_sorted_by_any_column_and_paged() {
+    on_each(async |db| {
+        let mut town = Town::over(TestApp::over(db.clone())).await;
+        town.site("shop.example.com").await;
+        run(&town, FLEET).await;
+        run(&town, "UPDATE servers SET hostname = 'zz.example.org' WHERE name = 'node1300'").await;
+        run(&town, "UPDATE servers SET hostname = 'aa.example.org', active = 0 WHERE name = 'node1700'").await;
+        for (query, first) in [
+            ("sort=hostname", "node1700"),
+            ("sort=hostname&dir=desc", "node1300"),
+            ("sort=accounts&dir=desc", "web1"),
+            ("sort=active", "node1000"),
+            ("sort=active&dir=desc", "node1700"),
+            ("sort=active&role=dns", ""),
+            ("sort=reach", "node1500"),
+            ("sort=reach&state=online", "node1000"),
+            ("state=offline", "node1500"),
+            ("sort=nothing&page=2", "node1050"),
+            ("sort=nothing&dir=desc", "web1"),
+            ("page=20", "node1950"),
+            ("page=21", ""),
+        ] {
+            let found = town.admin.get(&format!("/servers?{query}")).await.body;
+            let row = found.split_once("<tbody id=\"server-").map_or("", |(_, rows)| rows.split("</tbody>").next().unwrap());
+            assert!(if first.is_empty() { row.is_empty() } else { row.contains(&format!(">{first}</a>")) }, "{query}: {row}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_rollout_of_a_thousand_servers_shows_a_hundred_and_counts_all() {
     on_each(async |db| {
         let mut town = Town::over(TestApp::over(db.clone())).await;

@@ -82,6 +82,8 @@ impl Undo {
             // A tenant's PHP, which he can keep from starting for as long as its time limit; its socket is there before it.
             Self::Start { unit } if unit.ends_with(".service") => system.start_soon(unit),
             Self::Start { unit } => system.start_units(&[unit]),
+            // One that did not listen before owes nobody an answer, and the turn is held.
+            Self::Stop { unit } if unit.ends_with(".socket") => system.stop_at_once(unit),
             Self::Stop { unit } => system.stop_units(&[unit]),
             Self::LoadUnits => system.load_units(),
             Self::Reload { unit } if system.units(&[unit])? == [UnitState::Active] => system.reload_unit(unit),

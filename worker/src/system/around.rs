@@ -87,6 +87,7 @@ forward! {
         fn start_units(&self, units: &[&str]) -> Result<(), SystemError>;
         fn start_soon(&self, unit: &str) -> Result<(), SystemError>;
         fn stop_units(&self, units: &[&str]) -> Result<(), SystemError>;
+        fn stop_at_once(&self, socket: &str) -> Result<(), SystemError>;
         fn reload_unit(&self, unit: &str) -> Result<(), SystemError>;
         fn load_units(&self) -> Result<(), SystemError>;
         fn reload_nginx(&self) -> Result<(), SystemError>;

@@ -142,6 +142,10 @@ impl System for Host {
         services::stop_units(units)
     }
 
+    fn stop_at_once(&self, socket: &str) -> Result<(), SystemError> {
+        services::stop_at_once(socket)
+    }
+
     fn reload_unit(&self, unit: &str) -> Result<(), SystemError> {
         services::reload_unit(unit)
     }

@@ -118,6 +118,8 @@ pub trait System: Send + Sync {
     fn start_soon(&self, unit: &str) -> Result<(), SystemError>;
     /// Stops units and waits for them; fine if one is unknown.
     fn stop_units(&self, units: &[&str]) -> Result<(), SystemError>;
+    /// Stops a socket, and does not wait for what its service is at: that is killed.
+    fn stop_at_once(&self, socket: &str) -> Result<(), SystemError>;
     /// Reloads a unit.
     fn reload_unit(&self, unit: &str) -> Result<(), SystemError>;
     /// The services that match a pattern and run, with what they say of themselves.

@@ -99,6 +99,15 @@ pub(super) fn stop_units(names: &[&str]) -> Result<(), SystemError> {
     }
 }
 
+/// A socket is stopped once the service that requires it is, which may take as long as its last request.
+pub(super) fn stop_at_once(socket: &str) -> Result<(), SystemError> {
+    if let Some(name) = socket.strip_suffix(".socket") {
+        // Nothing runs, or it was never loaded: there is nothing to be killed then.
+        Program::new(SYSTEMCTL).arg("kill").arg("--signal=KILL").arg("--").arg(&format!("{name}.service")).finish()?;
+    }
+    stop_units(&[socket])
+}
+
 pub(super) fn reload_unit(unit: &str) -> Result<(), SystemError> {
     systemctl("reload", &[unit])
 }

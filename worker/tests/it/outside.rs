@@ -195,6 +195,20 @@ async fn whoever_failed_together_with_others_waits_for_nobodys_tenant_and_ends_o
     assert!(lab.host.snapshot().active.contains(MASTER));
 }
 
+#[tokio::test]
+async fn a_socket_whose_start_is_taken_back_waits_for_nobodys_request() {
+    let lab = lab().await;
+    lab.applied(&[suspension()]).await;
+    // By the time the change fails, the master has a request that does not end.
+    lab.host.hold(MASTER);
+    lab.fail("ledger").await;
+    let carried = tokio::time::timeout(Duration::from_secs(60), lab.carry_out_batch(&[Tenant(1).pool(3, |_| ())])).await;
+    lab.host.let_go();
+    let carried = ended(carried.expect("the socket is stopped"));
+    assert_eq!(failure(&carried[0]).map(|(_, effect)| effect), Some(Effect::RolledBack));
+    assert!(!lab.host.snapshot().active.contains("gantry-php8.2@tenant1.socket"));
+}
+
 /// The host after some jobs, beside a tenant whose pool is awake, and whose PHP may then go for good.
 async fn beside_a_tenant(jobs: &[JobEnvelope], php: Php) -> Snapshot {
     let lab = lab().await;

@@ -19,11 +19,12 @@ use crate::paths;
 use crate::state::AppState;
 use crate::store::account::{AccountRow, account_fetch};
 use crate::store::account_list::{AccountFilter, AccountSort, account_counts, account_list, account_rows};
+use crate::store::fleet::fleet_php_versions;
 use crate::store::list::{Direction, Page, Paging, StateGroup};
 use crate::store::operation_list::{OperationFilter, operation_list_of_resource};
 use crate::store::php_pool::{PhpPoolRow, php_pool_list};
 use crate::store::placement::placement_list;
-use crate::store::server::{server_fetch, server_list};
+use crate::store::server::server_fetch;
 use crate::store::sftp_key::sftp_key_list;
 use crate::store::user::{ClientFilter, UserRole, UserState, client_list, user_fetch};
 use crate::views::account::{
@@ -230,7 +231,6 @@ pub async fn account_new_model(
         Choice::new(server.id.to_string(), server_word(&server.name, &server.label))
             .note(format!("{} accounts, {most}{online}", server.accounts))
     });
-    let versions = server_list(state.db()).await?.into_iter().flat_map(|server| server.php_versions);
     Ok(NewModel {
         form: AccountForm {
             owner: owner_login(state, &form.owner).await?,
@@ -244,7 +244,7 @@ pub async fn account_new_model(
         errors: super::errors(refused),
         owners: owners.collect(),
         servers: servers.collect(),
-        php_versions: newest_first(versions),
+        php_versions: newest_first(fleet_php_versions(state.db()).await?),
         preview: None,
     })
 }

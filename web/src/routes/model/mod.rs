@@ -17,6 +17,7 @@ pub mod search;
 pub mod security;
 pub mod server;
 pub mod server_form;
+pub mod server_list;
 pub mod sftp;
 pub mod site;
 pub mod suspend;

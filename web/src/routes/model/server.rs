@@ -1,20 +1,18 @@
 //! Servers as pages show them. For admins.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use shared::ids::ServerId;
 use shared::jobs::ResourceKey;
-use shared::names::{PackageVersion, ServerName};
+use shared::names::ServerName;
 use shared::role::Role;
 
 use super::operation::{Standing, newest, standing};
-use super::{FEED, ListQuery, account, at, count};
+use super::{FEED, account, at, count};
 use crate::app::Actor;
 use crate::app::server::server_get;
 use crate::error::PageError;
-use crate::paths;
 use crate::state::AppState;
 use crate::store::account_list::{AccountFilter, account_rows};
 use crate::store::enrolment::enrolment_open_until;
@@ -23,25 +21,37 @@ use crate::store::list::Paging;
 use crate::store::now_ms;
 use crate::store::operation_list::{OperationFilter, operation_list_of_resource};
 use crate::store::panel::panel_bus_url;
-use crate::store::placement::placement_list;
 use crate::store::queue::queue_depths;
-use crate::store::server::{ServerRow, server_list};
+use crate::store::server::ServerRow;
+use crate::store::server_outline::accounts_of_servers;
 use crate::store::server_sample::{ServerSample, minute_of, server_sample_list};
-use crate::views::server::{Counts, Health, History, ListModel, Load, Mark, Reach, Row, ShowModel, Span, Update};
+use crate::views::server::{Health, History, Load, Reach, Row, ShowModel, Span, Update};
 
 /// What the lines of a list need besides the servers themselves.
-struct Figures {
+pub(super) struct Figures {
     accounts: HashMap<ServerId, i64>,
     jobs: HashMap<ServerId, (i64, i64)>,
 }
 
-async fn figures(state: &AppState) -> Result<Figures, PageError> {
-    let accounts = placement_list(state.db()).await?.into_iter().map(|server| (server.id, server.accounts)).collect();
+impl Figures {
+    /// How many accounts a server has.
+    pub(super) fn accounts(&self, server: ServerId) -> u64 {
+        count(self.accounts.get(&server).copied().unwrap_or(0))
+    }
+
+    /// Jobs that wait for a server.
+    pub(super) fn waiting(&self, server: ServerId) -> u64 {
+        count(self.jobs.get(&server).map_or(0, |jobs| jobs.0))
+    }
+}
+
+pub(super) async fn figures(state: &AppState) -> Result<Figures, PageError> {
+    let accounts = accounts_of_servers(state.db()).await?;
     let jobs = queue_depths(state.db()).await?.into_iter().map(|depth| (depth.server, (depth.queued, depth.begun))).collect();
     Ok(Figures { accounts, jobs })
 }
 
-async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<Row, PageError> {
+pub(super) async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<Row, PageError> {
     let load = server.heartbeat.as_ref().filter(|_| server.online).map(|heartbeat| Load {
         load1: heartbeat.host.load1,
         cpus: heartbeat.host.cpus,
@@ -56,7 +66,7 @@ async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<
         label: server.places.label.as_ref().map(ToString::to_string),
         hostname: server.hostname.clone(),
         roles: server.roles.clone(),
-        accounts: count(figures.accounts.get(&server.id).copied().unwrap_or(0)),
+        accounts: figures.accounts(server.id),
         max_accounts: server.max_accounts.map(count),
         version: Some(server.version.clone()).filter(|version| !version.is_empty()),
         update: state.config.worker_offer().is_some_and(|offer| offer.is_newer_than(&server.version)),
@@ -64,7 +74,7 @@ async fn row(state: &AppState, server: &ServerRow, figures: &Figures) -> Result<
         reach: reach(state, server).await?,
         active: server.active,
         load,
-        jobs_waiting: count(figures.jobs.get(&server.id).map_or(0, |jobs| jobs.0)),
+        jobs_waiting: figures.waiting(server.id),
         paused_since: server.queue_paused_ms.map(at),
         ailing: if server.online { server.ailing() } else { Vec::new() },
     })
@@ -116,79 +126,6 @@ pub async fn choices(state: &AppState, actor: &Actor) -> Result<Vec<(String, Str
 #[must_use]
 pub fn word(name: &ServerName, label: &str) -> String {
     if label.is_empty() { name.to_string() } else { format!("{label} ({name})") }
-}
-
-/// All servers.
-///
-/// # Errors
-/// The database fails.
-async fn rows(state: &AppState) -> Result<Vec<Row>, PageError> {
-    let figures = figures(state).await?;
-    let mut rows = Vec::new();
-    for server in server_list(state.db()).await? {
-        rows.push(row(state, &server, &figures).await?);
-    }
-    Ok(rows)
-}
-
-/// The list. A fleet has hundreds of servers at most, so it is searched and sorted here.
-///
-/// # Errors
-/// [`crate::app::AppError::Forbidden`] for clients, or the database fails.
-pub async fn server_list_model(state: &AppState, actor: &Actor, query: &ListQuery, live: Option<String>) -> Result<ListModel, PageError> {
-    actor.require_admin()?;
-    let all = rows(state).await?;
-    let counts = counts(&all);
-    let behind = count(i64::try_from(all.iter().filter(|row| row.update).count()).unwrap_or(0));
-    let needle = query.q.trim().to_lowercase();
-    let mark = Mark::of(&query.mark);
-    let mut found: Vec<Row> = all
-        .into_iter()
-        .filter(|row| mark.is_none_or(|mark| row.has(mark)))
-        .filter(|row| query.state.is_empty() || query.state == group(row))
-        .filter(|row| query.role.is_empty() || row.roles.iter().any(|role| role.as_str() == query.role))
-        .filter(|row| row.is_called(&needle))
-        .collect();
-    match query.sort.as_str() {
-        "hostname" => found.sort_by(|one, other| one.hostname.cmp(&other.hostname)),
-        "accounts" => found.sort_by_key(|row| row.accounts),
-        // As packages are compared: 0.9 is older than 0.10.
-        "version" => found.sort_by_key(|row| row.version.as_ref().and_then(|version| version.parse::<PackageVersion>().ok())),
-        "reach" | "state" => found.sort_by_key(group),
-        "waiting" => found.sort_by_key(|row| Reverse(row.jobs_waiting)),
-        "update" => found.sort_by_key(|row| !row.update),
-        "active" => found.sort_by_key(|row| !row.active),
-        _ => {}
-    }
-    if query.dir == "desc" {
-        found.reverse();
-    }
-    let total = i64::try_from(found.len()).unwrap_or(0);
-    let paging = query.paging();
-    let skip = usize::try_from(paging.offset).unwrap_or(0);
-    let take = usize::try_from(paging.limit).unwrap_or(0);
-    Ok(ListModel {
-        now: Timestamp::now(),
-        listing: query.listing(paths::SERVERS, total),
-        counts,
-        behind,
-        rows: found.into_iter().skip(skip).take(take).collect(),
-        live,
-        toast: None,
-    })
-}
-
-const fn group(row: &Row) -> &'static str {
-    match row.reach {
-        Reach::Online { .. } => "online",
-        Reach::Offline { .. } | Reach::ShutOut { .. } => "offline",
-        Reach::WaitingToEnrol { .. } => "waiting",
-    }
-}
-
-fn counts(rows: &[Row]) -> Counts {
-    let of = |name: &str| rows.iter().filter(|row| group(row) == name).count() as u64;
-    Counts { all: rows.len() as u64, online: of("online"), offline: of("offline"), waiting: of("waiting") }
 }
 
 /// One server's page.

@@ -222,8 +222,8 @@ async fn account_user(state: &AppState, actor: &Actor, account: &str) -> Result<
 }
 
 /// Versions once each, newest first.
-pub fn newest_first(versions: impl Iterator<Item = PhpVersion>) -> Vec<PhpVersion> {
-    let mut versions: Vec<PhpVersion> = versions.collect();
+pub fn newest_first(versions: impl IntoIterator<Item = PhpVersion>) -> Vec<PhpVersion> {
+    let mut versions: Vec<PhpVersion> = versions.into_iter().collect();
     versions.sort_unstable_by(|one, other| other.cmp(one));
     versions.dedup();
     versions

@@ -106,23 +106,6 @@ impl Row {
     pub fn title(&self) -> &str {
         self.label.as_deref().unwrap_or(self.name.as_str())
     }
-
-    /// Whether its name, its label or its hostname holds a text, which is in small letters.
-    #[must_use]
-    pub fn is_called(&self, needle: &str) -> bool {
-        [self.name.as_str(), self.title(), &self.hostname].iter().any(|text| text.to_lowercase().contains(needle))
-    }
-
-    /// Whether it bears a mark.
-    #[must_use]
-    pub fn has(&self, mark: Mark) -> bool {
-        match mark {
-            Mark::Unhealthy => !self.ailing.is_empty(),
-            Mark::Paused => self.paused_since.is_some(),
-            Mark::Update => self.update,
-            Mark::Drained => !self.active,
-        }
-    }
 }
 
 /// What a list of servers can be narrowed to besides who answers.

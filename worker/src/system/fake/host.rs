@@ -268,6 +268,14 @@ impl System for FakeSystem {
         })
     }
 
+    fn stop_at_once(&self, socket: &str) -> Result<(), SystemError> {
+        let service = socket.strip_suffix(".socket").map(|name| format!("{name}.service"));
+        self.change(socket, |state| {
+            state.host.active.retain(|unit| unit != socket && Some(unit) != service.as_ref());
+            Ok(())
+        })
+    }
+
     fn reload_unit(&self, unit: &str) -> Result<(), SystemError> {
         self.change(unit, |state| {
             state.flushed &= unit != FIREWALL;
