@@ -36,7 +36,9 @@ class Joiner:
         address = self.ask("address", NAME).strip()
         fields = {"name": NAME, "hostname": f"{NAME}.example.org", "address": address, "role_web": "on", "active": "on"}
         page = self.panel.submit("/servers", fields, 200)[2]
-        command = html.unescape(re.search(r"<code[^>]*>(.*?)</code>", page, re.S).group(1))
+        # Beside the command is how to get curl.
+        commands = (html.unescape(found) for found in re.findall(r"<code[^>]*>(.*?)</code>", page, re.S))
+        command = next(found for found in commands if "https://" in found)
         server = re.search(r'/servers/([0-9a-f-]{36})"', self.panel.request("GET", f"/servers?q={NAME}")[2]).group(1)
         began = time.monotonic()
         self.ask("exec", NAME, "sh", "-c", command, stderr=subprocess.DEVNULL)

@@ -186,7 +186,7 @@ fn first_ones(server: &ServerDrift, now: Timestamp) -> Markup {
     let shown = server.drifted.len() as u64;
     html! {
         @if server.drifted.is_empty() {
-            div.card-body { p.muted.small { @if server.looked.is_some() { "Everything is as it was applied." } @else { "Not compared yet." } } }
+            div.card-body { p.muted.small { (as_applied(server)) } }
         } @else {
             (rows(&server.drifted, now))
             @if server.total > shown {
@@ -206,11 +206,23 @@ pub(super) fn rows(drifted: &[DriftRow], now: Timestamp) -> Markup {
     html! { ul.feed { @for row in drifted { (drift_row(row, now)) } } }
 }
 
+const fn as_applied(server: &ServerDrift) -> &'static str {
+    match server.looked {
+        None => "Not compared yet.",
+        Some((_, 0)) => "Nothing was applied here yet.",
+        Some(_) => "Everything is as it was applied.",
+    }
+}
+
 fn looked(server: &ServerDrift, now: Timestamp) -> Markup {
     html! {
-        @if let Some((at, resources)) = server.looked {
-            (counted(resources, "resource", "resources")) " compared " (time::ago(at, now)) ", "
-            @if server.total == 0 { "none drifted" } @else { (count(server.total)) " drifted" }
+        @match server.looked {
+            None => {}
+            Some((at, 0)) if server.total == 0 => { "looked at " (time::ago(at, now)) }
+            Some((at, resources)) => {
+                (counted(resources, "resource", "resources")) " compared " (time::ago(at, now)) ", "
+                @if server.total == 0 { "none drifted" } @else { (count(server.total)) " drifted" }
+            }
         }
     }
 }

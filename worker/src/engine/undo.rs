@@ -86,6 +86,8 @@ impl Undo {
             Self::Stop { unit } if unit.ends_with(".socket") => system.stop_at_once(unit),
             Self::Stop { unit } => system.stop_units(&[unit]),
             Self::LoadUnits => system.load_units(),
+            // systemd keeps what it was told of a slice, in use or not.
+            Self::Reload { unit } if unit.ends_with(".slice") => system.reload_unit(unit),
             Self::Reload { unit } if system.units(&[unit])? == [UnitState::Active] => system.reload_unit(unit),
             Self::Reload { .. } => Ok(()),
             Self::ReloadNginx => system.reload_nginx(),

@@ -97,6 +97,7 @@ fn words(action: &Action) -> String {
         Action::StartUnit { unit } => format!("start {unit}"),
         Action::StopUnit { unit } => format!("stop {unit}"),
         Action::LoadUnits => "have systemd read its units".to_owned(),
+        Action::ReloadUnit { unit } if unit.ends_with(".slice") => format!("have systemd take on the limits of {unit}"),
         Action::ReloadUnit { unit } => format!("reload {unit}"),
         Action::TestNginx => "test nginx's configuration as it will be".to_owned(),
         Action::ReloadNginx => "reload nginx".to_owned(),

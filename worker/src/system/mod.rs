@@ -120,7 +120,7 @@ pub trait System: Send + Sync {
     fn stop_units(&self, units: &[&str]) -> Result<(), SystemError>;
     /// Stops a socket, and does not wait for what its service is at: that is killed.
     fn stop_at_once(&self, socket: &str) -> Result<(), SystemError>;
-    /// Reloads a unit.
+    /// Reloads a unit; a slice takes on the limits that its file has.
     fn reload_unit(&self, unit: &str) -> Result<(), SystemError>;
     /// The services that match a pattern and run, with what they say of themselves.
     fn services(&self, pattern: &str) -> Result<Vec<ServiceStatus>, SystemError>;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -109,7 +110,42 @@ pub(super) fn stop_at_once(socket: &str) -> Result<(), SystemError> {
 }
 
 pub(super) fn reload_unit(unit: &str) -> Result<(), SystemError> {
-    systemctl("reload", &[unit])
+    if unit.ends_with(".slice") { reload_slice(unit) } else { systemctl("reload", &[unit]) }
+}
+
+const UNITS: &str = "/etc/systemd/system";
+/// Where systemd keeps what a unit was told at run time (systemctl(1), `set-property --runtime`).
+const TOLD: &str = "/run/systemd/system.control";
+/// What a slice of ours can say, and how systemd is told that it says nothing of it.
+const LIMITS: [(&str, &str); 3] = [("CPUQuota", ""), ("MemoryMax", "infinity"), ("TasksMax", "infinity")];
+
+/// Tells systemd the limits that a slice's file has. Not `daemon-reload`, in which systemd's first process does nothing else, for
+/// 12 s with 2,500 accounts: for each unit that it lets go it walks through all others of the same slice.
+fn reload_slice(name: &str) -> Result<(), SystemError> {
+    let text = match fs::read_to_string(Path::new(UNITS).join(name)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(SystemError::Service { unit: name.to_owned(), reason: format!("cannot be read: {error}") }),
+    };
+    let mut tell = Program::new(SYSTEMCTL).arg("--no-ask-password").arg("set-property").arg("--runtime").arg("--").arg(name);
+    for property in limits_of(&text) {
+        tell = tell.arg(&property);
+    }
+    tell.run()?;
+    // The file says the same, and goes on to where this would stand in its way.
+    match fs::remove_dir_all(Path::new(TOLD).join(format!("{name}.d"))) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(SystemError::Service { unit: name.to_owned(), reason: format!("keeps its limits apart: {error}") })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn limits_of(slice: &str) -> [String; 3] {
+    LIMITS.map(|(key, unset)| {
+        let value = slice.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        format!("{key}={}", value.unwrap_or(unset))
+    })
 }
 
 pub(super) fn services(pattern: &str) -> Result<Vec<ServiceStatus>, SystemError> {
@@ -185,4 +221,16 @@ pub(super) fn test_sshd() -> Result<Check, SystemError> {
     }
     let finished = Program::new(SSHD).arg("-t").finish()?;
     Ok(Check { accepted: finished.status.success(), output: cut(finished.stderr, 8192) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::limits_of;
+
+    #[test]
+    fn what_a_slice_does_not_limit_is_told_as_unlimited() {
+        let slice = "[Unit]\nDescription=TasksMax=3\n\n[Slice]\nCPUQuota=150%\nTasksMax=100\n";
+        assert_eq!(limits_of(slice), ["CPUQuota=150%", "MemoryMax=infinity", "TasksMax=100"]);
+        assert_eq!(limits_of("[Slice]\n"), ["CPUQuota=", "MemoryMax=infinity", "TasksMax=infinity"]);
+    }
 }

@@ -143,7 +143,7 @@ pub(super) fn web_logs(draft: &mut Draft<'_>, step: &'static str, user: &LinuxUs
     Ok(())
 }
 
-/// systemd reads the file of a slice that is in use only when told to; one that is not in use, when it is.
+/// systemd reads the file of a slice that it knows only when told to; of one that it does not, when it is used.
 fn limits(draft: &mut Draft<'_>, spec: &AccountSpec) -> Result<(), PlanError> {
     let path = paths::unit(&paths::slice(&spec.user));
     let known = draft.facts.entry(&path)? != Entry::Absent;
@@ -152,7 +152,7 @@ fn limits(draft: &mut Draft<'_>, spec: &AccountSpec) -> Result<(), PlanError> {
     let same = |job: &Job| matches!(job, Job::Account(account) if account.limits == spec.limits);
     let read = draft.facts.proved_of(&spec.user).any(|(_, _, job)| same(job));
     if known && (changed.yes() || !read) {
-        draft.plan.step(LIMITS, Action::LoadUnits);
+        draft.plan.step(LIMITS, Action::ReloadUnit { unit: paths::slice(&spec.user) });
     }
     Ok(())
 }
