@@ -57,6 +57,38 @@ fn files_arrive_by_sftp_within_the_cell_and_a_suspended_account_is_shut_out() {
 }
 
 #[test]
+fn a_change_of_limits_holds_at_once_and_has_no_other_unit_read_again() {
+    let Some(world) = world() else { return };
+    let (panel, lab) = (&world.panel, &world.lab);
+    let client = panel.client("limitclient");
+    let account = panel.account(&client, "limituser");
+    let site = panel.site(&account, "limits.localhost", "8.2");
+    panel.until_state(&format!("/sites/{site}"), "Active");
+    let told = || {
+        let shown = lab.exec(&["systemctl", "show", "--property=CPUQuotaPerSecUSec,MemoryMax,TasksMax", "gantry-limituser.slice"]);
+        let mut lines: Vec<&str> = shown.lines().collect();
+        lines.sort_unstable();
+        lines.join(" ")
+    };
+    let reloaded = || lab.exec(&["systemctl", "show", "--property=UnitsLoadTimestampMonotonic"]);
+    let read = reloaded();
+    for (fields, expected) in [
+        ([("cpu_percent", "150"), ("memory_mib", "512"), ("tasks", "90")], "CPUQuotaPerSecUSec=1.500000s MemoryMax=536870912 TasksMax=90"),
+        ([("cpu_percent", ""), ("memory_mib", "256"), ("tasks", "")], "CPUQuotaPerSecUSec=infinity MemoryMax=268435456 TasksMax=infinity"),
+    ] {
+        panel.submit(&format!("/accounts/{account}/limits"), &fields);
+        lab.until("the limits hold", PATIENCE, || told() == expected);
+        panel.until_state(&format!("/accounts/{account}"), "Active");
+        assert_eq!(reloaded(), read, "systemd has read all units again");
+    }
+    // What the file says goes for systemd's next look too.
+    lab.exec(&["systemctl", "daemon-reload"]);
+    assert_ne!(reloaded(), read, "it would have been seen");
+    assert_eq!(told(), "CPUQuotaPerSecUSec=infinity MemoryMax=268435456 TasksMax=infinity");
+    assert_eq!(lab.exec(&["find", "/run/systemd/system.control", "-name", "gantry-limituser*"]), "");
+}
+
+#[test]
 fn a_deleted_account_leaves_nothing_on_the_host() {
     let Some(world) = world() else { return };
     let (panel, lab) = (&world.panel, &world.lab);
