@@ -206,7 +206,8 @@ pub(super) fn rows(drifted: &[DriftRow], now: Timestamp) -> Markup {
     html! { ul.feed { @for row in drifted { (drift_row(row, now)) } } }
 }
 
-const fn as_applied(server: &ServerDrift) -> &'static str {
+/// What is said where nothing has drifted.
+pub(super) const fn as_applied(server: &ServerDrift) -> &'static str {
     match server.looked {
         None => "Not compared yet.",
         Some((_, 0)) => "Nothing was applied here yet.",

@@ -8,7 +8,7 @@ use super::components::icon::Icon;
 use super::components::toast::Toast;
 use super::components::toolbar::toolbar;
 use super::components::{empty_state, pager};
-use super::drift::{ServerDrift, card, rows};
+use super::drift::{ServerDrift, as_applied, card, rows};
 use super::fragment::Fragment;
 use super::layout::{self, Nav, Page, Viewer};
 use super::listing::Listing;
@@ -83,5 +83,5 @@ fn nothing(model: &DriftServerModel) -> Markup {
         let text = "A server is compared from the moment it has joined.";
         return empty_state::empty_state(Icon::FileCode, "Not compared yet", text, &layout::nothing());
     }
-    empty_state::empty_state(Icon::FileCode, "Nothing has drifted", "Everything is as it was applied.", &layout::nothing())
+    empty_state::empty_state(Icon::FileCode, "Nothing has drifted", as_applied(&model.server), &layout::nothing())
 }

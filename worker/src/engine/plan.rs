@@ -116,7 +116,8 @@ pub enum Action {
     },
     /// Lets systemd read its unit files again. Repeat: harmless. Undo: the same, once the files are as they were.
     LoadUnits,
-    /// Lets a service read its configuration again, or systemd a slice's limits. Repeat: harmless. Undo: the same, once the files are as they were.
+    /// Lets a service read its configuration again, or systemd a slice's limits. Repeat: harmless. Undo: the same, once the files
+    /// are as they were.
     ReloadUnit {
         /// Its full name.
         unit: String,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use rustix::process::Pid;
 
 use super::command::{CommandError, Program, cut};
 use super::{Check, ServiceStatus, SystemError, files, systemd_bus, users};
-use crate::engine::image::{Acl, DirectoryImage, Owner, UnitState};
+use crate::engine::image::{Acl, DirectoryImage, Entry, Owner, UnitState};
 
 pub(super) const SYSTEMCTL: &str = "/usr/bin/systemctl";
 /// nftables.
@@ -103,6 +102,8 @@ pub(super) fn stop_units(names: &[&str]) -> Result<(), SystemError> {
 /// A socket is stopped once the service that requires it is, which may take as long as its last request.
 pub(super) fn stop_at_once(socket: &str) -> Result<(), SystemError> {
     if let Some(name) = socket.strip_suffix(".socket") {
+        // From here on a request wakes nobody; one that was never loaded cannot be stopped.
+        Program::new(SYSTEMCTL).arg("--no-ask-password").arg("stop").arg("--no-block").arg("--").arg(socket).finish()?;
         // Nothing runs, or it was never loaded: there is nothing to be killed then.
         Program::new(SYSTEMCTL).arg("kill").arg("--signal=KILL").arg("--").arg(&format!("{name}.service")).finish()?;
     }
@@ -122,23 +123,24 @@ const LIMITS: [(&str, &str); 3] = [("CPUQuota", ""), ("MemoryMax", "infinity"), 
 /// Tells systemd the limits that a slice's file has. Not `daemon-reload`, in which systemd's first process does nothing else, for
 /// 12 s with 2,500 accounts: for each unit that it lets go it walks through all others of the same slice.
 fn reload_slice(name: &str) -> Result<(), SystemError> {
-    let text = match fs::read_to_string(Path::new(UNITS).join(name)) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(SystemError::Service { unit: name.to_owned(), reason: format!("cannot be read: {error}") }),
-    };
+    let path = Path::new(UNITS).join(name);
+    if files::entry(&path)? == Entry::Absent {
+        return Ok(());
+    }
     let mut tell = Program::new(SYSTEMCTL).arg("--no-ask-password").arg("set-property").arg("--runtime").arg("--").arg(name);
-    for property in limits_of(&text) {
+    for property in limits_of(&String::from_utf8_lossy(&files::content(&path)?)) {
         tell = tell.arg(&property);
     }
     tell.run()?;
-    // The file says the same, and goes on to where this would stand in its way.
-    match fs::remove_dir_all(Path::new(TOLD).join(format!("{name}.d"))) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(SystemError::Service { unit: name.to_owned(), reason: format!("keeps its limits apart: {error}") })
-        }
-        Ok(()) | Err(_) => Ok(()),
+    // The file says the same, and what is kept of it would stand in the way of what the file says later.
+    let told = Path::new(TOLD).join(format!("{name}.d"));
+    for (key, _) in LIMITS {
+        files::remove_file(&told.join(format!("50-{key}.conf")))?;
     }
+    if let Err(error) = fs::remove_dir(&told) {
+        tracing::debug!(path = %told.display(), %error, "what else systemd was told of a slice stays");
+    }
+    Ok(())
 }
 
 fn limits_of(slice: &str) -> [String; 3] {

@@ -11,7 +11,7 @@ use shared::events::{HostFacts, RoleHealth};
 use shared::names::{DomainName, LinuxUser, PhpVersion};
 use shared::role::Role;
 
-use super::state::file_error;
+use super::state::{file_error, with_services};
 use super::{FakeSystem, Node, State, made, nginx};
 use crate::engine::image::{DirectoryImage, Entry, FileImage, UnitState, UserImage, UserRecord};
 use crate::system::{
@@ -101,6 +101,7 @@ impl System for FakeSystem {
                 return Err(file_error("remove", path, io::ErrorKind::IsADirectory));
             }
             state.host.nodes.remove(path);
+            state.host.slices.remove(path);
             Ok(())
         })
     }
@@ -257,10 +258,8 @@ impl System for FakeSystem {
         self.start_units(&[unit])
     }
 
-    /// A service requires its socket: it is stopped with it, and before it.
     fn stop_units(&self, units: &[&str]) -> Result<(), SystemError> {
-        let services = units.iter().filter_map(|unit| Some(format!("{}.service", unit.strip_suffix(".socket")?)));
-        let stopped: BTreeSet<String> = units.iter().map(|unit| (*unit).to_owned()).chain(services).collect();
+        let stopped = with_services(units);
         drop(self.lock_once_free(&stopped.iter().map(String::as_str).collect::<Vec<_>>()));
         self.change(&names(units), |state| {
             state.host.active.retain(|unit| !stopped.contains(unit));
@@ -269,9 +268,9 @@ impl System for FakeSystem {
     }
 
     fn stop_at_once(&self, socket: &str) -> Result<(), SystemError> {
-        let service = socket.strip_suffix(".socket").map(|name| format!("{name}.service"));
+        let stopped = with_services(&[socket]);
         self.change(socket, |state| {
-            state.host.active.retain(|unit| unit != socket && Some(unit) != service.as_ref());
+            state.host.active.retain(|unit| !stopped.contains(unit));
             Ok(())
         })
     }
@@ -279,6 +278,7 @@ impl System for FakeSystem {
     fn reload_unit(&self, unit: &str) -> Result<(), SystemError> {
         self.change(unit, |state| {
             state.flushed &= unit != FIREWALL;
+            state.read_slices(unit);
             Ok(())
         })
     }
@@ -295,7 +295,10 @@ impl System for FakeSystem {
     }
 
     fn load_units(&self) -> Result<(), SystemError> {
-        self.change("units", |_| Ok(()))
+        self.change("units", |state| {
+            state.read_slices("");
+            Ok(())
+        })
     }
 
     fn test_nginx(&self, changes: &[StagedChange], live: LiveTest) -> Result<NginxTest, SystemError> {

@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub active: BTreeSet<String>,
     /// What nginx has loaded.
     pub serving: Vec<nginx::Vhost>,
+    /// What systemd has read of each slice.
+    pub slices: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 /// Something at a path.
@@ -136,6 +138,7 @@ impl FakeSystem {
             expires: None,
         };
         let host = Snapshot {
+            slices: BTreeMap::new(),
             nodes,
             users: BTreeMap::from([("www-data".to_owned(), web)]),
             groups: BTreeMap::new(),
