@@ -210,7 +210,7 @@ pub(super) fn rows(drifted: &[DriftRow], now: Timestamp) -> Markup {
 pub(super) const fn as_applied(server: &ServerDrift) -> &'static str {
     match server.looked {
         None => "Not compared yet.",
-        Some((_, 0)) => "Nothing was applied here yet.",
+        Some((_, 0)) => "There was nothing to compare.",
         Some(_) => "Everything is as it was applied.",
     }
 }
